@@ -1,0 +1,1 @@
+"""Run plugins in processes of their own."""

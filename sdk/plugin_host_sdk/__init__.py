@@ -1,0 +1,1 @@
+"""Write plugins for plugin-host."""

@@ -1,0 +1,150 @@
+"""The host's branch of the error tree, and the exceptions of calls that embedders meet.
+
+A leaf says what went wrong by its type and where by its attributes; the message alone is enough for a
+person. Everything derives from `plugin_host_sdk.errors.PluginHostError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from plugin_host_sdk.errors import (
+    CallCancelled,
+    CallError,
+    CallFailed,
+    CallTimeout,
+    LocalProtocolError,
+    PluginHostError,
+    ProtocolError,
+    RemoteProtocolError,
+)
+
+__all__ = [
+    "BadAnswer",
+    "CallCancelled",
+    "CallError",
+    "CallFailed",
+    "CallTimeout",
+    "ConfigurationError",
+    "IncompatibleProtocol",
+    "InitializeFailed",
+    "InitializeTimeout",
+    "LaunchError",
+    "LocalProtocolError",
+    "ManifestError",
+    "PluginDied",
+    "PluginExited",
+    "PluginHostError",
+    "PluginNotFound",
+    "PluginNotReady",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "SpawnError",
+]
+
+
+class ConfigurationError(PluginHostError):
+    """The host's configuration file cannot be used."""
+
+    def __init__(self, message: str, *, file: str | None = None, path: str | None = None) -> None:
+        super().__init__(message)
+        self.file = file
+        self.path = path
+
+
+class ManifestError(PluginHostError):
+    """A manifest, or an entry point that stands for one, cannot be used.
+
+    `file` is where it lies and `path` the place inside it (`$.launch.argv[0]`).
+    """
+
+    def __init__(self, message: str, *, file: str | None = None, path: str | None = None) -> None:
+        super().__init__(message)
+        self.file = file
+        self.path = path
+
+
+class PluginNotFound(PluginHostError):
+    """No plugin of that id; `near` are the ids that look like it."""
+
+    def __init__(self, message: str, *, plugin: str, near: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.near = tuple(near)
+
+
+class PluginNotReady(PluginHostError):
+    """The plugin exists and cannot take a call in the state it is in."""
+
+    def __init__(self, message: str, *, plugin: str, state: str) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.state = state
+
+
+class LaunchError(PluginHostError):
+    """A plugin did not become ready; the leaf says in which way.
+
+    `plugin` is its id, `stderr` the last lines it wrote, `hint` what to do about it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        plugin: str | None = None,
+        file: str | None = None,
+        stderr: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.file = file
+        self.stderr = tuple(stderr)
+        self.hint = hint
+
+
+class SpawnError(LaunchError):
+    """The program could not be started at all; `file` is the one at fault."""
+
+
+class PluginExited(LaunchError):
+    """The process ended before it was ready."""
+
+
+class InitializeTimeout(LaunchError):
+    """The process lives and did not answer `initialize` within its deadline."""
+
+
+class IncompatibleProtocol(LaunchError):
+    """Host and plugin have no protocol version in common."""
+
+
+class InitializeFailed(LaunchError):
+    """The plugin answered `initialize` with an error."""
+
+
+class BadAnswer(LaunchError):
+    """What came instead of the answer to `initialize` is not of the protocol."""
+
+
+class PluginDied(CallError):
+    """The plugin's process or connection ended while the call was in flight.
+
+    The same call may succeed once the plugin runs again, so `retryable` is true.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        plugin: str | None = None,
+        stderr: Sequence[str] = (),
+        uptime: float | None = None,
+        data: Any = None,
+    ) -> None:
+        super().__init__(message, name="command.connection", data=data)
+        self.plugin = plugin
+        self.stderr = tuple(stderr)
+        self.uptime = uptime

@@ -1,0 +1,146 @@
+"""The error tree of both packages: every exception of plugin-host derives from `PluginHostError`.
+
+Two questions are answered by type alone. Who broke the protocol: `LocalProtocolError` (this side's
+code) or `RemoteProtocolError` (the peer). How a call ended otherwise than with its result: a subclass
+of `CallError`, which travels as a plain map `code, name, message, data, retryable` and is rebuilt on
+the other side; programs test `name`.
+"""
+
+from __future__ import annotations
+
+from .protocol import ERRORS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = [
+    "CallCancelled",
+    "CallError",
+    "CallFailed",
+    "CallTimeout",
+    "CommandError",
+    "LocalProtocolError",
+    "PluginHostError",
+    "ProtocolError",
+    "RegistrationError",
+    "RemoteProtocolError",
+]
+
+
+class PluginHostError(Exception):
+    """Base of every exception that plugin-host raises."""
+
+
+class ProtocolError(PluginHostError):
+    """The protocol was broken; the subclass says by whom."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side asked for something the protocol does not allow; nothing was sent."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what the protocol does not allow; the connection is in FAILED."""
+
+
+class RegistrationError(PluginHostError):
+    """An author registered something twice, or something that cannot be served."""
+
+
+class CallError(PluginHostError):
+    """A call that ended otherwise than with its result.
+
+    `name` is what programs test (`command.not_found`), `code` its number inside the family, `data`
+    whatever the sender added, `retryable` whether the same call may succeed later.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str = "rpc.internal",
+        code: int | None = None,
+        data: Any = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        known_code, known_retryable = ERRORS.get(name, (0, False))
+        self.message = message
+        self.name = name
+        self.code = known_code if code is None else code
+        self.data = data
+        self.retryable = known_retryable if retryable is None else retryable
+
+    def to_map(self) -> dict[str, Any]:
+        """The error as it travels."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "message": self.message,
+            "data": self.data,
+            "retryable": self.retryable,
+        }
+
+    @staticmethod
+    def from_map(error: Any) -> CallError:
+        """The exception for an error map; any other value becomes a `CallFailed` that shows it."""
+        if not isinstance(error, dict):
+            return CallFailed(_text_of(error), name="rpc.foreign", data=error)
+        name = error.get("name")
+        code = error.get("code")
+        name = name if isinstance(name, str) else "rpc.foreign"
+        kind = _KINDS.get(name, CallFailed)
+        return kind(
+            str(error.get("message", name)),
+            name=name,
+            code=code if isinstance(code, int) else None,
+            data=error.get("data"),
+            retryable=bool(error.get("retryable", False)),
+        )
+
+
+class CallFailed(CallError):
+    """The peer answered with an error, or a command ended with a status other than 0."""
+
+
+class CallTimeout(CallError):
+    """The call's deadline passed before its answer came."""
+
+
+class CallCancelled(CallError):
+    """The peer, or a host that is stopping, cancelled the call."""
+
+
+class CommandError(PluginHostError):
+    """Raised by a command handler to end with a status of its own.
+
+    `status` is 1 to 99; `fields` travel beside it and reach the caller as `CallFailed.data`.
+    """
+
+    def __init__(self, status: int, message: str = "", **fields: Any) -> None:
+        if not 1 <= status <= 99:
+            raise ValueError(f"a handler's status is 1 to 99, not {status}")
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.fields: Mapping[str, Any] = fields
+
+
+_KINDS: dict[str, type[CallError]] = {
+    "rpc.cancelled": CallCancelled,
+    "rpc.deadline_exceeded": CallTimeout,
+    "command.timeout": CallTimeout,
+}
+
+
+def _text_of(error: Any) -> str:
+    """The readable part of an error of any shape: the text in it, or all of it."""
+    if isinstance(error, (list, tuple)):
+        texts = [part for part in error if isinstance(part, str)]
+        if texts:
+            return "; ".join(texts)
+    if isinstance(error, bytes):
+        return error.decode("utf-8", "replace")
+    return error if isinstance(error, str) else repr(error)
