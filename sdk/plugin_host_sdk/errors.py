@@ -22,6 +22,8 @@ __all__ = [
     "CallTimeout",
     "CommandError",
     "LocalProtocolError",
+    "MessageTooLarge",
+    "NotEncodable",
     "PluginHostError",
     "ProtocolError",
     "RegistrationError",
@@ -39,6 +41,14 @@ class ProtocolError(PluginHostError):
 
 class LocalProtocolError(ProtocolError):
     """This side asked for something the protocol does not allow; nothing was sent."""
+
+
+class MessageTooLarge(LocalProtocolError):
+    """A message of this side is over the peer's limit; that message alone was refused."""
+
+
+class NotEncodable(LocalProtocolError):
+    """A value that msgpack cannot carry; the message says where in the value it lies."""
 
 
 class RemoteProtocolError(ProtocolError):

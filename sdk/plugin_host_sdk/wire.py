@@ -1,0 +1,260 @@
+"""Bytes to messages and back: the one module that knows msgpack.
+
+A message is a list of builtins. `Decoder` enforces the limits on what arrives before memory is spent
+on it; `Encoder` turns a message into bytes and says where a value is that cannot travel. Neither knows
+what a message means.
+
+Invariant: any bytes fed to a `Decoder` give messages or set `error`; once `error` is set, nothing is
+fed to the unpacker again.
+"""
+
+from __future__ import annotations
+
+from msgpack import ExtType, Packer, Timestamp, Unpacker
+from msgpack.exceptions import OutOfData, UnpackException
+
+from .errors import MessageTooLarge, NotEncodable, RemoteProtocolError
+from .protocol import CONTAINER_ITEMS, FRAME_BYTES, MESSAGE_BYTES, MESSAGE_CONTAINERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["Decoder", "Encoder", "ExtType", "Timestamp", "data_header"]
+
+# What an Unpacker raises on bytes it cannot take: bad formats, depth and text are ValueErrors, keys that
+# cannot be hashed a TypeError, a header that claims too much memory a MemoryError.
+_REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, UnpackException)
+
+# A message can hold no more containers than it has bytes. So one that arrives whole within _PLAIN_BYTES
+# plus one slice is below MESSAGE_CONTAINERS without counting, and only larger ones pay for the hooks.
+_SLICE_BYTES = FRAME_BYTES
+_PLAIN_BYTES = MESSAGE_CONTAINERS - _SLICE_BYTES - 1
+# The packer keeps the room its largest message took; past this size it is replaced.
+_PACKER_BYTES = 1024 * 1024
+
+
+class Decoder:
+    """Turns the bytes of one direction into messages.
+
+    `limit` is the largest message in bytes. `foreign` decodes for peers that are not of the SDK: text
+    that is not UTF-8 is kept with surrogate escapes instead of being refused.
+    """
+
+    __slots__ = (
+        "_containers",
+        "_counting",
+        "_fed",
+        "_foreign",
+        "_kept",
+        "_start",
+        "_unpacker",
+        "error",
+        "limit",
+    )
+
+    def __init__(self, limit: int = MESSAGE_BYTES, *, foreign: bool = False) -> None:
+        self.limit = limit
+        self.error: RemoteProtocolError | None = None
+        self._foreign = foreign
+        self._reset()
+
+    def _reset(self) -> None:
+        """Start at a message boundary with a plain unpacker."""
+        self._unpacker = self._new_unpacker(counting=False)
+        self._counting = False
+        self._containers = 0
+        self._kept: list[bytes] = []
+        self._fed = 0  # bytes given to this unpacker
+        self._start = 0  # where in them the message in progress began
+
+    @property
+    def pending(self) -> int:
+        """Bytes that have arrived of a message that is not complete."""
+        return self._fed - self._start
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[Any]:
+        """The messages that `data` completes. After a refusal `error` is set and the rest is dropped."""
+        if len(data) > _SLICE_BYTES:
+            return self._feed_slices(memoryview(data))
+        messages: list[Any] = []
+        if self.error is not None:
+            return messages
+        unpacker, start = self._unpacker, self._start
+        try:
+            unpacker.feed(data)
+            self._fed = fed = self._fed + len(data)
+            # Knowing where the message ended spares the exception that ends an exhausted iteration.
+            while start < fed:
+                message = unpacker.unpack()
+                end = unpacker.tell()
+                if end - start > self.limit:
+                    self._refuse_size(end - start)
+                    break
+                self._start = start = end
+                messages.append(message)
+                if self._counting:
+                    messages += self._stop_counting()
+                    break
+        except OutOfData:
+            self._keep(data)
+        except _REFUSALS as error:
+            self._refuse(error)
+        return messages
+
+    def _feed_slices(self, view: memoryview) -> list[Any]:
+        messages: list[Any] = []
+        for at in range(0, len(view), _SLICE_BYTES):
+            messages += self.feed(view[at : at + _SLICE_BYTES])
+        return messages
+
+    def _keep(self, data: bytes | bytearray | memoryview) -> None:
+        """A message is incomplete: hold it to its limit, and count its containers if it grows large."""
+        pending = self._fed - self._start
+        if pending > self.limit:
+            self._refuse_size(pending)
+        elif not self._counting:
+            if pending <= len(data):
+                self._kept = [bytes(data[-pending:])]
+            else:
+                self._kept.append(bytes(data))
+            if pending > _PLAIN_BYTES:
+                self._start_counting()
+
+    def _start_counting(self) -> None:
+        """Read the message in progress again, from its first byte, with an unpacker that counts."""
+        kept, self._kept = self._kept, []
+        self._unpacker = self._new_unpacker(counting=True)
+        self._counting = True
+        self._containers = self._fed = self._start = 0
+        for data in kept:
+            self.feed(data)
+
+    def _stop_counting(self) -> list[Any]:
+        """A counted message is complete: go on behind it with a plain unpacker."""
+        rest = self._unpacker.read_bytes(self._fed - self._start)
+        self._reset()
+        return self.feed(rest) if rest else []
+
+    def _new_unpacker(self, *, counting: bool) -> Any:
+        hooks = {"list_hook": self._count, "object_hook": self._count} if counting else {}
+        return Unpacker(
+            read_size=_SLICE_BYTES,
+            strict_map_key=False,
+            unicode_errors="surrogateescape" if self._foreign else "strict",
+            max_buffer_size=self.limit + 2 * _SLICE_BYTES,
+            max_array_len=CONTAINER_ITEMS,
+            max_map_len=MESSAGE_CONTAINERS,
+            **hooks,
+        )
+
+    def _count(self, container: Any) -> Any:
+        self._containers += 1
+        if self._containers > MESSAGE_CONTAINERS:
+            raise ValueError(f"more than {MESSAGE_CONTAINERS} lists and maps in one message")
+        return container
+
+    def _refuse_size(self, size: int) -> None:
+        self.error = RemoteProtocolError(
+            f"the peer sent a message of more than {self.limit} bytes ({size} so far)"
+        )
+
+    def _refuse(self, error: BaseException) -> None:
+        reason = str(error) or type(error).__name__
+        self.error = RemoteProtocolError(f"the peer sent bytes that are no message: {reason}")
+
+
+class Encoder:
+    """Turns messages into bytes. `default` is called for a value msgpack does not know, to convert it."""
+
+    __slots__ = ("_default", "_foreign", "_pack", "limit")
+
+    def __init__(
+        self,
+        limit: int = MESSAGE_BYTES,
+        *,
+        foreign: bool = False,
+        default: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.limit = limit
+        self._foreign = foreign
+        self._default = default
+        self._renew()
+
+    def _renew(self) -> None:
+        self._pack = Packer(
+            default=self._default,
+            unicode_errors="surrogateescape" if self._foreign else None,
+            buf_size=_SLICE_BYTES,
+        ).pack
+
+    def encode(self, message: list[Any]) -> bytes:
+        """The bytes of a message.
+
+        Raises NotEncodable for a value msgpack cannot carry, MessageTooLarge beyond the peer's limit.
+        """
+        try:
+            data: bytes = self._pack(message)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._renew()
+            where = _find_unencodable(message) or ("", str(error) or type(error).__name__)
+            raise NotEncodable(f"cannot send {where[0] or 'the value'}: {where[1]}") from None
+        if len(data) > _PACKER_BYTES:
+            self._renew()
+        if len(data) > self.limit:
+            raise MessageTooLarge(
+                f"a message of {len(data)} bytes is over the peer's limit of {self.limit}"
+            )
+        return data
+
+
+def data_header(stream: int, offset: int, size: int) -> bytes:
+    """All of a `stream.data` notification but its payload, so that the payload need not be copied."""
+    return (
+        b"\x93\x02\xabstream.data\x93"
+        + _pack_uint(stream)
+        + _pack_uint(offset)
+        + b"\xc6"
+        + size.to_bytes(4, "big")
+    )
+
+
+def _pack_uint(number: int) -> bytes:
+    if number < 0x80:
+        return number.to_bytes(1, "big")
+    if number < 0x1_0000_0000:
+        return b"\xce" + number.to_bytes(4, "big")
+    return b"\xcf" + number.to_bytes(8, "big")
+
+
+_PLAIN = (str, bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)
+_DEPTH = 500
+
+
+def _find_unencodable(message: list[Any]) -> tuple[str, str] | None:
+    """Where the first value lies that cannot travel, and what it is; the path starts in the message."""
+    todo: list[tuple[str, Any, int]] = [("", part, 0) for part in reversed(message)]
+    while todo:
+        path, value, depth = todo.pop()
+        if isinstance(value, _PLAIN):
+            continue
+        if isinstance(value, int):
+            if not -(2**63) <= value < 2**64:
+                return path, f"the integer {str(value)[:30]} does not fit into 64 bits"
+        elif depth > _DEPTH:
+            return path[:80] + "…", f"nested deeper than {_DEPTH} levels"
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                todo.append((f"{path}.{key}" if path else str(key), item, depth + 1))
+                todo.append((f"key {key!r} of {path or 'the value'}", key, depth + 1))
+        elif isinstance(value, (list, tuple)):
+            todo.extend((f"{path}[{i}]", item, depth + 1) for i, item in enumerate(value))
+        else:
+            return (
+                path,
+                f"msgpack cannot carry a {type(value).__module__}.{type(value).__qualname__}",
+            )
+    return None
