@@ -90,7 +90,7 @@ class Decoder:
                 message = unpacker.unpack()
                 end = unpacker.tell()
                 if end - start > self.limit:
-                    self._refuse_size(end - start)
+                    self._refuse_size()
                     break
                 self._start = start = end
                 messages.append(message)
@@ -113,7 +113,7 @@ class Decoder:
         """A message is incomplete: hold it to its limit, and count its containers if it grows large."""
         pending = self._fed - self._start
         if pending > self.limit:
-            self._refuse_size(pending)
+            self._refuse_size()
         elif not self._counting:
             if pending <= len(data):
                 self._kept = [bytes(data[-pending:])]
@@ -155,10 +155,8 @@ class Decoder:
             raise ValueError(f"more than {MESSAGE_CONTAINERS} lists and maps in one message")
         return container
 
-    def _refuse_size(self, size: int) -> None:
-        self.error = RemoteProtocolError(
-            f"the peer sent a message of more than {self.limit} bytes ({size} so far)"
-        )
+    def _refuse_size(self) -> None:
+        self.error = RemoteProtocolError(f"the peer sent a message of more than {self.limit} bytes")
 
     def _refuse(self, error: BaseException) -> None:
         reason = str(error) or type(error).__name__

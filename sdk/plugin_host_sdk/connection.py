@@ -1,0 +1,379 @@
+"""One end of the wire, without I/O: bytes in, events out; intentions in, bytes out.
+
+A `Connection` knows the protocol and nothing else. It has no clock, no lock, no descriptor and calls
+nobody. Its driver reads and feeds `receive_data`, acts on the events, and writes what the `send_*`
+methods return, each piece whole and in the order it was made. Both ends use this class; only `role`
+differs.
+
+State moves only in `_move`, along `protocol.TRANSITIONS`. Invariant: any bytes give events; a peer that
+breaks the protocol gives the events of everything before, then one `Failed`, then nothing.
+"""
+
+from __future__ import annotations
+
+from .errors import CallFailed, LocalProtocolError, RemoteProtocolError
+from .events import (
+    CancelReceived,
+    Closed,
+    ErrorReceived,
+    Failed,
+    Initialized,
+    InitializeRefused,
+    NotificationReceived,
+    PeerFailed,
+    ProgressReceived,
+    RequestReceived,
+    RequestRefused,
+    ResponseReceived,
+    StrayOutput,
+)
+from .handshake import Limits, check_answer
+from .legality import objection
+from .protocol import (
+    ENDED,
+    HOST,
+    INITIALIZE_ID,
+    INITIALIZING,
+    MAX_MSGID,
+    NOTIFICATION,
+    OPENING,
+    PEER_OF,
+    PENDING_REQUESTS,
+    PLUGIN,
+    READY,
+    REQUEST,
+    RESPONSE,
+    STRAY_OUTPUT_BYTES,
+    TRANSITIONS,
+)
+from .stream import StreamTable
+from .wire import Decoder, Encoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .events import Event
+
+__all__ = ["HOST", "PLUGIN", "Connection"]
+
+_ANSWER_MARK = bytes([0x94, RESPONSE, 0xCE]) + INITIALIZE_ID.to_bytes(4, "big")
+_REMEMBERED_METHODS = 1024
+_STREAM_ARITY = {"data": (3, 3), "gap": (3, 3), "end": (2, 3), "credit": (2, 2), "stop": (1, 2)}
+
+
+class Connection:
+    """The protocol state of one end.
+
+    `raw` is for peers of plain msgpack-RPC: ready at once, positional parameters, and nothing is ever
+    sent that the caller did not ask for. `default` converts a value msgpack does not know before it is
+    sent. `pending` maps the ids of open requests of this side to their methods, `incoming` those of the
+    peer; `late_answers` counts answers that came after their request was cancelled.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        *,
+        raw: bool = False,
+        limits: Limits | None = None,
+        default: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.role = role
+        self.raw = raw
+        self.limits = limits or Limits()
+        self.peer_limits = Limits()
+        self.state = READY if raw else OPENING
+        self.pending: dict[int, str] = {}
+        self.incoming: dict[int, str] = {}
+        self.late_answers = 0
+        self._abandoned: set[int] = set()
+        self._next_id = 0
+        self._encoder = Encoder(foreign=raw, default=default)
+        self._encode = self._encoder.encode
+        self._decoder = Decoder(self.limits.message_bytes, foreign=raw)
+        self.streams = StreamTable(role, self._encode, self.limits)
+        self._stray: bytearray | None = None  # what came while the answer to initialize is looked for
+        # Methods that were found legal once; only the state can change that verdict.
+        self._sendable: set[str] = set()
+        self._askable: set[str] = set()
+        self._tellable: set[str] = set()
+
+    def __repr__(self) -> str:
+        streams = len(self.streams.sending) + len(self.streams.receiving)
+        return (
+            f"<Connection {self.role} {self.state} pending={len(self.pending)} "
+            f"incoming={len(self.incoming)} streams={streams}>"
+        )
+
+    def _move(self, step: str) -> None:
+        self.state = TRANSITIONS[self.state].get(step, self.state)
+
+    # Intentions. Each returns what to write, and raises LocalProtocolError for what may not be sent.
+
+    def send_initialize(self, params: dict[str, Any]) -> bytes:
+        """The first message of a host; see `handshake.initialize_params`."""
+        self._check_sendable("initialize", REQUEST)
+        data = self._encode([REQUEST, INITIALIZE_ID, "initialize", [params]])
+        self._move("initialize")
+        self.pending[INITIALIZE_ID] = "initialize"
+        self._stray = bytearray()
+        return data
+
+    def send_request(
+        self, method: str, params: Any, meta: dict[str, Any] | None = None
+    ) -> tuple[int, bytes]:
+        """A request and its id. `params` is a map; for raw peers a list. `meta` is the call's metadata."""
+        if method not in self._sendable or self.state is not READY:
+            self._check_sendable(method, REQUEST)
+            self._sendable.add(method)
+        msgid = self._next_id
+        while msgid in self.pending or msgid in self._abandoned:
+            msgid = msgid + 1 if msgid < MAX_MSGID else 0
+        if self.raw:
+            data = self._encode([REQUEST, msgid, method, params])
+        else:
+            data = self._encode([REQUEST, msgid, method, [params, meta] if meta else [params]])
+        self._next_id = msgid + 1 if msgid < MAX_MSGID else 0
+        self.pending[msgid] = method
+        return msgid, data
+
+    def send_cancel(self, msgid: int) -> bytes:
+        """Gives an open request of this side up: its answer will be dropped. b"" when there is none."""
+        if self.pending.pop(msgid, None) is None:
+            return b""
+        self._abandoned.add(msgid)
+        return b"" if self.raw or self.state in ENDED else self._notification("cancel", [{"msgid": msgid}])
+
+    def send_response(self, msgid: int, result: Any) -> bytes:
+        """The result of an open request of the peer."""
+        data = self._encode([RESPONSE, msgid, None, result])
+        if self.incoming.pop(msgid, None) is None:
+            raise LocalProtocolError(f"request {msgid} is not open, so it cannot be answered")
+        if self.state is INITIALIZING:
+            self._move("accept")
+        return data
+
+    def send_error(self, msgid: int, error: Any) -> bytes:
+        """An error (see `CallError.to_map`) as the answer to an open request of the peer."""
+        data = self._encode([RESPONSE, msgid, error, None])
+        if self.incoming.pop(msgid, None) is None:
+            raise LocalProtocolError(f"request {msgid} is not open, so it cannot be answered")
+        if self.state is INITIALIZING:
+            self._move("refuse")
+        return data
+
+    def send_notification(self, method: str, params: Any) -> bytes:
+        """A notification; `params` is a map, for raw peers a list."""
+        self._check_sendable(method, NOTIFICATION)
+        return self._notification(method, params if self.raw else [params])
+
+    def send_progress(self, msgid: int, done: float, total: float | None, message: str) -> bytes:
+        """How far this side is with an open request of the peer; b"" when it is no longer open."""
+        if msgid not in self.incoming:
+            return b""
+        params = {"msgid": msgid, "done": done, "total": total, "message": message}
+        return self._notification("progress", [params])
+
+    def send_failure(self, error: dict[str, Any]) -> bytes:
+        """Best effort: says why this side is about to close."""
+        return b"" if self.raw else self._notification("failure", [error])
+
+    def _notification(self, method: str, params: list[Any]) -> bytes:
+        return self._encode([NOTIFICATION, method, params])
+
+    def _check_sendable(self, method: str, kind: int) -> None:
+        if self.raw and self.state is READY:
+            return
+        if problem := objection(self.state, self.role, method, kind):
+            raise LocalProtocolError(problem)
+
+    # What the peer sends.
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
+        """The events that `data` makes; b"" is end of file. After `Closed` or `Failed` nothing happens."""
+        if self.state in ENDED:
+            return []
+        events: list[Event] = []
+        if not data:
+            self._receive_eof(events)
+            return events
+        try:
+            if self._stray is not None:
+                data = self._skip_stray(data, events)
+            for message in self._decoder.feed(data):
+                self._receive_message(message, events)
+            if self._decoder.error is not None:
+                raise self._decoder.error
+        except RemoteProtocolError as error:
+            self._fail(error, events)
+        return events
+
+    def _receive_eof(self, events: list[Event]) -> None:
+        if self._stray:
+            events.append(StrayOutput(bytes(self._stray)))
+            self._stray = None
+        if self._decoder.pending:
+            error = RemoteProtocolError(
+                f"the peer closed in the middle of a message ({self._decoder.pending} bytes of it arrived)"
+            )
+            return self._fail(error, events)
+        self._move("eof")
+        events.append(Closed())
+        return None
+
+    def _fail(self, error: RemoteProtocolError, events: list[Event]) -> None:
+        self._move("fail")
+        events.append(Failed(error))
+
+    def _skip_stray(self, data: bytes | bytearray | memoryview, events: list[Event]) -> bytes:
+        """Looks for the answer to initialize in raw bytes; returns it and what follows, or b"" so far."""
+        assert self._stray is not None
+        seen = self._stray
+        seen += data
+        at = seen.find(_ANSWER_MARK)
+        if at + len(_ANSWER_MARK) > STRAY_OUTPUT_BYTES or (at < 0 and len(seen) >= STRAY_OUTPUT_BYTES):
+            events.append(StrayOutput(bytes(seen[:STRAY_OUTPUT_BYTES])))
+            self._stray = None
+            raise RemoteProtocolError(
+                f"{STRAY_OUTPUT_BYTES} bytes arrived and the answer to initialize is not among them"
+            )
+        if at < 0:
+            return b""
+        self._stray = None
+        if at:
+            events.append(StrayOutput(bytes(seen[:at])))
+        return bytes(seen[at:])
+
+    def _receive_message(self, message: Any, events: list[Event]) -> None:
+        try:
+            kind = message[0]
+            if kind == RESPONSE:
+                _, msgid, error, result = message
+                self._receive_response(msgid, error, result, events)
+            elif kind == REQUEST:
+                _, msgid, method, params = message
+                self._receive_request(msgid, method, params, events)
+            elif kind == NOTIFICATION:
+                _, method, params = message
+                self._receive_notification(method, params, events)
+            else:
+                raise RemoteProtocolError(f"{_short(kind)} is no kind of message")
+        except (TypeError, ValueError, LookupError):
+            raise RemoteProtocolError(f"{_short(message)} has not the shape of a message") from None
+
+    def _receive_response(self, msgid: int, error: Any, result: Any, events: list[Event]) -> None:
+        method = self.pending.pop(msgid, None)
+        if method is None:
+            if msgid not in self._abandoned:
+                raise RemoteProtocolError(f"an answer to request {_short(msgid)}, which is not open")
+            self._abandoned.discard(msgid)
+            self.late_answers += 1
+        elif self.state is INITIALIZING:
+            self._receive_initialize_answer(error, result, events)
+        elif error is None:
+            events.append(ResponseReceived(msgid, result))
+        else:
+            events.append(ErrorReceived(msgid, error))
+
+    def _receive_initialize_answer(self, error: Any, result: Any, events: list[Event]) -> None:
+        if error is not None:
+            self._move("refuse")
+            events.append(InitializeRefused(error))
+            return
+        check_answer(result)
+        self._adopt_limits(result.get("limits", {}))
+        self._move("accept")
+        events.append(Initialized(result))
+
+    def _adopt_limits(self, limits: Any) -> None:
+        self.peer_limits = Limits.from_map(limits)
+        self._encoder.limit = self.peer_limits.message_bytes
+        self.streams.peer_frame_bytes = self.peer_limits.frame_bytes
+
+    def _receive_request(self, msgid: int, method: str, params: Any, events: list[Event]) -> None:
+        if type(msgid) is not int or not 0 <= msgid <= MAX_MSGID or type(params) is not list:
+            raise RemoteProtocolError(f"request {_short(msgid)} {_short(method)} is malformed")
+        if method not in self._askable or self.state is not READY:
+            self._check_receivable(method, REQUEST, self._askable)
+        if msgid in self.incoming:
+            raise RemoteProtocolError(f"request {msgid} is still open and was sent again")
+        self.incoming[msgid] = method
+        if len(self.incoming) > PENDING_REQUESTS:
+            text = f"{PENDING_REQUESTS} requests are pending already"
+            events.append(RequestRefused(msgid, method, _error("rpc.busy", text)))
+            return
+        if self.raw:
+            events.append(RequestReceived(msgid, method, params))
+            return
+        arguments = params[0] if params else {}
+        meta = params[1] if len(params) > 1 else None
+        if type(arguments) is not dict or not (meta is None or type(meta) is dict):
+            text = "parameters are one map of named arguments, then optionally one map of call metadata"
+            events.append(RequestRefused(msgid, method, _error("rpc.invalid_params", text)))
+            return
+        if method == "initialize":
+            self._adopt_limits(arguments.get("limits", {}))
+            self._move("initialize")
+        elif method == "shutdown":
+            self._move("shutdown")
+        events.append(RequestReceived(msgid, method, arguments, meta))
+
+    def _receive_notification(self, method: str, params: Any, events: list[Event]) -> None:
+        if self.raw:
+            events.append(NotificationReceived(method, params))
+            return
+        if type(params) is not list:
+            raise RemoteProtocolError(f"notification {_short(method)} is malformed")
+        if method not in self._tellable or self.state is not READY:
+            self._check_receivable(method, NOTIFICATION, self._tellable)
+        if method.startswith("stream."):
+            self._receive_frame(method[7:], params, events)
+            return
+        arguments = params[0] if params else {}
+        if type(arguments) is not dict:
+            raise RemoteProtocolError(f"the parameters of {_short(method)} must be a map")
+        if method == "cancel":
+            if arguments["msgid"] in self.incoming:
+                events.append(CancelReceived(arguments["msgid"]))
+        elif method == "progress":
+            self._receive_progress(arguments, events)
+        elif method == "failure":
+            events.append(PeerFailed(arguments))
+        else:
+            events.append(NotificationReceived(method, arguments))
+
+    def _receive_progress(self, arguments: dict[str, Any], events: list[Event]) -> None:
+        msgid, done, total = arguments["msgid"], arguments["done"], arguments.get("total")
+        if not isinstance(done, (int, float)) or not isinstance(total, (int, float, type(None))):
+            raise RemoteProtocolError(f"progress of {_short(done)} of {_short(total)}")
+        if msgid in self.pending:
+            events.append(ProgressReceived(msgid, done, total, str(arguments.get("message", ""))))
+
+    def _receive_frame(self, verb: str, params: list[Any], events: list[Event]) -> None:
+        arity = _STREAM_ARITY.get(verb)
+        if arity is None or not arity[0] <= len(params) <= arity[1] or type(params[0]) is not int:
+            raise RemoteProtocolError(
+                f"stream.{_short(verb)} {_short(params)} has not the shape of a frame"
+            )
+        event = getattr(self.streams, "receive_" + verb)(*params)
+        if event is not None:
+            events.append(event)
+
+    def _check_receivable(self, method: str, kind: int, legal: set[str]) -> None:
+        if type(method) is not str:
+            raise RemoteProtocolError(f"{_short(method)} is no method name")
+        if not self.raw and (problem := objection(self.state, PEER_OF[self.role], method, kind)):
+            raise RemoteProtocolError(problem)
+        if len(legal) < _REMEMBERED_METHODS:
+            legal.add(method)
+
+
+def _error(name: str, message: str) -> dict[str, Any]:
+    return CallFailed(message, name=name).to_map()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,25 @@
+"""Who may send which method, in which state: the reading of the tables in `protocol`."""
+
+from __future__ import annotations
+
+from .protocol import FAMILIES, LEGAL, METHODS
+
+__all__ = ["objection"]
+
+
+def objection(state: str, sender: str, method: str, kind: int) -> str | None:
+    """Why `sender` may not send `method` as this kind of message in this state; None when it may.
+
+    Methods that no table knows may be sent: a request for one is answered, a notification ignored.
+    """
+    legal = LEGAL[state]
+    if legal is not None and method not in legal:
+        return f"{method} cannot be sent by the {sender} while the connection is {state}"
+    senders, right_kind = METHODS.get(method, (None, kind))
+    if senders is None:
+        senders = FAMILIES.get(method[: method.find(".") + 1])
+    if senders is not None and sender not in senders:
+        return f"{method} is not for the {sender} to send"
+    if right_kind != kind:
+        return f"{method} was sent as the wrong kind of message"
+    return None
