@@ -1,0 +1,1 @@
+"""The project's tests, and in this folder's top level the harness they run under."""

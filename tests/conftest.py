@@ -1,0 +1,16 @@
+"""Puts every test under the same rules; each rule lives in a module of its own.
+
+``deadline`` ends a test that hangs, ``leak`` fails one that leaves something behind, ``run`` and
+``wait`` give tests the two waits they need so that none of them sleeps for a fixed time.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+pytest_plugins = ["tests.deadline", "tests.leak", "tests.run", "tests.wait"]
+
+# An example's time says more about the machine's other work than about the code: the deadline of
+# the whole test is the limit. A failing example prints what is needed to run it again elsewhere.
+settings.register_profile("project", deadline=None, print_blob=True)
+settings.load_profile("project")

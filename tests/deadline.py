@@ -1,0 +1,93 @@
+"""Ends a test that does not end by itself.
+
+Each phase of a test (setup, call, teardown) has the test's deadline: 20 seconds, or what
+``@pytest.mark.deadline(seconds)`` says. When it passes, an alarm raises in the main thread, so the
+traceback shows the line that waits; the alarm repeats, in case something swallowed it. A hang that
+signals cannot reach (a C call that never returns) ends the whole run: every thread's stack is
+printed and the process exits.
+
+Owns SIGALRM and faulthandler's timer while a test runs; nothing else may use them.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import pytest
+
+REPEAT_S = 5.0
+"""Between two alarms of one phase: long enough to clean up after the first."""
+
+_stderr = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("deadline", "seconds each phase of a test may take", default="20")
+    parser.addini("deadline_grace", "seconds from the deadline to the end of the run", default="15")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "deadline(seconds): how long each phase of this test may take, instead of 20"
+    )
+    # Capturing is off at this moment, so this is the terminal's stderr and stays it.
+    config.stash[_stderr] = os.dup(2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.close(config.stash[_stderr])
+
+
+def deadline_of(item: pytest.Item) -> float:
+    """The seconds each phase of ``item`` may take."""
+    mark = item.get_closest_marker("deadline")
+    if mark is None:
+        return float(item.config.getini("deadline"))
+    (seconds,) = mark.args
+    return float(seconds)
+
+
+@contextmanager
+def _armed(item: pytest.Item, phase: str) -> Iterator[None]:
+    seconds = deadline_of(item)
+    running = True
+
+    def expire(signum: int, frame: FrameType | None) -> None:
+        if running:
+            # Not an Exception, so code under test that catches those does not catch this one.
+            pytest.fail(f"deadline: the {phase} of this test took more than {seconds:g} s")
+
+    grace = float(item.config.getini("deadline_grace"))
+    previous = signal.signal(signal.SIGALRM, expire)
+    faulthandler.dump_traceback_later(seconds + grace, exit=True, file=item.config.stash[_stderr])
+    signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_S)
+    try:
+        yield
+    finally:
+        running = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
+        signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    with _armed(item, "setup"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    with _armed(item, "call"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    with _armed(item, "teardown"):
+        return (yield)

@@ -1,0 +1,94 @@
+"""Fails a test that leaves processes, descriptors or threads behind.
+
+The comparison is made after all of a test's own fixtures are gone; module and session fixtures are
+compared at the end of the run. What is on its way out gets a bounded time to go. Leaked processes
+are killed after they were named, so that one bad test does not spoil the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests import inventory
+from tests.inventory import Inventory
+
+_mark = pytest.StashKey[str]()
+_known = pytest.StashKey[Inventory]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("leak_settle", "seconds in which what a test started may go away", default="5")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # TMPDIR is part of the environment every plugin gets, so one of our own marks all descendants
+    # of this run. Folders of tmp_path stay where pytest keeps them for inspection.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="ph-")
+    config.stash[_mark] = f"TMPDIR={tempfile.tempdir}"
+    config.stash[_known] = Inventory(frozenset(), frozenset(), frozenset())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[_mark].removeprefix("TMPDIR="), ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    # What import and collection made will not become garbage; setting it aside makes the
+    # collection after every test cheap.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_at_all(pytestconfig: pytest.Config) -> Iterator[None]:
+    with _watched(pytestconfig, "the run (a fixture of a module or of the session)"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(
+    pytestconfig: pytest.Config, request: pytest.FixtureRequest, _nothing_left_at_all: None
+) -> Iterator[None]:
+    with _watched(pytestconfig, request.node.nodeid):
+        yield
+
+
+@contextlib.contextmanager
+def _watched(config: pytest.Config, who: str) -> Iterator[None]:
+    before = inventory.take(config.stash[_mark])
+    yield
+    gc.collect()  # a descriptor held by a reference cycle is not leaked, only late
+    left = _settled(config, before)
+    if left:
+        config.stash[_known] |= left
+        lines = left.lines()
+        _kill(left)
+        pytest.fail("\n  ".join([f"left behind by {who}:", *lines]), pytrace=False)
+
+
+def _settled(config: pytest.Config, before: Inventory) -> Inventory:
+    """What is there now and was not ``before``, once nothing more goes away."""
+    end = time.monotonic() + float(config.getini("leak_settle"))
+    while True:
+        left = inventory.take(config.stash[_mark]) - before - config.stash[_known]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.01)
+
+
+def _kill(left: Inventory) -> None:
+    for process in left.processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+        with contextlib.suppress(OSError):  # an orphan is init's to reap
+            os.waitpid(process.pid, 0)
