@@ -1,0 +1,222 @@
+"""The host's configuration: `plugin-host.toml`, where it lies and what may stand in it.
+
+Owns the type, its decoding and the search for the file; what the values do to a plugin is decided in
+`override`. Invariants: no key is ignored; every path in a loaded `Configuration` is absolute; the
+current folder is never searched.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from . import document
+from .errors import ConfigurationError
+from .manifest import (
+    Checksum,
+    Count,
+    Environment,
+    FilePath,
+    Line,
+    Permission,
+    PluginId,
+    Seconds,
+)
+from .wording import found, shown
+
+__all__ = [
+    "CONFIGURATION_NAME",
+    "Commands",
+    "Configuration",
+    "Control",
+    "HealthOverride",
+    "LimitsOverride",
+    "PluginConfiguration",
+    "RestartOverride",
+    "find",
+    "load",
+    "mode_of",
+]
+
+CONFIGURATION_NAME = "plugin-host.toml"
+
+_MODE = 'a mode: 0o660, or its octal digits as text such as "660"'
+Mode = (
+    Annotated[int, Meta(ge=0, le=0o777, description=_MODE)]
+    | Annotated[str, Meta(pattern=r"^0?[0-7]{3}(?![\s\S])", description=_MODE)]
+)
+Name = Annotated[
+    str,
+    Meta(pattern=r"^[^\x00-\x20:\x7f]+(?![\s\S])", description="a user's or group's name or number"),
+]
+Ids = Annotated[tuple[PluginId, ...], Meta(min_length=1, description="a list of ids, not empty")]
+
+
+class RestartOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What replaces single values of a manifest's `restart`."""
+
+    policy: Literal["never", "on-failure", "always"] | None = None
+    max_failures: Count | None = None
+    window_s: Seconds | None = None
+    backoff_initial_s: Seconds | None = None
+    backoff_max_s: Seconds | None = None
+
+
+class HealthOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What replaces single values of a manifest's `health`."""
+
+    interval_s: Seconds | None = None
+    timeout_s: Seconds | None = None
+    misses: Count | None = None
+
+
+class LimitsOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What replaces single values of a manifest's `limits`."""
+
+    memory_bytes: Count | None = None
+    cpu_s: Seconds | None = None
+    open_files: Count | None = None
+    processes: Count | None = None
+
+
+class PluginConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the operator says about one plugin; what is absent leaves the manifest's word.
+
+    `permissions` absent grants all that is asked, an empty list grants none.
+    """
+
+    settings: dict[str, Any] = {}
+    env: Environment = {}
+    restart: RestartOverride = RestartOverride()
+    health: HealthOverride = HealthOverride()
+    limits: LimitsOverride = LimitsOverride()
+    activation: Literal["eager", "lazy"] | None = None
+    permissions: tuple[Permission, ...] | None = None
+    checksum: Checksum | None = None
+    user: Name | None = None
+
+
+class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The control socket: where it is, who may open it, and who may use another client's sessions."""
+
+    socket: FilePath | None = None
+    group: Name | None = None
+    mode: Mode | None = None
+    share: Literal["user", "owner", "token"] = "user"
+
+
+class Commands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The JSON command listeners: their folder and who may open them."""
+
+    dir: FilePath | None = None
+    mode: Mode | None = None
+    group: Name | None = None
+
+
+class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of `plugin-host.toml`; without a file, `Configuration()`."""
+
+    plugin_dirs: tuple[FilePath, ...] = ()
+    entry_points: bool = True
+    only: Ids | None = None
+    block: tuple[Line, ...] = ()
+    plugins: dict[PluginId, PluginConfiguration] = {}
+    control: Control = Control()
+    commands: Commands = Commands()
+
+
+def find(
+    given: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None
+) -> Path | None:
+    """The absolute path of the file to load, or None when there is none to be had.
+
+    `given` wins, then `PLUGIN_HOST_CONFIG`; a file that either names need not exist here, and `load`
+    will say so. Else the one in the user's configuration folder, when it exists.
+    """
+    environ = os.environ if environ is None else environ
+    named = os.fspath(given) if given is not None else environ.get("PLUGIN_HOST_CONFIG")
+    if named:
+        return Path(os.path.abspath(named))
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):  # the XDG rules call a relative one invalid
+        home = environ.get("HOME") or os.path.expanduser("~")
+        base = os.path.join(home, ".config")
+    file = os.path.join(base, "plugin-host", CONFIGURATION_NAME)
+    return Path(file) if os.path.isabs(file) and _may_exist(file) else None
+
+
+def load(file: str | os.PathLike[str]) -> Configuration:
+    """The configuration in `file`, its paths absolute; raises `ConfigurationError`."""
+    name = shown(os.fspath(file))
+    text = document.read(file, ConfigurationError)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name}: expected TOML: {error}", file=name) from None
+    except RecursionError:
+        raise ConfigurationError(f"{name}: $: nested too deeply", file=name, path="$") from None
+    configuration = document.convert(raw, Configuration, file=name, blame=ConfigurationError)
+    for plugin, entry in configuration.plugins.items():
+        _check_settings(entry.settings, f"$.plugins.{plugin}.settings", name)
+    return _with_absolute_paths(configuration, os.path.abspath(file), name)
+
+
+def mode_of(mode: int | str) -> int:
+    """The permission bits that a `mode` of the configuration stands for."""
+    return mode if isinstance(mode, int) else int(mode, 8)
+
+
+def _may_exist(file: str) -> bool:
+    """Also true when it cannot be told: a block list must not vanish with a permission."""
+    try:
+        os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _check_settings(value: Any, path: str, file: str) -> None:
+    """Refuse what TOML can say and the wire cannot carry: dates, times, numbers beyond 64 bits."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _check_settings(entry, f"{path}.{shown(key)}", file)
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            _check_settings(entry, f"{path}[{index}]", file)
+    elif not isinstance(value, str | int | float):
+        text = f"expected text, a number, true or false, found the date or time {value}"
+        raise ConfigurationError(f"{file}: {path}: {text}; quote it", file=file, path=path)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        text = f"expected a whole number of at most 64 bits, found {found(value)}"
+        raise ConfigurationError(f"{file}: {path}: {text}", file=file, path=path)
+
+
+def _with_absolute_paths(configuration: Configuration, file: str, name: str) -> Configuration:
+    base = os.path.dirname(file)
+
+    def absolute(path: str, place: str) -> str:
+        expanded = os.path.expanduser(path)
+        if expanded.startswith("~"):
+            text = f"expected the home folder of a user, found none for {found(path)}"
+            raise ConfigurationError(f"{name}: {place}: {text}", file=name, path=place)
+        return os.path.join(base, expanded)
+
+    dirs = tuple(
+        absolute(path, f"$.plugin_dirs[{index}]") for index, path in enumerate(configuration.plugin_dirs)
+    )
+    control, commands = configuration.control, configuration.commands
+    if control.socket is not None:
+        socket = absolute(control.socket, "$.control.socket")
+        control = msgspec.structs.replace(control, socket=socket)
+    if commands.dir is not None:
+        folder = absolute(commands.dir, "$.commands.dir")
+        commands = msgspec.structs.replace(commands, dir=folder)
+    return msgspec.structs.replace(configuration, plugin_dirs=dirs, control=control, commands=commands)

@@ -1,0 +1,268 @@
+"""The manifest: what a plugin says of itself before it is launched.
+
+Owns the types behind `plugin_manifest.json`, from which the JSON schema is generated too, and their
+decoding. Does not own where manifests lie, nor what a launch does with them. Invariant: a `Manifest`
+that came out of `load`, `decode` or `convert` satisfies every constraint written here; anything else
+is a `ManifestError` that names the file, the path inside it, what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from . import document
+from .errors import ManifestError
+from .wording import found, shown
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Health",
+    "Launch",
+    "Limits",
+    "Manifest",
+    "Restart",
+    "convert",
+    "decode",
+    "is_id",
+    "load",
+]
+
+MANIFEST_NAME = "plugin_manifest.json"
+MANIFEST_VERSION = 1
+
+# A pattern ends in `(?![\s\S])`: `$` also matches before a last newline, and schemas know no `\Z`.
+_END = r"(?![\s\S])"
+_ID = r"[a-z][a-z0-9_-]{0,63}"
+_NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
+
+PluginId = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_ID}{_END}",
+        description="an id: a small letter, then at most 63 small letters, digits, `_` or `-`",
+    ),
+]
+Line = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[^\x00-\x1f\x7f-\x9f]{{0,1024}}{_END}",
+        description="one line of text, at most 1024 characters, no control characters",
+    ),
+]
+Version = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[^\x00-\x20\x7f-\x9f]{{1,128}}{_END}",
+        description="a version, such as 1.0.0: at most 128 characters without spaces",
+    ),
+]
+Prose = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*{_END}",
+        description="text without control characters",
+    ),
+]
+EntryPoint = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_NAME}:{_NAME}{_END}",
+        description="an entry point, such as package.module:plugin",
+    ),
+]
+Argument = Annotated[str, Meta(pattern=rf"^[^\x00]*{_END}", description="text without NUL characters")]
+Argv = Annotated[
+    tuple[Argument, ...],
+    Meta(min_length=1, description="a list of texts: the program, then its arguments"),
+]
+FilePath = Annotated[str, Meta(pattern=rf"^[^\x00]+{_END}", description="a path without NUL characters")]
+VariableName = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[^\x00=]+{_END}",
+        description="a variable's name, without `=` and NUL characters",
+    ),
+]
+Permission = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[A-Za-z][A-Za-z0-9_.-]*(:[^\x00-\x1f\x7f-\x9f]+)?{_END}",
+        description="a permission, such as host.echo or metadata.read:/task",
+    ),
+]
+Capability = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[a-z][a-z0-9_]*{_END}",
+        description="a capability: command, exec, metadata or action",
+    ),
+]
+Checksum = Annotated[
+    str,
+    Meta(
+        pattern=rf"^sha256:[0-9a-f]{{64}}{_END}",
+        description="a checksum: sha256: and 64 small hexadecimal digits",
+    ),
+]
+Seconds = Annotated[
+    float,
+    Meta(gt=0, le=31_536_000, description="a number of seconds above 0, at most a year"),
+]
+Count = Annotated[int, Meta(gt=0, le=2**63 - 1, description="a whole number above 0 that fits 63 bits")]
+Environment = dict[VariableName, Argument]
+
+
+class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the plugin's process is started.
+
+    Exactly one of `entry_point` (Python, served by the SDK) and `argv` (any program). `interpreter`
+    or `venv` choose the Python of an entry point; they and `cwd` are absolute or relative to the
+    manifest's folder. `inherit_env` names variables of the host that the plugin gets as well.
+    """
+
+    entry_point: EntryPoint | None = None
+    argv: Argv | None = None
+    interpreter: FilePath | None = None
+    venv: FilePath | None = None
+    cwd: FilePath | None = None
+    env: Environment = {}
+    inherit_env: tuple[VariableName, ...] = ()
+    start_timeout_s: Seconds = 10.0
+    stop_timeout_s: Seconds = 5.0
+    warm: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.entry_point is None) == (self.argv is None):
+            which = "neither" if self.argv is None else "both"
+            raise ValueError(f"expected exactly one of entry_point and argv, found {which}")
+        if self.interpreter is not None and self.venv is not None:
+            raise ValueError("expected at most one of interpreter and venv, found both")
+        if self.argv is None:
+            return
+        if not self.argv[0]:
+            raise ValueError("expected the program's name first in argv, found empty text")
+        if self.interpreter is not None or self.venv is not None:
+            which = "venv" if self.interpreter is None else "interpreter"
+            raise ValueError(
+                f"expected {which} beside entry_point only, found it beside argv; "
+                "name the program itself in argv[0]"
+            )
+
+
+class Restart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an ended plugin is started again; `max_failures` within `window_s` give it up."""
+
+    policy: Literal["never", "on-failure", "always"] = "on-failure"
+    max_failures: Count = 5
+    window_s: Seconds = 180.0
+    backoff_initial_s: Seconds = 0.5
+    backoff_max_s: Seconds = 30.0
+
+
+class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often a silent plugin is pinged, and after how many unanswered pings it is unwell."""
+
+    interval_s: Seconds = 10.0
+    timeout_s: Seconds = 3.0
+    misses: Count = 3
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the plugin's processes may use; a limit that is absent is none."""
+
+    memory_bytes: Count | None = None
+    cpu_s: Seconds | None = None
+    open_files: Count | None = None
+    processes: Count | None = None
+
+
+class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a plugin says of itself before it is launched.
+
+    `capabilities` absent: as the plugin registers them. `permissions` are asked for here and granted
+    by the host's configuration. `idle_stop_s` counts for lazy plugins only. `checksum` covers the
+    manifest's folder without the manifest itself. `$schema` is for editors and means nothing here.
+    """
+
+    id: PluginId
+    version: Version
+    launch: Launch
+    name: Line = ""
+    description: Prose = ""
+    authors: tuple[Line, ...] = ()
+    license: Line = ""
+    homepage: Line = ""
+    manifest_version: Literal[1] = 1
+    protocol: Literal["plugin-host", "msgpack-rpc"] = "plugin-host"
+    capabilities: tuple[Capability, ...] | None = None
+    permissions: tuple[Permission, ...] = ()
+    activation: Literal["eager", "lazy"] = "eager"
+    idle_stop_s: Seconds = 300.0
+    checksum: Checksum | None = None
+    restart: Restart = Restart()
+    health: Health = Health()
+    limits: Limits = Limits()
+    settings_schema: dict[str, Any] | None = None
+    schema_url: Line | None = msgspec.field(name="$schema", default=None)
+
+    def __post_init__(self) -> None:
+        if self.protocol == "msgpack-rpc" and self.launch.argv is None:
+            raise ValueError(
+                "expected launch.argv for protocol msgpack-rpc, found launch.entry_point, "
+                "which is served by the SDK and so speaks plugin-host"
+            )
+
+
+def load(file: str | os.PathLike[str]) -> Manifest:
+    """The manifest in `file`; raises `ManifestError`."""
+    text = document.read(file, ManifestError)
+    return decode(text.encode(), file=shown(os.fspath(file)))
+
+
+def decode(data: bytes, *, file: str) -> Manifest:
+    """The manifest in `data`, JSON as UTF-8; `file` is named in the `ManifestError` it may raise."""
+    if not data.strip():
+        raise ManifestError(f"{file}: expected a JSON object, found an empty file", file=file)
+    try:
+        # The hook lets an overlong number become infinity, which is then refused by its own field.
+        raw = msgspec.json.Decoder(float_hook=float).decode(data)
+    except msgspec.DecodeError as error:
+        raise ManifestError(f"{file}: {_malformed(error, data)}", file=file) from None
+    except RecursionError:
+        raise ManifestError(f"{file}: $: nested too deeply", file=file, path="$") from None
+    return convert(raw, file=file)
+
+
+def convert(raw: Any, *, file: str) -> Manifest:
+    """The manifest that `raw`, builtins as JSON gives them, stands for; raises `ManifestError`."""
+    if isinstance(raw, dict):
+        version = raw.get("manifest_version", MANIFEST_VERSION)
+        if isinstance(version, int) and version != MANIFEST_VERSION:
+            # First of all, because a later version may well have keys that this one does not know.
+            text = f"expected {MANIFEST_VERSION}, the version this host reads, found {found(version)}"
+            path = "$.manifest_version"
+            raise ManifestError(f"{file}: {path}: {text}", file=file, path=path)
+    return document.convert(raw, Manifest, file=file, blame=ManifestError)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` may be a plugin's id."""
+    return re.fullmatch(_ID, text) is not None
+
+
+def _malformed(error: msgspec.DecodeError, data: bytes) -> str:
+    words = re.fullmatch(r"JSON is malformed: (?P<what>.*) \(byte (?P<offset>\d+)\)", str(error))
+    if words is None:
+        what, offset = "it ends too early", len(data.rstrip())
+        if re.search(rb"\\u[dD][89a-fA-F]", data):
+            what += r", or a \u escape is half of a surrogate pair"
+    else:
+        what, offset = words["what"], int(words["offset"])
+    seen = data[offset : offset + 20].decode("utf-8", "replace")
+    what += f", found {found(seen)}" if seen else ", found the end of the file"
+    return f"expected JSON: {what} at {document.place(data, offset)}"

@@ -1,0 +1,66 @@
+"""The words error messages share: how a path, a found value and a near match are written.
+
+Owns formatting alone; it decides nothing and reads nothing. Invariant: whatever goes in, what comes
+out is one printable line of bounded length, safe to write to a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["found", "near", "shown", "suggestion"]
+
+FOUND_LENGTH = 60
+"""A found value longer than this is cut: enough to recognise it, short enough for one line."""
+
+
+def shown(path: object) -> str:
+    """A path or name as a person can read it; undecodable and control characters are escaped."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def found(value: Any) -> str:
+    """A value of a JSON or TOML document as it would be written there, cut to one short line."""
+    if isinstance(value, dict):
+        return f"a map with {_keys(value)}" if value else "an empty map"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = _quoted(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= FOUND_LENGTH else f"{text[: FOUND_LENGTH - 1]}…"
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """The names in `known` that look like `name`, the most alike first, at most three."""
+    from difflib import get_close_matches  # only a failing lookup needs it
+
+    return get_close_matches(name[:200].lower(), sorted(set(known)), n=3, cutoff=0.6)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """` (did you mean …?)` for the end of a sentence, or nothing when no name is alike."""
+    alike = near(name, known)
+    if not alike:
+        return ""
+    return f" (did you mean {' or '.join(f'`{shown(one)}`' for one in alike)}?)"
+
+
+def _keys(table: dict[Any, Any]) -> str:
+    names = [shown(str(key)[:FOUND_LENGTH]) for key in list(table)[:4]]
+    return ", ".join(names) + (", …" if len(table) > len(names) else "")
+
+
+def _quoted(text: str) -> str:
+    """Text in double quotes, with what would break a line or a terminal escaped."""
+    escaped = "".join(
+        char if char.isprintable() and char not in '"\\' else _escape(char) for char in text[:FOUND_LENGTH]
+    )
+    return f'"{escaped}"' if len(text) <= FOUND_LENGTH else f'"{escaped}…'
+
+
+def _escape(char: str) -> str:
+    known = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return known.get(char) or f"\\u{ord(char):04x}"
