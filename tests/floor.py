@@ -1,0 +1,102 @@
+"""The floors of both packages, as data: which module lives where and what it may look down on.
+
+A module may import its own wing (never in a circle) and the wings its wing names. A name covers
+the module and, for a package, everything inside it. ``""`` is the package's own ``__init__``. A new
+module is put into the wing whose idea it is part of; if there is none, that is worth a thought.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wing:
+    """A few modules with one idea; all names are separated by blanks."""
+
+    modules: str
+    below: str = ""
+    sdk: str = ""
+    """Wings of the sdk that a wing of the host may import."""
+
+    def covers(self, inner: str) -> bool:
+        """Whether the module called ``inner`` inside its package lives here."""
+        if not inner:
+            return "''" in self.modules.split()
+        return any(inner == name or inner.startswith(f"{name}.") for name in self.modules.split())
+
+
+SDK = {
+    "ground": Wing("errors protocol"),
+    "core": Wing("wire window events stream lane handshake legality", below="ground"),
+    "connection": Wing("connection", below="ground core"),
+    # What authors write against: beside the core, not on top of it.
+    "types": Wing("types", below="ground"),
+    "author": Wing(
+        "plugin command exec metadata action endpoint parameter context cancellation", below="ground types"
+    ),
+    "runtime": Wing("runtime", below="ground core connection types author"),
+    "testing": Wing("testing", below="ground core connection types author runtime"),
+    "entry": Wing("__main__", below="ground types author runtime"),
+    "package": Wing("''", below="ground types author runtime testing"),
+}
+
+HOST = {
+    "ground": Wing("errors", sdk="ground"),
+    # Pids, pipes and signals; no protocol.
+    "process": Wing(
+        "channel environment exitstatus stderr reaper process diagnosis tree processtable ladder"
+        " executable admission",
+        below="ground",
+    ),
+    # The protocol; no processes.
+    "link": Wing("link", below="ground", sdk="ground core connection"),
+    # What plugins and operators write down, as types; how it is read, checked and explained.
+    "description": Wing(
+        "manifest candidate configuration document explanation wording schema override",
+        below="ground",
+        sdk="ground types",
+    ),
+    # Their signatures name candidates and configurations.
+    "hook": Wing("hookspecs", below="ground description"),
+    "discovery": Wing(
+        "entry_point folder checksum discovery extension",
+        below="ground description hook",
+        sdk="ground types",
+    ),
+    "supervision": Wing(
+        "launch supervisor command exec metadata action",
+        below="ground description hook process link discovery",
+        sdk="ground core connection types",
+    ),
+    "host": Wing(
+        "host sync",
+        below="ground description hook process link discovery supervision",
+        sdk="ground core connection types",
+    ),
+    "control": Wing(
+        "control",
+        below="ground description hook process link discovery supervision host",
+        sdk="ground core connection types",
+    ),
+    "cli": Wing(
+        "cli __main__",
+        below="ground description hook process link discovery supervision host control",
+        sdk="ground types",
+    ),
+    "package": Wing("''", below="ground description hook discovery supervision host"),
+}
+
+SANS_IO = "ground core connection"
+"""Wings of the sdk that sleep never, call nobody and know no clock."""
+
+BARRED_FROM_SANS_IO = "asyncio logging os select selectors signal socket subprocess threading time"
+
+SOLE_IMPORTERS = {
+    ("plugin_host_sdk", "msgpack"): "wire",
+    ("plugin_host", "msgpack"): "",
+    ("plugin_host", "psutil"): "processtable",
+    ("plugin_host", "click"): "cli",
+    ("plugin_host", "rich"): "cli",
+}
+"""Who alone may import what: (package, import) to names as in ``Wing.modules``."""
