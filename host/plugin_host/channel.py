@@ -1,0 +1,161 @@
+"""The wire to one child: the host's end of it, and the descriptors the child is given.
+
+Owns descriptors and nothing else: no buffer, no protocol, no loop. Whoever registered a descriptor with
+a loop takes it off again before it is closed here. Invariant: every descriptor is close-on-exec, the
+host's ends do not block, the child's ends do, and neither setting leaks to the other side.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+__all__ = ["Channel", "ChildEnds", "open_pipes", "open_socketpair"]
+
+
+class Channel(Protocol):
+    """The host's end. `read_fd` and `write_fd` are one number on a socket, and -1 once closed."""
+
+    read_fd: int
+    write_fd: int
+
+    def recv_into(self, buffer: WriteableBuffer, /) -> int:
+        """Read what is there now and return its size in bytes; 0 is end of file.
+
+        Raises BlockingIOError when there is nothing yet. A child that died with requests unread resets
+        the connection; that is its end of file too.
+        """
+        ...
+
+    def send(self, data: ReadableBuffer, /) -> int:
+        """Write what fits now and return its size in bytes.
+
+        Raises BlockingIOError when nothing fits and BrokenPipeError when nobody will read it.
+        """
+        ...
+
+    def close_write(self) -> None:
+        """Let the child read end of file. A second call does nothing."""
+        ...
+
+    def close(self) -> None:
+        """Give both descriptors back. A second call does nothing."""
+        ...
+
+
+class ChildEnds:
+    """The descriptors that become 0 and 1 of the child; the host closes its copies after the spawn."""
+
+    __slots__ = ("_close", "stdin", "stdout")
+
+    def __init__(self, stdin: int, stdout: int, close: Callable[[], None]) -> None:
+        self.stdin = stdin
+        self.stdout = stdout
+        self._close = close
+
+    def close(self) -> None:
+        """Close the host's copies. A second call does nothing."""
+        if self.stdin >= 0:
+            self.stdin = self.stdout = -1
+            self._close()
+
+
+def open_socketpair() -> tuple[Channel, ChildEnds]:
+    """One AF_UNIX stream socket for both directions. Raises OSError."""
+    host, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    host.setblocking(False)
+    return _SocketChannel(host), ChildEnds(child.fileno(), child.fileno(), child.close)
+
+
+def open_pipes() -> tuple[Channel, ChildEnds]:
+    """Two pipes, for programs that open `/dev/stdout` or close one direction. Raises OSError."""
+    stdin, write_fd = os.pipe()
+    try:
+        read_fd, stdout = os.pipe()
+    except OSError:
+        os.close(stdin)
+        os.close(write_fd)
+        raise
+    os.set_blocking(read_fd, False)
+    os.set_blocking(write_fd, False)
+
+    def close() -> None:
+        os.close(stdin)
+        os.close(stdout)
+
+    return _PipeChannel(read_fd, write_fd), ChildEnds(stdin, stdout, close)
+
+
+class _SocketChannel:
+    __slots__ = ("_recv_into", "_send", "_socket", "read_fd", "write_fd")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._recv_into = sock.recv_into  # bound once: two look-ups less for every message
+        self._send = sock.send
+        self.read_fd = self.write_fd = sock.fileno()
+
+    def recv_into(self, buffer: WriteableBuffer, /) -> int:
+        try:
+            return self._recv_into(buffer)
+        except ConnectionResetError:
+            return 0
+
+    def send(self, data: ReadableBuffer, /) -> int:
+        try:
+            return self._send(data)
+        except ConnectionResetError as error:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
+
+    def close_write(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # closed, or the child is gone: it cannot read any more either way
+
+    def close(self) -> None:
+        self.read_fd = self.write_fd = -1
+        self._socket.close()
+
+    def __repr__(self) -> str:
+        return f"<socketpair channel fd={self.read_fd}>"
+
+
+class _PipeChannel:
+    __slots__ = ("read_fd", "write_fd")
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+
+    def recv_into(self, buffer: WriteableBuffer, /) -> int:
+        return os.readv(self.read_fd, (buffer,))
+
+    def send(self, data: ReadableBuffer, /) -> int:
+        try:
+            return os.write(self.write_fd, data)
+        except OSError:
+            if self.write_fd < 0:  # what a socket says after its write side was shut
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+            raise
+
+    def close_write(self) -> None:
+        if self.write_fd >= 0:
+            fd, self.write_fd = self.write_fd, -1
+            os.close(fd)
+
+    def close(self) -> None:
+        self.close_write()
+        if self.read_fd >= 0:
+            fd, self.read_fd = self.read_fd, -1
+            os.close(fd)
+
+    def __repr__(self) -> str:
+        return f"<pipe channel read_fd={self.read_fd} write_fd={self.write_fd}>"

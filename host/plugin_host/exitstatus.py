@@ -1,0 +1,120 @@
+"""How a process ended, as data and in words.
+
+Pure. Invariant: exactly one of `code` and `signal` is set, or neither when the status was lost (somebody
+else reaped the process).
+"""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from resource import struct_rusage
+
+__all__ = ["MAXRSS_UNIT", "ExitStatus", "signal_name"]
+
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+
+_WORDS = {
+    "SIGHUP": "hang-up",
+    "SIGINT": "interrupt",
+    "SIGQUIT": "quit",
+    "SIGILL": "illegal instruction",
+    "SIGTRAP": "trace trap",
+    "SIGABRT": "aborted",
+    "SIGBUS": "bus error",
+    "SIGFPE": "arithmetic error",
+    "SIGKILL": "killed",
+    "SIGSEGV": "segmentation fault",
+    "SIGPIPE": "broken pipe",
+    "SIGALRM": "alarm clock",
+    "SIGTERM": "terminated",
+    "SIGXCPU": "processor time limit exceeded",
+    "SIGXFSZ": "file size limit exceeded",
+    "SIGSYS": "forbidden system call",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """One ended process.
+
+    `peak_memory` is its largest resident size in bytes, None when unknown; `cpu_s` the processor seconds
+    it and the children it waited for used; `by_us` whether the signal that ended it was the host's.
+    """
+
+    code: int | None
+    signal: int | None
+    peak_memory: int | None = None
+    cpu_s: float | None = None
+    core_dumped: bool = False
+    by_us: bool = False
+
+    @classmethod
+    def from_wait4(
+        cls,
+        status: int,
+        usage: struct_rusage | None = None,
+        *,
+        sent: Container[int] = (),
+        memory_floor: int = 0,
+    ) -> ExitStatus:
+        """From what `os.wait4` returned; `sent` are the signals the host sent to the process.
+
+        The kernel counts the memory of the process that called exec into the new program's peak, so a
+        peak no larger than `memory_floor` (bytes, the host's own peak at the spawn) says nothing about
+        the plugin and is left out.
+        """
+        signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        peak = usage.ru_maxrss * MAXRSS_UNIT if usage else 0
+        return cls(
+            code=os.WEXITSTATUS(status) if signal is None else None,
+            signal=signal,
+            peak_memory=peak if peak > memory_floor else None,
+            cpu_s=usage.ru_utime + usage.ru_stime if usage else None,
+            core_dumped=os.WCOREDUMP(status),
+            by_us=signal is not None and signal in sent,
+        )
+
+    @classmethod
+    def lost(cls) -> ExitStatus:
+        """The process is gone and nobody told us how."""
+        return cls(code=None, signal=None)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended by itself with status 0."""
+        return self.code == 0
+
+    def describe(self) -> str:
+        """In words: "exited with status 3", "killed by SIGSEGV (segmentation fault)"."""
+        if self.code is not None:
+            return f"exited with status {self.code}"
+        if self.signal is None:
+            return "ended, with its exit status lost (something else in the host process reaped it)"
+        return f"killed by {self._signal_in_words()}"
+
+    def _signal_in_words(self) -> str:
+        assert self.signal is not None
+        name = signal_name(self.signal)
+        if name == "SIGKILL":
+            return name if self.by_us else f"{name}, not by us (out of memory, or somebody's kill)"
+        details = [_WORDS[name]] if name in _WORDS else []
+        if name == "SIGTERM" and not self.by_us:
+            details.append("not by us")
+        if self.core_dumped:
+            details.append("core dumped")
+        return f"{name} ({', '.join(details)})" if details else name
+
+
+def signal_name(number: int) -> str:
+    """`SIGTERM` for 15; real-time and unknown signals by number."""
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
