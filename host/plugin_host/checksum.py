@@ -75,7 +75,7 @@ def _covered(root: bytes) -> Iterator[bytes]:
     pending = [b""]
     while pending:
         prefix = pending.pop()
-        with os.scandir(os.path.join(root, prefix)) as entries:
+        with os.scandir(os.path.join(root, prefix) if prefix else root) as entries:
             for entry in entries:
                 relative = os.path.join(prefix, entry.name)
                 if not entry.is_dir(follow_symlinks=False):

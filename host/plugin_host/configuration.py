@@ -154,9 +154,9 @@ def find(
 def load(file: str | os.PathLike[str]) -> Configuration:
     """The configuration in `file`, its paths absolute; raises `ConfigurationError`."""
     name = shown(os.fspath(file))
-    text = document.read(file, ConfigurationError)
+    data = document.read(file, ConfigurationError)
     try:
-        raw = tomllib.loads(text)
+        raw = tomllib.loads(document.text(data, file=name, blame=ConfigurationError))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name}: expected TOML: {error}", file=name) from None
     except RecursionError:

@@ -17,7 +17,7 @@ import msgspec
 from .errors import ConfigurationError, ManifestError
 from .wording import shown
 
-__all__ = ["MAX_BYTES", "Blame", "convert", "place", "read"]
+__all__ = ["MAX_BYTES", "Blame", "convert", "place", "read", "text"]
 
 MAX_BYTES = 1024 * 1024
 """The largest manifest or configuration file: 1 MiB, hundreds of times what a large one needs."""
@@ -34,26 +34,29 @@ _MARKS = {
 }
 
 
-def read(file: str | os.PathLike[str], blame: Blame) -> str:
-    """The text of `file`; raises `blame` unless it is a regular, readable, small UTF-8 file."""
+def read(file: str | os.PathLike[str], blame: Blame) -> bytes:
+    """The bytes of `file`; raises `blame` unless it is a regular, readable, small file."""
     name = shown(os.fspath(file))
     try:
-        data = _read_bytes(file)
+        return _read_bytes(file)
     except (OSError, ValueError) as error:
         raise blame(f"{name}: {_refusal(error)}", file=name) from None
+
+
+def text(data: bytes, *, file: str, blame: Blame) -> str:
+    """`data` as text; raises `blame` unless it is small, and UTF-8 without a byte order mark."""
     if len(data) > MAX_BYTES:
-        text = f"expected at most {MAX_BYTES} bytes (1 MiB), found more"
-        raise blame(f"{name}: {text}", file=name)
-    for mark, words in _MARKS.items():
+        words = f"expected at most {MAX_BYTES} bytes (1 MiB), found more"
+        raise blame(f"{file}: {words}", file=file)
+    for mark, name in _MARKS.items():
         if data.startswith(mark):
-            text = f"expected UTF-8 text, found {words}; save it as UTF-8 without one"
-            raise blame(f"{name}: {text}", file=name)
+            words = f"expected UTF-8 text, found {name}; save it as UTF-8 without one"
+            raise blame(f"{file}: {words}", file=file)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        where = place(data, error.start)
-        text = f"expected UTF-8 text, found byte 0x{data[error.start]:02x} at {where}"
-        raise blame(f"{name}: {text}", file=name) from None
+        found = f"byte 0x{data[error.start]:02x} at {place(data, error.start)}"
+        raise blame(f"{file}: expected UTF-8 text, found {found}", file=file) from None
 
 
 def convert(document: Any, kind: type[Kind], *, file: str, blame: Blame) -> Kind:
@@ -63,8 +66,8 @@ def convert(document: Any, kind: type[Kind], *, file: str, blame: Blame) -> Kind
     except msgspec.ValidationError as error:
         from .explanation import explain  # heavy, and needed for a broken document only
 
-        path, text = explain(error, document, kind)
-        raise blame(f"{file}: {path}: {text}", file=file, path=path) from None
+        path, words = explain(error, document, kind)
+        raise blame(f"{file}: {path}: {words}", file=file, path=path) from None
     except RecursionError:
         raise blame(f"{file}: $: nested too deeply", file=file, path="$") from None
 

@@ -10,15 +10,18 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import manifest
 from .candidate import Candidate
 from .errors import ManifestError
 from .manifest import MANIFEST_NAME, Manifest
 from .wording import shown
+
+if TYPE_CHECKING:
+    from importlib import metadata  # at run time only where it is used: it is slow to import
 
 __all__ = ["GROUP", "candidates", "entries"]
 
@@ -74,6 +77,8 @@ def _distributions(group: str) -> list[metadata.Distribution]:
 
     A name may be found several times along `sys.path`; as with modules the first one counts.
     """
+    from importlib import metadata
+
     named: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
         if _mentions(distribution, group):
@@ -83,6 +88,8 @@ def _distributions(group: str) -> list[metadata.Distribution]:
 
 
 def _first(name: str, distribution: metadata.Distribution) -> metadata.Distribution:
+    from importlib import metadata
+
     try:
         return metadata.distribution(name)
     except Exception:  # its folder is not named as its metadata say

@@ -220,19 +220,19 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def load(file: str | os.PathLike[str]) -> Manifest:
     """The manifest in `file`; raises `ManifestError`."""
-    text = document.read(file, ManifestError)
-    return decode(text.encode(), file=shown(os.fspath(file)))
+    return decode(document.read(file, ManifestError), file=shown(os.fspath(file)))
 
 
 def decode(data: bytes, *, file: str) -> Manifest:
     """The manifest in `data`, JSON as UTF-8; `file` is named in the `ManifestError` it may raise."""
-    if not data.strip():
+    text = document.text(data, file=file, blame=ManifestError)
+    if not text.strip():
         raise ManifestError(f"{file}: expected a JSON object, found an empty file", file=file)
     try:
         # The hook lets an overlong number become infinity, which is then refused by its own field.
-        raw = msgspec.json.Decoder(float_hook=float).decode(data)
+        raw = msgspec.json.Decoder(float_hook=float).decode(text)
     except msgspec.DecodeError as error:
-        raise ManifestError(f"{file}: {_malformed(error, data)}", file=file) from None
+        raise ManifestError(f"{file}: {_malformed(error, text)}", file=file) from None
     except RecursionError:
         raise ManifestError(f"{file}: $: nested too deeply", file=file, path="$") from None
     return convert(raw, file=file)
@@ -255,14 +255,31 @@ def is_id(text: str) -> bool:
     return re.fullmatch(_ID, text) is not None
 
 
-def _malformed(error: msgspec.DecodeError, data: bytes) -> str:
-    words = re.fullmatch(r"JSON is malformed: (?P<what>.*) \(byte (?P<offset>\d+)\)", str(error))
-    if words is None:
-        what, offset = "it ends too early", len(data.rstrip())
-        if re.search(rb"\\u[dD][89a-fA-F]", data):
-            what += r", or a \u escape is half of a surrogate pair"
-    else:
-        what, offset = words["what"], int(words["offset"])
-    seen = data[offset : offset + 20].decode("utf-8", "replace")
-    what += f", found {found(seen)}" if seen else ", found the end of the file"
-    return f"expected JSON: {what} at {document.place(data, offset)}"
+def _malformed(error: msgspec.DecodeError, text: str) -> str:
+    what, position = _first_fault(error, text)
+    seen = text[position : position + 20]
+    seen = found(seen) if seen else "the end of the file"
+    offset = len(text[:position].encode())
+    return f"expected JSON, found {seen} at {document.place(text.encode(), offset)}: {what}"
+
+
+def _first_fault(error: msgspec.DecodeError, text: str) -> tuple[str, int]:
+    """What is wrong and at which character.
+
+    Asked of the standard library, which knows the place exactly; msgspec, which is stricter, is taken
+    at its word for what only it refuses.
+    """
+    import json  # needed for a broken manifest only
+
+    try:
+        json.loads(text, parse_int=float)
+    except json.JSONDecodeError as known:
+        return known.msg, known.pos
+    except RecursionError:
+        pass
+    if match := re.fullmatch(r"JSON is malformed: (.*) \(byte (\d+)\)", str(error)):
+        before = text.encode()[: int(match[2])]
+        return match[1], len(before.decode("utf-8", "replace"))
+    # Half of a surrogate pair, or a number of more digits than any number needs.
+    place = re.search(r"\\u[dD][89a-fA-F]|\d{1000}", text)
+    return str(error).partition(" - at ")[0], place.start() if place else len(text)

@@ -35,9 +35,13 @@ def found(value: Any) -> str:
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """The names in `known` that look like `name`, the most alike first, at most three."""
-    from difflib import get_close_matches  # only a failing lookup needs it
+    from difflib import SequenceMatcher, get_close_matches  # only a failing lookup needs it
 
-    return get_close_matches(name[:200].lower(), sorted(set(known)), n=3, cutoff=0.6)
+    name = name[:200].lower()
+    alike = get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    ratios = [SequenceMatcher(None, one, name).ratio() for one in alike]
+    # Beside a very good match a middling one only distracts.
+    return [one for one, ratio in zip(alike, ratios, strict=True) if ratio > ratios[0] - 0.1]
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
