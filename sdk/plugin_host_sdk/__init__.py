@@ -1,1 +1,54 @@
-"""Write plugins for plugin-host."""
+"""Write plugins for plugin-host.
+
+    import plugin_host_sdk as sdk
+
+    plugin = sdk.Plugin("demo", version="1.0.0")
+
+    @plugin.command("greet")
+    def greet(ctx, name: str = "world"):
+        return {"text": f"hello {name}"}
+
+Importing this package imports msgpack and a few small standard modules, nothing heavier.
+"""
+
+from __future__ import annotations
+
+from . import command
+from .context import Context
+from .errors import (
+    CallCancelled,
+    CallError,
+    CallFailed,
+    CallTimeout,
+    CommandError,
+    PluginHostError,
+    RegistrationError,
+)
+from .plugin import Plugin
+
+__all__ = [
+    "CallCancelled",
+    "CallError",
+    "CallFailed",
+    "CallTimeout",
+    "CommandError",
+    "Context",
+    "Plugin",
+    "PluginHostError",
+    "RegistrationError",
+    "__version__",
+    "command",
+    "serve",
+]
+
+__version__ = "0.1.0"
+
+
+def serve(plugin: Plugin) -> int:
+    """Serve `plugin` over descriptors 0 and 1 until its host ends it; returns the exit status.
+
+    For programs that a manifest starts by `argv`; `entry_point` plugins need not call it.
+    """
+    from .runtime.serve import serve as serve_plugin
+
+    return serve_plugin(plugin)

@@ -11,7 +11,7 @@ breaks the protocol gives the events of everything before, then one `Failed`, th
 
 from __future__ import annotations
 
-from .errors import CallFailed, LocalProtocolError, RemoteProtocolError
+from .errors import CallFailed, LocalProtocolError, RemoteProtocolError, excerpt
 from .events import (
     CancelReceived,
     Closed,
@@ -259,15 +259,15 @@ class Connection:
                 _, method, params = message
                 self._receive_notification(method, params, events)
             else:
-                raise RemoteProtocolError(f"{_short(kind)} is no kind of message")
+                raise RemoteProtocolError(f"{excerpt(kind)} is no kind of message")
         except (TypeError, ValueError, LookupError):
-            raise RemoteProtocolError(f"{_short(message)} has not the shape of a message") from None
+            raise RemoteProtocolError(f"{excerpt(message)} has not the shape of a message") from None
 
     def _receive_response(self, msgid: int, error: Any, result: Any, events: list[Event]) -> None:
         method = self.pending.pop(msgid, None)
         if method is None:
             if msgid not in self._abandoned:
-                raise RemoteProtocolError(f"an answer to request {_short(msgid)}, which is not open")
+                raise RemoteProtocolError(f"an answer to request {excerpt(msgid)}, which is not open")
             self._abandoned.discard(msgid)
             self.late_answers += 1
         elif self.state is INITIALIZING:
@@ -294,7 +294,7 @@ class Connection:
 
     def _receive_request(self, msgid: int, method: str, params: Any, events: list[Event]) -> None:
         if type(msgid) is not int or not 0 <= msgid <= MAX_MSGID or type(params) is not list:
-            raise RemoteProtocolError(f"request {_short(msgid)} {_short(method)} is malformed")
+            raise RemoteProtocolError(f"request {excerpt(msgid)} {excerpt(method)} is malformed")
         if method not in self._askable or self.state is not READY:
             self._check_receivable(method, REQUEST, self._askable)
         if msgid in self.incoming:
@@ -325,7 +325,7 @@ class Connection:
             events.append(NotificationReceived(method, params))
             return
         if type(params) is not list:
-            raise RemoteProtocolError(f"notification {_short(method)} is malformed")
+            raise RemoteProtocolError(f"notification {excerpt(method)} is malformed")
         if method not in self._tellable or self.state is not READY:
             self._check_receivable(method, NOTIFICATION, self._tellable)
         if method.startswith("stream."):
@@ -333,7 +333,7 @@ class Connection:
             return
         arguments = params[0] if params else {}
         if type(arguments) is not dict:
-            raise RemoteProtocolError(f"the parameters of {_short(method)} must be a map")
+            raise RemoteProtocolError(f"the parameters of {excerpt(method)} must be a map")
         if method == "cancel":
             if arguments["msgid"] in self.incoming:
                 events.append(CancelReceived(arguments["msgid"]))
@@ -347,7 +347,7 @@ class Connection:
     def _receive_progress(self, arguments: dict[str, Any], events: list[Event]) -> None:
         msgid, done, total = arguments["msgid"], arguments["done"], arguments.get("total")
         if not isinstance(done, (int, float)) or not isinstance(total, (int, float, type(None))):
-            raise RemoteProtocolError(f"progress of {_short(done)} of {_short(total)}")
+            raise RemoteProtocolError(f"progress of {excerpt(done)} of {excerpt(total)}")
         if msgid in self.pending:
             events.append(ProgressReceived(msgid, done, total, str(arguments.get("message", ""))))
 
@@ -355,7 +355,7 @@ class Connection:
         arity = _STREAM_ARITY.get(verb)
         if arity is None or not arity[0] <= len(params) <= arity[1] or type(params[0]) is not int:
             raise RemoteProtocolError(
-                f"stream.{_short(verb)} {_short(params)} has not the shape of a frame"
+                f"stream.{excerpt(verb)} {excerpt(params)} has not the shape of a frame"
             )
         event = getattr(self.streams, "receive_" + verb)(*params)
         if event is not None:
@@ -363,7 +363,7 @@ class Connection:
 
     def _check_receivable(self, method: str, kind: int, legal: set[str]) -> None:
         if type(method) is not str:
-            raise RemoteProtocolError(f"{_short(method)} is no method name")
+            raise RemoteProtocolError(f"{excerpt(method)} is no method name")
         if not self.raw and (problem := objection(self.state, PEER_OF[self.role], method, kind)):
             raise RemoteProtocolError(problem)
         if len(legal) < _REMEMBERED_METHODS:
@@ -372,8 +372,3 @@ class Connection:
 
 def _error(name: str, message: str) -> dict[str, Any]:
     return CallFailed(message, name=name).to_map()
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -8,6 +8,8 @@ the other side; programs test `name`.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from .protocol import ERRORS
 
 TYPE_CHECKING = False
@@ -28,6 +30,7 @@ __all__ = [
     "ProtocolError",
     "RegistrationError",
     "RemoteProtocolError",
+    "excerpt",
 ]
 
 
@@ -103,7 +106,7 @@ class CallError(PluginHostError):
         name = name if isinstance(name, str) else "rpc.foreign"
         kind = _KINDS.get(name, CallFailed)
         return kind(
-            str(error.get("message", name)),
+            message if isinstance(message := error.get("message", name), str) else excerpt(message),
             name=name,
             code=code if isinstance(code, int) else None,
             data=error.get("data"),
@@ -145,6 +148,28 @@ _KINDS: dict[str, type[CallError]] = {
 }
 
 
+def excerpt(value: Any) -> str:
+    """`value` in some 80 characters, for a message. Takes values of any size and depth from a peer."""
+    text = _excerpt(value, 3)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _excerpt(value: Any, depth: int) -> str:
+    # A repr of the whole would cost four times its size, or run into the recursion limit.
+    if isinstance(value, (str, bytes)):
+        return repr(value if len(value) <= 80 else value[:80])
+    if isinstance(value, (list, tuple, dict)):
+        opening, closing = "{}" if isinstance(value, dict) else "[]"
+        if depth == 0 and value:
+            return f"{opening}...{closing}"
+        parts = [_excerpt(part, depth - 1) for part in islice(value, 20)]
+        if isinstance(value, dict):
+            items = zip(parts, islice(value.values(), 20), strict=True)
+            parts = [f"{key}: {_excerpt(item, depth - 1)}" for key, item in items]
+        return opening + ", ".join(parts + ["..."] * (len(value) > 20)) + closing
+    return repr(value)
+
+
 def _text_of(error: Any) -> str:
     """The readable part of an error of any shape: the text in it, or all of it."""
     if isinstance(error, (list, tuple)):
@@ -153,4 +178,4 @@ def _text_of(error: Any) -> str:
             return "; ".join(texts)
     if isinstance(error, bytes):
         return error.decode("utf-8", "replace")
-    return error if isinstance(error, str) else repr(error)
+    return error if isinstance(error, str) else excerpt(error)

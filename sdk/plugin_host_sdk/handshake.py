@@ -5,7 +5,7 @@ Pure functions over maps. Unknown keys are ignored, so either side may say more 
 
 from __future__ import annotations
 
-from .errors import CallFailed, RemoteProtocolError
+from .errors import CallFailed, RemoteProtocolError, excerpt
 from .protocol import FRAME_BYTES, MESSAGE_BYTES, PROTOCOL_VERSIONS, WINDOW_BYTES
 
 TYPE_CHECKING = False
@@ -41,13 +41,13 @@ class Limits:
     def from_map(cls, value: Any) -> Limits:
         """Limits as the peer wrote them; what it left out has the default."""
         if not isinstance(value, dict):
-            raise RemoteProtocolError(f"limits must be a map, not {value!r}")
+            raise RemoteProtocolError(f"limits must be a map, not {excerpt(value)}")
         limits = cls()
         for name in cls.__slots__:
             number = value.get(name, getattr(limits, name))
             if type(number) is not int or not _SMALLEST <= number <= _LARGEST:
                 raise RemoteProtocolError(
-                    f"limits.{name} must be {_SMALLEST} to {_LARGEST} bytes, not {number!r}"
+                    f"limits.{name} must be {_SMALLEST} to {_LARGEST} bytes, not {excerpt(number)}"
                 )
             setattr(limits, name, number)
         return limits
@@ -93,25 +93,20 @@ def negotiate(theirs: Any, ours: Sequence[int] = PROTOCOL_VERSIONS) -> int:
 def check_answer(result: Any) -> dict[str, Any]:
     """The answer to `initialize` if it has the shape it must have; raises RemoteProtocolError."""
     if not isinstance(result, dict):
-        raise RemoteProtocolError(f"the answer to initialize must be a map, not {_short(result)}")
+        raise RemoteProtocolError(f"the answer to initialize must be a map, not {excerpt(result)}")
     if result.get("protocol") not in PROTOCOL_VERSIONS:
         raise RemoteProtocolError(
-            f"the plugin chose protocol version {_short(result.get('protocol'))}; "
+            f"the plugin chose protocol version {excerpt(result.get('protocol'))}; "
             f"this host speaks {_words(PROTOCOL_VERSIONS)}"
         )
     plugin = result.get("plugin")
     if not isinstance(plugin, dict) or not isinstance(plugin.get("id"), str):
-        raise RemoteProtocolError(f"the answer to initialize names no plugin id (plugin: {_short(plugin)})")
+        raise RemoteProtocolError(f"the answer to initialize names no plugin id (plugin: {excerpt(plugin)})")
     for name in ("capabilities", "sdk"):
         if not isinstance(result.get(name, {}), dict):
-            raise RemoteProtocolError(f"{name} must be a map, not {_short(result[name])}")
+            raise RemoteProtocolError(f"{name} must be a map, not {excerpt(result[name])}")
     return result
 
 
 def _words(versions: Sequence[int]) -> str:
     return ", ".join(map(str, versions)) or "none"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

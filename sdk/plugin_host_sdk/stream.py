@@ -12,7 +12,7 @@ byte, which the receiver checks, so lost bytes cannot look like a clean end.
 
 from __future__ import annotations
 
-from .errors import LocalProtocolError, RemoteProtocolError
+from .errors import LocalProtocolError, RemoteProtocolError, excerpt
 from .events import CreditReceived, DataReceived, EndReceived, GapReceived, StopReceived
 from .protocol import FRAME_BYTES, HOST, NOTIFICATION
 from .window import ReceiveWindow, SendWindow
@@ -184,7 +184,7 @@ class StreamTable:
         if len(data) > limit:
             raise RemoteProtocolError(f"a frame of {len(data)} bytes is over the limit of {limit}")
         if offset != inbound.offset:
-            raise RemoteProtocolError(f"stream {stream} is at {inbound.offset}, its frame at {offset}")
+            raise RemoteProtocolError(f"stream {stream} is at {inbound.offset}, its frame at {excerpt(offset)}")
         inbound.window.receive(len(data))
         inbound.offset += len(data)
         if inbound.stopped:
@@ -199,7 +199,7 @@ class StreamTable:
             return None
         if type(size) is not int or size < 1 or offset != inbound.offset:
             raise RemoteProtocolError(
-                f"stream {stream} is at {inbound.offset}, a gap of {size!r} at {offset!r}"
+                f"stream {stream} is at {inbound.offset}, a gap of {excerpt(size)} at {excerpt(offset)}"
             )
         inbound.offset += size
         if inbound.stopped:
@@ -214,7 +214,7 @@ class StreamTable:
             return None
         if total != inbound.offset:
             raise RemoteProtocolError(
-                f"stream {stream} ended with {total!r} bytes by the peer's count; {inbound.offset} arrived"
+                f"stream {stream} ended with {excerpt(total)} bytes by the peer's count; {inbound.offset} arrived"
             )
         del self.receiving[stream]
         self._remember_end(stream)
@@ -222,7 +222,7 @@ class StreamTable:
 
     def receive_credit(self, stream: int, size: int) -> Event | None:
         if type(size) is not int or size < 1:
-            raise RemoteProtocolError(f"a grant of {size!r} bytes for stream {stream!r}")
+            raise RemoteProtocolError(f"a grant of {excerpt(size)} bytes for stream {stream!r}")
         outbound = self.sending.get(stream)
         if outbound is None:
             self._drop(stream)

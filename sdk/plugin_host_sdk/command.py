@@ -1,0 +1,220 @@
+"""The `command` capability on the plugin's side: named handlers that take parameters and give a result.
+
+`Monitor` is the registry; handlers may come and go while the plugin runs, and the host is told at once.
+A handler's return value, of any type, is the result; it ends with a status of its own by raising
+`CommandError`. Status 0 is success, 1 to 99 belong to handlers, 101 and up to the system.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from .endpoint import Endpoint
+from .errors import CallCancelled, CallError, CallFailed, CommandError, RegistrationError
+from .parameter import BadParameters, Signature, near
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from .endpoint import Resolver
+    from .plugin import Plugin
+
+__all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
+
+_CO_COROUTINE = 0x80
+
+
+class Handler:
+    """One command: its name, the function `function(ctx, ...)`, plain or async, and a line of help."""
+
+    __slots__ = ("endpoint", "function", "help", "name", "signature")
+
+    def __init__(self, name: str, function: Callable[..., Any], help: str | None = None) -> None:
+        if not isinstance(name, str) or not name:
+            raise RegistrationError(f"a command's name is a text, not {name!r}")
+        if not callable(function):
+            raise RegistrationError(f"the handler of {name!r} cannot be called: {function!r}")
+        self.name = name
+        self.function = function
+        self.help = help if help is not None else _first_line(function.__doc__)
+        try:
+            self.signature = Signature(function)
+        except (TypeError, ValueError) as error:
+            raise RegistrationError(f"the handler of {name!r} cannot serve: {error}") from None
+        is_async = _is_async(function)
+        self.endpoint = Endpoint(name, self._run_async if is_async else self._run, is_async=is_async)
+
+    def __repr__(self) -> str:
+        return f"Handler({self.name!r})"
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "help": self.help, "params": self.signature.describe()}
+
+    def _run(self, ctx: Any, arguments: tuple[dict[str, Any], bool]) -> dict[str, Any]:
+        keywords = self._bind(*arguments)
+        try:
+            return {"status": 0, "status_message": "", "result": self.function(ctx, **keywords)}
+        except CommandError as error:
+            return _own_status(error)
+        except BaseException as error:
+            raise self._failure(error) from None
+
+    async def _run_async(self, ctx: Any, arguments: tuple[dict[str, Any], bool]) -> dict[str, Any]:
+        keywords = self._bind(*arguments)
+        try:
+            return {"status": 0, "status_message": "", "result": await self.function(ctx, **keywords)}
+        except CommandError as error:
+            return _own_status(error)
+        except BaseException as error:
+            if type(error).__name__ == "CancelledError" and ctx.cancelled:
+                raise
+            raise self._failure(error) from None
+
+    def _bind(self, params: dict[str, Any], text: bool) -> dict[str, Any]:
+        try:
+            return self.signature.bind(params, text)
+        except BadParameters as error:
+            message = f"command {self.name!r}: {error.message}"
+            raise CallFailed(message, name="command.bad_request", data={"path": error.path}) from None
+
+    def _failure(self, error: BaseException) -> CallError:
+        """What an exception of the author's code becomes: type, message and traceback as text."""
+        import traceback
+
+        if type(error) is CallCancelled:
+            return error
+        frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
+        text = "".join(traceback.format_exception(type(error), error, frames))
+        return CallFailed(
+            f"command {self.name!r} raised {type(error).__name__}: {error}",
+            name="command.handler_failed",
+            data={"type": type(error).__name__, "message": str(error), "traceback": text},
+        )
+
+
+class Monitor:
+    """The commands of one plugin, by name. Safe to change from any thread at any time."""
+
+    def __init__(self, handlers: Mapping[str, Callable[..., Any]] | Iterable[Handler] = ()) -> None:
+        self.name = "command"
+        self.notify: Callable[[str, dict[str, Any]], None] | None = None
+        self.routes: Mapping[str, Resolver] = {
+            "command.call": self._resolve_call,
+            "command.list": self._resolve_list,
+        }
+        self._lock = threading.Lock()
+        self._handlers: dict[str, Handler] = {}  # replaced, never changed, so readers need no lock
+        self._list = Endpoint("command.list", self._run_list)
+        self._list.quick = True  # reads a table; no author code
+        self.add(handlers)
+
+    def add(self, handlers: Mapping[str, Callable[..., Any]] | Iterable[Handler]) -> None:
+        """Register several; none is when one of them cannot be."""
+        items = (
+            [Handler(name, function) for name, function in handlers.items()]
+            if hasattr(handlers, "items")
+            else list(handlers)
+        )
+        with self._lock:
+            table = dict(self._handlers)
+            for handler in items:
+                if handler.name in table:
+                    raise RegistrationError(f"command {handler.name!r} is registered already")
+                table[handler.name] = handler
+            self._handlers = table
+        if items:
+            self._changed()
+
+    def register_handler(self, name: str, function: Callable[..., Any], help: str | None = None) -> None:
+        """Register one command; raises RegistrationError when the name is taken."""
+        self.add([Handler(name, function, help)])
+
+    def unregister_handler(self, name: str) -> None:
+        """Remove one command; calls that run finish. Raises RegistrationError when there is none."""
+        with self._lock:
+            table = dict(self._handlers)
+            if table.pop(name, None) is None:
+                raise RegistrationError(f"command {name!r} is not registered{near(name, table)}")
+            self._handlers = table
+        self._changed()
+
+    @property
+    def names(self) -> list[str]:
+        """The registered commands, sorted."""
+        return sorted(self._handlers)
+
+    def describe(self) -> dict[str, Any]:
+        return {"commands": self.names}
+
+    def _changed(self) -> None:
+        notify = self.notify
+        if notify is not None:
+            notify("command.changed", self.describe())
+
+    def _resolve_call(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:
+        handler = self._handlers.get(params["name"]) if type(params.get("name")) is str else None
+        if handler is None:
+            raise self._not_found(params.get("name"))
+        arguments = params.get("params")
+        if arguments is None:
+            arguments = {}
+        elif type(arguments) is not dict:
+            raise CallFailed(
+                f"command {handler.name!r}: parameters are a map, not {type(arguments).__name__}",
+                name="command.bad_request",
+                data={"path": "$"},
+            )
+        return handler.endpoint, (arguments, params.get("text") is True)
+
+    def _not_found(self, name: Any) -> CallError:
+        if type(name) is not str:
+            return CallFailed(f"a command's name is a text, not {name!r}", name="command.bad_request")
+        known = self.names
+        suggestion = near(name, known) or f" (commands: {', '.join(known) or 'none'})"
+        return CallFailed(
+            f"no command {name!r}{suggestion}", name="command.not_found", data={"commands": known}
+        )
+
+    def _resolve_list(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:
+        return self._list, params
+
+    def _run_list(self, ctx: Any, params: Any) -> dict[str, Any]:
+        handlers = self._handlers
+        return {"commands": [handlers[name].describe() for name in sorted(handlers)]}
+
+
+class PluginOpts:
+    """What to register: `handlers` is a map of name to function, or a list of `Handler`."""
+
+    __slots__ = ("handlers",)
+
+    def __init__(self, handlers: Mapping[str, Callable[..., Any]] | Iterable[Handler] = ()) -> None:
+        self.handlers = handlers
+
+
+def register_plugin(plugin: Plugin, opts: PluginOpts | None = None) -> Monitor:
+    """Give `plugin` the command capability; returns its monitor. Registering again adds to it."""
+    registered = plugin.capabilities.get("command")
+    monitor = registered if isinstance(registered, Monitor) else plugin.add_capability(Monitor())
+    if opts is not None:
+        monitor.add(opts.handlers)
+    return monitor
+
+
+def _own_status(error: CommandError) -> dict[str, Any]:
+    return {"status": error.status, "status_message": error.message, "result": dict(error.fields)}
+
+
+def _is_async(function: Any) -> bool:
+    plain = getattr(function, "__func__", function)
+    while hasattr(plain, "func") and not hasattr(plain, "__code__"):  # functools.partial
+        plain = plain.func
+    called = plain if hasattr(plain, "__code__") else getattr(type(plain), "__call__")  # noqa: B004, B009
+    code = getattr(called, "__code__", None)
+    return bool(code is not None and code.co_flags & _CO_COROUTINE)
+
+
+def _first_line(text: str | None) -> str:
+    return text.strip().partition("\n")[0] if text else ""

@@ -1,0 +1,143 @@
+"""What a handler is given: the call it serves, and the way to its host.
+
+A `Context` is valid while its handler runs. It calls into the runtime only through `Session`, so that
+capabilities and tests need no runtime.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .cancellation import Cancellation
+from .errors import CallCancelled, CallTimeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Protocol
+
+    class Session(Protocol):
+        """The runtime as a context needs it."""
+
+        @property
+        def plugin_id(self) -> str: ...
+        @property
+        def settings(self) -> Mapping[str, Any]: ...
+        def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None: ...
+        def progress(self, msgid: int, done: float, total: float | None, message: str) -> None: ...
+        def call_host(self, ctx: Context, service: str, params: dict[str, Any]) -> Any: ...
+
+
+__all__ = ["Context", "HostServices", "Log"]
+
+
+class Context:
+    """One call, as its handler sees it.
+
+    `name` is the command. `deadline` is the `time.monotonic()` at which the caller stops waiting, or
+    None. `cancelled` is set when the caller gave up or the host stops. `chain` are the plugins through
+    which the call came. `settings` are the operator's for this plugin.
+    """
+
+    __slots__ = ("_cancelled", "_session", "chain", "deadline", "has_begun", "is_async", "msgid", "name")
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        msgid: int = -1,
+        deadline: float | None = None,
+        chain: tuple[str, ...] = (),
+        is_async: bool = False,
+    ) -> None:
+        self._session = session
+        self._cancelled: Cancellation | None = None
+        self.name = name
+        self.msgid = msgid
+        self.deadline = deadline
+        self.chain = chain
+        self.is_async = is_async
+        self.has_begun = False
+
+    def __repr__(self) -> str:
+        return f"<Context of {self.name!r} in {self._session.plugin_id}>"
+
+    @property
+    def cancelled(self) -> Cancellation:
+        """Set when nobody waits for the answer any more; `wait(seconds)` sleeps until then."""
+        if self._cancelled is None:
+            self._cancelled = Cancellation()
+        return self._cancelled
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings an operator gave this plugin."""
+        return self._session.settings
+
+    @property
+    def log(self) -> Log:
+        """Log records that arrive at the host under this command's name."""
+        return Log(self._session, f"{self._session.plugin_id}.{self.name}")
+
+    @property
+    def host(self) -> HostServices:
+        """The services of the host: `ctx.host.call("name", **params)`."""
+        return HostServices(self)
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, never negative; None when there is no deadline."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell the caller how far the work is."""
+        self._session.progress(self.msgid, done, total, message)
+
+    def check(self) -> None:
+        """Raise CallCancelled when the call was cancelled, CallTimeout when its deadline has passed."""
+        if self.cancelled:
+            raise CallCancelled(
+                f"{self.name!r} was cancelled: {self.cancelled.reason}", name="rpc.cancelled"
+            )
+        if self.remaining() == 0.0:
+            raise CallTimeout(f"the deadline of {self.name!r} has passed", name="rpc.deadline_exceeded")
+
+
+class HostServices:
+    """Calls back to the host, on behalf of the call being served: deadline and chain go along."""
+
+    __slots__ = ("_ctx",)
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    def call(self, service: str, /, **params: Any) -> Any:
+        """The service's result; in an async handler, `await` it.
+
+        Raises CallFailed (no such service, not granted, the service failed), CallTimeout, CallCancelled.
+        """
+        return self._ctx._session.call_host(self._ctx, service, params)
+
+
+class Log:
+    """Sends log records to the host. `fields` are further values that travel beside the message."""
+
+    __slots__ = ("_logger", "_session")
+
+    def __init__(self, session: Session, logger: str) -> None:
+        self._session = session
+        self._logger = logger
+
+    def debug(self, message: str, **fields: Any) -> None:
+        self._session.log("debug", self._logger, message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        self._session.log("info", self._logger, message, fields)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        self._session.log("warning", self._logger, message, fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        self._session.log("error", self._logger, message, fields)
+
+    def critical(self, message: str, **fields: Any) -> None:
+        self._session.log("critical", self._logger, message, fields)

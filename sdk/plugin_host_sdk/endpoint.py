@@ -1,0 +1,65 @@
+"""What a capability offers the runtime for one call: the work, and what is known about its pace.
+
+A capability resolves the parameters of a request to an `Endpoint` without running author code. The
+runtime decides on which thread `run` is called, and keeps in the endpoint how fast it has proved to be.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Protocol
+
+    # Parameters of a request to the work that answers it and the arguments of that work.
+    Resolver = Callable[[dict[str, Any]], tuple["Endpoint", Any]]
+
+    class Capability(Protocol):
+        """One capability of a plugin as the runtime sees it."""
+
+        name: str
+        # set by the runtime: sends a notification to the host
+        notify: Callable[[str, dict[str, Any]], None] | None
+
+        @property
+        def routes(self) -> Mapping[str, Resolver]:
+            """The methods it answers."""
+
+        def describe(self) -> Any:
+            """What `initialize` says of it."""
+
+
+__all__ = ["Endpoint"]
+
+FIRST_PROOF = 8
+LONGEST_PROOF = 4096
+
+
+class Endpoint:
+    """Work that answers one kind of request.
+
+    `run(ctx, arguments)` gives the result; it is a coroutine function when `is_async`. `quick` endpoints
+    have proved `proof` times in a row to be fast enough for the reading thread.
+    """
+
+    __slots__ = ("is_async", "name", "proof", "proved", "quick", "run")
+
+    def __init__(self, name: str, run: Callable[[Any, Any], Any], *, is_async: bool = False) -> None:
+        self.name = name
+        self.run = run
+        self.is_async = is_async
+        self.quick = False
+        self.proved = 0
+        self.proof = FIRST_PROOF
+
+    def ran_fast(self) -> None:
+        """One more run within the time that a reading thread can spare."""
+        self.proved += 1
+        if self.proved >= self.proof:
+            self.quick = True
+
+    def ran_slow(self) -> None:
+        """A run took longer: it has to prove itself anew, twice as often."""
+        self.quick = False
+        self.proved = 0
+        self.proof = min(self.proof * 2, LONGEST_PROOF)

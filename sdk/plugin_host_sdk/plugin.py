@@ -1,0 +1,77 @@
+"""The object an author makes: a plugin's id, version and capabilities.
+
+It is declared when the author's module is imported, before the host is heard, so it holds no connection
+and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from . import command as _command
+from .errors import RegistrationError
+from .protocol import WORKERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from .endpoint import Capability
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+    AnyCapability = TypeVar("AnyCapability", bound=Capability)
+
+__all__ = ["Plugin"]
+
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyz")
+_REST = _FIRST | frozenset("0123456789_-")
+
+
+class Plugin:
+    """A plugin. `workers` is how many plain handlers may run at the same time."""
+
+    def __init__(self, id: str, *, version: str, workers: int = WORKERS) -> None:
+        if (
+            not isinstance(id, str)
+            or not 1 <= len(id) <= 64
+            or id[0] not in _FIRST
+            or not _REST.issuperset(id)
+        ):
+            raise RegistrationError(
+                f"{id!r} is no plugin id: a lower-case letter, then up to 63 of a-z 0-9 _ -"
+            )
+        if not isinstance(version, str) or not version:
+            raise RegistrationError(f"the version of {id!r} is a text, not {version!r}")
+        if type(workers) is not int or not 1 <= workers <= 1024:
+            raise RegistrationError(f"workers of {id!r} are 1 to 1024, not {workers!r}")
+        self.id = id
+        self.version = version
+        self.workers = workers
+        self.capabilities: dict[str, Capability] = {}
+
+    def __repr__(self) -> str:
+        return f"Plugin({self.id!r}, version={self.version!r}, capabilities={sorted(self.capabilities)})"
+
+    def add_capability(self, capability: AnyCapability) -> AnyCapability:
+        """Used by the `register_plugin` of each capability; a second one of the same name raises."""
+        if capability.name in self.capabilities:
+            raise RegistrationError(f"{self.id} has the capability {capability.name!r} already")
+        self.capabilities[capability.name] = capability
+        return capability
+
+    @property
+    def commands(self) -> _command.Monitor:
+        """The monitor of the plugin's commands."""
+        return _command.register_plugin(self)
+
+    def command(
+        self, name: str | None = None, *, help: str | None = None
+    ) -> Callable[[Function], Function]:
+        """Decorator: register a function as a command, under its own name unless one is given."""
+        if callable(name):
+            raise RegistrationError("write @plugin.command() or @plugin.command('name'), with parentheses")
+
+        def register(function: Function) -> Function:
+            self.commands.register_handler(name or function.__name__, function, help)
+            return function
+
+        return register

@@ -1,0 +1,64 @@
+"""The event loop of `async def` handlers: one thread, started with the first call of one."""
+
+from __future__ import annotations
+
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+__all__ = ["LoopThread"]
+
+
+class LoopThread:
+    """Runs coroutines for other threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: AbstractEventLoop | None = None
+        self._tasks: set[Task[None]] = set()
+
+    def run(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        """Start `make()` as a task on the loop; returns what cancels it, from any thread.
+
+        A task that is cancelled before its first step never runs.
+        """
+        loop = self._loop or self._start()
+        task: Task[None] | None = None
+        cancelled = False
+
+        def start() -> None:
+            nonlocal task
+            if cancelled:
+                return
+            task = loop.create_task(make())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        def cancel() -> None:
+            nonlocal cancelled
+            cancelled = True
+            loop.call_soon_threadsafe(lambda: task.cancel() if task is not None else None)
+
+        loop.call_soon_threadsafe(start)
+        return cancel
+
+    def _start(self) -> AbstractEventLoop:
+        import asyncio
+
+        with self._lock:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                threading.Thread(target=self._live, args=(loop,), name="asyncio", daemon=True).start()
+                self._loop = loop
+            return self._loop
+
+    @staticmethod
+    def _live(loop: AbstractEventLoop) -> None:
+        import asyncio
+
+        asyncio.set_event_loop(loop)
+        loop.run_forever()

@@ -1,0 +1,168 @@
+"""The threads of a plugin: one leads, the others work, and any of them may do either.
+
+The leader reads the wire and runs endpoints that have proved quick; all other work waits in a queue for
+the workers, which are started on demand and then kept. There is one lead. It changes hands when the
+leader has to wait, or when the watchdog finds it in the same run on two ticks; whoever holds the mutex
+may look at `leader` and trust it.
+
+Why not a queue for everything: handing a call to another thread costs as much as the call. Why not the
+reading thread for everything: one slow handler would hide a live plugin.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Crew", "Worker"]
+
+_TICK = 0.010  # seconds; a run that lasts over two ticks loses the lead
+
+
+class Worker:
+    """One thread of the crew; `wake` is released to rouse it."""
+
+    __slots__ = ("thread", "wake")
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
+class Crew:
+    """Threads around one `mutex`. `lead(worker)` is called on the thread that got the lead.
+
+    `inline` is True while the leader runs author code; it is set without the mutex and cleared with it.
+    """
+
+    def __init__(self, mutex: threading.Lock, lead: Callable[[Worker], None], workers: int) -> None:
+        self.leader: Worker | None = None
+        self.inline = False
+        self._mutex = mutex
+        self._lead = lead
+        self._most = workers + 1  # the leader is one more
+        self._threads = 0
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._idle: list[Worker] = []
+        self._closed = False
+        self._runs = 0
+        self._parked = True
+        self._watchdog: threading.Thread | None = None
+        self._bark = threading.Lock()
+        self._bark.acquire()
+
+    def start(self) -> None:
+        """Start the first leader."""
+        with self._mutex:
+            self._rouse(spare=True)
+
+    def close(self) -> None:
+        """Let idle threads end; the others end with their work."""
+        with self._mutex:
+            self._closed = True
+            self._jobs.clear()
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.wake.release()
+        self._unpark()
+
+    def submit(self, job: Callable[[], None], *, extra: bool = False) -> None:
+        """Run `job` on a worker. An `extra` one goes first, on one more thread if all are busy."""
+        with self._mutex:
+            if extra:
+                self._jobs.appendleft(job)
+            else:
+                self._jobs.append(job)
+            self._rouse(spare=extra)
+
+    def give_lead(self, worker: Worker) -> bool:
+        """The leader is about to wait: somebody else reads from now on. False when it did not lead."""
+        with self._mutex:
+            if self.leader is not worker:
+                return False
+            self._pass_lead()
+            return True
+
+    def begin_inline(self) -> None:
+        """The leader is about to run author code; `inline` is cleared by whoever ends it."""
+        self._runs += 1
+        self.inline = True
+        if self._parked:
+            self._unpark()
+
+    def _rouse(self, spare: bool) -> None:
+        """One more thread for what waits; with the mutex held."""
+        if self._idle:
+            self._idle.pop().wake.release()
+        elif self._threads < self._most or spare:
+            self._threads += 1
+            threading.Thread(target=self._live, name=f"worker-{self._threads}", daemon=True).start()
+
+    def _pass_lead(self) -> None:
+        self.leader = None
+        self.inline = False
+        self._rouse(spare=True)
+
+    def _live(self) -> None:
+        me = Worker()
+        while True:
+            job: Callable[[], None] | None = None
+            with self._mutex:
+                if self._closed:
+                    return
+                if self.leader is None:
+                    self.leader = me
+                elif self._jobs:
+                    job = self._jobs.popleft()
+                elif len(self._idle) >= self._most:
+                    self._threads -= 1  # one more than the usual number was needed for a while
+                    return
+                else:
+                    self._idle.append(me)
+            if job is not None:
+                job()
+            elif self.leader is me:
+                self._lead(me)
+            else:
+                me.wake.acquire()
+
+    def _is_inline(self) -> bool:
+        return self.inline
+
+    # The watchdog runs only while there are inline runs; idle plugins have no timer.
+
+    def _unpark(self) -> None:
+        with self._mutex:
+            if not self._parked:
+                return
+            self._parked = False
+            if self._watchdog is None:
+                if self._closed:
+                    return
+                self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+                self._watchdog.start()
+            else:
+                self._bark.release()
+
+    def _watch(self) -> None:
+        seen_run = seen_stuck = -1
+        while not self._closed:
+            if self._parked:
+                self._bark.acquire()
+            else:
+                self._bark.acquire(timeout=_TICK)
+            with self._mutex:
+                if self.inline:
+                    if self._runs == seen_stuck:
+                        self._pass_lead()
+                    seen_stuck = self._runs
+                elif self._runs == seen_run:
+                    self._parked = True
+                    # The leader sets `inline` and then looks at `_parked`, so one of us sees the other.
+                    self._parked = not self._is_inline()
+                seen_run = self._runs

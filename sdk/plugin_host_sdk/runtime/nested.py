@@ -1,0 +1,157 @@
+"""Calls from the plugin to its host while it serves a call: who waits, and how the answer finds them."""
+
+from __future__ import annotations
+
+import threading
+
+from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, CallTimeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+    from typing import Any
+
+    from plugin_host_sdk.context import Context
+
+    from .wiring import Wiring
+
+__all__ = ["NestedCalls"]
+
+
+class _Waiter:
+    """A plain handler's thread, waiting."""
+
+    __slots__ = ("_lock", "error", "result")
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        self.error: CallError | None = None
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def deliver(self, result: Any, error: CallError | None) -> None:
+        self.result, self.error = result, error
+        self._lock.release()
+
+    def wait(self, timeout: float | None) -> bool:
+        return self._lock.acquire(timeout=-1 if timeout is None else timeout)
+
+
+class _AsyncWaiter:
+    """A coroutine, waiting on its loop."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self.future: Future[Any] = loop.create_future()
+
+    def deliver(self, result: Any, error: CallError | None) -> None:
+        self._loop.call_soon_threadsafe(self._settle, result, error)
+
+    def _settle(self, result: Any, error: CallError | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+class NestedCalls:
+    """The open requests of this plugin. `deliver` is called once for each, by whoever reads."""
+
+    def __init__(self, wiring: Wiring, plugin_id: str) -> None:
+        self._wiring = wiring
+        self._plugin_id = plugin_id
+        self._waiters: dict[int, _Waiter | _AsyncWaiter] = {}
+
+    def deliver(self, msgid: int, result: Any, error: CallError | None) -> None:
+        """The answer to a request has come."""
+        with self._wiring.mutex:
+            waiter = self._waiters.pop(msgid, None)
+        if waiter is not None:
+            waiter.deliver(result, error)
+
+    def fail_all(self, error: CallError) -> None:
+        """The connection ended: nobody will answer."""
+        with self._wiring.mutex:
+            waiters, self._waiters = self._waiters, {}
+        for waiter in waiters.values():
+            waiter.deliver(None, error)
+
+    def call(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
+        """Ask the host and wait on this thread, at most until the deadline of the call being served."""
+        ctx.check()
+        waiter = _Waiter()
+        msgid = self._send(ctx, service, params, waiter)
+
+        def cancel() -> None:
+            self.deliver(msgid, None, _cancelled(ctx))
+
+        ctx.cancelled.listen(cancel)
+        try:
+            in_time = waiter.wait(ctx.remaining())
+        finally:
+            ctx.cancelled.forget(cancel)
+        if not in_time:
+            self.deliver(msgid, None, _timed_out(ctx, service))
+            waiter.wait(None)
+        self._abandon(msgid)
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.result
+
+    async def call_async(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
+        """The same on an event loop."""
+        import asyncio
+
+        ctx.check()
+        waiter = _AsyncWaiter(asyncio.get_running_loop())
+        msgid = self._send(ctx, service, params, waiter)
+        try:
+            async with asyncio.timeout(ctx.remaining()):
+                return await waiter.future
+        except TimeoutError:
+            raise _timed_out(ctx, service) from None
+        finally:
+            with self._wiring.mutex:
+                self._waiters.pop(msgid, None)
+            self._abandon(msgid)
+
+    def _send(
+        self, ctx: Context, service: str, params: dict[str, Any], waiter: _Waiter | _AsyncWaiter
+    ) -> int:
+        wiring = self._wiring
+        meta: dict[str, Any] = {"chain": [*ctx.chain, self._plugin_id]}
+        remaining = ctx.remaining()
+        if remaining is not None:
+            meta["timeout_ms"] = int(remaining * 1000)
+        with wiring.mutex:
+            if wiring.is_broken:
+                raise CallFailed("the host is gone", name="command.connection")
+            msgid, data = wiring.connection.send_request("host." + service, params, meta)
+            self._waiters[msgid] = waiter
+            wiring.put(data)
+        wiring.flush()
+        return msgid
+
+    def _abandon(self, msgid: int) -> None:
+        """Tell the host when the answer is no longer wanted; nothing happens when it has come."""
+        wiring = self._wiring
+        with wiring.mutex:
+            if msgid not in wiring.connection.pending:
+                return
+            wiring.put(wiring.connection.send_cancel(msgid))
+        wiring.flush()
+
+
+def _cancelled(ctx: Context) -> CallError:
+    return CallCancelled(f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled")
+
+
+def _timed_out(ctx: Context, service: str) -> CallError:
+    return CallTimeout(
+        f"the deadline of {ctx.name!r} passed while it waited for host.{service}",
+        name="rpc.deadline_exceeded",
+    )

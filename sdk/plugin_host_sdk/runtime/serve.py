@@ -1,0 +1,101 @@
+"""Serving a plugin from start to exit: claim the wire, hear the host, end in time.
+
+`main` is what `python -m plugin_host_sdk MODULE:ATTRIBUTE` runs. Its order is the promise: the wire is
+claimed before any author code is imported, and the process ends by itself, with status 0, whether it
+was asked to or the host is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from plugin_host_sdk.plugin import Plugin
+
+    from .wiring import Wiring
+
+__all__ = ["EX_USAGE", "serve"]
+
+EX_USAGE = 64
+COOKIE = "PLUGIN_HOST_COOKIE"
+
+_EXPLANATION = """\
+This is a plugin for plugin-host. It is not run by hand: a host starts it and speaks to it over standard
+input and output.
+
+  plugin-host list                       shows the plugins that a host finds here
+  plugin-host call PLUGIN COMMAND        starts one and calls it
+"""
+
+
+def open_wire() -> Wiring:
+    """The wire from the host; ends the process with an explanation when no host started it.
+
+    From here on standard output and logging lead to the host's log.
+    """
+    if os.environ.pop(COOKIE, None) is None:
+        sys.stderr.write(_EXPLANATION)
+        sys.stderr.flush()
+        os._exit(EX_USAGE)
+    from .channel import claim
+    from .logbridge import bridge_logging
+    from .output import trace_output
+    from .wiring import Wiring
+
+    wiring = Wiring(claim(), _to_builtins)
+    trace_output(lambda message: wiring.log("warning", "stdout", message, {}))
+    bridge_logging(wiring.log)
+    return wiring
+
+
+def serve(plugin: Plugin, wiring: Wiring | None = None) -> int:
+    """Serve until the host ends it; returns the exit status."""
+    from .server import Server
+
+    # A thread that computes is asked for the interpreter sooner, so that a ping waits less for it.
+    sys.setswitchinterval(0.0005)
+    server = Server(plugin, wiring or open_wire())
+    server.crew.start()
+    server.ending.wait()
+    return _end(server)
+
+
+def _end(server: Any) -> int:
+    """Cancel what runs, wait for it within the grace, answer the host's `shutdown`."""
+    ending = server.ending
+    server.cancel_all(ending.reason)
+    if server.running:
+        ending.wait_idle()
+    if ending.msgid is not None:
+        with server.wiring.mutex:
+            server.wiring.answer(ending.msgid, {"running": len(server.running)}, "rpc.not_encodable")
+        server.wiring.flush(wait=True)
+    server.crew.close()
+    return 0
+
+
+def leave(status: int) -> None:
+    """End the process now: exit handlers run and streams are flushed, threads are not waited for."""
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    finally:
+        os._exit(status)
+
+
+def _to_builtins(value: Any) -> Any:
+    """For a result msgpack does not know: typed objects become maps."""
+    kind = type(value)
+    if hasattr(kind, "__struct_fields__") or hasattr(kind, "__dataclass_fields__"):
+        import msgspec
+
+        return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))
+    raise TypeError(f"can not serialize {kind.__qualname__!r} object")

@@ -1,0 +1,360 @@
+"""Serves one host: takes requests from the wire, has them run on the right thread, sends the answers.
+
+The leader of the crew calls `lead`. It answers `ping`, `cancel` and bad requests itself, runs endpoints
+that have proved quick, and hands everything else to workers or to the event loop; so a slow handler
+never hides a live plugin. Every request that is accepted is answered exactly once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from plugin_host_sdk.context import Context
+from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, CallTimeout
+from plugin_host_sdk.events import (
+    CancelReceived,
+    Closed,
+    ErrorReceived,
+    Failed,
+    RequestReceived,
+    RequestRefused,
+    ResponseReceived,
+)
+from plugin_host_sdk.handshake import negotiate
+from plugin_host_sdk.protocol import CHAIN_DEPTH
+
+from .coroutine import LoopThread
+from .crew import Crew, Worker
+from .ending import Ending
+from .nested import NestedCalls
+from .wiring import Wiring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from plugin_host_sdk.endpoint import Endpoint, Resolver
+    from plugin_host_sdk.errors import RemoteProtocolError
+    from plugin_host_sdk.events import Event
+    from plugin_host_sdk.plugin import Plugin
+
+__all__ = ["Server"]
+
+# A run within this time can be spared by a reading thread; one over twice of it may not be repeated there.
+_QUICK = 0.0005
+_SLOW = 0.002
+_BATCH = 16  # answers that wait for each other before they are written
+
+
+class Server:
+    """The runtime of one plugin; the `Session` of every context."""
+
+    def __init__(self, plugin: Plugin, wiring: Wiring) -> None:
+        self.plugin = plugin
+        self.wiring = wiring
+        self.settings: Mapping[str, Any] = {}
+        self.ending = Ending()
+        self.crew = Crew(wiring.mutex, self.lead, plugin.workers)
+        self.nested = NestedCalls(wiring, plugin.id)
+        self.running: dict[int, Context] = {}
+        self._loop = LoopThread()
+        self._backlog: deque[Event] = deque()
+        self._routes: dict[str, Resolver] = {}
+        self._uncorked = 0
+        for capability in plugin.capabilities.values():
+            self._routes.update(capability.routes)
+            capability.notify = wiring.notify
+
+    @property
+    def plugin_id(self) -> str:
+        return self.plugin.id
+
+    # Reading.
+
+    def lead(self, me: Worker) -> None:
+        """Read and act until the lead is lost or the connection ends."""
+        try:
+            self._read_and_act(me)
+        except BaseException:
+            # A fault of the runtime itself: nobody reads any more, so the plugin must end, and say why.
+            import traceback
+
+            traceback.print_exc()
+            self._end("the runtime failed")
+
+    def _read_and_act(self, me: Worker) -> None:
+        crew, wiring, backlog = self.crew, self.wiring, self._backlog
+        while True:
+            while backlog:
+                self._handle(backlog.popleft(), me)
+                if crew.leader is not me:
+                    wiring.flush()
+                    return
+            self._uncorked = 0
+            wiring.flush()
+            goes_on, events = wiring.read()
+            backlog.extend(events)
+            if not goes_on and not events:
+                return
+
+    def _handle(self, event: Event, me: Worker) -> None:
+        kind = type(event)
+        if kind is RequestReceived:
+            self._receive_request(event, me)  # type: ignore[arg-type]
+        elif kind is ResponseReceived:
+            self.nested.deliver(event.msgid, event.result, None)  # type: ignore[attr-defined]
+        elif kind is ErrorReceived:
+            self.nested.deliver(event.msgid, None, CallError.from_map(event.error))  # type: ignore[attr-defined]
+        elif kind is CancelReceived:
+            self._cancel(event.msgid)  # type: ignore[attr-defined]
+        elif kind is RequestRefused:
+            self._refuse(event.msgid, CallError.from_map(event.error))  # type: ignore[attr-defined]
+        elif kind is Failed:
+            self._fail(event.error)  # type: ignore[attr-defined]
+        elif kind is Closed:
+            self._end("the host is gone")
+
+    def _receive_request(self, event: RequestReceived, me: Worker) -> None:
+        try:
+            resolver = self._routes.get(event.method)
+            if resolver is None:
+                self._receive_system_request(event)
+                return
+            if self.ending.is_set():
+                raise CallCancelled(f"plugin {self.plugin.id!r} is stopping", name="rpc.cancelled")
+            endpoint, arguments = resolver(event.params)
+            ctx = Context(self, endpoint.name, event.msgid)
+            if event.meta:
+                self._read_meta(ctx, event.meta)
+        except CallError as error:
+            self._refuse(event.msgid, error)
+            if event.method == "initialize":
+                self.wiring.flush()
+                self._end(error.message)
+            return
+        self.running[event.msgid] = ctx
+        if endpoint.quick:
+            self._run_inline(endpoint, ctx, arguments, me)
+        elif endpoint.is_async:
+            self._run_async(endpoint, ctx, arguments)
+        else:
+            self.crew.submit(
+                lambda: self._run_pooled(endpoint, ctx, arguments), extra=self.plugin.id in ctx.chain
+            )
+
+    def _receive_system_request(self, event: RequestReceived) -> None:
+        method = event.method
+        if method == "ping":
+            self._answer(event.msgid, event.params)
+        elif method == "initialize":
+            answer = self._initialize(event.params)
+            with self.wiring.mutex:
+                self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
+                self.wiring.put_early_logs()
+        elif method == "shutdown":
+            self.ending.request(event.msgid, event.params.get("grace_ms"))
+        elif method == "reconfigure":
+            self._answer(event.msgid, {"restart": True})
+        else:
+            raise CallFailed(
+                f"plugin {self.plugin.id!r} has no method {method!r}", name="rpc.method_not_found"
+            )
+
+    def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
+        from plugin_host_sdk import __version__
+
+        protocol = negotiate(params.get("protocols"))
+        if params.get("plugin", self.plugin.id) != self.plugin.id:
+            raise CallFailed(
+                f"the host expects plugin {params['plugin']!r}, and this one is Plugin({self.plugin.id!r})",
+                name="initialize.wrong_plugin",
+                data={"expected": params["plugin"], "found": self.plugin.id},
+            )
+        settings = params.get("settings")
+        self.settings = settings if isinstance(settings, dict) else {}
+        return {
+            "protocol": protocol,
+            "plugin": {"id": self.plugin.id, "version": self.plugin.version},
+            "sdk": {"name": "plugin-host-sdk", "version": __version__},
+            "limits": self.wiring.connection.limits.to_map(),
+            "capabilities": {name: c.describe() for name, c in self.plugin.capabilities.items()},
+            "features": [],
+        }
+
+    def _read_meta(self, ctx: Context, meta: dict[str, Any]) -> None:
+        timeout = meta.get("timeout_ms")
+        if timeout is not None:
+            if not isinstance(timeout, (int, float)):
+                raise CallFailed(f"timeout_ms is a number, not {timeout!r}", name="rpc.invalid_params")
+            if timeout <= 0:
+                raise _expired(ctx)
+            ctx.deadline = time.monotonic() + timeout / 1000
+        chain = meta.get("chain")
+        if chain:
+            if not isinstance(chain, list) or not all(type(link) is str for link in chain):
+                raise CallFailed("chain is a list of plugin ids", name="rpc.invalid_params")
+            ctx.chain = tuple(chain)
+            if len(chain) > CHAIN_DEPTH:
+                raise CallFailed(
+                    f"calls nested deeper than {CHAIN_DEPTH}: {' -> '.join([*chain, self.plugin.id])}",
+                    name="rpc.chain_too_deep",
+                    data={"chain": [*chain, self.plugin.id]},
+                )
+
+    # Running.
+
+    def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
+        """On the leader's thread, watched: the lead may be gone when the run ends."""
+        crew = self.crew
+        ctx.has_begun = True
+        crew.begin_inline()
+        started = time.perf_counter()
+        result, error = self._perform(endpoint, ctx, arguments)
+        took = time.perf_counter() - started
+        with self.wiring.mutex:
+            leads = crew.leader is me
+            if leads:
+                crew.inline = False
+            self._settle(ctx, result, error)
+        if not leads or took > _SLOW:
+            endpoint.ran_slow()
+        self._uncorked += 1
+        if self._uncorked >= _BATCH:
+            self._uncorked = 0
+            self.wiring.flush()
+
+    def _run_pooled(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
+        with self.wiring.mutex:
+            if not self._begin(ctx):
+                return
+        started = time.perf_counter()
+        result, error = self._perform(endpoint, ctx, arguments)
+        if time.perf_counter() - started < _QUICK:
+            endpoint.ran_fast()
+        else:
+            endpoint.ran_slow()
+        with self.wiring.mutex:
+            self._settle(ctx, result, error)
+        self.wiring.flush()
+
+    def _run_async(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
+        ctx.is_async = True
+
+        async def work() -> None:
+            with self.wiring.mutex:
+                if not self._begin(ctx):
+                    return
+            result, error = None, None
+            try:
+                result = await endpoint.run(ctx, arguments)
+            except CallError as problem:
+                error = problem
+            except BaseException as problem:
+                error = self._explain(ctx, problem)
+            with self.wiring.mutex:
+                self._settle(ctx, result, error)
+            self.wiring.flush()
+
+        cancel = self._loop.run(work)
+        ctx.cancelled.listen(cancel)
+
+    def _begin(self, ctx: Context) -> bool:
+        """Whether a call that waited may start; if its time is over it is answered. With the mutex held."""
+        if self.running.get(ctx.msgid) is not ctx:
+            return False  # cancelled, and answered, while it waited
+        if ctx.deadline is not None and ctx.deadline <= time.monotonic():
+            self._settle(ctx, None, _expired(ctx))
+            return False
+        ctx.has_begun = True
+        return True
+
+    def _perform(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> tuple[Any, CallError | None]:
+        try:
+            return endpoint.run(ctx, arguments), None
+        except CallError as error:
+            return None, error
+        except BaseException as error:
+            return None, self._explain(ctx, error)
+
+    def _explain(self, ctx: Context, error: BaseException) -> CallError:
+        """An exception that no capability turned into an answer of its own."""
+        if type(error).__name__ == "CancelledError" and ctx.cancelled:
+            return CallCancelled(
+                f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled"
+            )
+        return CallFailed(f"{ctx.name}: {type(error).__name__}: {error}", name="rpc.internal")
+
+    def _settle(self, ctx: Context, result: Any, error: CallError | None) -> None:
+        """Queue the answer; with the mutex held."""
+        self.running.pop(ctx.msgid, None)
+        if error is None:
+            self.wiring.answer(ctx.msgid, result, "command.not_encodable")
+        else:
+            self.wiring.refuse(ctx.msgid, error)
+        if not self.running:
+            self.ending.note_idle()
+
+    def _answer(self, msgid: int, result: Any) -> None:
+        with self.wiring.mutex:
+            self.wiring.answer(msgid, result, "rpc.not_encodable")
+
+    def _refuse(self, msgid: int, error: CallError) -> None:
+        with self.wiring.mutex:
+            self.wiring.refuse(msgid, error)
+
+    # Ending.
+
+    def _cancel(self, msgid: int) -> None:
+        ctx = self.running.get(msgid)
+        if ctx is not None:
+            self._cancel_call(ctx, "the caller cancelled")
+
+    def _cancel_call(self, ctx: Context, reason: str) -> None:
+        """Running work is told; work that only waits is answered now and will not start."""
+        ctx.cancelled.set(reason)
+        with self.wiring.mutex:
+            if not ctx.has_begun and self.running.get(ctx.msgid) is ctx:
+                self._settle(ctx, None, _cancelled(ctx))
+
+    def cancel_all(self, reason: str) -> None:
+        """Cancel every call that runs or waits."""
+        for ctx in list(self.running.values()):
+            self._cancel_call(ctx, reason)
+        self.wiring.flush()
+
+    def _fail(self, error: RemoteProtocolError) -> None:
+        self.wiring.fail(CallFailed(str(error), name="rpc.protocol"))
+        self._end(f"the host broke the protocol: {error}")
+
+    def _end(self, reason: str) -> None:
+        self.nested.fail_all(CallFailed(reason, name="command.connection"))
+        self.ending.lose(reason)
+
+    # What contexts ask for.
+
+    def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
+        self.wiring.log(level, logger, message, fields)
+
+    def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
+        self.wiring.progress(msgid, done, total, message)
+
+    def call_host(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
+        if ctx.is_async:
+            return self.nested.call_async(ctx, service, params)
+        leader = self.crew.leader
+        if leader is not None and leader.thread == threading.get_ident():
+            self.crew.give_lead(leader)
+        return self.nested.call(ctx, service, params)
+
+
+def _cancelled(ctx: Context) -> CallError:
+    return CallCancelled(f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled")
+
+
+def _expired(ctx: Context) -> CallError:
+    return CallTimeout(
+        f"the deadline of {ctx.name!r} passed before it started", name="rpc.deadline_exceeded"
+    )

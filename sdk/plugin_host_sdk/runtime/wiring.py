@@ -1,0 +1,167 @@
+"""The wire as the runtime's threads share it: one connection, one mutex, two lanes of output.
+
+Every touch of the connection happens under `mutex`, and what it returns is queued there too, so bytes
+leave in the order they were made. Writing happens outside it, by one thread at a time: a thread that
+finds another one writing leaves its message in the outbox, and the writer looks again before and after
+it lets go. A blocking write cannot deadlock because a host never stops reading.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from plugin_host_sdk.connection import PLUGIN, Connection
+from plugin_host_sdk.errors import CallError, CallFailed, LocalProtocolError, MessageTooLarge, NotEncodable
+from plugin_host_sdk.lane import Outbox
+from plugin_host_sdk.protocol import ENDED, FRAME_BYTES, INITIALIZING, OPENING, READY, STOPPING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from plugin_host_sdk.events import Event
+
+    from .channel import Channel
+
+__all__ = ["Wiring"]
+
+# Bulk output that may wait before its makers do: then a flood of log records is slowed, not stored.
+_BULK_BYTES = 1024 * 1024
+_LOG_CHARACTERS = 64 * 1024
+_EARLY_RECORDS = 1000
+
+
+class Wiring:
+    """Thread-safe sends over one channel. `default` converts values msgpack does not know."""
+
+    def __init__(self, channel: Channel, default: Callable[[Any], Any] | None = None) -> None:
+        self.mutex = threading.Lock()
+        self.connection = Connection(PLUGIN, default=default)
+        self.outbox = Outbox()
+        self.is_broken = False  # the peer takes no more bytes
+        self._channel = channel
+        self._early: list[dict[str, Any]] = []
+        self._writing = threading.Lock()
+
+    def read(self) -> tuple[bool, list[Event]]:
+        """Wait for bytes; whether the connection goes on, and what happened. For the leader only."""
+        data = self._channel.read()
+        with self.mutex:
+            events = self.connection.receive_data(data)
+            return self.connection.state not in ENDED, events
+
+    def put(self, data: bytes) -> None:
+        """Queue a message that was just made; with the mutex held."""
+        if len(data) <= FRAME_BYTES:
+            self.outbox.put(data)
+        else:
+            self.outbox.put_bulk("message", (data,))
+
+    def answer(self, msgid: int, result: Any, encode_error: str) -> None:
+        """Queue the result of a request, or why it cannot travel; with the mutex held."""
+        connection = self.connection
+        if msgid not in connection.incoming:
+            return
+        try:
+            data = connection.send_response(msgid, result)
+        except NotEncodable as error:
+            data = connection.send_error(
+                msgid, CallFailed(f"the result: {error}", name=encode_error).to_map()
+            )
+        except MessageTooLarge as error:
+            data = connection.send_error(msgid, CallFailed(str(error), name="rpc.too_large").to_map())
+        self.put(data)
+
+    def refuse(self, msgid: int, error: CallError) -> None:
+        """Queue an error as the answer to a request; with the mutex held."""
+        connection = self.connection
+        if msgid not in connection.incoming:
+            return
+        try:
+            data = connection.send_error(msgid, error.to_map())
+        except (NotEncodable, MessageTooLarge) as problem:
+            plain = CallFailed(f"{error.message[:1000]} ({problem})", name=error.name, code=error.code)
+            data = connection.send_error(msgid, plain.to_map())
+        self.put(data)
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification now."""
+        with self.mutex:
+            if not self._is_open():
+                return
+            self.put(self.connection.send_notification(method, params))
+        self.flush()
+
+    def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
+        """Send a log record in its turn; its maker waits when much is waiting already."""
+        params: dict[str, Any] = {"level": level, "logger": logger, "message": message}
+        if fields:
+            params["fields"] = fields
+        with self.mutex:
+            if not self._is_open():
+                if self.connection.state in (OPENING, INITIALIZING) and len(self._early) < _EARLY_RECORDS:
+                    self._early.append(params)
+                return
+            self._put_log(params)
+        self.flush(wait=self.outbox.bulk_bytes > _BULK_BYTES)
+
+    def put_early_logs(self) -> None:
+        """Queue the records that were made before the host could hear them; with the mutex held."""
+        early, self._early = self._early, []
+        for params in early:
+            self._put_log(params)
+
+    def _put_log(self, params: dict[str, Any]) -> None:
+        try:
+            data = self.connection.send_notification("log", params)
+        except LocalProtocolError:  # a field that cannot travel, or too large: its text can
+            plain = {name: str(value)[:_LOG_CHARACTERS] for name, value in params.items()}
+            data = self.connection.send_notification("log", plain)
+        self.outbox.put_bulk("log", (data,))
+
+    def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
+        """Send how far a call is; nothing once it was answered."""
+        with self.mutex:
+            if not self._is_open():
+                return
+            data = self.connection.send_progress(msgid, done, total, message)
+            if data:
+                self.outbox.put_bulk("progress", (data,))
+        self.flush(wait=self.outbox.bulk_bytes > _BULK_BYTES)
+
+    def _is_open(self) -> bool:
+        """Whether anything but answers may be sent now."""
+        return not self.is_broken and self.connection.state in (READY, STOPPING)
+
+    def flush(self, *, wait: bool = False) -> None:
+        """Write what waits, unless another thread is at it. `wait` for that thread, to slow this one."""
+        writing = self._writing
+        while self.outbox:
+            if not writing.acquire(wait):
+                return
+            try:
+                self._drain()
+            finally:
+                writing.release()
+
+    def _drain(self) -> None:
+        mutex, outbox = self.mutex, self.outbox
+        while True:
+            with mutex:
+                piece = outbox.take()
+            if piece is None:
+                return
+            try:
+                self._channel.write(piece)
+            except OSError:
+                with mutex:
+                    self.is_broken = True
+                    outbox.clear()
+                return
+
+    def fail(self, error: CallError) -> None:
+        """Best effort: tell the host why this side is about to close."""
+        with self.mutex:
+            self.put(self.connection.send_failure(error.to_map()))
+        self.flush()
