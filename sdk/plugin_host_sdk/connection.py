@@ -348,8 +348,11 @@ class Connection:
         msgid, done, total = arguments["msgid"], arguments["done"], arguments.get("total")
         if not isinstance(done, (int, float)) or not isinstance(total, (int, float, type(None))):
             raise RemoteProtocolError(f"progress of {excerpt(done)} of {excerpt(total)}")
+        message = arguments.get("message") or ""
+        if type(message) is not str:
+            raise RemoteProtocolError(f"progress with {excerpt(message)} as its message")
         if msgid in self.pending:
-            events.append(ProgressReceived(msgid, done, total, str(arguments.get("message", ""))))
+            events.append(ProgressReceived(msgid, done, total, message))
 
     def _receive_frame(self, verb: str, params: list[Any], events: list[Event]) -> None:
         arity = _STREAM_ARITY.get(verb)

@@ -101,7 +101,7 @@ def check_answer(result: Any) -> dict[str, Any]:
         )
     plugin = result.get("plugin")
     if not isinstance(plugin, dict) or not isinstance(plugin.get("id"), str):
-        raise RemoteProtocolError(f"the answer to initialize names no plugin id (plugin: {excerpt(plugin)})")
+        raise RemoteProtocolError(f"the answer to initialize names no plugin id: {excerpt(plugin)}")
     for name in ("capabilities", "sdk"):
         if not isinstance(result.get(name, {}), dict):
             raise RemoteProtocolError(f"{name} must be a map, not {excerpt(result[name])}")

@@ -184,7 +184,9 @@ class StreamTable:
         if len(data) > limit:
             raise RemoteProtocolError(f"a frame of {len(data)} bytes is over the limit of {limit}")
         if offset != inbound.offset:
-            raise RemoteProtocolError(f"stream {stream} is at {inbound.offset}, its frame at {excerpt(offset)}")
+            raise RemoteProtocolError(
+                f"stream {stream} is at {inbound.offset}, its frame at {excerpt(offset)}"
+            )
         inbound.window.receive(len(data))
         inbound.offset += len(data)
         if inbound.stopped:
@@ -214,7 +216,7 @@ class StreamTable:
             return None
         if total != inbound.offset:
             raise RemoteProtocolError(
-                f"stream {stream} ended with {excerpt(total)} bytes by the peer's count; {inbound.offset} arrived"
+                f"stream {stream} ended at {excerpt(total)} by the peer's count; {inbound.offset} arrived"
             )
         del self.receiving[stream]
         self._remember_end(stream)
