@@ -248,7 +248,8 @@ class Connection:
 
     def _receive_message(self, message: Any, events: list[Event]) -> None:
         try:
-            kind = message[0]
+            # Bytes, a map or an extension type can be taken apart like a message, too.
+            kind = message[0] if type(message) is list else None
             if kind == RESPONSE:
                 _, msgid, error, result = message
                 self._receive_response(msgid, error, result, events)
@@ -259,7 +260,7 @@ class Connection:
                 _, method, params = message
                 self._receive_notification(method, params, events)
             else:
-                raise RemoteProtocolError(f"{excerpt(kind)} is no kind of message")
+                raise RemoteProtocolError(f"{excerpt(message)} is no kind of message")
         except (TypeError, ValueError, LookupError):
             raise RemoteProtocolError(f"{excerpt(message)} has not the shape of a message") from None
 
