@@ -1,0 +1,156 @@
+"""All processes of the machine at one moment, and the marks they carry.
+
+One pass over /proc, which costs about 10 µs a process; where there is no /proc, psutil, which costs some
+five times that. The last table is kept so that many who look at the same moment share one pass.
+Invariant: a table never changes; it says what was true between `began` and the end of its reading.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ProcessRow", "ProcessTable", "read_row"]
+
+_HAS_PROC = os.path.exists("/proc/self/stat")
+_READ_BYTES = 64 * 1024
+
+
+class ProcessRow(NamedTuple):
+    """One process. `started` tells it from a later one of its number; its unit is the system's."""
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+    started: float
+    name: str
+    dead: bool  # a zombie: it has ended and waits to be reaped
+
+
+class ProcessTable:
+    """Rows by pid, as read since `began` (monotonic seconds)."""
+
+    __slots__ = ("_values", "began", "rows")
+
+    _last: ProcessTable | None = None
+
+    def __init__(self, rows: dict[int, ProcessRow], began: float) -> None:
+        self.rows = rows
+        self.began = began
+        self._values: dict[tuple[int, str], str | None] = {}
+
+    @classmethod
+    def read(cls, not_before: float | None = None) -> ProcessTable:
+        """A table whose reading began at `not_before` (monotonic seconds) or later; default: now."""
+        last = cls._last
+        if last is not None and not_before is not None and last.began >= not_before:
+            return last
+        began = time.monotonic()
+        rows = {row.pid: row for row in (_proc_rows() if _HAS_PROC else _psutil_rows())}
+        cls._last = cls(rows, began)
+        return cls._last
+
+    def variable(self, pid: int, name: str) -> str | None:
+        """A variable of the environment `pid` was started with; None when unset or not readable."""
+        key = pid, name
+        if key not in self._values:
+            read = _proc_variable if _HAS_PROC else _psutil_variable
+            self._values[key] = read(pid, name)
+        return self._values[key]
+
+
+def read_row(pid: int) -> ProcessRow | None:
+    """One process as it is now; None when there is none of that number."""
+    return _proc_row(pid) if _HAS_PROC else _psutil_row(pid)
+
+
+def _proc_rows() -> Iterator[ProcessRow]:
+    # Newest first: what a forking program has just started is the first to be gone again.
+    for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
+        row = _proc_row(pid)
+        if row is not None:
+            yield row
+
+
+def _proc_row(pid: int) -> ProcessRow | None:
+    data = _read_file(f"/proc/{pid}/stat", whole=False)
+    if not data:
+        return None
+    # The name is in brackets and may hold anything, brackets too; numbered fields follow the last.
+    opened, closed = data.index(b"("), data.rindex(b")")
+    state, *fields = data[closed + 2 :].split(None, 20)
+    return ProcessRow(
+        pid=pid,
+        parent=int(fields[0]),
+        group=int(fields[1]),
+        session=int(fields[2]),
+        started=int(fields[18]),
+        name=os.fsdecode(data[opened + 1 : closed]),
+        # The first thread of a process may end before the others; then it lives on as a "zombie".
+        dead=state in (b"Z", b"X") and int(fields[16]) <= 1,
+    )
+
+
+def _proc_variable(pid: int, name: str) -> str | None:
+    data = b"\0" + _read_file(f"/proc/{pid}/environ")
+    _, found, rest = data.partition(b"\0" + os.fsencode(name) + b"=")
+    return os.fsdecode(rest.split(b"\0", 1)[0]) if found else None
+
+
+def _read_file(path: str, *, whole: bool = True) -> bytes:
+    """What it holds (`whole`: more than one read gives); nothing when it is gone or not ours to read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        data = os.read(fd, _READ_BYTES)
+        while whole and (more := os.read(fd, _READ_BYTES)):
+            data += more
+        return data
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _psutil_rows() -> Iterator[ProcessRow]:
+    import psutil  # slow to import, and not needed where there is /proc
+
+    for pid in psutil.pids():
+        row = _psutil_row(pid)
+        if row is not None:
+            yield row
+
+
+def _psutil_row(pid: int) -> ProcessRow | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            return ProcessRow(
+                pid=pid,
+                parent=process.ppid(),
+                group=os.getpgid(pid),
+                session=os.getsid(pid),
+                started=process.create_time(),
+                name=process.name(),
+                dead=process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD),
+            )
+    except (psutil.Error, OSError):
+        return None
+
+
+def _psutil_variable(pid: int, name: str) -> str | None:
+    import psutil
+
+    try:
+        return psutil.Process(pid).environ().get(name)
+    except (psutil.Error, OSError):
+        return None

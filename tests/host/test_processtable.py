@@ -1,0 +1,112 @@
+"""Looking at all processes: the same answers from /proc and from psutil, and few looks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from plugin_host import processtable
+from plugin_host.processtable import ProcessRow, ProcessTable, read_row
+from tests.wait import WaitUntil
+
+
+@pytest.fixture(params=["proc", "psutil"])
+def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "psutil":
+        monkeypatch.setattr(processtable, "_HAS_PROC", False)
+    return str(request.param)
+
+
+@contextmanager
+def sleeper(name: str = "sleep", **environment: str) -> Iterator[int]:
+    command = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, start_new_session=True, env={**os.environ, **environment}
+    ) as child:
+        yield child.pid
+        child.communicate()
+
+
+def row(pid: int) -> ProcessRow:
+    found = read_row(pid)
+    assert found is not None
+    return found
+
+
+@pytest.mark.usefixtures("source")
+def test_row_says_who_it_is_and_where_it_belongs() -> None:
+    with sleeper() as pid:
+        found = row(pid)
+        assert (found.pid, found.parent, found.group, found.session) == (pid, os.getpid(), pid, pid)
+        assert found.name.startswith("python")
+        assert not found.dead
+        assert found.started >= row(os.getpid()).started
+        assert row(pid) == found
+        assert ProcessTable.read().rows[pid] == found
+
+
+@pytest.mark.usefixtures("source")
+def test_ended_child_is_dead_until_it_is_reaped_and_then_nobody(wait_until: WaitUntil) -> None:
+    with sleeper() as pid:
+        os.kill(pid, 9)
+        wait_until(lambda: row(pid).dead)
+        assert ProcessTable.read().rows[pid].dead
+    assert read_row(pid) is None
+    assert pid not in ProcessTable.read().rows
+
+
+@pytest.mark.usefixtures("source")
+def test_variable_is_that_of_the_start_and_no_beginning_of_another() -> None:
+    with sleeper(A_MARK="one two", XA_MARK="wrong", A_MARKS="wrong", EMPTY="") as pid:
+        table = ProcessTable.read()
+        assert table.variable(pid, "A_MARK") == "one two"
+        assert table.variable(pid, "EMPTY") == ""
+        assert table.variable(pid, "MARK") is None
+        assert table.variable(2**22 + 1, "A_MARK") is None
+
+
+@pytest.mark.usefixtures("source")
+def test_long_environment_is_read_whole() -> None:
+    with sleeper(**{f"FILL_{n}": "x" * 100_000 for n in range(3)}, ZZ_LAST="end") as pid:
+        assert ProcessTable.read().variable(pid, "ZZ_LAST") == "end"
+
+
+def test_look_is_shared_only_with_those_whom_it_serves() -> None:
+    first = ProcessTable.read()
+    assert ProcessTable.read(not_before=first.began) is first
+    assert ProcessTable.read(not_before=first.began - 1) is first
+    second = ProcessTable.read(not_before=time.monotonic())
+    assert second is not first
+    assert second.began > first.began
+    assert ProcessTable.read() is not second
+
+
+def test_name_with_brackets_and_blanks_is_read(tmp_path: Path) -> None:
+    # The name stands in brackets between numbers, and every part of it was chosen by somebody else.
+    program = tmp_path / ") R 1 (x"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"]) as child:
+        found = row(child.pid)
+        assert (found.name, found.parent) == (") R 1 (x", os.getpid())
+        child.kill()
+
+
+def test_process_whose_first_thread_has_ended_still_lives(wait_until: WaitUntil) -> None:
+    code = """
+import ctypes, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        stat = Path(f"/proc/{child.pid}/stat")
+        wait_until(lambda: ") Z " in stat.read_text())
+        assert not row(child.pid).dead
+        child.kill()
