@@ -107,6 +107,11 @@ class Connection:
             f"incoming={len(self.incoming)} streams={streams}>"
         )
 
+    @property
+    def stray_output(self) -> bytes:
+        """Bytes that came so far while the answer to initialize is awaited, and are not it."""
+        return bytes(self._stray or b"")
+
     def _move(self, step: str) -> None:
         self.state = TRANSITIONS[self.state].get(step, self.state)
 
@@ -231,8 +236,9 @@ class Connection:
         """Looks for the answer to initialize in raw bytes; returns it and what follows, or b"" so far."""
         assert self._stray is not None
         seen = self._stray
+        searched = max(0, len(seen) - len(_ANSWER_MARK) + 1)
         seen += data
-        at = seen.find(_ANSWER_MARK)
+        at = seen.find(_ANSWER_MARK, searched)
         if at + len(_ANSWER_MARK) > STRAY_OUTPUT_BYTES or (at < 0 and len(seen) >= STRAY_OUTPUT_BYTES):
             events.append(StrayOutput(bytes(seen[:STRAY_OUTPUT_BYTES])))
             self._stray = None
