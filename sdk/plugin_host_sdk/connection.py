@@ -31,6 +31,7 @@ from .handshake import Limits, check_answer
 from .legality import objection
 from .protocol import (
     ENDED,
+    FAILED,
     HOST,
     INITIALIZE_ID,
     INITIALIZING,
@@ -209,6 +210,8 @@ class Connection:
                 data = self._skip_stray(data, events)
             for message in self._decoder.feed(data):
                 self._receive_message(message, events)
+                if self.state is FAILED:  # initialize was refused: that is the last event
+                    return events
             if self._decoder.error is not None:
                 raise self._decoder.error
         except RemoteProtocolError as error:
