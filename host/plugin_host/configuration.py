@@ -17,8 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from . import document
-from .errors import ConfigurationError
-from .manifest import (
+from .constraint import (
     Checksum,
     Count,
     Environment,
@@ -28,6 +27,7 @@ from .manifest import (
     PluginId,
     Seconds,
 )
+from .errors import ConfigurationError
 from .wording import found, shown
 
 __all__ = [

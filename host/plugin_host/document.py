@@ -82,6 +82,8 @@ def place(data: bytes, offset: int) -> str:
 
 def _read_bytes(file: str | os.PathLike[str]) -> bytes:
     """At most `MAX_BYTES` + 1 bytes; opened without waiting, as a pipe may lie under the name."""
+    if "\0" in os.fspath(file):
+        raise ValueError("expected a path without NUL characters")
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         mode = os.fstat(descriptor).st_mode

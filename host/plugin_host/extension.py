@@ -47,7 +47,7 @@ class Extensions:
     @property
     def names(self) -> list[str]:
         """The names of the extensions whose hooks are called, sorted."""
-        return sorted(name for name, plugin in self._manager.list_name_plugin() if plugin)
+        return sorted(name for name, plugin in self._manager.list_name_plugin() if plugin is not None)
 
     def load(self) -> None:
         """Load every extension that installed distributions offer; none can stop another."""

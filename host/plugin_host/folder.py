@@ -25,6 +25,8 @@ def candidates(plugin_dir: str | os.PathLike[str]) -> list[Candidate]:
     candidate; an empty one is none. Names that start with a dot are not looked at.
     """
     folder = os.path.abspath(plugin_dir)
+    if "\0" in folder:
+        return [_broken(folder, "expected a path without NUL characters")]
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except (OSError, ValueError) as error:

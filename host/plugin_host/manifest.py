@@ -10,12 +10,28 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from . import document
+from .constraint import (
+    Argv,
+    Capability,
+    Checksum,
+    Count,
+    EntryPoint,
+    Environment,
+    FilePath,
+    Line,
+    Permission,
+    PluginId,
+    Prose,
+    Seconds,
+    VariableName,
+    Version,
+)
 from .errors import ManifestError
 from .wording import found, shown
 
@@ -28,93 +44,16 @@ __all__ = [
     "Restart",
     "convert",
     "decode",
-    "is_id",
     "load",
 ]
 
 MANIFEST_NAME = "plugin_manifest.json"
 MANIFEST_VERSION = 1
 
-# A pattern ends in `(?![\s\S])`: `$` also matches before a last newline, and schemas know no `\Z`.
-_END = r"(?![\s\S])"
-_ID = r"[a-z][a-z0-9_-]{0,63}"
-_NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
-
-PluginId = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_ID}{_END}",
-        description="an id: a small letter, then at most 63 small letters, digits, `_` or `-`",
-    ),
-]
-Line = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[^\x00-\x1f\x7f-\x9f]{{0,1024}}{_END}",
-        description="one line of text, at most 1024 characters, no control characters",
-    ),
-]
-Version = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[^\x00-\x20\x7f-\x9f]{{1,128}}{_END}",
-        description="a version, such as 1.0.0: at most 128 characters without spaces",
-    ),
-]
-Prose = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*{_END}",
-        description="text without control characters",
-    ),
-]
-EntryPoint = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_NAME}:{_NAME}{_END}",
-        description="an entry point, such as package.module:plugin",
-    ),
-]
-Argument = Annotated[str, Meta(pattern=rf"^[^\x00]*{_END}", description="text without NUL characters")]
-Argv = Annotated[
-    tuple[Argument, ...],
-    Meta(min_length=1, description="a list of texts: the program, then its arguments"),
-]
-FilePath = Annotated[str, Meta(pattern=rf"^[^\x00]+{_END}", description="a path without NUL characters")]
-VariableName = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[^\x00=]+{_END}",
-        description="a variable's name, without `=` and NUL characters",
-    ),
-]
-Permission = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[A-Za-z][A-Za-z0-9_.-]*(:[^\x00-\x1f\x7f-\x9f]+)?{_END}",
-        description="a permission, such as host.echo or metadata.read:/task",
-    ),
-]
-Capability = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[a-z][a-z0-9_]*{_END}",
-        description="a capability: command, exec, metadata or action",
-    ),
-]
-Checksum = Annotated[
-    str,
-    Meta(
-        pattern=rf"^sha256:[0-9a-f]{{64}}{_END}",
-        description="a checksum: sha256: and 64 small hexadecimal digits",
-    ),
-]
-Seconds = Annotated[
-    float,
-    Meta(gt=0, le=31_536_000, description="a number of seconds above 0, at most a year"),
-]
-Count = Annotated[int, Meta(gt=0, le=2**63 - 1, description="a whole number above 0 that fits 63 bits")]
-Environment = dict[VariableName, Argument]
+_HALF_OF_A_PAIR = (
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+)
 
 
 class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -250,11 +189,6 @@ def convert(raw: Any, *, file: str) -> Manifest:
     return document.convert(raw, Manifest, file=file, blame=ManifestError)
 
 
-def is_id(text: str) -> bool:
-    """Whether `text` may be a plugin's id."""
-    return re.fullmatch(_ID, text) is not None
-
-
 def _malformed(error: msgspec.DecodeError, text: str) -> str:
     what, position = _first_fault(error, text)
     seen = text[position : position + 20]
@@ -280,6 +214,7 @@ def _first_fault(error: msgspec.DecodeError, text: str) -> tuple[str, int]:
     if match := re.fullmatch(r"JSON is malformed: (.*) \(byte (\d+)\)", str(error)):
         before = text.encode()[: int(match[2])]
         return match[1], len(before.decode("utf-8", "replace"))
-    # Half of a surrogate pair, or a number of more digits than any number needs.
-    place = re.search(r"\\u[dD][89a-fA-F]|\d{1000}", text)
-    return str(error).partition(" - at ")[0], place.start() if place else len(text)
+    if half := re.search(_HALF_OF_A_PAIR, text):
+        return "half of a surrogate pair", half.start()
+    number = re.search(r"\d{1000}", text)
+    return str(error).partition(" - at ")[0], number.start() if number else len(text)

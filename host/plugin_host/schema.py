@@ -22,10 +22,9 @@ def schema() -> dict[str, Any]:
     for definition in generated["$defs"].values():
         # Newer compilers take the indent out of docstrings and older ones leave it in.
         definition["description"] = inspect.cleandoc(definition["description"])
-    launch = generated["$defs"]["Launch"]
     # Rules between fields live in `__post_init__`, where msgspec cannot see them.
-    launch["oneOf"] = [_given("entry_point"), _given("argv")]
-    launch["not"] = _given("interpreter", "venv")
+    generated["$defs"]["Launch"].update(_rules_of_launch())
+    generated["$defs"]["Manifest"].update(_rules_of_manifest())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "plugin_manifest.json",
@@ -36,6 +35,24 @@ def schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as the file holds it: JSON, indented by two, ended by a newline."""
     return msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n"
+
+
+def _rules_of_launch() -> dict[str, Any]:
+    absent = {"type": "null"}
+    program = {"prefixItems": [{"minLength": 1}]}
+    return {
+        "oneOf": [_given("entry_point"), _given("argv")],
+        "not": _given("interpreter", "venv"),
+        "if": _given("argv"),
+        "then": {"properties": {"argv": program, "interpreter": absent, "venv": absent}},
+    }
+
+
+def _rules_of_manifest() -> dict[str, Any]:
+    return {
+        "if": {"required": ["protocol"], "properties": {"protocol": {"const": "msgpack-rpc"}}},
+        "then": {"properties": {"launch": _given("argv")}},
+    }
 
 
 def _given(*keys: str) -> dict[str, Any]:

@@ -1,0 +1,155 @@
+"""Starting one plugin: spawn it, send `initialize`, and take the first of answer, exit and deadline.
+
+This is where processes and the protocol meet. A launch that fails leaves nothing behind and says which
+of the three it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from plugin_host_sdk.connection import HOST, Connection
+from plugin_host_sdk.errors import CallError
+from plugin_host_sdk.handshake import initialize_params
+
+from . import ladder, launchfailure
+from .launchfailure import LaunchFacts
+from .link import Link, LinkOwner
+from .process import PluginProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from plugin_host_sdk.events import RequestReceived
+
+    from .process import ProcessSpec
+
+__all__ = ["LaunchOrder", "Launched", "launch"]
+
+HOST_NAME = "plugin-host"
+_STRAY_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOrder:
+    """What to start, and what to tell it."""
+
+    plugin: str
+    spec: ProcessSpec
+    token: str
+    raw: bool
+    timeout_s: float
+    host_version: str
+    settings: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    permissions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A plugin that is ready. `answer` is what it said of itself; empty for raw peers."""
+
+    process: PluginProcess
+    link: Link
+    answer: dict[str, Any]
+
+
+async def launch(order: LaunchOrder, owner: LinkOwner, on_stderr: Callable[[str], None]) -> Launched:
+    """Start a plugin and wait until it is ready. Raises LaunchError; then nothing of it is left."""
+    process = PluginProcess.spawn(order.spec, on_stderr=on_stderr)
+    relay = _Relay(owner)
+    link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
+    try:
+        answer = {} if order.raw else await _initialize(order, process, link, relay)
+    except BaseException:
+        link.close()
+        try:
+            await ladder.stop(process, polite=None, timeout_s=0.0, mark=order.token)
+        finally:
+            process.close()
+        raise
+    relay.is_launching = False
+    return Launched(process, link, answer)
+
+
+class _Relay(LinkOwner):
+    """Stands between a link and its owner: until the plugin is ready, an end is the launch's to explain."""
+
+    def __init__(self, owner: LinkOwner) -> None:
+        self._owner = owner
+        self.is_launching = True
+        self.stray = b""
+        self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def requested(self, event: RequestReceived) -> None:
+        self._owner.requested(event)
+
+    def cancelled(self, msgid: int) -> None:
+        self._owner.cancelled(msgid)
+
+    def notified(self, method: str, params: Any) -> None:
+        self._owner.notified(method, params)
+
+    def stray_output(self, data: bytes) -> None:
+        self.stray = (self.stray + data)[:_STRAY_KEPT]
+        self._owner.stray_output(data)
+
+    def ended(self, error: Exception | None) -> None:
+        if self.is_launching:
+            self.over.set_result(error)
+        else:
+            self._owner.ended(error)
+
+
+async def _initialize(
+    order: LaunchOrder, process: PluginProcess, link: Link, relay: _Relay
+) -> dict[str, Any]:
+    link.initialize(
+        initialize_params(
+            plugin=order.plugin,
+            host={"name": HOST_NAME, "version": order.host_version},
+            limits=link.connection.limits,
+            settings=dict(order.settings),
+            permissions=order.permissions,
+        )
+    )
+    ends: set[asyncio.Future[Any]] = {link.initialized, process.exited, relay.over}
+    await asyncio.wait(
+        ends,
+        timeout=order.timeout_s - (asyncio.get_running_loop().time() - process.started),
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    if relay.over.done() and relay.over.result() is None and not link.initialized.done():
+        # End of file comes a moment before the exit it is part of.
+        await process.wait(_EXIT_FOLLOWS_S)
+    if process.status is not None:
+        link.drain()
+    if link.initialized.done() and link.initialized.exception() is None:
+        return link.initialized.result()
+    raise _failure(order, process, link, relay)
+
+
+# How long after a plugin closed its end the host waits for the exit that explains it.
+_EXIT_FOLLOWS_S = 0.5
+
+
+def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay: _Relay) -> Exception:
+    process.stderr.drain()
+    facts = LaunchFacts(
+        plugin=order.plugin,
+        argv=order.spec.argv,
+        stray=relay.stray or link.connection.stray_output,
+        stderr=process.stderr.tail,
+    )
+    if link.initialized.done():
+        error = link.initialized.exception()
+        assert isinstance(error, CallError)
+        return launchfailure.refused(facts, error)
+    if relay.over.done() and (problem := relay.over.result()) is not None:
+        return launchfailure.wrong_answer(facts, problem)
+    if process.status is not None:
+        return launchfailure.exited(facts, process.status)
+    if relay.over.done():
+        return launchfailure.wrong_answer(facts, EOFError("it closed its stdout and runs on"))
+    return launchfailure.timed_out(facts, order.timeout_s)

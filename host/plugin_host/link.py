@@ -1,0 +1,311 @@
+"""The asyncio driver of a connection: reads when there is something, writes when there is room.
+
+A `Link` turns requests into futures. It knows the protocol and no process: whoever owns it says what to
+do with the peer's requests and notifications, and with its end. Used from the thread of its loop only.
+
+Invariants: the link never stops reading, so a plugin that writes never blocks for ever; what waits for a
+plugin that does not read is bounded; when the link ends, every future ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError, MessageTooLarge
+from plugin_host_sdk.events import (
+    CancelReceived,
+    Closed,
+    ErrorReceived,
+    Failed,
+    Initialized,
+    InitializeRefused,
+    NotificationReceived,
+    PeerFailed,
+    ProgressReceived,
+    RequestReceived,
+    RequestRefused,
+    ResponseReceived,
+    StrayOutput,
+)
+from plugin_host_sdk.protocol import PENDING_REQUESTS
+
+from .deadline import Deadlines
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plugin_host_sdk.connection import Connection
+    from plugin_host_sdk.events import Event
+
+    from .channel import Channel
+
+    Progress = Callable[[float, float | None, str], None]
+
+__all__ = ["Link", "LinkOwner"]
+
+# From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
+_READ_BYTES = 64 * 1024
+
+
+class LinkOwner:
+    """What a link tells its owner. Every method is called on the loop and must not block."""
+
+    def stray_output(self, data: bytes) -> None:
+        """Bytes before the answer to initialize that are not of the protocol."""
+
+    def requested(self, event: RequestReceived) -> None:
+        """The peer asks; answer with `Link.answer` or `Link.refuse`."""
+
+    def cancelled(self, msgid: int) -> None:
+        """The peer no longer wants the answer to this request of its."""
+
+    def notified(self, method: str, params: Any) -> None:
+        """The peer says something."""
+
+    def ended(self, error: Exception | None) -> None:
+        """The link is over: None after end of file, else what the peer did wrong. Called once."""
+
+
+class Link:
+    """One connection over one channel."""
+
+    def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
+        self.connection = connection
+        self.initialized: asyncio.Future[dict[str, Any]]
+        self._channel = channel
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self.initialized = self._loop.create_future()
+        self._futures: dict[int, asyncio.Future[Any]] = {}
+        self._progress: dict[int, Progress] = {}
+        self._deadlines = Deadlines(self._loop, self._expire)
+        self._writer = Writer(channel, self._loop, self._lose)
+        self._buffer = bytearray(_READ_BYTES)
+        self._view = memoryview(self._buffer)
+        self._is_over = False
+        self._loop.add_reader(channel.read_fd, self._read)
+
+    def __repr__(self) -> str:
+        return f"<Link {self.connection!r} in flight={len(self._futures)} {self._writer!r}>"
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that wait for their answer."""
+        return len(self._futures)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the link has ended."""
+        return self._is_over
+
+    # Asking.
+
+    def initialize(self, params: dict[str, Any]) -> None:
+        """Send `initialize`; `initialized` is its answer."""
+        self._writer.write(self.connection.send_initialize(params))
+
+    def request(
+        self,
+        method: str,
+        params: Any,
+        meta: dict[str, Any] | None = None,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> tuple[int, asyncio.Future[Any]]:
+        """Send a request; its id, and the future of its result, which fails with CallError.
+
+        `deadline` is a time of the loop. A caller that stops waiting calls `abandon` with the id.
+
+        Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
+        """
+        if len(self._futures) >= PENDING_REQUESTS:
+            raise CallFailed(f"{PENDING_REQUESTS} calls are in flight to this plugin", name="rpc.busy")
+        try:
+            msgid, data = self.connection.send_request(method, params, meta)
+        except MessageTooLarge as error:
+            raise CallFailed(str(error), name="rpc.too_large") from None
+        except LocalProtocolError as error:
+            raise CallFailed(str(error), name="rpc.not_encodable") from None
+        future = self._futures[msgid] = self._loop.create_future()
+        if deadline is not None:
+            self._deadlines.add(msgid, deadline)
+        if on_progress is not None:
+            self._progress[msgid] = on_progress
+        self._writer.write_call(data)
+        return msgid, future
+
+    def abandon(self, msgid: int) -> asyncio.Future[Any] | None:
+        """Nobody waits for this call any more: tell the peer, and drop the late answer."""
+        future = self._futures.pop(msgid, None)
+        if future is not None:
+            self._deadlines.remove(msgid)
+            self._progress.pop(msgid, None)
+            cancel = self.connection.send_cancel(msgid)
+            if cancel:
+                self._writer.write(cancel)
+        return future
+
+    def _expire(self, msgid: int) -> None:
+        future = self.abandon(msgid)
+        if future is not None and not future.done():
+            future.set_exception(
+                CallTimeout("no answer within the call's deadline", name="command.timeout")
+            )
+
+    # Answering.
+
+    def answer(self, msgid: int, result: Any) -> None:
+        """The result of a request of the peer; what cannot travel becomes an error."""
+        if self._is_over or msgid not in self.connection.incoming:
+            return
+        try:
+            data = self.connection.send_response(msgid, result)
+        except LocalProtocolError as error:
+            name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
+            data = self.connection.send_error(msgid, CallFailed(str(error), name=name).to_map())
+        self._writer.write(data)
+
+    def refuse(self, msgid: int, error: CallError) -> None:
+        """An error as the answer to a request of the peer."""
+        if self._is_over or msgid not in self.connection.incoming:
+            return
+        try:
+            data = self.connection.send_error(msgid, error.to_map())
+        except LocalProtocolError:
+            plain = CallFailed(error.message[:1000], name=error.name, code=error.code)
+            data = self.connection.send_error(msgid, plain.to_map())
+        self._writer.write(data)
+
+    # Reading.
+
+    def _read(self) -> None:
+        try:
+            size = self._channel.recv_into(self._buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        events = self.connection.receive_data(self._view[:size])
+        if len(events) > 1:
+            # The callers that these answers wake run before this does, and what they ask next is
+            # written together.
+            self._writer.cork()
+            for event in events:
+                self._handle(event)
+            self._loop.call_soon(self._writer.uncork)
+        elif events:
+            self._handle(events[0])
+
+    def drain(self) -> None:
+        """Read what has already arrived: answers of a peer that has just ended still count."""
+        for _ in range(1024):
+            if self._is_over:
+                return
+            try:
+                size = self._channel.recv_into(self._buffer)
+            except OSError:
+                return
+            for event in self.connection.receive_data(self._view[:size]):
+                self._handle(event)
+
+    def _handle(self, event: Event) -> None:
+        kind = type(event)
+        if kind is ResponseReceived:
+            self._deliver(event.msgid, event.result)  # type: ignore[attr-defined]
+        elif kind is ErrorReceived:
+            self._deliver_error(event.msgid, event.error)  # type: ignore[attr-defined]
+        else:
+            self._handlers[kind](self, event)
+
+    def _deliver(self, msgid: int, result: Any) -> None:
+        future = self._futures.pop(msgid)
+        if self._deadlines:
+            self._deadlines.remove(msgid)
+        if self._progress:
+            self._progress.pop(msgid, None)
+        if not future.done():
+            future.set_result(result)
+
+    def _deliver_error(self, msgid: int, error: Any) -> None:
+        future = self._futures.pop(msgid)
+        self._deadlines.remove(msgid)
+        self._progress.pop(msgid, None)
+        if not future.done():
+            future.set_exception(CallError.from_map(error))
+
+    def _handle_progress(self, event: ProgressReceived) -> None:
+        callback = self._progress.get(event.msgid)
+        if callback is not None:
+            try:
+                callback(event.done, event.total, event.message)
+            except Exception as error:
+                self._loop.call_exception_handler(
+                    {"message": "a call's on_progress raised", "exception": error}
+                )
+
+    def _handle_request(self, event: RequestReceived) -> None:
+        if event.method == "ping":
+            self.answer(event.msgid, event.params)
+        else:
+            self._owner.requested(event)
+
+    def _handle_initialized(self, event: Initialized) -> None:
+        if not self.initialized.done():
+            self.initialized.set_result(event.result)
+
+    def _handle_refused(self, event: InitializeRefused) -> None:
+        if not self.initialized.done():
+            self.initialized.set_exception(CallError.from_map(event.error))
+
+    _handlers: ClassVar[dict[type, Callable[[Link, Any], None]]] = {
+        ProgressReceived: _handle_progress,
+        RequestReceived: _handle_request,
+        Initialized: _handle_initialized,
+        InitializeRefused: _handle_refused,
+        RequestRefused: lambda self, event: self.refuse(event.msgid, CallError.from_map(event.error)),
+        CancelReceived: lambda self, event: self._owner.cancelled(event.msgid),
+        NotificationReceived: lambda self, event: self._owner.notified(event.method, event.params),
+        PeerFailed: lambda self, event: self._owner.notified("failure", event.error),
+        StrayOutput: lambda self, event: self._owner.stray_output(event.data),
+        Closed: lambda self, event: self._lose(None),
+        Failed: lambda self, event: self._break(event.error),
+    }
+
+    # Ending.
+
+    def _break(self, error: Exception) -> None:
+        """The peer broke the protocol: say so, best effort, and end."""
+        self._writer.write(
+            self.connection.send_failure(CallFailed(str(error), name="rpc.protocol").to_map())
+        )
+        self._lose(error)
+
+    def _lose(self, error: Exception | None) -> None:
+        if self._is_over:
+            return
+        self._stop_io()
+        self._owner.ended(error)
+
+    def _stop_io(self) -> None:
+        self._is_over = True
+        if self._channel.read_fd >= 0:
+            self._loop.remove_reader(self._channel.read_fd)
+        self._writer.close()
+        self._deadlines.close()
+
+    def fail_calls(self, make_error: Callable[[], Exception]) -> None:
+        """End every future that is still open with an error of its own."""
+        futures, self._futures = self._futures, {}
+        self._progress.clear()
+        for future in futures.values():
+            if not future.done():
+                future.set_exception(make_error())
+
+    def close(self) -> None:
+        """Stop reading and writing; open futures stay for `fail_calls`. The channel is the owner's."""
+        if not self._is_over:
+            self._stop_io()
+        self.initialized.cancel()

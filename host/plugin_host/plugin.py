@@ -1,0 +1,66 @@
+"""A plugin as embedders see it, and the one place where its state moves."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from .event import StateChanged
+from .state import MOVES, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .candidate import Candidate
+
+__all__ = ["Plugin"]
+
+_log = logging.getLogger("plugin_host")
+
+
+class Plugin:
+    """One plugin of a host. Read-only for embedders; `PluginHost` starts and stops it.
+
+    `pid` is None while no process runs; `capabilities` maps the name of each to what the plugin said of
+    it; `error` is why it is not running, if something went wrong.
+    """
+
+    def __init__(self, candidate: Candidate, changed: Callable[[StateChanged], None]) -> None:
+        self.candidate = candidate
+        self.id = candidate.id
+        self.version = candidate.manifest.version if candidate.manifest else ""
+        self.state = State.DISCOVERED
+        self.pid: int | None = None
+        self.capabilities: dict[str, Any] = {}
+        self.error: Exception | None = candidate.error
+        self._changed = changed
+
+    def __repr__(self) -> str:
+        pid = f" pid={self.pid}" if self.pid else ""
+        return f"<Plugin {self.id} {self.version} {self.state}{pid}>"
+
+    @property
+    def source(self) -> str:
+        """Where it was found, in words."""
+        return self.candidate.source
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it speaks plain msgpack-RPC: parameters are positional, and nothing else is known."""
+        return self.candidate.manifest is not None and self.candidate.manifest.protocol == "msgpack-rpc"
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands it offers, sorted; empty while it does not run."""
+        offered = self.capabilities.get("command")
+        commands = offered.get("commands") if isinstance(offered, dict) else None
+        return sorted(str(name) for name in commands) if isinstance(commands, list) else []
+
+    def move(self, new: State, reason: str = "") -> None:
+        """Change the state, and tell everybody. Raises ValueError for a move that is not in the table."""
+        old = self.state
+        if new not in MOVES[old]:
+            raise ValueError(f"plugin `{self.id}` cannot go from {old} to {new}")
+        self.state = new
+        _log.info("plugin %s: %s -> %s%s", self.id, old, new, f" ({reason})" if reason else "")
+        self._changed(StateChanged(plugin=self.id, old=old, new=new, reason=reason, pid=self.pid))
