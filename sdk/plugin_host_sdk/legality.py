@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .protocol import FAMILIES, LEGAL, METHODS
+from .protocol import FAMILIES, INITIAL, LEGAL, METHODS
 
 __all__ = ["objection"]
 
@@ -13,7 +13,7 @@ def objection(state: str, sender: str, method: str, kind: int) -> str | None:
     Methods that no table knows may be sent: a request for one is answered, a notification ignored.
     """
     legal = LEGAL[state]
-    if legal is not None and method not in legal:
+    if method in INITIAL if legal is None else method not in legal:
         return f"{method} cannot be sent by the {sender} while the connection is {state}"
     senders, right_kind = METHODS.get(method, (None, kind))
     if senders is None:

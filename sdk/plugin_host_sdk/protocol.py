@@ -78,7 +78,8 @@ FAMILIES: dict[str, frozenset[str]] = {
     "action.": BOTH,
     "host.": frozenset({PLUGIN}),
 }
-# The methods that may be sent and received in each state; None is "every method of the tables".
+# The methods that may be sent and received in each state; None is "every method but INITIAL".
+INITIAL = frozenset({"initialize"})
 LEGAL: dict[str, frozenset[str] | None] = {
     OPENING: frozenset({"initialize", "failure"}),
     INITIALIZING: frozenset({"failure"}),
