@@ -44,6 +44,7 @@ from .protocol import (
     READY,
     REQUEST,
     RESPONSE,
+    STOPPING,
     STRAY_OUTPUT_BYTES,
     TRANSITIONS,
 )
@@ -146,11 +147,16 @@ class Connection:
         return msgid, data
 
     def send_cancel(self, msgid: int) -> bytes:
-        """Gives an open request of this side up: its answer will be dropped. b"" when there is none."""
+        """Gives an open request of this side up: its answer will be dropped.
+
+        b"" when there is none, and when the peer would not understand: before READY and for raw peers.
+        """
         if self.pending.pop(msgid, None) is None:
             return b""
         self._abandoned.add(msgid)
-        return b"" if self.raw or self.state in ENDED else self._notification("cancel", [{"msgid": msgid}])
+        if self.raw or self.state not in (READY, STOPPING):
+            return b""
+        return self._notification("cancel", [{"msgid": msgid}])
 
     def send_response(self, msgid: int, result: Any) -> bytes:
         """The result of an open request of the peer."""
