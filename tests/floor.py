@@ -27,7 +27,7 @@ class Wing:
 
 
 SDK = {
-    "ground": Wing("errors protocol"),
+    "ground": Wing("errors protocol version"),
     "core": Wing("wire window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection", below="ground core"),
     # What authors write against: beside the core, not on top of it.
@@ -42,18 +42,20 @@ SDK = {
 }
 
 HOST = {
-    "ground": Wing("errors", sdk="ground"),
+    "ground": Wing("errors version", sdk="ground"),
+    # The host's end of the wire to a child: where processes and links touch.
+    "channel": Wing("channel", below="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "channel environment exitstatus stderr reaper process diagnosis tree processtable ladder"
+        "environment exitstatus stderr reaper process diagnosis tree processtable ladder"
         " executable admission",
-        below="ground",
+        below="ground channel",
     ),
     # The protocol; no processes.
-    "link": Wing("link", below="ground", sdk="ground core connection"),
+    "link": Wing("link writer deadline", below="ground channel", sdk="ground core connection"),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
-        "manifest candidate configuration document explanation wording schema override",
+        "manifest constraint candidate configuration document explanation wording schema override",
         below="ground",
         sdk="ground types",
     ),
@@ -65,23 +67,23 @@ HOST = {
         sdk="ground types",
     ),
     "supervision": Wing(
-        "launch supervisor command exec metadata action",
-        below="ground description hook process link discovery",
+        "state event plugin service launchspec launchfailure launch supervisor command exec metadata action",
+        below="ground description hook channel process link discovery",
         sdk="ground core connection types",
     ),
     "host": Wing(
         "host sync",
-        below="ground description hook process link discovery supervision",
+        below="ground description hook channel process link discovery supervision",
         sdk="ground core connection types",
     ),
     "control": Wing(
         "control",
-        below="ground description hook process link discovery supervision host",
+        below="ground description hook channel process link discovery supervision host",
         sdk="ground core connection types",
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground description hook process link discovery supervision host control",
+        below="ground description hook channel process link discovery supervision host control",
         sdk="ground types",
     ),
     "package": Wing("''", below="ground description hook discovery supervision host"),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .process import PluginProcess
     from .service import ServiceTable
 
-__all__ = ["Supervisor"]
+__all__ = ["Supervisor", "not_ready"]
 
 # How long after a plugin closed its connection the host waits for the exit that explains it.
 _EXIT_FOLLOWS_S = 0.2

@@ -25,6 +25,7 @@ from .errors import (
     RegistrationError,
 )
 from .plugin import Plugin
+from .version import VERSION as __version__
 
 __all__ = [
     "CallCancelled",
@@ -40,8 +41,6 @@ __all__ = [
     "command",
     "serve",
 ]
-
-__version__ = "0.1.0"
 
 
 def serve(plugin: Plugin) -> int:

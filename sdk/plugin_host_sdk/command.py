@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from .endpoint import Resolver
-    from .plugin import Plugin
+    from .endpoint import CapabilityHolder, Resolver
 
 __all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
 
@@ -194,10 +193,12 @@ class PluginOpts:
         self.handlers = handlers
 
 
-def register_plugin(plugin: Plugin, opts: PluginOpts | None = None) -> Monitor:
+def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) -> Monitor:
     """Give `plugin` the command capability; returns its monitor. Registering again adds to it."""
     registered = plugin.capabilities.get("command")
-    monitor = registered if isinstance(registered, Monitor) else plugin.add_capability(Monitor())
+    monitor = registered if isinstance(registered, Monitor) else Monitor()
+    if monitor is not registered:
+        plugin.add_capability(monitor)
     if opts is not None:
         monitor.add(opts.handlers)
     return monitor

@@ -49,7 +49,7 @@ from .protocol import (
     TRANSITIONS,
 )
 from .stream import StreamTable
-from .wire import Decoder, Encoder
+from .wire import DATA_HEADER_BYTES, Decoder, Encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Connection:
         self._decoder = Decoder(self.limits.message_bytes, foreign=raw)
         self.streams = StreamTable(role, self._encode, self.limits)
         self._stray: bytearray | None = None  # what came while the answer to initialize is looked for
-        # Methods that were found legal once; only the state can change that verdict.
+        # Methods that were found legal in READY; only the state can change that verdict.
         self._sendable: set[str] = set()
         self._askable: set[str] = set()
         self._tellable: set[str] = set()
@@ -133,8 +133,7 @@ class Connection:
     ) -> tuple[int, bytes]:
         """A request and its id. `params` is a map; for raw peers a list. `meta` is the call's metadata."""
         if method not in self._sendable or self.state is not READY:
-            self._check_sendable(method, REQUEST)
-            self._sendable.add(method)
+            self._check_request(method)
         msgid = self._next_id
         while msgid in self.pending or msgid in self._abandoned:
             msgid = msgid + 1 if msgid < MAX_MSGID else 0
@@ -200,6 +199,13 @@ class Connection:
             return
         if problem := objection(self.state, self.role, method, kind):
             raise LocalProtocolError(problem)
+
+    def _check_request(self, method: str) -> None:
+        self._check_sendable(method, REQUEST)
+        if self.state is READY:
+            self._sendable.add(method)
+        elif self.state is OPENING:
+            raise LocalProtocolError("initialize is sent by send_initialize")
 
     # What the peer sends.
 
@@ -306,7 +312,8 @@ class Connection:
     def _adopt_limits(self, limits: Any) -> None:
         self.peer_limits = Limits.from_map(limits)
         self._encoder.limit = self.peer_limits.message_bytes
-        self.streams.peer_frame_bytes = self.peer_limits.frame_bytes
+        largest = self.peer_limits.message_bytes - DATA_HEADER_BYTES
+        self.streams.peer_frame_bytes = min(self.peer_limits.frame_bytes, largest)
 
     def _receive_request(self, msgid: int, method: str, params: Any, events: list[Event]) -> None:
         if type(msgid) is not int or not 0 <= msgid <= MAX_MSGID or type(params) is not list:
@@ -385,7 +392,7 @@ class Connection:
             raise RemoteProtocolError(f"{excerpt(method)} is no method name")
         if not self.raw and (problem := objection(self.state, PEER_OF[self.role], method, kind)):
             raise RemoteProtocolError(problem)
-        if len(legal) < _REMEMBERED_METHODS:
+        if self.state is READY and len(legal) < _REMEMBERED_METHODS:
             legal.add(method)
 
 

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
         def describe(self) -> Any:
             """What `initialize` says of it."""
 
+    class CapabilityHolder(Protocol):
+        """A plugin as its capabilities see it."""
+
+        capabilities: dict[str, Capability]
+
+        def add_capability(self, capability: Capability) -> None:
+            """Take it in; a second one of the same name raises."""
+
 
 __all__ = ["Endpoint"]
 

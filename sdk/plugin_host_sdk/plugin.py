@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .endpoint import Capability
 
     Function = TypeVar("Function", bound=Callable[..., Any])
-    AnyCapability = TypeVar("AnyCapability", bound=Capability)
 
 __all__ = ["Plugin"]
 
@@ -51,12 +50,11 @@ class Plugin:
     def __repr__(self) -> str:
         return f"Plugin({self.id!r}, version={self.version!r}, capabilities={sorted(self.capabilities)})"
 
-    def add_capability(self, capability: AnyCapability) -> AnyCapability:
+    def add_capability(self, capability: Capability) -> None:
         """Used by the `register_plugin` of each capability; a second one of the same name raises."""
         if capability.name in self.capabilities:
             raise RegistrationError(f"{self.id} has the capability {capability.name!r} already")
         self.capabilities[capability.name] = capability
-        return capability
 
     @property
     def commands(self) -> _command.Monitor:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Decoder", "Encoder", "ExtType", "Timestamp", "data_header"]
+__all__ = ["DATA_HEADER_BYTES", "Decoder", "Encoder", "ExtType", "Timestamp", "data_header"]
 
 # What an Unpacker raises on bytes it cannot take: bad formats, depth and text are ValueErrors, keys that
 # cannot be hashed a TypeError, a header that claims too much memory a MemoryError.
@@ -207,6 +207,10 @@ class Encoder:
                 f"a message of {len(data)} bytes is over the peer's limit of {self.limit}"
             )
         return data
+
+
+# The longest that `data_header` returns.
+DATA_HEADER_BYTES = 38
 
 
 def data_header(stream: int, offset: int, size: int) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .wiring import Wiring
 
-__all__ = ["EX_USAGE", "serve"]
+__all__ = ["COOKIE", "EX_USAGE", "leave", "open_wire", "serve"]
 
 EX_USAGE = 64
 COOKIE = "PLUGIN_HOST_COOKIE"

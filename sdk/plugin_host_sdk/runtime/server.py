@@ -24,6 +24,7 @@ from plugin_host_sdk.events import (
 )
 from plugin_host_sdk.handshake import negotiate
 from plugin_host_sdk.protocol import CHAIN_DEPTH
+from plugin_host_sdk.version import VERSION
 
 from .coroutine import LoopThread
 from .crew import Crew, Worker
@@ -164,8 +165,6 @@ class Server:
             )
 
     def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        from plugin_host_sdk import __version__
-
         protocol = negotiate(params.get("protocols"))
         if params.get("plugin", self.plugin.id) != self.plugin.id:
             raise CallFailed(
@@ -178,7 +177,7 @@ class Server:
         return {
             "protocol": protocol,
             "plugin": {"id": self.plugin.id, "version": self.plugin.version},
-            "sdk": {"name": "plugin-host-sdk", "version": __version__},
+            "sdk": {"name": "plugin-host-sdk", "version": VERSION},
             "limits": self.wiring.connection.limits.to_map(),
             "capabilities": {name: c.describe() for name, c in self.plugin.capabilities.items()},
             "features": [],
