@@ -24,7 +24,7 @@ _FIRST_LOOK_S = 0.001
 _LONGEST_LOOK_S = 0.05
 
 # Since Linux 6.9: the signal goes to the process group whose number is the pidfd's process.
-_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 20
+_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 
 
 class Reaper:
