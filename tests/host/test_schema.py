@@ -52,7 +52,13 @@ def test_every_part_refuses_unknown_keys_and_says_what_it_is() -> None:
         assert part["description"]
 
 
-def test_the_rules_between_keys_of_launch_are_in_it() -> None:
-    launch = json.loads(schema.schema_text())["$defs"]["Launch"]
+def test_the_rules_between_keys_are_in_it() -> None:
+    parts = json.loads(schema.schema_text())["$defs"]
+    launch, manifest = parts["Launch"], parts["Manifest"]
     assert [one["required"] for one in launch["oneOf"]] == [["entry_point"], ["argv"]]
     assert launch["not"]["required"] == ["interpreter", "venv"]
+    assert launch["if"]["required"] == ["argv"]
+    assert launch["then"]["properties"]["argv"] == {"prefixItems": [{"minLength": 1}]}
+    assert launch["then"]["properties"]["venv"] == {"type": "null"}
+    assert manifest["if"]["properties"] == {"protocol": {"const": "msgpack-rpc"}}
+    assert manifest["then"]["properties"]["launch"]["required"] == ["argv"]
