@@ -62,6 +62,8 @@ __all__ = ["HOST", "PLUGIN", "Connection"]
 
 _ANSWER_MARK = bytes([0x94, RESPONSE, 0xCE]) + INITIALIZE_ID.to_bytes(4, "big")
 _REMEMBERED_METHODS = 1024
+# Answered at once or once: a peer with its hands full is neither dead nor immortal.
+_NEVER_BUSY = ("ping", "shutdown")
 _STREAM_ARITY = {"data": (3, 3), "gap": (3, 3), "end": (2, 3), "credit": (2, 2), "stop": (1, 2)}
 
 
@@ -323,7 +325,7 @@ class Connection:
         if msgid in self.incoming:
             raise RemoteProtocolError(f"request {msgid} is still open and was sent again")
         self.incoming[msgid] = method
-        if len(self.incoming) > PENDING_REQUESTS:
+        if len(self.incoming) > PENDING_REQUESTS and method not in _NEVER_BUSY:
             text = f"{PENDING_REQUESTS} requests are pending already"
             events.append(RequestRefused(msgid, method, _error("rpc.busy", text)))
             return
