@@ -204,7 +204,9 @@ class Connection:
 
     def _check_request(self, method: str) -> None:
         self._check_sendable(method, REQUEST)
-        if self.state is READY:
+        if method == "shutdown" and not self.raw:
+            self._move("shutdown")
+        elif self.state is READY:
             self._sendable.add(method)
         elif self.state is OPENING:
             raise LocalProtocolError("initialize is sent by send_initialize")
