@@ -396,7 +396,7 @@ class Connection:
             raise RemoteProtocolError(f"{excerpt(method)} is no method name")
         if not self.raw and (problem := objection(self.state, PEER_OF[self.role], method, kind)):
             raise RemoteProtocolError(problem)
-        if self.state is READY and len(legal) < _REMEMBERED_METHODS:
+        if self.state is READY and len(legal) < _REMEMBERED_METHODS and len(method) < 100:
             legal.add(method)
 
 

@@ -14,12 +14,12 @@ def objection(state: str, sender: str, method: str, kind: int) -> str | None:
     """
     legal = LEGAL[state]
     if method in INITIAL if legal is None else method not in legal:
-        return f"{method} cannot be sent by the {sender} while the connection is {state}"
+        return f"{method[:80]} cannot be sent by the {sender} while the connection is {state}"
     senders, right_kind = METHODS.get(method, (None, kind))
     if senders is None:
         senders = FAMILIES.get(method[: method.find(".") + 1])
     if senders is not None and sender not in senders:
-        return f"{method} is not for the {sender} to send"
+        return f"{method[:80]} is not for the {sender} to send"
     if right_kind != kind:
-        return f"{method} was sent as the wrong kind of message"
+        return f"{method[:80]} was sent as the wrong kind of message"
     return None
