@@ -123,6 +123,8 @@ class Connection:
 
     def send_initialize(self, params: dict[str, Any]) -> bytes:
         """The first message of a host; see `handshake.initialize_params`."""
+        if self.raw:
+            raise LocalProtocolError("a raw peer knows no initialize")
         self._check_sendable("initialize", REQUEST)
         data = self._encode([REQUEST, INITIALIZE_ID, "initialize", [params]])
         self._move("initialize")
@@ -183,8 +185,8 @@ class Connection:
         return self._notification(method, params if self.raw else [params])
 
     def send_progress(self, msgid: int, done: float, total: float | None, message: str) -> bytes:
-        """How far this side is with an open request of the peer; b"" when it is no longer open."""
-        if msgid not in self.incoming:
+        """How far this side is with an open request of the peer; b"" when it is closed or the peer raw."""
+        if self.raw or msgid not in self.incoming:
             return b""
         params = {"msgid": msgid, "done": done, "total": total, "message": message}
         return self._notification("progress", [params])
@@ -349,6 +351,8 @@ class Connection:
 
     def _receive_notification(self, method: str, params: Any, events: list[Event]) -> None:
         if self.raw:
+            if type(method) is not str:
+                raise RemoteProtocolError(f"{excerpt(method)} is no method name")
             events.append(NotificationReceived(method, params))
             return
         if type(params) is not list:
