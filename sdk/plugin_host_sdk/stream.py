@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InboundStream", "OutboundStream", "StreamTable"]
 
-# How many ended ids are told apart from ids that were never opened; older ones count as ended.
+# How many ended ids of each side are told apart from ids that were never opened; smaller ones count
+# as ended.
 _REMEMBERED = 4096
 _MAX_CREDIT = 2**40
 
@@ -73,8 +74,9 @@ class StreamTable:
         self._encode = encode
         self._next = 2 if role == HOST else 1
         self._parity = self._next % 2
-        self._ended: set[int] = set()
-        self._floor = 0  # ids below it that are not open have ended
+        # Two of each, because the ids of the two sides rise apart: the index is the id's parity.
+        self._ended: tuple[set[int], set[int]] = (set(), set())
+        self._floors = [0, 0]  # ids below that are not open have ended
         self._stopped_early: dict[int, Any] = {}
 
     # Opening: at the caller before the request is sent, at the callee before it is answered.
@@ -260,16 +262,20 @@ class StreamTable:
             raise RemoteProtocolError(f"{stream!r} is no stream id")
 
     def _has_ended(self, stream: int) -> bool:
-        if stream in self._ended:
+        side = stream % 2
+        if stream in self._ended[side]:
             return True
-        return stream < self._floor and stream not in self.sending and stream not in self.receiving
+        return stream < self._floors[side] and stream not in self.sending and stream not in self.receiving
 
     def _remember_end(self, stream: int) -> None:
-        self._ended.add(stream)
-        if len(self._ended) > _REMEMBERED:
-            by_age = sorted(self._ended)
-            self._floor = max(self._floor, by_age[_REMEMBERED // 2])
-            self._ended = set(by_age[_REMEMBERED // 2 :])
+        side = stream % 2
+        ended = self._ended[side]
+        if stream >= self._floors[side]:
+            ended.add(stream)
+        if len(ended) > _REMEMBERED:
+            oldest = sorted(ended)[: _REMEMBERED // 2]
+            ended.difference_update(oldest)
+            self._floors[side] = oldest[-1] + 1
 
     def __repr__(self) -> str:
         return f"StreamTable(sending={self.sending}, receiving={self.receiving}, dropped={self.dropped})"
