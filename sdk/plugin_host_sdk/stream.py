@@ -77,7 +77,7 @@ class StreamTable:
         # Two of each, because the ids of the two sides rise apart: the index is the id's parity.
         self._ended: tuple[set[int], set[int]] = (set(), set())
         self._floors = [0, 0]  # ids below that are not open have ended
-        self._stopped_early: dict[int, Any] = {}
+        self._stopped_early: dict[int, None] = {}  # the oldest first
 
     # Opening: at the caller before the request is sent, at the callee before it is answered.
 
@@ -90,7 +90,9 @@ class StreamTable:
         """This side will send on `stream`. Credit is the window the peer named, 0 until it has."""
         self._check_new(stream)
         outbound = self.sending[stream] = OutboundStream(credit)
-        outbound.stopped = self._stopped_early.pop(stream, self) is not self
+        if stream in self._stopped_early:
+            del self._stopped_early[stream]
+            outbound.stopped = True
         return outbound
 
     def open_receive(self, stream: int, window: int) -> InboundStream:
@@ -244,9 +246,9 @@ class StreamTable:
         if not self._has_ended(stream):
             # Its request may still be on the way: it will be opened as stopped, or never.
             self._check_id(stream)
-            if len(self._stopped_early) >= _REMEMBERED:
-                raise RemoteProtocolError(f"{_REMEMBERED} streams stopped that were never opened")
-            self._stopped_early[stream] = code
+            self._stopped_early[stream] = None
+            if len(self._stopped_early) > _REMEMBERED:
+                del self._stopped_early[next(iter(self._stopped_early))]
         return None
 
     # Telling "has ended" from "was never opened".
