@@ -106,6 +106,8 @@ class StreamTable:
 
     def forget(self, stream: int) -> None:
         """The request that named `stream` did not open it: what still comes for it is dropped."""
+        if stream % 2 == self._parity and stream >= self._next:
+            return  # the peer named an id that this side has still to give out
         self.sending.pop(stream, None)
         self.receiving.pop(stream, None)
         self._stopped_early.pop(stream, None)
@@ -140,6 +142,8 @@ class StreamTable:
         outbound = self._outbound(stream)
         if size < 1:
             raise LocalProtocolError(f"a gap of {size} bytes")
+        if outbound.stopped:
+            raise LocalProtocolError(f"the peer has stopped stream {stream}")
         offset, outbound.offset = outbound.offset, outbound.offset + size
         return self._notify("stream.gap", [stream, offset, size])
 
