@@ -28,7 +28,7 @@ _CO_COROUTINE = 0x80
 class Handler:
     """One command: its name, the function `function(ctx, ...)`, plain or async, and a line of help."""
 
-    __slots__ = ("endpoint", "function", "help", "name", "signature")
+    __slots__ = ("_plain", "endpoint", "function", "help", "name", "signature")
 
     def __init__(self, name: str, function: Callable[..., Any], help: str | None = None) -> None:
         if not isinstance(name, str) or not name:
@@ -42,6 +42,8 @@ class Handler:
             self.signature = Signature(function)
         except (TypeError, ValueError) as error:
             raise RegistrationError(f"the handler of {name!r} cannot serve: {error}") from None
+        # Exactly these parameters need no look at each.
+        self._plain = None if self.signature.typed else frozenset(self.signature.names)
         is_async = _is_async(function)
         self.endpoint = Endpoint(name, self._run_async if is_async else self._run, is_async=is_async)
 
@@ -52,7 +54,9 @@ class Handler:
         return {"name": self.name, "help": self.help, "params": self.signature.describe()}
 
     def _run(self, ctx: Any, arguments: tuple[dict[str, Any], bool]) -> dict[str, Any]:
-        keywords = self._bind(*arguments)
+        keywords, text = arguments
+        if keywords.keys() != self._plain:
+            keywords = self._bind(keywords, text)
         try:
             return {"status": 0, "status_message": "", "result": self.function(ctx, **keywords)}
         except CommandError as error:

@@ -275,11 +275,14 @@ class Connection:
 
     def _receive_message(self, message: Any, events: list[Event]) -> None:
         try:
-            # Bytes, a map or an extension type can be taken apart like a message, too.
-            kind = message[0] if type(message) is list else None
+            kind = message[0]
             if kind == RESPONSE:
                 _, msgid, error, result = message
-                self._receive_response(msgid, error, result, events)
+                if error is None and self.state is not INITIALIZING and msgid in self.pending:
+                    del self.pending[msgid]
+                    events.append(ResponseReceived(msgid, result))
+                else:
+                    self._receive_response(msgid, error, result, events)
             elif kind == REQUEST:
                 _, msgid, method, params = message
                 self._receive_request(msgid, method, params, events)
@@ -287,7 +290,7 @@ class Connection:
                 _, method, params = message
                 self._receive_notification(method, params, events)
             else:
-                raise RemoteProtocolError(f"{excerpt(message)} is no kind of message")
+                raise RemoteProtocolError(f"{excerpt(kind)} is no kind of message")
         except (TypeError, ValueError, LookupError):
             raise RemoteProtocolError(f"{excerpt(message)} has not the shape of a message") from None
 
@@ -300,8 +303,6 @@ class Connection:
             self.late_answers += 1
         elif self.state is INITIALIZING:
             self._receive_initialize_answer(error, result, events)
-        elif error is None:
-            events.append(ResponseReceived(msgid, result))
         else:
             events.append(ErrorReceived(msgid, error))
 

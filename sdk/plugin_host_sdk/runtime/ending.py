@@ -17,12 +17,9 @@ class Ending:
         self.msgid: int | None = None
         self.reason = ""
         self.grace = DEFAULT_GRACE
+        self.is_asked = False  # new work is refused
         self._asked = threading.Event()
         self._idle = threading.Event()
-
-    def is_set(self) -> bool:
-        """Whether new work is refused."""
-        return self._asked.is_set()
 
     def request(self, msgid: int, grace_ms: object) -> None:
         """The host asks the plugin to stop within `grace_ms`."""
@@ -30,13 +27,15 @@ class Ending:
         if isinstance(grace_ms, (int, float)) and grace_ms >= 0:
             self.grace = grace_ms / 1000
         self.reason = self.reason or "the host is stopping this plugin"
+        self.is_asked = True
         self._asked.set()
 
     def lose(self, reason: str) -> None:
         """The connection is gone."""
-        if not self._asked.is_set():
+        if not self.is_asked:
             self.grace = HOST_LOST_GRACE
             self.reason = reason
+        self.is_asked = True
         self._asked.set()
 
     def wait(self) -> None:
@@ -45,7 +44,7 @@ class Ending:
 
     def note_idle(self) -> None:
         """Nothing runs at this moment."""
-        if self._asked.is_set():
+        if self.is_asked:
             self._idle.set()
 
     def wait_idle(self) -> bool:

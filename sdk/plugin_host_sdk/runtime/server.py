@@ -8,8 +8,8 @@ never hides a live plugin. Every request that is accepted is answered exactly on
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
+from time import monotonic, perf_counter
 
 from plugin_host_sdk.context import Context
 from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, CallTimeout
@@ -124,7 +124,7 @@ class Server:
             if resolver is None:
                 self._receive_system_request(event)
                 return
-            if self.ending.is_set():
+            if self.ending.is_asked:
                 raise CallCancelled(f"plugin {self.plugin.id!r} is stopping", name="rpc.cancelled")
             endpoint, arguments = resolver(event.params)
             ctx = Context(self, endpoint.name, event.msgid)
@@ -190,7 +190,7 @@ class Server:
                 raise CallFailed(f"timeout_ms is a number, not {timeout!r}", name="rpc.invalid_params")
             if timeout <= 0:
                 raise _expired(ctx)
-            ctx.deadline = time.monotonic() + timeout / 1000
+            ctx.deadline = monotonic() + timeout / 1000
         chain = meta.get("chain")
         if chain:
             if not isinstance(chain, list) or not all(type(link) is str for link in chain):
@@ -209,16 +209,21 @@ class Server:
         """On the leader's thread, watched: the lead may be gone when the run ends."""
         crew = self.crew
         ctx.has_begun = True
+        error: CallError | None = None
+        result = None
         crew.begin_inline()
-        started = time.perf_counter()
-        result, error = self._perform(endpoint, ctx, arguments)
-        took = time.perf_counter() - started
+        started = perf_counter()
+        try:
+            result = endpoint.run(ctx, arguments)
+        except BaseException as problem:
+            error = self._explain(ctx, problem)
+        took = perf_counter() - started
         with self.wiring.mutex:
             leads = crew.leader is me
             if leads:
                 crew.inline = False
             self._settle(ctx, result, error)
-        if not leads or took > _SLOW:
+        if took > _SLOW or not leads:
             endpoint.ran_slow()
         self._uncorked += 1
         if self._uncorked >= _BATCH:
@@ -229,9 +234,9 @@ class Server:
         with self.wiring.mutex:
             if not self._begin(ctx):
                 return
-        started = time.perf_counter()
+        started = perf_counter()
         result, error = self._perform(endpoint, ctx, arguments)
-        if time.perf_counter() - started < _QUICK:
+        if perf_counter() - started < _QUICK:
             endpoint.ran_fast()
         else:
             endpoint.ran_slow()
@@ -249,8 +254,6 @@ class Server:
             result, error = None, None
             try:
                 result = await endpoint.run(ctx, arguments)
-            except CallError as problem:
-                error = problem
             except BaseException as problem:
                 error = self._explain(ctx, problem)
             with self.wiring.mutex:
@@ -264,7 +267,7 @@ class Server:
         """Whether a call that waited may start; if its time is over it is answered. With the mutex held."""
         if self.running.get(ctx.msgid) is not ctx:
             return False  # cancelled, and answered, while it waited
-        if ctx.deadline is not None and ctx.deadline <= time.monotonic():
+        if ctx.deadline is not None and ctx.deadline <= monotonic():
             self._settle(ctx, None, _expired(ctx))
             return False
         ctx.has_begun = True
@@ -273,13 +276,13 @@ class Server:
     def _perform(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> tuple[Any, CallError | None]:
         try:
             return endpoint.run(ctx, arguments), None
-        except CallError as error:
-            return None, error
         except BaseException as error:
             return None, self._explain(ctx, error)
 
     def _explain(self, ctx: Context, error: BaseException) -> CallError:
-        """An exception that no capability turned into an answer of its own."""
+        """The answer for an exception; a CallError is one already."""
+        if isinstance(error, CallError):
+            return error
         if type(error).__name__ == "CancelledError" and ctx.cancelled:
             return CallCancelled(
                 f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled"

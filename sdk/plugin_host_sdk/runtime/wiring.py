@@ -61,8 +61,6 @@ class Wiring:
     def answer(self, msgid: int, result: Any, encode_error: str) -> None:
         """Queue the result of a request, or why it cannot travel; with the mutex held."""
         connection = self.connection
-        if msgid not in connection.incoming:
-            return
         try:
             data = connection.send_response(msgid, result)
         except NotEncodable as error:
