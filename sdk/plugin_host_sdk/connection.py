@@ -275,7 +275,7 @@ class Connection:
 
     def _receive_message(self, message: Any, events: list[Event]) -> None:
         try:
-            kind = message[0]
+            kind = message[0] if type(message) is list else None
             if kind == RESPONSE:
                 _, msgid, error, result = message
                 if error is None and self.state is not INITIALIZING and msgid in self.pending:
