@@ -275,6 +275,7 @@ class Connection:
 
     def _receive_message(self, message: Any, events: list[Event]) -> None:
         try:
+            # Bytes, a map or an extension type can be taken apart like a message, too.
             kind = message[0] if type(message) is list else None
             if kind == RESPONSE:
                 _, msgid, error, result = message
