@@ -250,6 +250,8 @@ class Connection:
         return None
 
     def _fail(self, error: RemoteProtocolError, events: list[Event]) -> None:
+        # The traceback holds what was received, and these events: a cycle of up to a whole message.
+        error.__traceback__ = error.__context__ = None
         self._move("fail")
         events.append(Failed(error))
 

@@ -156,11 +156,17 @@ class Decoder:
         return container
 
     def _refuse_size(self) -> None:
-        self.error = RemoteProtocolError(f"the peer sent a message of more than {self.limit} bytes")
+        self._end(f"the peer sent a message of more than {self.limit} bytes")
 
     def _refuse(self, error: BaseException) -> None:
         reason = str(error) or type(error).__name__
-        self.error = RemoteProtocolError(f"the peer sent bytes that are no message: {reason}")
+        self._end(f"the peer sent bytes that are no message: {reason}")
+
+    def _end(self, text: str) -> None:
+        self.error = RemoteProtocolError(text)
+        # What was made of the message so far may be large.
+        self._unpacker = None
+        self._kept = []
 
 
 class Encoder:
