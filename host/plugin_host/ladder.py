@@ -190,14 +190,14 @@ class _Ladder:
         return left
 
     def _confirmed(self, left: frozenset[ProcessIdentity]) -> frozenset[ProcessIdentity]:
-        """`left`, or when that is nothing, what the plugin's process group says about it.
+        """`left`, or when that is nothing, what the plugin's process groups say about it.
 
         Processes that fork and end by the thousand slip through every look; the signal to their group,
         whether or not anybody was seen in it, they do not escape.
         """
         if left or self._process.status is None:
             return left
-        return self._look() if self._process.send_group_signal(SIGKILL) else left
+        return self._look() if self._kill_groups(self._process.ended) else left
 
     def kill_at_once(self) -> frozenset[ProcessIdentity]:
         """SIGKILL to all that can be found now, without waiting; those found."""
@@ -225,8 +225,13 @@ class _Ladder:
     def _kill(self, processes: frozenset[ProcessIdentity]) -> None:
         self._process.note_signalled(SIGKILL)
         self._killed |= tree.signal_all(processes, SIGKILL)
-        self._process.send_group_signal(SIGKILL)
-        tree.signal_groups(processes, SIGKILL)
+        self._kill_groups()
+
+    def _kill_groups(self, not_before: float | None = None) -> bool:
+        """Whether there were any; their members may all have been dead already."""
+        reached = self._process.send_group_signal(SIGKILL)
+        root = self._process.identity
+        return tree.signal_groups(root, self._known, SIGKILL, not_before=not_before) or reached
 
     async def _ended_by(self, after_s: float, request: asyncio.Future[None] | None = None) -> bool:
         """Wait for the exit, or for `request`, until `after_s` seconds from the start of the stop."""

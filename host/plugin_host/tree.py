@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from plugin_host.environment import RUN_MARK_NAME, run_tokens
 from plugin_host.processtable import ProcessTable, read_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from plugin_host.processtable import ProcessRow
 
@@ -100,23 +99,25 @@ def signal_all(processes: Iterable[ProcessIdentity], number: int) -> frozenset[P
     return frozenset(process for process in processes if _signal(process, number))
 
 
-def signal_groups(processes: Collection[ProcessIdentity], number: int) -> None:
-    """Signal the process groups that consist of `processes` alone, each in one step of the kernel.
+def signal_groups(
+    root: ProcessIdentity,
+    known: Iterable[ProcessIdentity],
+    number: int,
+    *,
+    not_before: float | None = None,
+) -> bool:
+    """Signal the process groups that belong to `root` as a whole; whether there were any.
 
-    A process that forks and ends faster than it can be looked at does not outrun its group's signal.
+    The arguments are those of `snapshot`. The kernel signals a group in one step, so processes that fork
+    and end faster than anybody can look at them do not outrun it; their unreaped dead show where they are.
     """
-    rows = ProcessTable.read(time.monotonic()).rows
-    ours = {(process.pid, process.started) for process in processes}
-    members: defaultdict[int, list[ProcessRow]] = defaultdict(list)
-    for row in rows.values():
-        members[row.group].append(row)
-    for group, those in members.items():
-        # A number stays that of the group while it has a member; these had one a millisecond ago.
-        if group > 1 and all((row.pid, row.started) in ours for row in those):
-            try:
-                os.killpg(group, number)
-            except OSError:
-                pass  # gone meanwhile, or somebody else's
+    rows = ProcessTable.read(not_before).rows
+    ours = family(rows, (root, *known))
+    shared = {row.group for row in rows.values() if row not in ours}
+    # A number stays that of the group while it has a member, dead or alive, and these just had one.
+    groups = {row.group for row in ours} - shared - {0, 1}
+    reached = [group for group in groups if _delivered(os.killpg, group, number)]
+    return bool(reached)
 
 
 def reap_adopted(processes: Iterable[ProcessIdentity]) -> None:

@@ -146,7 +146,7 @@ def test_number_that_passed_to_another_process_is_never_signalled(
         assert tree.alive([former, now]) == {now}
         assert tree.signal_all([former], signal.SIGKILL) == frozenset()
         assert tree.snapshot(former) == frozenset()
-        tree.signal_groups([former], signal.SIGKILL)
+        assert not tree.signal_groups(former, (), signal.SIGKILL)
         assert tree.alive([now]) == {now}
         assert tree.signal_all([former, now], signal.SIGKILL) == {now}
         await child.process.wait()
@@ -181,11 +181,14 @@ def test_group_is_signalled_only_when_all_of_it_is_ours(run: Run, wait_until: Wa
     async def body() -> None:
         child, pids = await grown(wait_until)
         everybody = tree.marked(TOKEN)
-        kin = {process for process in everybody if process.pid == pids["kin"]}
-        terminal = {process for process in everybody if process.pid == pids["terminal"]}
-        tree.signal_groups(kin | terminal, signal.SIGKILL)
-        await wait_until.aio(lambda: not tree.alive(terminal))
-        assert tree.alive(everybody) == everybody - terminal
+        who = {process.pid: process for process in everybody}
+        kin, terminal = who[pids["kin"]], who[pids["terminal"]]
+        assert not tree.signal_groups(kin, (), signal.SIGKILL)
+        assert tree.signal_groups(kin, [terminal], signal.SIGKILL)
+        await wait_until.aio(lambda: not tree.alive([terminal]))
+        assert tree.alive(everybody) == everybody - {terminal}
+        assert tree.signal_groups(child.process.identity, (), signal.SIGKILL)
+        await wait_until.aio(lambda: tree.alive(everybody) == {who[pids["daemon"]]})
         await end(child, wait_until)
 
     run(body())
