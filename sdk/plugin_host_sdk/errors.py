@@ -167,7 +167,10 @@ def _excerpt(value: Any, depth: int) -> str:
             items = zip(parts, islice(value.values(), 20), strict=True)
             parts = [f"{key}: {_excerpt(item, depth - 1)}" for key, item in items]
         return opening + ", ".join(parts + ["..."] * (len(value) > 20)) + closing
-    return repr(value)
+    try:
+        return repr(value)
+    except Exception:  # an integer of more than 4300 digits; an author's own type
+        return f"a {type(value).__qualname__}"
 
 
 def _text_of(error: Any) -> str:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from msgpack import ExtType, Packer, Timestamp, Unpacker
 from msgpack.exceptions import OutOfData, UnpackException
 
-from .errors import MessageTooLarge, NotEncodable, RemoteProtocolError
+from .errors import MessageTooLarge, NotEncodable, RemoteProtocolError, excerpt
 from .protocol import CONTAINER_ITEMS, FRAME_BYTES, MESSAGE_BYTES, MESSAGE_CONTAINERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 __all__ = ["DATA_HEADER_BYTES", "Decoder", "Encoder", "ExtType", "Timestamp", "data_header"]
@@ -172,7 +172,7 @@ class Decoder:
 class Encoder:
     """Turns messages into bytes. `default` is called for a value msgpack does not know, to convert it."""
 
-    __slots__ = ("_default", "_foreign", "_pack", "limit")
+    __slots__ = ("_default", "_pack", "_text_errors", "limit")
 
     def __init__(
         self,
@@ -182,14 +182,14 @@ class Encoder:
         default: Callable[[Any], Any] | None = None,
     ) -> None:
         self.limit = limit
-        self._foreign = foreign
+        self._text_errors = "surrogateescape" if foreign else "strict"
         self._default = default
         self._renew()
 
     def _renew(self) -> None:
         self._pack = Packer(
             default=self._default,
-            unicode_errors="surrogateescape" if self._foreign else None,
+            unicode_errors=self._text_errors if self._text_errors != "strict" else None,
             buf_size=_SLICE_BYTES,
         ).pack
 
@@ -204,8 +204,9 @@ class Encoder:
             raise
         except Exception as error:
             self._renew()
-            where = _find_unencodable(message) or ("", str(error) or type(error).__name__)
-            raise NotEncodable(f"cannot send {where[0] or 'the value'}: {where[1]}") from None
+            path, problem = self._find_unencodable(message) or ("", str(error) or type(error).__name__)
+            where = path if len(path) <= 100 else path[:99] + "…"
+            raise NotEncodable(f"cannot send {where or 'the value'}: {problem}") from None
         if len(data) > _PACKER_BYTES:
             self._renew()
         if len(data) > self.limit:
@@ -213,6 +214,43 @@ class Encoder:
                 f"a message of {len(data)} bytes is over the peer's limit of {self.limit}"
             )
         return data
+
+    def _find_unencodable(self, message: list[Any]) -> tuple[str, str] | None:
+        """Where the first value lies that cannot travel, and why; the path starts in the message."""
+        todo: list[Iterator[tuple[str, Any]]] = [iter([("", part) for part in message])]
+        while todo:
+            path, value = next(todo[-1], (None, None))
+            if path is None:
+                todo.pop()
+                continue
+            if isinstance(value, (dict, list, tuple)) and not isinstance(value, ExtType):
+                inner = _parts(path, value)
+            elif problem := self._problem(value):
+                try:
+                    inner = iter([(path, self._default(value))])  # type: ignore[misc]
+                except Exception:  # also when there is no default
+                    return path, problem
+            else:
+                continue
+            if len(todo) > _DEPTH:
+                return path, f"nested deeper than {_DEPTH} levels"
+            todo.append(inner)
+        return None
+
+    def _problem(self, value: Any) -> str | None:
+        """Why msgpack alone cannot carry this value."""
+        if isinstance(value, str):
+            try:
+                value.encode("utf-8", self._text_errors)
+            except UnicodeEncodeError as error:
+                return f"text that is not Unicode: {error.reason} at {error.start}"
+        elif isinstance(value, int):
+            if not -(2**63) <= value < 2**64:
+                return f"an integer of {value.bit_length()} bits does not fit into 64"
+        elif not isinstance(value, _PLAIN):
+            kind = type(value)
+            return f"msgpack cannot carry a {kind.__module__}.{kind.__qualname__}"
+        return None
 
 
 # The longest that `data_header` returns.
@@ -238,31 +276,17 @@ def _pack_uint(number: int) -> bytes:
     return b"\xcf" + number.to_bytes(8, "big")
 
 
-_PLAIN = (str, bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)
+_PLAIN = (bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)
 _DEPTH = 500
 
 
-def _find_unencodable(message: list[Any]) -> tuple[str, str] | None:
-    """Where the first value lies that cannot travel, and what it is; the path starts in the message."""
-    todo: list[tuple[str, Any, int]] = [("", part, 0) for part in reversed(message)]
-    while todo:
-        path, value, depth = todo.pop()
-        if isinstance(value, _PLAIN):
-            continue
-        if isinstance(value, int):
-            if not -(2**63) <= value < 2**64:
-                return path, f"the integer {str(value)[:30]} does not fit into 64 bits"
-        elif depth > _DEPTH:
-            return path[:80] + "…", f"nested deeper than {_DEPTH} levels"
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                todo.append((f"{path}.{key}" if path else str(key), item, depth + 1))
-                todo.append((f"key {key!r} of {path or 'the value'}", key, depth + 1))
-        elif isinstance(value, (list, tuple)):
-            todo.extend((f"{path}[{i}]", item, depth + 1) for i, item in enumerate(value))
-        else:
-            return (
-                path,
-                f"msgpack cannot carry a {type(value).__module__}.{type(value).__qualname__}",
-            )
-    return None
+def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What a list or map holds, each with its path."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            name = key if isinstance(key, str) else excerpt(key)
+            yield f"key {excerpt(key)} of {path or 'the value'}", key
+            yield f"{path}.{name}" if path else name, item
+    else:
+        for index, item in enumerate(value):
+            yield f"{path}[{index}]", item
