@@ -36,7 +36,9 @@ class Outbox:
         return bool(self._control or self._turns)
 
     def put(self, data: bytes) -> None:
-        """Queue one control message."""
+        """Queue one control message; b"", which says that there is nothing to send, is none."""
+        if not data:
+            return
         self._control.append(data)
         self.control_bytes += len(data)
 
