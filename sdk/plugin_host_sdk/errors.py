@@ -91,7 +91,8 @@ class CallError(PluginHostError):
         return {
             "code": self.code,
             "name": self.name,
-            "message": self.message,
+            # Messages quote file names, and those may be no Unicode.
+            "message": self.message.encode("utf-8", "backslashreplace").decode(),
             "data": self.data,
             "retryable": self.retryable,
         }

@@ -23,10 +23,12 @@ from plugin_host_sdk.errors import (
     RemoteProtocolError,
     excerpt,
 )
+from plugin_host_sdk.wire import Encoder
 
 wire_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(0, 9), inner),
+    max_leaves=15,
 )
 
 
@@ -132,6 +134,12 @@ def test_any_value_can_be_an_error(value: Any) -> None:
 def test_error_nested_beyond_the_recursion_limit_can_be_shown() -> None:
     assert len(str(CallError.from_map(nested(5000)))) < 100
     assert len(str(CallError.from_map({"message": nested(5000)}))) < 100
+
+
+def test_message_that_quotes_a_file_name_of_any_bytes_can_travel() -> None:
+    error = CallFailed("no such file: caf\udce9, 文").to_map()
+    assert error["message"] == "no such file: caf\\udce9, 文"
+    Encoder().encode([1, 2, error, None])
 
 
 @pytest.mark.parametrize("status", [0, -1, 100, 101, 10**9])
