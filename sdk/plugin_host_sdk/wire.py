@@ -27,8 +27,8 @@ __all__ = ["DATA_HEADER_BYTES", "Decoder", "Encoder", "ExtType", "Timestamp", "d
 # cannot be hashed a TypeError, a header that claims too much memory a MemoryError.
 _REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, UnpackException)
 
-# A message can hold no more containers than it has bytes. So one that arrives whole within _PLAIN_BYTES
-# plus one slice is below MESSAGE_CONTAINERS without counting, and only larger ones pay for the hooks.
+# A message can hold no more containers than it has bytes. So one of which _PLAIN_BYTES were read when
+# its last slice comes is below MESSAGE_CONTAINERS without counting, and only larger ones pay for it.
 _SLICE_BYTES = FRAME_BYTES
 _PLAIN_BYTES = MESSAGE_CONTAINERS - _SLICE_BYTES - 1
 # The packer keeps the room its largest message took; past this size it is replaced.
@@ -119,7 +119,8 @@ class Decoder:
                 self._kept = [bytes(data[-pending:])]
             else:
                 self._kept.append(bytes(data))
-            if pending > _PLAIN_BYTES:
+            # What waits behind the part that was read is one value and holds no containers.
+            if pending > 2 * _SLICE_BYTES or self._unpacker.tell() - self._start > _PLAIN_BYTES:
                 self._start_counting()
 
     def _start_counting(self) -> None:
