@@ -293,7 +293,7 @@ class Connection:
                 _, method, params = message
                 self._receive_notification(method, params, events)
             else:
-                raise RemoteProtocolError(f"{excerpt(kind)} is no kind of message")
+                raise RemoteProtocolError(f"{excerpt(message)} is no kind of message")
         except (TypeError, ValueError, LookupError):
             raise RemoteProtocolError(f"{excerpt(message)} has not the shape of a message") from None
 

@@ -21,53 +21,53 @@ __all__ = ["Outbox"]
 
 
 class Outbox:
-    """Pieces to write. `control_bytes` and `bulk_bytes` are what waits in each lane."""
+    """Pieces to write. `control` and `bulk` are true while something waits in that lane."""
 
-    __slots__ = ("_bulk", "_control", "_turns", "bulk_bytes", "control_bytes")
+    __slots__ = ("_queues", "bulk", "bulk_bytes", "control")
 
     def __init__(self) -> None:
-        self.control_bytes = 0
+        self.control: list[bytes] = []  # appended to directly: it is on the way of every answer
+        self.bulk: deque[Hashable] = deque()  # the keys in the order of their turns
         self.bulk_bytes = 0
-        self._control: deque[bytes] = deque()
-        self._bulk: dict[Hashable, deque[Piece]] = {}
-        self._turns: deque[Hashable] = deque()
+        self._queues: dict[Hashable, deque[Piece]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._control or self._turns)
+        return bool(self.control or self.bulk)
+
+    @property
+    def control_bytes(self) -> int:
+        """What waits in the control lane."""
+        return sum(map(len, self.control))
 
     def put(self, data: bytes) -> None:
-        """Queue one control message; b"", which says that there is nothing to send, is none."""
-        if not data:
-            return
-        self._control.append(data)
-        self.control_bytes += len(data)
+        """Queue one control message."""
+        self.control.append(data)
 
     def put_bulk(self, key: Hashable, piece: Piece) -> None:
         """Queue one piece behind the others of the same key; keys take turns."""
-        queue = self._bulk.get(key)
+        queue = self._queues.get(key)
         if queue is None:
-            queue = self._bulk[key] = deque()
-            self._turns.append(key)
+            queue = self._queues[key] = deque()
+            self.bulk.append(key)
         queue.append(piece)
         self.bulk_bytes += sum(map(len, piece))
 
     def take(self) -> Piece | None:
         """The next piece to write, or None. Waiting control messages come together, as one piece."""
-        if self._control:
-            piece: Piece = [b"".join(self._control)] if len(self._control) > 1 else [self._control[0]]
-            self._control.clear()
-            self.control_bytes = 0
-            return piece
-        if not self._turns:
+        control = self.control
+        if control:
+            self.control = []
+            return control if len(control) == 1 else (b"".join(control),)
+        if not self.bulk:
             return None
-        key = self._turns.popleft()
-        queue = self._bulk[key]
+        key = self.bulk.popleft()
+        queue = self._queues[key]
         piece = queue.popleft()
         self.bulk_bytes -= sum(map(len, piece))
         if queue:
-            self._turns.append(key)
+            self.bulk.append(key)
         else:
-            del self._bulk[key]
+            del self._queues[key]
         return piece
 
     def clear(self) -> None:
@@ -75,4 +75,4 @@ class Outbox:
         self.__init__()  # type: ignore[misc]
 
     def __repr__(self) -> str:
-        return f"Outbox(control={self.control_bytes}, bulk={self.bulk_bytes}, keys={len(self._turns)})"
+        return f"Outbox(control={self.control_bytes}, bulk={self.bulk_bytes}, keys={len(self.bulk)})"

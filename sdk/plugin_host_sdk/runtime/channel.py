@@ -40,12 +40,13 @@ class Channel:
 
     def write(self, piece: Sequence[bytes | memoryview]) -> None:
         """Write all of it. Raises OSError when the peer is gone."""
+        write, fd = os.write, self.write_fd
         for buffer in piece:
-            written = os.write(self.write_fd, buffer)
+            written = write(fd, buffer)
             if written < len(buffer):
                 rest = memoryview(buffer)[written:]
                 while rest:
-                    rest = rest[os.write(self.write_fd, rest) :]
+                    rest = rest[write(fd, rest) :]
 
     def close(self) -> None:
         """Close both directions; the host sees end of file."""

@@ -56,9 +56,19 @@ class LoopThread:
                 self._loop = loop
             return self._loop
 
+    def close(self) -> None:
+        """Let the thread end; coroutines that still run are not waited for."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop = None
+
     @staticmethod
     def _live(loop: AbstractEventLoop) -> None:
         import asyncio
 
         asyncio.set_event_loop(loop)
-        loop.run_forever()
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()

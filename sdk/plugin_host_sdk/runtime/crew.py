@@ -37,7 +37,8 @@ class Worker:
 class Crew:
     """Threads around one `mutex`. `lead(worker)` is called on the thread that got the lead.
 
-    `inline` is True while the leader runs author code; it is set without the mutex and cleared with it.
+    Before it runs author code, a leader counts `runs`, sets `inline`, and calls `unpark` if `is_parked`;
+    it does so without the mutex, and clears `inline` with it.
     """
 
     def __init__(self, mutex: threading.Lock, lead: Callable[[Worker], None], workers: int) -> None:
@@ -50,8 +51,8 @@ class Crew:
         self._jobs: deque[Callable[[], None]] = deque()
         self._idle: list[Worker] = []
         self._closed = False
-        self._runs = 0
-        self._parked = True
+        self.runs = 0
+        self.is_parked = True
         self._watchdog: threading.Thread | None = None
         self._bark = threading.Lock()
         self._bark.acquire()
@@ -69,7 +70,7 @@ class Crew:
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.wake.release()
-        self._unpark()
+        self.unpark()
 
     def submit(self, job: Callable[[], None], *, extra: bool = False) -> None:
         """Run `job` on a worker. An `extra` one goes first, on one more thread if all are busy."""
@@ -88,13 +89,6 @@ class Crew:
             self._pass_lead()
             return True
 
-    def begin_inline(self) -> None:
-        """The leader is about to run author code; `inline` is cleared by whoever ends it."""
-        self._runs += 1
-        self.inline = True
-        if self._parked:
-            self._unpark()
-
     def _rouse(self, spare: bool) -> None:
         """One more thread for what waits; with the mutex held."""
         if self._idle:
@@ -112,11 +106,13 @@ class Crew:
         me = Worker()
         while True:
             job: Callable[[], None] | None = None
+            got_lead = False
             with self._mutex:
                 if self._closed:
                     return
                 if self.leader is None:
                     self.leader = me
+                    got_lead = True
                 elif self._jobs:
                     job = self._jobs.popleft()
                 elif len(self._idle) >= self._most:
@@ -126,7 +122,8 @@ class Crew:
                     self._idle.append(me)
             if job is not None:
                 job()
-            elif self.leader is me:
+            elif got_lead:
+                # Who still leads when this returns has read to the end: then nobody leads again.
                 self._lead(me)
             else:
                 me.wake.acquire()
@@ -136,11 +133,12 @@ class Crew:
 
     # The watchdog runs only while there are inline runs; idle plugins have no timer.
 
-    def _unpark(self) -> None:
+    def unpark(self) -> None:
+        """Have the watchdog look again."""
         with self._mutex:
-            if not self._parked:
+            if not self.is_parked:
                 return
-            self._parked = False
+            self.is_parked = False
             if self._watchdog is None:
                 if self._closed:
                     return
@@ -152,17 +150,17 @@ class Crew:
     def _watch(self) -> None:
         seen_run = seen_stuck = -1
         while not self._closed:
-            if self._parked:
+            if self.is_parked:
                 self._bark.acquire()
             else:
                 self._bark.acquire(timeout=_TICK)
             with self._mutex:
                 if self.inline:
-                    if self._runs == seen_stuck:
+                    if self.runs == seen_stuck:
                         self._pass_lead()
-                    seen_stuck = self._runs
-                elif self._runs == seen_run:
-                    self._parked = True
-                    # The leader sets `inline` and then looks at `_parked`, so one of us sees the other.
-                    self._parked = not self._is_inline()
-                seen_run = self._runs
+                    seen_stuck = self.runs
+                elif self.runs == seen_run:
+                    self.is_parked = True
+                    # The leader sets `inline` and then looks at `is_parked`, so one of us sees the other.
+                    self.is_parked = not self._is_inline()
+                seen_run = self.runs

@@ -74,7 +74,7 @@ def _end(server: Any) -> int:
         with server.wiring.mutex:
             server.wiring.answer(ending.msgid, {"running": len(server.running)}, "rpc.not_encodable")
         server.wiring.flush(wait=True)
-    server.crew.close()
+    server.close()
     return 0
 
 

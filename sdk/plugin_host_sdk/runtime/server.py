@@ -88,24 +88,29 @@ class Server:
 
     def _read_and_act(self, me: Worker) -> None:
         crew, wiring, backlog = self.crew, self.wiring, self._backlog
+        read, receive, outbox = wiring.channel.read, wiring.connection.receive_data, wiring.outbox
         while True:
             while backlog:
-                self._handle(backlog.popleft(), me)
-                if crew.leader is not me:
-                    wiring.flush()
-                    return
+                event = backlog.popleft()
+                if type(event) is RequestReceived:
+                    self._receive_request(event, me)
+                    if crew.leader is not me:
+                        wiring.flush()
+                        return
+                else:
+                    self._handle(event)
             self._uncorked = 0
-            wiring.flush()
-            goes_on, events = wiring.read()
-            backlog.extend(events)
-            if not goes_on and not events:
+            if outbox.control or outbox.bulk:
+                wiring.flush()
+            data = read()
+            with wiring.mutex:
+                backlog.extend(receive(data))
+            if not data and not backlog:
                 return
 
-    def _handle(self, event: Event, me: Worker) -> None:
+    def _handle(self, event: Event) -> None:
         kind = type(event)
-        if kind is RequestReceived:
-            self._receive_request(event, me)  # type: ignore[arg-type]
-        elif kind is ResponseReceived:
+        if kind is ResponseReceived:
             self.nested.deliver(event.msgid, event.result, None)  # type: ignore[attr-defined]
         elif kind is ErrorReceived:
             self.nested.deliver(event.msgid, None, CallError.from_map(event.error))  # type: ignore[attr-defined]
@@ -211,7 +216,10 @@ class Server:
         ctx.has_begun = True
         error: CallError | None = None
         result = None
-        crew.begin_inline()
+        crew.runs += 1
+        crew.inline = True
+        if crew.is_parked:
+            crew.unpark()
         started = perf_counter()
         try:
             result = endpoint.run(ctx, arguments)
@@ -326,6 +334,11 @@ class Server:
         for ctx in list(self.running.values()):
             self._cancel_call(ctx, reason)
         self.wiring.flush()
+
+    def close(self) -> None:
+        """Let every thread end that has no work; the others are not waited for."""
+        self.crew.close()
+        self._loop.close()
 
     def _fail(self, error: RemoteProtocolError) -> None:
         self.wiring.fail(CallFailed(str(error), name="rpc.protocol"))

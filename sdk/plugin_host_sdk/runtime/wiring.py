@@ -13,14 +13,12 @@ import threading
 from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.errors import CallError, CallFailed, LocalProtocolError, MessageTooLarge, NotEncodable
 from plugin_host_sdk.lane import Outbox
-from plugin_host_sdk.protocol import ENDED, FRAME_BYTES, INITIALIZING, OPENING, READY, STOPPING
+from plugin_host_sdk.protocol import FRAME_BYTES, INITIALIZING, OPENING, READY, STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
-
-    from plugin_host_sdk.events import Event
 
     from .channel import Channel
 
@@ -40,21 +38,14 @@ class Wiring:
         self.connection = Connection(PLUGIN, default=default)
         self.outbox = Outbox()
         self.is_broken = False  # the peer takes no more bytes
-        self._channel = channel
+        self.channel = channel
         self._early: list[dict[str, Any]] = []
         self._writing = threading.Lock()
-
-    def read(self) -> tuple[bool, list[Event]]:
-        """Wait for bytes; whether the connection goes on, and what happened. For the leader only."""
-        data = self._channel.read()
-        with self.mutex:
-            events = self.connection.receive_data(data)
-            return self.connection.state not in ENDED, events
 
     def put(self, data: bytes) -> None:
         """Queue a message that was just made; with the mutex held."""
         if len(data) <= FRAME_BYTES:
-            self.outbox.put(data)
+            self.outbox.control.append(data)
         else:
             self.outbox.put_bulk("message", (data,))
 
@@ -134,29 +125,22 @@ class Wiring:
 
     def flush(self, *, wait: bool = False) -> None:
         """Write what waits, unless another thread is at it. `wait` for that thread, to slow this one."""
-        writing = self._writing
-        while self.outbox:
+        writing, mutex, outbox = self._writing, self.mutex, self.outbox
+        while outbox.control or outbox.bulk:
             if not writing.acquire(wait):
                 return
             try:
-                self._drain()
-            finally:
-                writing.release()
-
-    def _drain(self) -> None:
-        mutex, outbox = self.mutex, self.outbox
-        while True:
-            with mutex:
-                piece = outbox.take()
-            if piece is None:
-                return
-            try:
-                self._channel.write(piece)
+                while outbox.control or outbox.bulk:
+                    with mutex:
+                        piece = outbox.take()
+                    if piece is not None:
+                        self.channel.write(piece)
             except OSError:
                 with mutex:
                     self.is_broken = True
                     outbox.clear()
-                return
+            finally:
+                writing.release()
 
     def fail(self, error: CallError) -> None:
         """Best effort: tell the host why this side is about to close."""
