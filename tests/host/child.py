@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable
 from typing import Literal
 
-from plugin_host.environment import build_environment
+from plugin_host.environment import build_environment, run_token
 from plugin_host.process import PluginProcess, ProcessSpec
 
-TOKEN = "run/child/1"
+TOKEN = run_token(f"tests-{os.getpid()}", "child", 1)
+"""No other test run on this machine may find, or end, the children of this one."""
 
 READY = "\nsys.stderr.write('ready\\n'); sys.stderr.flush()\n"
 WAIT = f"\nimport signal, sys{READY}\nwhile True: signal.pause()\n"

@@ -446,7 +446,7 @@ def test_hundred_stop_at_once_in_bounded_time_and_without_threads(run: Run, wait
         began = time.monotonic()
         reports = await asyncio.gather(
             *(
-                stop(child.process, polite=ask(child.process), mark=f"run/child{n}/1")
+                stop(child.process, polite=ask(child.process), mark=f"{TOKEN}{n}")
                 for n, child in enumerate(children)
             )
         )
