@@ -67,7 +67,8 @@ HOST = {
         sdk="ground types",
     ),
     "supervision": Wing(
-        "state event plugin service launchspec launchfailure launch supervisor command exec metadata action",
+        "state event plugin service launchspec launchfailure launch supervisor"
+        " command exec metadata action",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",
     ),

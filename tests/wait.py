@@ -16,6 +16,9 @@ import pytest
 
 _T = TypeVar("_T")
 
+DEFAULT_S = 10.0
+"""Half of a test's deadline: a busy machine may take seconds to start an interpreter."""
+
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 
@@ -23,7 +26,7 @@ LONGEST_PAUSE_S = 0.05
 class WaitUntil:
     """The two waits; the predicate's own exceptions pass through."""
 
-    def __call__(self, predicate: Callable[[], _T], timeout: float = 5.0) -> _T:
+    def __call__(self, predicate: Callable[[], _T], timeout: float = DEFAULT_S) -> _T:
         __tracebackhide__ = True
         for pause in _pauses(timeout):
             value = predicate()
@@ -32,7 +35,7 @@ class WaitUntil:
             time.sleep(pause)
         return _last_chance(predicate, predicate(), timeout)
 
-    async def aio(self, predicate: Callable[[], _T | Awaitable[_T]], timeout: float = 5.0) -> _T:
+    async def aio(self, predicate: Callable[[], _T | Awaitable[_T]], timeout: float = DEFAULT_S) -> _T:
         """The same inside a running loop; the predicate may be a coroutine function."""
         __tracebackhide__ = True
         for pause in _pauses(timeout):
