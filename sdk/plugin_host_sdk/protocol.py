@@ -25,7 +25,7 @@ MESSAGE_BYTES = 16 * 1024 * 1024
 FRAME_BYTES = 64 * 1024
 WINDOW_BYTES = 1024 * 1024
 TERMINAL_WINDOW_BYTES = 256 * 1024
-# A small message can hold a huge tree, so lists and maps are counted too.
+# A small message can hold a huge tree, so lists, maps and extension values are counted too.
 MESSAGE_CONTAINERS = 100_000
 # The longest single list or map: its header alone makes the decoder allocate eight bytes an item.
 CONTAINER_ITEMS = 1024 * 1024

@@ -139,7 +139,9 @@ class Decoder:
         return self.feed(rest) if rest else []
 
     def _new_unpacker(self, *, counting: bool) -> Any:
-        hooks = {"list_hook": self._count, "object_hook": self._count} if counting else {}
+        hooks: dict[str, Any] = {}
+        if counting:
+            hooks = {"list_hook": self._count, "object_hook": self._count, "ext_hook": self._count_ext}
         return Unpacker(
             read_size=_SLICE_BYTES,
             strict_map_key=False,
@@ -153,8 +155,14 @@ class Decoder:
     def _count(self, container: Any) -> Any:
         self._containers += 1
         if self._containers > MESSAGE_CONTAINERS:
-            raise ValueError(f"more than {MESSAGE_CONTAINERS} lists and maps in one message")
+            raise ValueError(
+                f"more than {MESSAGE_CONTAINERS} lists, maps and extension values in one message"
+            )
         return container
+
+    def _count_ext(self, code: int, data: bytes) -> Any:
+        # Three bytes make one of these, which take more memory than any other value of their size.
+        return self._count(ExtType(code, data))
 
     def _refuse_size(self) -> None:
         self._end(f"the peer sent a message of more than {self.limit} bytes")

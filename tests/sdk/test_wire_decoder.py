@@ -1,0 +1,219 @@
+"""What arrives: messages from bytes in any portions, or one refusal and then nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugin_host_sdk.errors import RemoteProtocolError
+from plugin_host_sdk.protocol import CONTAINER_ITEMS, MESSAGE_CONTAINERS
+from plugin_host_sdk.wire import Decoder, ExtType, Timestamp
+
+PORTIONS = [1, 7, 4096, 65_535, 65_536, 65_537, 1 << 30]
+"""Sizes of reads; the decoder itself takes slices of 64 KiB."""
+
+in_portions = pytest.mark.parametrize("portion", PORTIONS)
+in_large_portions = pytest.mark.parametrize("portion", PORTIONS[2:])
+
+
+def portions(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def feed(decoder: Decoder, parts: Iterable[bytes]) -> list[Any]:
+    return [message for part in parts for message in decoder.feed(part)]
+
+
+def refusal(decoder: Decoder, parts: Iterable[bytes]) -> str:
+    """The text of the refusal that these bytes end in; no message comes of them."""
+    assert feed(decoder, parts) == []
+    assert type(decoder.error) is RemoteProtocolError
+    return str(decoder.error)
+
+
+@in_portions
+def test_messages_come_out_whatever_the_portions(portion: int) -> None:
+    messages = [[0, i, "demo", [{"n": "x" * i}]] for i in range(300)]
+    data = b"".join(map(msgpack.packb, messages))
+    decoder = Decoder()
+    assert feed(decoder, portions(data, portion)) == messages
+    assert decoder.error is None
+    assert decoder.pending == 0
+
+
+@in_portions
+def test_large_messages_between_small_ones_come_out_whole_and_in_order(portion: int) -> None:
+    sizes = [0, 34_000, 35_000, 65_536, 70_000, 131_072, 5, 200_000, 1]
+    messages = [[1, i, None, [size, b"x" * size, {"tail": [i]}]] for i, size in enumerate(sizes)]
+    data = b"".join(map(msgpack.packb, messages))
+    assert feed(Decoder(), portions(data, portion)) == messages
+
+
+@given(st.lists(st.lists(st.integers() | st.binary(max_size=99), max_size=5), max_size=9), st.data())
+def test_messages_come_out_of_random_portions(messages: list[list[Any]], data: st.DataObject) -> None:
+    messages = [[2, "x", [repr(message)]] for message in messages]
+    packed = b"".join(map(msgpack.packb, messages))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(packed)), max_size=9)))
+    parts = [packed[a:b] for a, b in zip([0, *cuts], [*cuts, len(packed)], strict=True)]
+    assert feed(Decoder(), parts) == messages
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_bytes_may_be_given_in_any_kind_of_buffer(kind: Callable[[bytes], Any], size: int) -> None:
+    message = [2, "x", [b"y" * size]]
+    assert Decoder().feed(kind(msgpack.packb(message))) == [message]
+
+
+@pytest.mark.parametrize("size", [10, 30_000, 50_000, 100_000, 300_000])
+def test_buffer_may_be_used_again_after_feeding(size: int) -> None:
+    message = [2, "x", [b"y" * size, [1, 2, 3]]]
+    data = msgpack.packb(message)
+    decoder, buffer = Decoder(), bytearray(5000)
+    messages = []
+    for part in portions(data, 5000):
+        buffer[: len(part)] = part
+        messages += decoder.feed(memoryview(buffer)[: len(part)])
+        buffer[:] = b"\xc1" * 5000
+    assert messages == [message]
+
+
+def test_no_bytes_make_no_message() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"") == []
+    assert decoder.feed(b"\x93\x02") == []
+    assert decoder.feed(b"") == []
+    assert decoder.pending == 2
+
+
+@in_portions
+def test_pending_says_how_much_of_a_message_has_arrived(portion: int) -> None:
+    first, second = msgpack.packb([1, 2, b"x" * 100]), msgpack.packb([3, 4, b"y" * 150_000])[:-1]
+    decoder = Decoder()
+    feed(decoder, portions(first + second, portion))
+    assert decoder.pending == len(second)
+    assert len(decoder.feed(b"y")) == 1
+    assert decoder.pending == 0
+
+
+def test_all_that_msgpack_can_say_comes_through() -> None:
+    values = [
+        *(None, True, False, 0, 127, -32, 2**63, 2**64 - 1, -(2**63), 1.5, "text", b"bytes", "文" * 200),
+        *([], {}, [[{}]], {1: 2, None: 3, "k": {b"k": 4, True: 5, 1.5: 6}}),
+        *(ExtType(5, b"x"), ExtType(127, b""), Timestamp(5, 6), {ExtType(1, b"k"): 1}),
+    ]
+    assert Decoder().feed(msgpack.packb(values)) == [values]
+
+
+# Refusals.
+
+
+@in_portions
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xc1",
+        b"\x93\x02\xc1",
+        b"\x91\x81\x90\x01",
+        b"\x91\x81\x80\x01",
+        b"\x91\xa2\xff\xfe",
+        b"\x91\x81\xa1\xff\x01",
+        b"\x91" * 1100 + b"\x90",
+        b"\x81\x01" * 1100 + b"\x90",
+        b"\x91\xd6\xff\xff\xff\xff\xff\xc1",
+        b"\x91\xc7\x05\xff12345",
+        b"\x91\xd7\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+def test_bytes_that_are_no_message_are_refused(data: bytes, portion: int) -> None:
+    decoder = Decoder()
+    good = msgpack.packb([2, "x", []])
+    assert feed(decoder, portions(good + data + good, portion))[:1] == [[2, "x", []]]
+    assert decoder.error is not None
+    assert str(decoder.error).startswith("the peer sent bytes that are no message: ")
+
+
+def test_nothing_is_decoded_after_a_refusal() -> None:
+    decoder = Decoder()
+    good = msgpack.packb([2, "x", []])
+    assert decoder.feed(good + b"\xc1" + good) == [[2, "x", []]]
+    error = decoder.error
+    for data in (good, good * 50_000, b"\xc1", b""):
+        assert decoder.feed(data) == []
+    assert decoder.error is error
+
+
+def test_text_of_a_foreign_peer_need_not_be_utf8() -> None:
+    assert Decoder(foreign=True).feed(b"\x91\xa2\xff\xfe") == [["\udcff\udcfe"]]
+
+
+@in_large_portions
+@pytest.mark.parametrize("limit", [1000, 34_463, 34_464, 65_536, 200_000])
+def test_message_of_the_limit_passes_and_one_byte_more_does_not(limit: int, portion: int) -> None:
+    just = b"\x92\x01\xc6" + (limit - 7).to_bytes(4, "big") + b"x" * (limit - 7)
+    over = b"\x92\x01\xc6" + (limit - 6).to_bytes(4, "big") + b"x" * (limit - 6)
+    assert (len(just), len(over)) == (limit, limit + 1)
+    decoder = Decoder(limit)
+    assert len(feed(decoder, portions(just * 2, portion))) == 2
+    text = refusal(decoder, portions(over, portion))
+    assert text == f"the peer sent a message of more than {limit} bytes"
+
+
+def test_limit_holds_byte_by_byte() -> None:
+    just, over = msgpack.packb([b"x" * 97]), msgpack.packb([b"x" * 98])
+    assert len(feed(Decoder(100), portions(just, 1))) == 1
+    assert "more than 100 bytes" in refusal(Decoder(100), portions(over, 1))
+
+
+@in_large_portions
+@pytest.mark.parametrize(
+    "container",
+    [b"\x90", b"\x80", b"\x91\x90", b"\x81\xc0\x80", b"\x93\xc0\xc0\xc0", b"\xd4\x05x"],
+    ids=["lists", "maps", "pairs of lists", "pairs of maps", "small lists", "extension values"],
+)
+@pytest.mark.parametrize("before", [0, 30_000, 150_000], ids=lambda size: f"behind {size}")
+def test_containers_of_one_message_are_counted(container: bytes, before: int, portion: int) -> None:
+    each = 2 if container in (b"\x91\x90", b"\x81\xc0\x80") else 1
+    inner = (MESSAGE_CONTAINERS - 1) // each  # one more is the list around them
+    prefix = b"\xc6" + before.to_bytes(4, "big") + bytes(before)
+    just = b"\xdd" + (inner + 1).to_bytes(4, "big") + prefix + container * inner
+    over = b"\xdd" + (inner + 3).to_bytes(4, "big") + prefix + container * (inner + 2)
+    decoder = Decoder()
+    assert len(feed(decoder, portions(just + just, portion))) == 2
+    assert decoder.error is None
+    text = refusal(decoder, portions(over, portion))
+    assert text.endswith("more than 100000 lists, maps and extension values in one message")
+
+
+def test_containers_of_many_small_messages_are_not_added_up() -> None:
+    data = msgpack.packb([[]] * 1000) * 300
+    decoder = Decoder()
+    assert len(feed(decoder, portions(data, 10_000))) == 300
+    assert decoder.error is None
+
+
+@pytest.mark.parametrize("count", [CONTAINER_ITEMS, CONTAINER_ITEMS + 1])
+def test_longest_list_of_a_message(count: int) -> None:
+    decoder = Decoder()
+    data = b"\xdd" + count.to_bytes(4, "big") + b"\xc0" * count
+    if count > CONTAINER_ITEMS:
+        assert "max_array_len" in refusal(decoder, [data])
+    else:
+        assert len(decoder.feed(data)[0]) == count
+
+
+@pytest.mark.parametrize("count", [MESSAGE_CONTAINERS, MESSAGE_CONTAINERS + 1])
+def test_longest_map_of_a_message(count: int) -> None:
+    decoder = Decoder()
+    data = b"\xdf" + count.to_bytes(4, "big")
+    data += b"".join(b"\xce" + key.to_bytes(4, "big") + b"\xc0" for key in range(count))
+    if count > MESSAGE_CONTAINERS:
+        assert "max_map_len" in refusal(decoder, [data])
+    else:
+        assert len(decoder.feed(data)[0]) == count
