@@ -13,8 +13,8 @@ import resource
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from plugin_host.errors import SpawnError
-from plugin_host.executable import ElfProgram, Script, first_bytes, identify, our_machine
+from .errors import SpawnError
+from .executable import ElfProgram, Script, first_bytes, identify, our_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

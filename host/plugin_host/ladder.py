@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from signal import SIGCONT, SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, Literal
 
-from plugin_host import tree
+from . import tree
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from plugin_host.exitstatus import ExitStatus
-    from plugin_host.process import PluginProcess
-    from plugin_host.tree import ProcessIdentity
+    from .exitstatus import ExitStatus
+    from .process import PluginProcess
+    from .tree import ProcessIdentity
 
 __all__ = ["GRACE_S", "KILL_S", "Step", "StopReport", "stop"]
 

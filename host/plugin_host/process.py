@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Literal
 
-from plugin_host.channel import open_pipes, open_socketpair
-from plugin_host.diagnosis import diagnose
-from plugin_host.exitstatus import MAXRSS_UNIT, ExitStatus
-from plugin_host.reaper import Reaper
-from plugin_host.stderr import StderrReader
-from plugin_host.tree import ProcessIdentity, identify
+from .channel import open_pipes, open_socketpair
+from .diagnosis import diagnose
+from .exitstatus import MAXRSS_UNIT, ExitStatus
+from .reaper import Reaper
+from .stderr import StderrReader
+from .tree import ProcessIdentity, identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from plugin_host.channel import Channel, ChildEnds
+    from .channel import Channel, ChildEnds
 
 __all__ = ["PluginProcess", "ProcessSpec"]
 
@@ -117,7 +117,7 @@ class PluginProcess:
         return self.status
 
     def send_signal(self, number: int) -> bool:
-        """Signal this process alone; False when it has ended. Its number is never another's."""
+        """Signal this process alone; False when it has ended or runs as somebody else."""
         return self._reaper.send_signal(number)
 
     def send_group_signal(self, number: int) -> bool:

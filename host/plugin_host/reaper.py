@@ -12,7 +12,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from plugin_host.exitstatus import ExitStatus
+from .exitstatus import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,10 +71,7 @@ class Reaper:
         return self._exited
 
     def send_signal(self, number: int) -> bool:
-        """Signal the process unless it has been reaped; whether there was a process to signal.
-
-        Raises PermissionError when it runs as somebody else.
-        """
+        """Signal the process; False when it has been reaped or runs as somebody else."""
         if self.status is not None:
             return False
         self.note_sent(number)
@@ -83,7 +80,7 @@ class Reaper:
                 signal.pidfd_send_signal(self._pidfd, number)
             else:
                 os.kill(self.pid, number)
-        except ProcessLookupError:
+        except OSError:  # reaped behind our back, or not ours to signal
             return False
         return True
 

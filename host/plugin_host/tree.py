@@ -17,13 +17,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from plugin_host.environment import RUN_MARK_NAME, run_tokens
-from plugin_host.processtable import ProcessTable, read_row
+from .environment import RUN_MARK_NAME, run_tokens
+from .processtable import ProcessTable, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from plugin_host.processtable import ProcessRow
+    from .processtable import ProcessRow
 
 __all__ = [
     "ProcessIdentity",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -19,10 +20,15 @@ from tests.run import Run
 from tests.wait import WaitUntil
 
 
-@pytest.fixture(params=["pidfd", "polling"])
+@pytest.fixture(params=["pidfd", "no pidfd", "no pidfd any more"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "polling":
+    def refuse(pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    if request.param == "no pidfd":
         monkeypatch.delattr(os, "pidfd_open")
+    elif request.param == "no pidfd any more":
+        monkeypatch.setattr(os, "pidfd_open", refuse)
     return str(request.param)
 
 
