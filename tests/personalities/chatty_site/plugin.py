@@ -1,0 +1,14 @@
+"""Lives in an environment whose sitecustomize prints."""
+
+# mypy: disallow-untyped-defs=False
+
+from __future__ import annotations
+
+import plugin_host_sdk as sdk
+
+plugin = sdk.Plugin("chatty_site", version="1.0.0")
+
+
+@plugin.command("echo")
+def echo(ctx, value=None):
+    return value

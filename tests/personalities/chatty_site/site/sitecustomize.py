@@ -1,0 +1,3 @@
+"""Prints before the plugin's first line: the wire is still standard output."""
+
+print("sitecustomize says hello")
