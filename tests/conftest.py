@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.deadline", "tests.leak", "tests.run", "tests.wait"]
@@ -14,3 +15,9 @@ pytest_plugins = ["tests.deadline", "tests.leak", "tests.run", "tests.wait"]
 # the whole test is the limit. A failing example prints what is needed to run it again elsewhere.
 settings.register_profile("project", deadline=None, print_blob=True)
 settings.load_profile("project")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "bare: needs interpreters that nothing watches (times, memory, what is imported)"
+    )

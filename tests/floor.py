@@ -33,7 +33,8 @@ SDK = {
     # What authors write against: beside the core, not on top of it.
     "types": Wing("types", below="ground"),
     "author": Wing(
-        "plugin command exec metadata action endpoint parameter context cancellation", below="ground types"
+        "plugin command exec metadata action endpoint parameter annotation context cancellation",
+        below="ground types",
     ),
     "runtime": Wing("runtime", below="ground core connection types author"),
     "testing": Wing("testing", below="ground core connection types author runtime"),
@@ -85,7 +86,7 @@ HOST = {
     "cli": Wing(
         "cli __main__",
         below="ground description hook channel process link discovery supervision host control",
-        sdk="ground types",
+        sdk="ground core types",
     ),
     "package": Wing("''", below="ground description hook discovery supervision host"),
 }
