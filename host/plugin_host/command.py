@@ -33,7 +33,9 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    deadline, meta = _call_metadata(timeout)
+    deadline = meta = None
+    if timeout is not None or current_caller.get() is not None:
+        deadline, meta = _call_metadata(timeout)
     if plugin.is_raw:
         msgid, answer = link.request(command, _positional(plugin, params), None, deadline)
     else:

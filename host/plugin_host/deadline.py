@@ -12,36 +12,29 @@ __all__ = ["Deadlines"]
 
 
 class Deadlines:
-    """Calls `expire(key)` at each key's time, unless it was removed before.
+    """Calls `expire(key)` at each key's time, unless the key was taken out of `times` before.
 
     Most calls end long before their deadline, so adding and removing touch a dictionary only; the timer
     looks through it when it fires, and is then set anew.
     """
 
-    __slots__ = ("_expire", "_loop", "_timer", "_times")
+    __slots__ = ("_expire", "_loop", "_timer", "times")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[int], None]) -> None:
         self._loop = loop
         self._expire = expire
-        self._times: dict[int, float] = {}
+        self.times: dict[int, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._times)
 
     def add(self, key: int, when: float) -> None:
         """Watch `key` until `when`, a time of the loop."""
-        self._times[key] = when
+        self.times[key] = when
         if self._timer is None or when < self._timer.when():
             self._set_timer(when)
 
-    def remove(self, key: int) -> None:
-        """Forget `key`; the timer may still fire once, for nothing."""
-        self._times.pop(key, None)
-
     def close(self) -> None:
         """Forget everything."""
-        self._times.clear()
+        self.times.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -54,8 +47,8 @@ class Deadlines:
     def _fire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        for key in [key for key, when in self._times.items() if when <= now]:
-            del self._times[key]
+        for key in [key for key, when in self.times.items() if when <= now]:
+            del self.times[key]
             self._expire(key)
-        if self._times and self._timer is None:
-            self._set_timer(min(self._times.values()))
+        if self.times and self._timer is None:
+            self._set_timer(min(self.times.values()))

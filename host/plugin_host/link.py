@@ -47,6 +47,7 @@ __all__ = ["Link", "LinkOwner"]
 
 # From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
 _READ_BYTES = 64 * 1024
+_DRAINED_READS = 1024
 
 
 class LinkOwner:
@@ -81,7 +82,10 @@ class Link:
         self._futures: dict[int, asyncio.Future[Any]] = {}
         self._progress: dict[int, Progress] = {}
         self._deadlines = Deadlines(self._loop, self._expire)
+        self._times = self._deadlines.times
         self._writer = Writer(channel, self._loop, self._lose)
+        self._recv_into = channel.recv_into
+        self._receive = connection.receive_data
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
         self._is_over = False
@@ -140,7 +144,7 @@ class Link:
         """Nobody waits for this call any more: tell the peer, and drop the late answer."""
         future = self._futures.pop(msgid, None)
         if future is not None:
-            self._deadlines.remove(msgid)
+            self._times.pop(msgid, None)
             self._progress.pop(msgid, None)
             cancel = self.connection.send_cancel(msgid)
             if cancel:
@@ -182,59 +186,64 @@ class Link:
 
     def _read(self) -> None:
         try:
-            size = self._channel.recv_into(self._buffer)
+            size = self._recv_into(self._buffer)
         except (BlockingIOError, InterruptedError):
             return
+        except ConnectionResetError:
+            size = 0
         except OSError as error:
             self._lose(error)
             return
-        events = self.connection.receive_data(self._view[:size])
-        if len(events) > 1:
-            # The callers that these answers wake run before this does, and what they ask next is
-            # written together.
-            self._writer.cork()
-            for event in events:
-                self._handle(event)
-            self._loop.call_soon(self._writer.uncork)
+        events = self._receive(self._view[:size])
+        if len(events) == 1:
+            event = events[0]
+            if type(event) is ResponseReceived:
+                self._deliver(event)
+            else:
+                self._handlers[type(event)](self, event)
         elif events:
-            self._handle(events[0])
+            # The callers that these answers wake run before `uncork` does, and what they ask next is
+            # written together.
+            self._writer.is_corked = True
+            self._handle_all(events)
+            self._loop.call_soon(self._writer.uncork)
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""
-        for _ in range(1024):
+        for _ in range(_DRAINED_READS):
             if self._is_over:
                 return
             try:
-                size = self._channel.recv_into(self._buffer)
+                size = self._recv_into(self._buffer)
+            except ConnectionResetError:
+                size = 0
             except OSError:
                 return
-            for event in self.connection.receive_data(self._view[:size]):
-                self._handle(event)
+            self._handle_all(self._receive(self._view[:size]))
 
-    def _handle(self, event: Event) -> None:
-        kind = type(event)
-        if kind is ResponseReceived:
-            self._deliver(event.msgid, event.result)  # type: ignore[attr-defined]
-        elif kind is ErrorReceived:
-            self._deliver_error(event.msgid, event.error)  # type: ignore[attr-defined]
-        else:
-            self._handlers[kind](self, event)
+    def _handle_all(self, events: list[Event]) -> None:
+        for event in events:
+            if type(event) is ResponseReceived:
+                self._deliver(event)
+            else:
+                self._handlers[type(event)](self, event)
 
-    def _deliver(self, msgid: int, result: Any) -> None:
+    def _deliver(self, event: ResponseReceived) -> None:
+        msgid = event.msgid
         future = self._futures.pop(msgid)
-        if self._deadlines:
-            self._deadlines.remove(msgid)
+        if self._times:
+            self._times.pop(msgid, None)
         if self._progress:
             self._progress.pop(msgid, None)
         if not future.done():
-            future.set_result(result)
+            future.set_result(event.result)
 
-    def _deliver_error(self, msgid: int, error: Any) -> None:
-        future = self._futures.pop(msgid)
-        self._deadlines.remove(msgid)
-        self._progress.pop(msgid, None)
+    def _deliver_error(self, event: ErrorReceived) -> None:
+        future = self._futures.pop(event.msgid)
+        self._times.pop(event.msgid, None)
+        self._progress.pop(event.msgid, None)
         if not future.done():
-            future.set_exception(CallError.from_map(error))
+            future.set_exception(CallError.from_map(event.error))
 
     def _handle_progress(self, event: ProgressReceived) -> None:
         callback = self._progress.get(event.msgid)
@@ -261,6 +270,8 @@ class Link:
             self.initialized.set_exception(CallError.from_map(event.error))
 
     _handlers: ClassVar[dict[type, Callable[[Link, Any], None]]] = {
+        ResponseReceived: _deliver,
+        ErrorReceived: _deliver_error,
         ProgressReceived: _handle_progress,
         RequestReceived: _handle_request,
         Initialized: _handle_initialized,

@@ -26,13 +26,14 @@ class Writer:
     __slots__ = (
         "_batch",
         "_channel",
-        "_is_corked",
         "_is_waiting",
         "_loop",
         "_lost",
         "_other_bytes",
         "_outbox",
         "_rest",
+        "_send",
+        "is_corked",
     )
 
     def __init__(
@@ -42,11 +43,12 @@ class Writer:
         lost: Callable[[Exception | None], None],
     ) -> None:
         self._channel = channel
+        self._send = channel.send
         self._loop = loop
         self._lost = lost
         self._outbox = Outbox()
         self._batch: list[bytes] = []
-        self._is_corked = False
+        self.is_corked = False
         self._is_waiting = False  # for room in the channel
         self._rest: list[bytes | memoryview] = []  # what is left of the piece in writing
         self._other_bytes = 0  # queued control bytes that belong to no call
@@ -56,7 +58,7 @@ class Writer:
 
     def write_call(self, data: bytes) -> None:
         """Write a request. What its callers wait for is not held against the peer's queue."""
-        if self._is_corked and len(data) <= FRAME_BYTES:
+        if self.is_corked and len(data) <= FRAME_BYTES:
             self._batch.append(data)
             if len(self._batch) >= _BATCH:
                 self._write_batch()
@@ -65,7 +67,7 @@ class Writer:
 
     def write(self, data: bytes) -> None:
         """Write any other message; too much of it for a peer that does not read ends the link."""
-        if self._is_corked:
+        if self.is_corked:
             self._write_batch()
         self._write(data)
         if self._is_waiting:
@@ -77,12 +79,9 @@ class Writer:
                     )
                 )
 
-    def cork(self) -> None:
-        """Gather the calls that follow; `uncork` comes in the same iteration of the loop."""
-        self._is_corked = True
-
     def uncork(self) -> None:
-        self._is_corked = False
+        """Write the calls that were gathered since `is_corked` was set in this iteration of the loop."""
+        self.is_corked = False
         if self._batch:
             self._write_batch()
 
@@ -91,7 +90,7 @@ class Writer:
         if self._is_waiting and self._channel.write_fd >= 0:
             self._loop.remove_writer(self._channel.write_fd)
         self._is_waiting = False
-        self._is_corked = False
+        self.is_corked = False
         self._batch.clear()
         self._rest.clear()
         self._outbox.clear()
@@ -104,7 +103,7 @@ class Writer:
     def _write(self, data: bytes, *, is_batch: bool = False) -> None:
         if not self._is_waiting:
             try:
-                sent = self._channel.send(data)
+                sent = self._send(data)
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError:

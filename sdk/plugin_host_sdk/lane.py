@@ -40,8 +40,9 @@ class Outbox:
         return sum(map(len, self.control))
 
     def put(self, data: bytes) -> None:
-        """Queue one control message."""
-        self.control.append(data)
+        """Queue one control message; b"", which says that there is nothing to send, is none."""
+        if data:
+            self.control.append(data)
 
     def put_bulk(self, key: Hashable, piece: Piece) -> None:
         """Queue one piece behind the others of the same key; keys take turns."""

@@ -212,17 +212,22 @@ class Encoder:
         except MemoryError:
             raise
         except Exception as error:
-            self._renew()
-            path, problem = self._find_unencodable(message) or ("", str(error) or type(error).__name__)
-            where = path if len(path) <= 100 else path[:99] + "…"
-            raise NotEncodable(f"cannot send {where or 'the value'}: {problem}") from None
-        if len(data) > _PACKER_BYTES:
-            self._renew()
-        if len(data) > self.limit:
-            raise MessageTooLarge(
-                f"a message of {len(data)} bytes is over the peer's limit of {self.limit}"
-            )
+            raise self._refusal(message, error) from None
+        if len(data) > _SLICE_BYTES or len(data) > self.limit:
+            self._check_size(len(data))
         return data
+
+    def _refusal(self, message: list[Any], error: Exception) -> NotEncodable:
+        self._renew()
+        path, problem = self._find_unencodable(message) or ("", str(error) or type(error).__name__)
+        where = path if len(path) <= 100 else path[:99] + "…"
+        return NotEncodable(f"cannot send {where or 'the value'}: {problem}")
+
+    def _check_size(self, size: int) -> None:
+        if size > _PACKER_BYTES:
+            self._renew()
+        if size > self.limit:
+            raise MessageTooLarge(f"a message of {size} bytes is over the peer's limit of {self.limit}")
 
     def _find_unencodable(self, message: list[Any]) -> tuple[str, str] | None:
         """Where the first value lies that cannot travel, and why; the path starts in the message."""

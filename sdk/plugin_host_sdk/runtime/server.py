@@ -12,7 +12,7 @@ from collections import deque
 from time import monotonic, perf_counter
 
 from plugin_host_sdk.context import Context
-from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, CallTimeout
+from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed
 from plugin_host_sdk.events import (
     CancelReceived,
     Closed,
@@ -22,13 +22,12 @@ from plugin_host_sdk.events import (
     RequestRefused,
     ResponseReceived,
 )
-from plugin_host_sdk.handshake import negotiate
-from plugin_host_sdk.protocol import CHAIN_DEPTH
-from plugin_host_sdk.version import VERSION
 
+from .callmeta import expired, read_meta
 from .coroutine import LoopThread
 from .crew import Crew, Worker
 from .ending import Ending
+from .greeting import greet
 from .nested import NestedCalls
 from .wiring import Wiring
 
@@ -134,7 +133,7 @@ class Server:
             endpoint, arguments = resolver(event.params)
             ctx = Context(self, endpoint.name, event.msgid)
             if event.meta:
-                self._read_meta(ctx, event.meta)
+                read_meta(ctx, event.meta, self.plugin.id)
         except CallError as error:
             self._refuse(event.msgid, error)
             if event.method == "initialize":
@@ -156,7 +155,9 @@ class Server:
         if method == "ping":
             self._answer(event.msgid, event.params)
         elif method == "initialize":
-            answer = self._initialize(event.params)
+            answer = greet(self.plugin, self.wiring.connection.limits, event.params)
+            settings = event.params.get("settings")
+            self.settings = settings if isinstance(settings, dict) else {}
             with self.wiring.mutex:
                 self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
                 self.wiring.put_early_logs()
@@ -169,50 +170,11 @@ class Server:
                 f"plugin {self.plugin.id!r} has no method {method!r}", name="rpc.method_not_found"
             )
 
-    def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        protocol = negotiate(params.get("protocols"))
-        if params.get("plugin", self.plugin.id) != self.plugin.id:
-            raise CallFailed(
-                f"the host expects plugin {params['plugin']!r}, and this one is Plugin({self.plugin.id!r})",
-                name="initialize.wrong_plugin",
-                data={"expected": params["plugin"], "found": self.plugin.id},
-            )
-        settings = params.get("settings")
-        self.settings = settings if isinstance(settings, dict) else {}
-        return {
-            "protocol": protocol,
-            "plugin": {"id": self.plugin.id, "version": self.plugin.version},
-            "sdk": {"name": "plugin-host-sdk", "version": VERSION},
-            "limits": self.wiring.connection.limits.to_map(),
-            "capabilities": {name: c.describe() for name, c in self.plugin.capabilities.items()},
-            "features": [],
-        }
-
-    def _read_meta(self, ctx: Context, meta: dict[str, Any]) -> None:
-        timeout = meta.get("timeout_ms")
-        if timeout is not None:
-            if not isinstance(timeout, (int, float)):
-                raise CallFailed(f"timeout_ms is a number, not {timeout!r}", name="rpc.invalid_params")
-            if timeout <= 0:
-                raise _expired(ctx)
-            ctx.deadline = monotonic() + timeout / 1000
-        chain = meta.get("chain")
-        if chain:
-            if not isinstance(chain, list) or not all(type(link) is str for link in chain):
-                raise CallFailed("chain is a list of plugin ids", name="rpc.invalid_params")
-            ctx.chain = tuple(chain)
-            if len(chain) > CHAIN_DEPTH:
-                raise CallFailed(
-                    f"calls nested deeper than {CHAIN_DEPTH}: {' -> '.join([*chain, self.plugin.id])}",
-                    name="rpc.chain_too_deep",
-                    data={"chain": [*chain, self.plugin.id]},
-                )
-
     # Running.
 
     def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
         """On the leader's thread, watched: the lead may be gone when the run ends."""
-        crew = self.crew
+        crew, wiring = self.crew, self.wiring
         ctx.has_begun = True
         error: CallError | None = None
         result = None
@@ -226,7 +188,7 @@ class Server:
         except BaseException as problem:
             error = self._explain(ctx, problem)
         took = perf_counter() - started
-        with self.wiring.mutex:
+        with wiring.mutex:
             leads = crew.leader is me
             if leads:
                 crew.inline = False
@@ -236,7 +198,7 @@ class Server:
         self._uncorked += 1
         if self._uncorked >= _BATCH:
             self._uncorked = 0
-            self.wiring.flush()
+            wiring.flush()
 
     def _run_pooled(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
         with self.wiring.mutex:
@@ -276,7 +238,7 @@ class Server:
         if self.running.get(ctx.msgid) is not ctx:
             return False  # cancelled, and answered, while it waited
         if ctx.deadline is not None and ctx.deadline <= monotonic():
-            self._settle(ctx, None, _expired(ctx))
+            self._settle(ctx, None, expired(ctx))
             return False
         ctx.has_begun = True
         return True
@@ -304,7 +266,7 @@ class Server:
             self.wiring.answer(ctx.msgid, result, "command.not_encodable")
         else:
             self.wiring.refuse(ctx.msgid, error)
-        if not self.running:
+        if self.ending.is_asked and not self.running:
             self.ending.note_idle()
 
     def _answer(self, msgid: int, result: Any) -> None:
@@ -367,9 +329,3 @@ class Server:
 
 def _cancelled(ctx: Context) -> CallError:
     return CallCancelled(f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled")
-
-
-def _expired(ctx: Context) -> CallError:
-    return CallTimeout(
-        f"the deadline of {ctx.name!r} passed before it started", name="rpc.deadline_exceeded"
-    )

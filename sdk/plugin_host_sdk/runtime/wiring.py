@@ -51,16 +51,24 @@ class Wiring:
 
     def answer(self, msgid: int, result: Any, encode_error: str) -> None:
         """Queue the result of a request, or why it cannot travel; with the mutex held."""
-        connection = self.connection
         try:
-            data = connection.send_response(msgid, result)
-        except NotEncodable as error:
-            data = connection.send_error(
-                msgid, CallFailed(f"the result: {error}", name=encode_error).to_map()
-            )
-        except MessageTooLarge as error:
-            data = connection.send_error(msgid, CallFailed(str(error), name="rpc.too_large").to_map())
-        self.put(data)
+            data = self.connection.send_response(msgid, result)
+        except LocalProtocolError as error:
+            self._answer_unsendable(msgid, error, encode_error)
+            return
+        if len(data) <= FRAME_BYTES:
+            self.outbox.control.append(data)
+        else:
+            self.outbox.put_bulk("message", (data,))
+
+    def _answer_unsendable(self, msgid: int, error: LocalProtocolError, encode_error: str) -> None:
+        if msgid not in self.connection.incoming:
+            return
+        if isinstance(error, MessageTooLarge):
+            failure = CallFailed(str(error), name="rpc.too_large")
+        else:
+            failure = CallFailed(f"the result: {error}", name=encode_error)
+        self.put(self.connection.send_error(msgid, failure.to_map()))
 
     def refuse(self, msgid: int, error: CallError) -> None:
         """Queue an error as the answer to a request; with the mutex held."""
@@ -125,18 +133,18 @@ class Wiring:
 
     def flush(self, *, wait: bool = False) -> None:
         """Write what waits, unless another thread is at it. `wait` for that thread, to slow this one."""
-        writing, mutex, outbox = self._writing, self.mutex, self.outbox
+        writing, outbox = self._writing, self.outbox
         while outbox.control or outbox.bulk:
             if not writing.acquire(wait):
                 return
             try:
                 while outbox.control or outbox.bulk:
-                    with mutex:
+                    with self.mutex:
                         piece = outbox.take()
                     if piece is not None:
                         self.channel.write(piece)
             except OSError:
-                with mutex:
+                with self.mutex:
                     self.is_broken = True
                     outbox.clear()
             finally:

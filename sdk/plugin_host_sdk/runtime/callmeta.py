@@ -1,0 +1,45 @@
+"""The metadata that travels with a call: the time it has left, and the plugins it came through."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout
+from plugin_host_sdk.protocol import CHAIN_DEPTH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from plugin_host_sdk.context import Context
+
+__all__ = ["expired", "read_meta"]
+
+
+def read_meta(ctx: Context, meta: dict[str, Any], plugin_id: str) -> None:
+    """Put deadline and chain into `ctx`. Raises CallError when the call may not start."""
+    timeout = meta.get("timeout_ms")
+    if timeout is not None:
+        if not isinstance(timeout, (int, float)):
+            raise CallFailed(f"timeout_ms is a number, not {timeout!r}", name="rpc.invalid_params")
+        if timeout <= 0:
+            raise expired(ctx)
+        ctx.deadline = monotonic() + timeout / 1000
+    chain = meta.get("chain")
+    if chain:
+        if not isinstance(chain, list) or not all(type(link) is str for link in chain):
+            raise CallFailed("chain is a list of plugin ids", name="rpc.invalid_params")
+        ctx.chain = tuple(chain)
+        if len(chain) > CHAIN_DEPTH:
+            raise CallFailed(
+                f"calls nested deeper than {CHAIN_DEPTH}: {' -> '.join([*chain, plugin_id])}",
+                name="rpc.chain_too_deep",
+                data={"chain": [*chain, plugin_id]},
+            )
+
+
+def expired(ctx: Context) -> CallError:
+    """The error for a call whose time was over before it could start."""
+    return CallTimeout(
+        f"the deadline of {ctx.name!r} passed before it started", name="rpc.deadline_exceeded"
+    )
