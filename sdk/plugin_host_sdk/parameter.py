@@ -2,12 +2,13 @@
 
 A handler is any callable `handler(ctx, ...)`. Its names are read from its code object when it is
 registered. Only a handler with annotated parameters needs msgspec, and it is imported at the first call
-of one. Wrong parameters raise `BadParameters`, which names the place; the handler does not run.
+of one; the same goes for `annotation`, which reads and words the types. Wrong parameters raise
+`BadParameters`, which names the place; the handler does not run.
 """
 
 from __future__ import annotations
 
-from .errors import PluginHostError
+from .errors import PluginHostError, RegistrationError, excerpt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BadParameters", "Signature", "near"]
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
+_LONGEST_NAME = 200
 
 
 class BadParameters(PluginHostError):
@@ -31,14 +33,14 @@ class BadParameters(PluginHostError):
 class Signature:
     """What a handler takes besides its context."""
 
-    __slots__ = ("_convert", "_known", "function", "names", "open", "required", "typed")
+    __slots__ = ("_convert", "_known", "defaults", "function", "names", "open", "required", "typed")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.names, optional, self.open = _names_of(function)
+        self.names, self.defaults, self.open = _names_of(function)
         self._known = frozenset(self.names)
-        self.required = self._known - optional
-        annotations = getattr(_plain(function), "__annotations__", {})
+        self.required = self._known - self.defaults.keys()
+        annotations = getattr(_annotated(function), "__annotations__", {})
         self.typed = any(name in annotations for name in self.names)
         self._convert: Callable[[dict[str, Any], bool], dict[str, Any]] | None = None
 
@@ -46,6 +48,7 @@ class Signature:
         """The keyword arguments for the handler.
 
         `text` says that values may be text typed by a person, to be converted to the declared types.
+        Raises BadParameters, and RegistrationError when the annotations are of no use.
         """
         if self.typed:
             if self._convert is None:
@@ -62,31 +65,60 @@ class Signature:
             if name not in self._known and (not self.open or type(name) is not str):
                 takes = ", ".join(self.names) or "none"
                 raise BadParameters(
-                    f"unknown parameter {name!r}{near(str(name), self.names)} (takes: {takes})", f"$.{name}"
+                    f"unknown parameter {excerpt(name)}{near(str(name), self.names)} (takes: {takes})",
+                    f"$.{name if type(name) is str and len(name) <= _LONGEST_NAME else excerpt(name)}",
                 )
         for name in self.names:
             if name in self.required and name not in params:
-                raise BadParameters(f"parameter {name!r} is missing", f"$.{name}")
+                raise BadParameters(f"parameter {name!r} is missing{self._wanted(name)}", f"$.{name}")
+
+    def _wanted(self, name: str) -> str:
+        """`; it takes int (1 to 1000)` for a message about a parameter; nothing when it has no type."""
+        text = self._text_of(name)
+        return "" if text == "any" else f"; it takes {text}"
+
+    def _text_of(self, name: str) -> str:
+        """The declared type in words; as it is written in the code when it cannot be evaluated."""
+        function = _annotated(self.function)
+        written = getattr(function, "__annotations__", {})
+        if name not in written:
+            return "any"
+        from . import annotation
+
+        try:
+            return annotation.text_of(annotation.evaluate(function, [name])[name])
+        except Exception:  # the author's code; whoever asks for the list shall still get one
+            return annotation.text_of(written[name])
 
     def describe(self) -> list[dict[str, Any]]:
-        """Name, declared type as written, and whether it may be left out, in the order of the handler."""
-        annotations = getattr(_plain(self.function), "__annotations__", {})
-        return [
-            {
-                "name": name,
-                "type": _type_text(annotations.get(name)),
-                "required": name in self.required,
-            }
-            for name in self.names
-        ]
+        """Name, type in words, and whether it is required, in the order of the handler.
+
+        With `default` where there is one and it is a plain value.
+        """
+        described = []
+        for name in self.names:
+            one = {"name": name, "type": self._text_of(name), "required": name in self.required}
+            if name in self.defaults and _is_plain(self.defaults[name]):
+                one["default"] = self.defaults[name]
+            described.append(one)
+        return described
 
 
 def near(name: str, known: Any) -> str:
     """`; did you mean …?` for a name that is close to known ones, else an empty text."""
     import difflib
 
-    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    matches = difflib.get_close_matches(name[:_LONGEST_NAME], list(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it travels as it is, and is short enough to be shown."""
+    if isinstance(value, str):
+        return type(value) is str and len(value) <= _LONGEST_NAME and value.isprintable()
+    if isinstance(value, float):
+        return type(value) is float and value - value == 0  # not infinite, not NaN: JSON has neither
+    return value is None or type(value) is bool or (type(value) is int and value.bit_length() < 64)
 
 
 def _plain(function: Any) -> Any:
@@ -94,8 +126,18 @@ def _plain(function: Any) -> Any:
     return getattr(function, "__func__", function)
 
 
-def _names_of(function: Any) -> tuple[list[str], frozenset[str], bool]:
-    """Names after the context, those with a default, and whether any other name is taken too."""
+def _annotated(function: Any) -> Any:
+    """The function whose annotations count: behind a partial, a bound method, an object with a call."""
+    while hasattr(function, "func") and not hasattr(function, "__code__"):
+        function = function.func
+    function = _plain(function)
+    if hasattr(function, "__code__") or hasattr(function, "__wrapped__"):
+        return function
+    return getattr(type(function), "__call__", function)  # noqa: B004 - the function, not whether
+
+
+def _names_of(function: Any) -> tuple[list[str], dict[str, Any], bool]:
+    """Names after the context, the defaults, and whether any other name is taken too."""
     plain = _plain(function)
     code = getattr(plain, "__code__", None)
     if code is None or hasattr(plain, "__wrapped__"):
@@ -103,63 +145,82 @@ def _names_of(function: Any) -> tuple[list[str], frozenset[str], bool]:
     positional = code.co_varnames[: code.co_argcount]
     keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     skip = 2 if plain is not function else 1
-    defaults = plain.__defaults__ or ()
-    optional = {*positional[len(positional) - len(defaults) :], *(plain.__kwdefaults__ or ())}
+    values = plain.__defaults__ or ()
+    defaults = dict(zip(positional[len(positional) - len(values) :], values, strict=True))
+    defaults |= plain.__kwdefaults__ or {}
     if len(positional) < skip and not code.co_flags & _VARARGS:
         raise TypeError(f"{plain.__qualname__} must take the context as its first parameter")
     if code.co_posonlyargcount > skip:
         raise TypeError(f"{plain.__qualname__} has positional-only parameters; calls name theirs")
-    return [*positional[skip:], *keywords], frozenset(optional), bool(code.co_flags & _VARKEYWORDS)
+    return [*positional[skip:], *keywords], defaults, bool(code.co_flags & _VARKEYWORDS)
 
 
-def _inspect_names(function: Any) -> tuple[list[str], frozenset[str], bool]:
+def _inspect_names(function: Any) -> tuple[list[str], dict[str, Any], bool]:
     import inspect
 
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters:
         raise TypeError(f"{function!r} must take the context as its first parameter")
     named = [p for p in parameters[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    optional = frozenset(p.name for p in named if p.default is not p.empty)
-    return [p.name for p in named], optional, any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _type_text(annotation: Any) -> str:
-    if annotation is None:
-        return "any"
-    if isinstance(annotation, type):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "")
+    defaults = {p.name: p.default for p in named if p.default is not p.empty}
+    return [p.name for p in named], defaults, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _converter(signature: Signature) -> Callable[[dict[str, Any], bool], dict[str, Any]]:
     """Validation by a msgspec Struct that has one field for each parameter."""
-    import typing
-
     import msgspec
 
-    hints = typing.get_type_hints(_plain(signature.function), include_extras=True)
-    fields: list[Any] = []
-    for name in signature.names:
-        kind = hints.get(name, typing.Any)
-        if name in signature.required:
-            fields.append((name, kind))
-        else:
-            fields.append((name, typing.Union[kind, msgspec.UnsetType], msgspec.UNSET))  # noqa: UP007
-    struct = msgspec.defstruct(
-        "Parameters", fields, kw_only=True, forbid_unknown_fields=False, gc=False, frozen=True
-    )
+    struct = _struct(signature)
 
     def convert(params: dict[str, Any], text: bool) -> dict[str, Any]:
         signature._check_names(params)
         try:
             values = msgspec.convert(params, struct, strict=not text)
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `")
-            path = path.rstrip("`") or "$"
-            raise BadParameters(f"parameter {path.removeprefix('$.')}: {message}", path) from None
+            raise _bad(signature, str(error)) from None
+        except TypeError as error:  # a type that msgspec cannot check, found at the first use
+            raise _unusable(error) from None
         bound = {name: getattr(values, name) for name in signature.names if name in params}
         if signature.open:
             bound.update((name, params[name]) for name in params.keys() - bound.keys())
         return bound
 
     return convert
+
+
+def _struct(signature: Signature) -> Any:
+    """The Struct; a parameter that is left out stays unset, so that the handler's own default counts."""
+    import typing
+
+    import msgspec
+
+    from . import annotation
+
+    try:
+        hints = annotation.evaluate(_annotated(signature.function), signature.names)
+        fields: list[Any] = []
+        for name in signature.names:
+            kind = hints.get(name, typing.Any)
+            if name in signature.required:
+                fields.append((name, kind))
+            else:
+                fields.append((name, typing.Union[kind, msgspec.UnsetType], msgspec.UNSET))  # noqa: UP007
+        return msgspec.defstruct(
+            "Parameters", fields, kw_only=True, forbid_unknown_fields=False, gc=False, frozen=True
+        )
+    except Exception as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> RegistrationError:
+    return RegistrationError(f"its annotations cannot be used: {type(error).__name__}: {error}")
+
+
+def _bad(signature: Signature, problem: str) -> BadParameters:
+    """msgspec's complaint, with its place apart and what would have been right."""
+    message, at, place = problem.rpartition(" - at ")
+    message = message if at else problem
+    path = place.rpartition("`$")[2].rstrip("`")  # also of "`key` in `$.limits`"
+    name = path.removeprefix(".").partition(".")[0].partition("[")[0]
+    wanted = signature._wanted(name) if name in signature.names else ""
+    return BadParameters(f"parameter {path.removeprefix('.')}: {message}{wanted}", f"${path}")
