@@ -1,0 +1,10 @@
+"""What a call, a launch and an idle plugin cost, as ratios to floors and peers taken in the same run.
+
+    python -m benchmarks                 all rows, as a table
+    python -m benchmarks --quick rtt     one row, roughly
+    python -m benchmarks profile         where the time of a call goes
+
+Every contestant (the bare loops that are the floors, this project, the systems one would pick instead)
+runs in a driver process of its own. Drivers take the same orders, one at a time, in rounds, so that
+whatever else the machine does falls on all of them alike.
+"""

@@ -1,0 +1,52 @@
+"""Who takes part, what each can be measured at, and how its driver is started."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import peer_goplugin
+
+__all__ = ["CONTESTANTS", "Contestant"]
+
+_CALLS = frozenset({"rtt", "flight", "big", "cold"})
+
+
+def _python(module: str) -> Callable[[], list[str]]:
+    return lambda: [sys.executable, "-m", "benchmarks.driver", module]
+
+
+def _needs(package: str) -> Callable[[], str | None]:
+    def missing() -> str | None:
+        if importlib.util.find_spec(package) is None:
+            return f"not installed (pip install {package if package != 'grpc' else 'grpcio'})"
+        return None
+
+    return missing
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One system under measurement. `missing` says why it cannot take part, or None."""
+
+    name: str
+    kind: str  # floor, ours or peer
+    command: Callable[[], list[str]]
+    missing: Callable[[], str | None] = lambda: None
+    verbs: frozenset[str] = _CALLS
+
+
+CONTESTANTS = (
+    Contestant("bare asyncio", "floor", _python("floor_asyncio"), verbs=_CALLS - {"cold"}),
+    Contestant("bare blocking", "floor", _python("floor_blocking")),
+    Contestant("interpreter", "floor", _python("floor_start"), verbs=frozenset({"cold", "cold_typed"})),
+    Contestant(
+        "ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}
+    ),
+    Contestant("go-plugin", "peer", peer_goplugin.command, peer_goplugin.missing),
+    Contestant("rpyc", "peer", _python("peer_rpyc"), _needs("rpyc")),
+    Contestant("execnet", "peer", _python("peer_execnet"), _needs("execnet")),
+    Contestant("grpcio", "peer", _python("peer_grpcio"), _needs("grpc")),
+)

@@ -1,0 +1,104 @@
+"""This project: `PluginHost` on asyncio, and the benchmark plugin in its process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plugin_host import PluginHost
+
+from .asyncio_driver import AsyncioDriver
+from .memory import private_mib
+from .ping import beside
+from .workload import IN_FLIGHT, SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from plugin_host.link import Link
+
+__all__ = ["Ours", "driver", "open_host"]
+
+_ID = "benchmark"
+_FOLDER = Path(__file__).with_name("plugin")
+
+# How long one sleeping or computing handler takes; it is called again as soon as it is done.
+_SLEEP_S = 0.05
+_SPIN_S = 0.2
+
+
+class _Host(PluginHost):
+    """A host that shows the link of a plugin, which its users have no need of."""
+
+    def link(self, plugin: str) -> Link:
+        return self._find(plugin).ensure_link()
+
+
+class Ours:
+    """The host with its plugin started."""
+
+    def __init__(self, host: _Host) -> None:
+        self._host = host
+
+    def call(self, payload: bytes) -> Awaitable[Any]:
+        return self._host.call(_ID, "echo", {"payload": payload})
+
+    def special(self, verb: str) -> Callable[[float], Coroutine[Any, Any, dict[str, float]]] | None:
+        """The measurements that only this contestant has, or takes in its own way."""
+        return {
+            "cold": self._cold,
+            "cold_typed": self._cold_typed,
+            "ping_sleep": self._ping_sleep,
+            "ping_spin": self._ping_spin,
+        }.get(verb)
+
+    async def close(self) -> None:
+        await self._host.close()
+
+    async def _cold(self, seconds: float) -> dict[str, float]:
+        return await self._restart("echo")
+
+    async def _cold_typed(self, seconds: float) -> dict[str, float]:
+        return await self._restart("echo_typed")
+
+    async def _restart(self, command: str) -> dict[str, float]:
+        """From before the plugin's process exists to its first answer; then its idle memory."""
+        await self._host.stop(_ID)
+        before = time.perf_counter()
+        await self._host.start(_ID)
+        await self._host.call(_ID, command, {"payload": SMALL})
+        took = time.perf_counter() - before
+        pid = self._host.plugins[_ID].pid
+        assert pid is not None
+        return {"ms": took * 1e3, "private_mib": private_mib(pid)}
+
+    async def _ping_sleep(self, seconds: float) -> dict[str, float]:
+        return await self._ping("sleep", _SLEEP_S, IN_FLIGHT, seconds)
+
+    async def _ping_spin(self, seconds: float) -> dict[str, float]:
+        return await self._ping("spin", _SPIN_S, 1, seconds)
+
+    async def _ping(self, command: str, each: float, callers: int, seconds: float) -> dict[str, float]:
+        link = self._host.link(_ID)
+        return await beside(
+            lambda: link.request("ping", {"nonce": 1})[1],
+            lambda: self._host.call(_ID, command, {"seconds": each}),
+            callers,
+            seconds,
+        )
+
+
+async def open_host() -> Ours:
+    """Start the host and its plugin. Raises LaunchError when the plugin does not start."""
+    host = _Host(plugin_dirs=[_FOLDER], entry_points=False, only=[_ID])
+    await host.__aenter__()
+    error = host.plugins[_ID].error
+    if error is not None:
+        await host.close()
+        raise error
+    return Ours(host)
+
+
+def driver() -> AsyncioDriver:
+    return AsyncioDriver(open_host)

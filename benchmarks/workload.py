@@ -1,0 +1,13 @@
+"""The work every contestant is given: payloads and counts, in one place so that they stay the same."""
+
+from __future__ import annotations
+
+__all__ = ["BIG", "IN_FLIGHT", "SMALL", "WARM_UP"]
+
+SMALL = b"12345678"
+BIG = bytes(1 << 20)
+
+IN_FLIGHT = 64
+
+# Calls before each measurement: enough for a plugin to prove a handler quick, and for caches.
+WARM_UP = 200
