@@ -10,7 +10,15 @@ from __future__ import annotations
 import threading
 
 from .endpoint import Endpoint
-from .errors import CallCancelled, CallError, CallFailed, CommandError, RegistrationError
+from .errors import (
+    CallCancelled,
+    CallError,
+    CallFailed,
+    CallTimeout,
+    CommandError,
+    RegistrationError,
+    excerpt,
+)
 from .parameter import BadParameters, Signature, near
 
 TYPE_CHECKING = False
@@ -62,7 +70,7 @@ class Handler:
         except CommandError as error:
             return _own_status(error)
         except BaseException as error:
-            raise self._failure(error) from None
+            raise self._failure(ctx, error) from None
 
     async def _run_async(self, ctx: Any, arguments: tuple[dict[str, Any], bool]) -> dict[str, Any]:
         keywords = self._bind(*arguments)
@@ -73,7 +81,7 @@ class Handler:
         except BaseException as error:
             if type(error).__name__ == "CancelledError" and ctx.cancelled:
                 raise
-            raise self._failure(error) from None
+            raise self._failure(ctx, error) from None
 
     def _bind(self, params: dict[str, Any], text: bool) -> dict[str, Any]:
         try:
@@ -81,19 +89,30 @@ class Handler:
         except BadParameters as error:
             message = f"command {self.name!r}: {error.message}"
             raise CallFailed(message, name="command.bad_request", data={"path": error.path}) from None
+        except RegistrationError as error:
+            raise self._described(f"command {self.name!r}: {error}", error.__cause__ or error) from None
 
-    def _failure(self, error: BaseException) -> CallError:
-        """What an exception of the author's code becomes: type, message and traceback as text."""
+    def _failure(self, ctx: Any, error: BaseException) -> CallError:
+        """What an exception of the author's code becomes.
+
+        Those by which a handler gives up a call that nobody waits for stay what they are.
+        """
+        if type(error) is CallCancelled or (type(error) is CallTimeout and ctx.remaining() == 0.0):
+            return error
+        return self._described(
+            f"command {self.name!r} raised {type(error).__name__}: {_said(error)}", error
+        )
+
+    def _described(self, message: str, error: BaseException) -> CallFailed:
+        """Type, message and traceback of `error` as text."""
         import traceback
 
-        if type(error) is CallCancelled:
-            return error
         frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
         text = "".join(traceback.format_exception(type(error), error, frames))
         return CallFailed(
-            f"command {self.name!r} raised {type(error).__name__}: {error}",
+            message,
             name="command.handler_failed",
-            data={"type": type(error).__name__, "message": str(error), "traceback": text},
+            data={"type": type(error).__name__, "message": _said(error), "traceback": text},
         )
 
 
@@ -108,9 +127,9 @@ class Monitor:
             "command.list": self._resolve_list,
         }
         self._lock = threading.Lock()
+        self._telling = threading.Lock()  # so that of two lists the host hears the newer one last
         self._handlers: dict[str, Handler] = {}  # replaced, never changed, so readers need no lock
         self._list = Endpoint("command.list", self._run_list)
-        self._list.quick = True  # reads a table; no author code
         self.add(handlers)
 
     def add(self, handlers: Mapping[str, Callable[..., Any]] | Iterable[Handler]) -> None:
@@ -154,7 +173,8 @@ class Monitor:
     def _changed(self) -> None:
         notify = self.notify
         if notify is not None:
-            notify("command.changed", self.describe())
+            with self._telling:
+                notify("command.changed", self.describe())
 
     def _resolve_call(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:
         handler = self._handlers.get(params["name"]) if type(params.get("name")) is str else None
@@ -173,11 +193,12 @@ class Monitor:
 
     def _not_found(self, name: Any) -> CallError:
         if type(name) is not str:
-            return CallFailed(f"a command's name is a text, not {name!r}", name="command.bad_request")
+            text = f"a command's name is a text, not {excerpt(name)}"
+            return CallFailed(text, name="command.bad_request")
         known = self.names
         suggestion = near(name, known) or f" (commands: {', '.join(known) or 'none'})"
         return CallFailed(
-            f"no command {name!r}{suggestion}", name="command.not_found", data={"commands": known}
+            f"no command {excerpt(name)}{suggestion}", name="command.not_found", data={"commands": known}
         )
 
     def _resolve_list(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:
@@ -219,6 +240,13 @@ def _is_async(function: Any) -> bool:
     called = plain if hasattr(plain, "__code__") else getattr(type(plain), "__call__")  # noqa: B004, B009
     code = getattr(called, "__code__", None)
     return bool(code is not None and code.co_flags & _CO_COROUTINE)
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as another:  # of the author's class
+        return f"(its text cannot be had: {type(another).__name__})"
 
 
 def _first_line(text: str | None) -> str:
