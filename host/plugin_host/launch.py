@@ -48,11 +48,15 @@ class LaunchOrder:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A plugin that is ready. `answer` is what it said of itself; empty for raw peers."""
+    """A plugin that is ready. `answer` is what it said of itself; empty for raw peers.
+
+    What it has said since waits for `hand_over`, which tells the owner of it once it knows the plugin.
+    """
 
     process: PluginProcess
     link: Link
     answer: dict[str, Any]
+    hand_over: Callable[[], None]
 
 
 async def launch(order: LaunchOrder, owner: LinkOwner, on_stderr: Callable[[str], None]) -> Launched:
@@ -69,37 +73,49 @@ async def launch(order: LaunchOrder, owner: LinkOwner, on_stderr: Callable[[str]
         finally:
             process.close()
         raise
-    relay.is_launching = False
-    return Launched(process, link, answer)
+    return Launched(process, link, answer, relay.hand_over)
 
 
 class _Relay(LinkOwner):
-    """Stands between a link and its owner: until the plugin is ready, an end is the launch's to explain."""
+    """Stands between a link and its owner: until the plugin is ready, an end is the launch's to explain.
+
+    A plugin may say more together with its answer, before its owner knows that it is ready.
+    """
 
     def __init__(self, owner: LinkOwner) -> None:
         self._owner = owner
-        self.is_launching = True
+        self._waiting: list[Callable[[], None]] | None = []
         self.stray = b""
         self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def requested(self, event: RequestReceived) -> None:
-        self._owner.requested(event)
+        self._tell(lambda: self._owner.requested(event))
 
     def cancelled(self, msgid: int) -> None:
-        self._owner.cancelled(msgid)
+        self._tell(lambda: self._owner.cancelled(msgid))
 
     def notified(self, method: str, params: Any) -> None:
-        self._owner.notified(method, params)
+        self._tell(lambda: self._owner.notified(method, params))
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        if self._waiting is None:
+            what()
+        else:
+            self._waiting.append(what)
+
+    def hand_over(self) -> None:
+        """The owner is ready to hear it all: first what has come up to now."""
+        waiting, self._waiting = self._waiting, None
+        for tell in waiting or ():
+            tell()
 
     def stray_output(self, data: bytes) -> None:
         self.stray = (self.stray + data)[:_STRAY_KEPT]
         self._owner.stray_output(data)
 
     def ended(self, error: Exception | None) -> None:
-        if self.is_launching:
-            self.over.set_result(error)
-        else:
-            self._owner.ended(error)
+        self.over.set_result(error)
+        self._tell(lambda: self._owner.ended(error))
 
 
 async def _initialize(
@@ -126,7 +142,9 @@ async def _initialize(
     if process.status is not None:
         link.drain()
     if link.initialized.done() and link.initialized.exception() is None:
-        return link.initialized.result()
+        answer = link.initialized.result()
+        if answer["plugin"]["id"] == order.plugin:
+            return answer
     raise _failure(order, process, link, relay)
 
 
@@ -144,6 +162,8 @@ def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay: _Rel
     )
     if link.initialized.done():
         error = link.initialized.exception()
+        if error is None:
+            return launchfailure.wrong_plugin(facts, link.initialized.result()["plugin"]["id"])
         assert isinstance(error, CallError)
         return launchfailure.refused(facts, error)
     if relay.over.done() and (problem := relay.over.result()) is not None:

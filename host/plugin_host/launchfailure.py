@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.errors import excerpt
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
 from .errors import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .errors import CallError
     from .exitstatus import ExitStatus
 
-__all__ = ["LaunchFacts", "exited", "refused", "timed_out", "wrong_answer"]
+__all__ = ["LaunchFacts", "exited", "refused", "timed_out", "wrong_answer", "wrong_plugin"]
 
 _SHOWN_LINES = 5
 _SHOWN_BYTES = 80
@@ -63,6 +64,12 @@ def refused(facts: LaunchFacts, error: CallError) -> LaunchError:
         text = f"speaks protocol {_versions(theirs)}; this host speaks {_versions(PROTOCOL_VERSIONS)}"
         return _build(IncompatibleProtocol, facts, text, "install matching versions of host and SDK")
     return _build(InitializeFailed, facts, f"refused to start: {error.message}", None)
+
+
+def wrong_plugin(facts: LaunchFacts, found: str) -> LaunchError:
+    """It is ready, and another one than was asked for."""
+    text = f"answered as plugin {excerpt(found)}: its manifest and its code must have the same id"
+    return _build(InitializeFailed, facts, text, None)
 
 
 def wrong_answer(facts: LaunchFacts, error: Exception) -> LaunchError:

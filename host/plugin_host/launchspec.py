@@ -65,4 +65,5 @@ def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
 def _relative_to_root(candidate: Candidate, path: str) -> str:
     if os.path.isabs(path) or candidate.root is None:
         return path
-    return os.path.join(candidate.root, path)
+    # Nothing else is taken out of a path: what `..` means is the file system's to say.
+    return os.path.join(candidate.root, path.removeprefix("./"))

@@ -120,13 +120,12 @@ class Supervisor(LinkOwner):
         plugin = self.plugin
         self._process, self.link = launched.process, launched.link
         plugin.pid = launched.process.pid
-        said = launched.answer.get("plugin", {})
-        plugin.version = str(said.get("version") or plugin.version)
+        version = launched.answer.get("plugin", {}).get("version")
+        plugin.version = version if version and isinstance(version, str) else plugin.version
         plugin.capabilities = dict(launched.answer.get("capabilities", {}))
         plugin.move(State.READY)
         launched.process.exited.add_done_callback(self._exited)
-        if launched.link.is_over:  # it ended between its answer and now
-            self.ended(None)
+        launched.hand_over()
 
     def _fail(self, error: Exception) -> None:
         self.plugin.error = error

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         plugin = _load(arguments)
     except SystemExit as error:
-        leave(error.code if isinstance(error.code, int) else 1)
+        leave(_status_of(error))
     except BaseException:
         import traceback
 
@@ -28,6 +28,14 @@ def main(argv: list[str] | None = None) -> None:
         leave(1)
     else:
         leave(serve(plugin, wiring))
+
+
+def _status_of(error: SystemExit) -> int:
+    """What the interpreter makes of it: a number is the status, a text is the reason to fail."""
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    sys.stderr.write(f"{error.code}\n")
+    return 1
 
 
 def _load(arguments: list[str]) -> Plugin:

@@ -49,9 +49,12 @@ class Peer:
     def answer(self, msgid: int) -> Any:
         """The result of a request that was sent by hand."""
         self._connection.pending[msgid] = "by hand"
+        others = []
         while not isinstance(event := self.event(), ResponseReceived):
             if event is None:
                 os._exit(1)
+            others.append(event)
+        self._events = others + self._events
         return event.result
 
     def be_ready(

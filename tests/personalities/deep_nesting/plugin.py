@@ -38,10 +38,11 @@ def status_message(peer: Peer, msgid: int, params: Any) -> None:
 
 def log(peer: Peer, msgid: int, params: Any) -> None:
     text = nested(params["depth"])
-    peer.send(peer.pack([2, "log", [{"level": text, "logger": text, "message": text, "fields": text}]]))
-    peer.send(
-        peer.pack([2, "log", [{"level": "info", "logger": "a", "message": "b", "fields": {"c": text}}]])
-    )
+    for record in (
+        {"level": text, "logger": text, "message": text, "fields": text},
+        {"level": "info", "logger": "a", "message": "b", "fields": {"c": text}},
+    ):
+        peer.send(peer.pack([2, "log", [record]]))
     peer.send(peer.pack([2, "failure", [{"message": text}]]))
     peer.send(peer.pack([2, "command.changed", [{"commands": text}]]))
     peer.send(peer.pack([1, msgid, None, {"status": 0, "result": "logged"}]))

@@ -23,8 +23,5 @@ def swallow() -> None:
 threading.Thread(target=swallow, daemon=True).start()
 number = 0
 while True:
-    batch = []
-    for number in range(number, number + 500):
-        batch.append(peer.pack([0, number, f"host.{service}", [{}]]))
-    sys.stdout.buffer.write(b"".join(batch))
+    sys.stdout.buffer.write(peer.pack([0, number, f"host.{service}", [{}]]))
     number += 1
