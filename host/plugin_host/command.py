@@ -10,6 +10,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.errors import excerpt
+
 from .errors import CallCancelled, CallError, CallFailed, CallTimeout
 from .service import current_caller
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from .plugin import Plugin
 
 __all__ = ["call_command"]
+
+_ENDLESS_S = 1e9  # thirty years, and infinity too, are no deadline
 
 
 async def call_command(
@@ -36,20 +40,19 @@ async def call_command(
     deadline = meta = None
     if timeout is not None or current_caller.get() is not None:
         deadline, meta = _call_metadata(timeout)
+    method, arguments = "command.call", {"name": command, "params": params if params is not None else {}}
     if plugin.is_raw:
-        msgid, answer = link.request(command, _positional(plugin, params), None, deadline)
-    else:
-        arguments = {"name": command, "params": params if params is not None else {}}
-        if text:
-            arguments["text"] = True
-        msgid, answer = link.request("command.call", arguments, meta, deadline, on_progress)
+        method, arguments, meta = command, _positional(plugin, params), None
+    elif text:
+        arguments["text"] = True
     try:
+        msgid, answer = link.request(method, arguments, meta, deadline, on_progress)
         result = await answer
     except asyncio.CancelledError:
         link.abandon(msgid)
         raise
     except CallTimeout as error:
-        raise _named_timeout(plugin, command, timeout, error) from None
+        raise _named_timeout(plugin, command, timeout, deadline, error) from None
     except CallError as error:
         error.args = (f"{plugin.id} {command}: {error.message}",) if _is_unnamed(error) else error.args
         raise
@@ -57,7 +60,7 @@ async def call_command(
         return result
     if type(result) is not dict or "status" not in result:
         raise CallFailed(
-            f"{plugin.id} {command}: answered {result!r:.80}, which has no status", name="rpc.foreign"
+            f"{plugin.id} {command}: answered {excerpt(result)}, which has no status", name="rpc.foreign"
         )
     if result["status"] != 0:
         raise _own_status(plugin, command, result)
@@ -66,18 +69,18 @@ async def call_command(
 
 def _call_metadata(timeout: float | None) -> tuple[float | None, dict[str, Any] | None]:
     """The deadline on the loop's clock and the metadata to send, both within the outer call's."""
+    if timeout is not None and (not isinstance(timeout, (int, float)) or timeout != timeout):
+        raise TypeError(f"timeout is a number of seconds or None, not {timeout!r}")
     caller = current_caller.get()
-    if caller is not None:
-        remaining = caller.remaining()
-        if remaining is not None:
-            timeout = remaining if timeout is None else min(timeout, remaining)
-    if timeout is None:
-        return None, {"chain": list(caller.chain)} if caller is not None and caller.chain else None
+    remaining = caller.remaining() if caller is not None else None
+    if remaining is not None:
+        timeout = remaining if timeout is None else min(timeout, remaining)
+    meta: dict[str, Any] = {"chain": list(caller.chain)} if caller is not None and caller.chain else {}
+    if timeout is None or timeout > _ENDLESS_S:
+        return None, meta or None
     if timeout <= 0:
         raise CallTimeout("the deadline passed before the call was sent", name="command.timeout")
-    meta: dict[str, Any] = {"timeout_ms": max(1, int(timeout * 1000))}
-    if caller is not None and caller.chain:
-        meta["chain"] = list(caller.chain)
+    meta["timeout_ms"] = max(1, int(timeout * 1000))
     return time.monotonic() + timeout, meta
 
 
@@ -93,9 +96,18 @@ def _positional(plugin: Plugin, params: Any) -> list[Any]:
     )
 
 
-def _named_timeout(plugin: Plugin, command: str, timeout: float | None, error: CallTimeout) -> CallTimeout:
-    waited = f" within {timeout:g} s" if timeout is not None else " within the deadline of the outer call"
-    return CallTimeout(f"{plugin.id} {command}: no answer{waited}", name="command.timeout", data=error.data)
+def _named_timeout(
+    plugin: Plugin, command: str, timeout: float | None, deadline: float | None, error: CallTimeout
+) -> CallTimeout:
+    caller = current_caller.get()
+    outer = caller.deadline if caller is not None else None
+    if deadline is None:  # not the host's: something the plugin waited for
+        reason = error.message
+    elif timeout is None or (outer is not None and deadline > outer - 0.001):
+        reason = "no answer within the deadline of the outer call"
+    else:
+        reason = f"no answer within {timeout:g} s"
+    return CallTimeout(f"{plugin.id} {command}: {reason}", name="command.timeout", data=error.data)
 
 
 def _is_unnamed(error: CallError) -> bool:
@@ -104,9 +116,9 @@ def _is_unnamed(error: CallError) -> bool:
 
 def _own_status(plugin: Plugin, command: str, answer: dict[str, Any]) -> CallFailed:
     status = answer["status"]
-    text = str(answer.get("status_message") or f"ended with status {status}")
+    text = answer.get("status_message") or f"ended with status {excerpt(status)}"
     return CallFailed(
-        f"{plugin.id} {command}: {text}",
+        f"{plugin.id} {command}: {text if isinstance(text, str) else excerpt(text)}",
         name="command.failed",
         code=status if type(status) is int else 0,
         data=answer.get("result"),

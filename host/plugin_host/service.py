@@ -1,8 +1,8 @@
 """What plugins may call back: the functions an embedder registered, run on behalf of one plugin.
 
-A service is `fn(caller, **params)`: an async function runs on the loop, a plain one in a thread. The
-deadline and the chain of plugins of the outer call go with it, so a call that a service makes has what
-is left of them.
+A service is `fn(caller, **params)`, for raw peers `fn(caller, *params)`: an async function runs on the
+loop, a plain one in a thread. The deadline and the chain of plugins of the outer call go with it, so a
+call that a service makes has what is left of them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ServiceTable:
             self._run(link, event, name, function, caller), name=f"host.{name} for {plugin}"
         )
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        task.add_done_callback(lambda task: self._done(key, task, link, event.msgid, name))
 
     def cancel(self, link: Link, msgid: int | None = None) -> None:
         """Cancel one call of a link, or all of them."""
@@ -115,32 +115,39 @@ class ServiceTable:
     ) -> None:
         current_caller.set(caller)
         try:
-            async with asyncio.timeout(caller.remaining()):
+            async with asyncio.timeout(caller.remaining()) as limit:
                 result = await self._call(function, caller, event.params)
-        except TimeoutError:
-            error: CallError = CallTimeout(f"host.{name} did not end in time", name="rpc.deadline_exceeded")
-        except asyncio.CancelledError:
-            link.refuse(event.msgid, CallFailed(f"host.{name} was cancelled", name="rpc.cancelled"))
-            raise
         except CallError as failed:
             error = failed
         except Exception as failed:
-            _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
-            text = f"host.{name} raised {type(failed).__name__}: {failed}"
-            error = CallFailed(text, name="host.service_failed")
+            if isinstance(failed, TimeoutError) and limit.expired():
+                error = CallTimeout(f"host.{name} did not end in time", name="rpc.deadline_exceeded")
+            else:
+                _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
+                text = f"host.{name} raised {type(failed).__name__}: {failed}"
+                error = CallFailed(text, name="host.service_failed")
         else:
             link.answer(event.msgid, result)
             return
         link.refuse(event.msgid, error)
 
-    async def _call(self, function: Service, caller: Caller, params: dict[str, Any]) -> Any:
+    def _done(
+        self, key: tuple[int, int], task: asyncio.Task[None], link: Link, msgid: int, name: str
+    ) -> None:
+        self._tasks.pop(key, None)
+        if task.cancelled():  # perhaps before it had begun
+            link.refuse(msgid, CallFailed(f"host.{name} was cancelled", name="rpc.cancelled"))
+
+    async def _call(self, function: Service, caller: Caller, params: Any) -> Any:
+        # A raw peer has no names for its parameters.
+        args, named = (params, {}) if isinstance(params, list) else ((), params)
         if inspect.iscoroutinefunction(function):
-            return await function(caller, **params)
+            return await function(caller, *args, **named)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="plugin-host-service")
         context = contextvars.copy_context()
         result = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: context.run(function, caller, **params)
+            self._threads, lambda: context.run(function, caller, *args, **named)
         )
         return await result if inspect.isawaitable(result) else result
 
