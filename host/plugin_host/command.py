@@ -40,7 +40,8 @@ async def call_command(
     deadline = meta = None
     if timeout is not None or current_caller.get() is not None:
         deadline, meta = _call_metadata(timeout)
-    method, arguments = "command.call", {"name": command, "params": params if params is not None else {}}
+    method = "command.call"
+    arguments: Any = {"name": command, "params": params if params is not None else {}}
     if plugin.is_raw:
         method, arguments, meta = command, _positional(plugin, params), None
     elif text:
