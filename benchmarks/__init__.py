@@ -2,7 +2,7 @@
 
     python -m benchmarks                 all rows, as a table
     python -m benchmarks --quick rtt     one row, roughly
-    python -m benchmarks profile         where the time of a call goes
+    python -m benchmarks profile         where the time of calls and of a cold start goes
 
 Every contestant (the bare loops that are the floors, this project, the systems one would pick instead)
 runs in a driver process of its own. Drivers take the same orders, one at a time, in rounds, so that

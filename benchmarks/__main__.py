@@ -1,29 +1,33 @@
-"""The command line: `python -m benchmarks [ROW ...]` and `python -m benchmarks profile`."""
+"""The command line: `python -m benchmarks [ROW ...]` and `python -m benchmarks profile [ROW ...]`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from . import report
 from .figure import ROWS
 from .worker import WorkerFailed
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 _ROUNDS, _QUICK_ROUNDS = 5, 3
+_PROFILE = "profile"
 
 
 def main() -> int:
     """Run what the arguments ask for; 0, or 1 when a floor or this project could not be measured."""
-    arguments = _parser().parse_args()
-    if "profile" in arguments.rows:
-        from . import hotspot
-
-        hotspot.report(arguments.quick)
+    arguments = _parser().parse_intermixed_args()
+    rows = [row for row in arguments.rows if row != _PROFILE] or ROWS
+    if _PROFILE in arguments.rows:
+        _explain(rows, quick=arguments.quick)
         return 0
     rounds = arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS)
     try:
-        report.make(
-            arguments.rows or ROWS,
+        lines = report.make(
+            rows,
             rounds=rounds,
             quick=arguments.quick,
             peers=arguments.peers,
@@ -32,20 +36,35 @@ def main() -> int:
     except WorkerFailed as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
+    missed = {line.figure.row for line in lines if line.verdict == "MISSED"}
+    if missed and arguments.quick:
+        print(f"\nwhere the time goes: python -m benchmarks profile {' '.join(sorted(missed))}")
+    elif missed:
+        print("\nwhere the time of what was missed goes")
+        _explain(missed, quick=False)
     return 0
+
+
+def _explain(rows: Collection[str], *, quick: bool) -> None:
+    from . import hotspot, startup
+
+    if "cold" in rows:
+        startup.report(quick)
+    if not set(rows).isdisjoint(hotspot.ROWS):
+        hotspot.report(rows, quick=quick)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Costs of calls, launches and idle plugins, as ratios to floors and peers of the same run.",
+        description="Costs of calls, launches and idle plugins, beside floors and peers of the same run.",
     )
     parser.add_argument(
         "rows",
         nargs="*",
         type=_row,
         metavar="ROW",
-        help=f"of {', '.join(ROWS)} (all), or `profile`: where the time of a call goes",
+        help=f"of {', '.join(ROWS)} (all); `{_PROFILE}` with rows: where their time goes",
     )
     parser.add_argument("--quick", action="store_true", help="a short form: rough figures in about 20 s")
     parser.add_argument("--rounds", type=_positive, help=f"rounds to take medians of ({_ROUNDS})")
@@ -56,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _row(text: str) -> str:
     """Checked here: argparse's own `choices` refuse an empty list."""
-    if text not in (*ROWS, "profile"):
-        raise argparse.ArgumentTypeError(f"no row {text!r}; there are {', '.join(ROWS)} and profile")
+    if text not in (*ROWS, _PROFILE):
+        raise argparse.ArgumentTypeError(f"no row {text!r}; there are {', '.join(ROWS)} and {_PROFILE}")
     return text
 
 

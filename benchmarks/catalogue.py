@@ -42,9 +42,7 @@ CONTESTANTS = (
     Contestant("bare asyncio", "floor", _python("floor_asyncio"), verbs=_CALLS - {"cold"}),
     Contestant("bare blocking", "floor", _python("floor_blocking")),
     Contestant("interpreter", "floor", _python("floor_start"), verbs=frozenset({"cold", "cold_typed"})),
-    Contestant(
-        "ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}
-    ),
+    Contestant("ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}),
     Contestant("go-plugin", "peer", peer_goplugin.command, peer_goplugin.missing),
     Contestant("rpyc", "peer", _python("peer_rpyc"), _needs("rpyc")),
     Contestant("execnet", "peer", _python("peer_execnet"), _needs("execnet")),

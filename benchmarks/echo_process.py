@@ -18,7 +18,7 @@ class EchoProcess:
     def __init__(self) -> None:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
-            self._process = subprocess.Popen([sys.executable, str(_SCRIPT)], stdin=theirs)
+            self._process = subprocess.Popen([sys.executable, str(_SCRIPT)], stdin=theirs.fileno())
         self.pid = self._process.pid
 
     def close(self) -> None:

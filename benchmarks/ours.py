@@ -44,6 +44,16 @@ class Ours:
     def call(self, payload: bytes) -> Awaitable[Any]:
         return self._host.call(_ID, "echo", {"payload": payload})
 
+    def command(self, name: str, params: dict[str, Any]) -> Awaitable[Any]:
+        """Any command of the benchmark plugin."""
+        return self._host.call(_ID, name, params)
+
+    async def start(self) -> None:
+        await self._host.start(_ID)
+
+    async def stop(self) -> None:
+        await self._host.stop(_ID)
+
     def special(self, verb: str) -> Callable[[float], Coroutine[Any, Any, dict[str, float]]] | None:
         """The measurements that only this contestant has, or takes in its own way."""
         return {
@@ -64,9 +74,9 @@ class Ours:
 
     async def _restart(self, command: str) -> dict[str, float]:
         """From before the plugin's process exists to its first answer; then its idle memory."""
-        await self._host.stop(_ID)
+        await self.stop()
         before = time.perf_counter()
-        await self._host.start(_ID)
+        await self.start()
         await self._host.call(_ID, command, {"payload": SMALL})
         took = time.perf_counter() - before
         pid = self._host.plugins[_ID].pid

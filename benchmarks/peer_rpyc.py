@@ -29,7 +29,7 @@ class _Rpyc:
         child = self._connection.proc
         self._connection.close()
         child.kill()
-        child.communicate()
+        child.wait()
 
 
 def driver() -> BlockingDriver:

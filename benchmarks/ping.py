@@ -24,7 +24,7 @@ async def beside(
     callers: int,
     seconds: float,
 ) -> dict[str, float]:
-    """Latency of `ping` while `callers` tasks call `work` over and over; the work is ended before return."""
+    """Latency of `ping` while `callers` tasks call `work` over and over; all have ended on return."""
     end = time.perf_counter() + seconds
 
     async def keep_busy() -> None:

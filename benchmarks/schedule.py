@@ -25,7 +25,7 @@ Rounds = list[dict[str, float]]
 
 @dataclass(slots=True)
 class Results:
-    """What came of it: trial, contestant, and there the answer of each round; and who is missing, and why."""
+    """The answers of all rounds by trial and contestant; and who is absent, with the reason."""
 
     rounds: dict[str, dict[str, Rounds]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -80,9 +80,7 @@ def _rotated(workers: list[Worker], turn: int) -> list[Worker]:
     return workers[first:] + workers[:first]
 
 
-def _take(
-    worker: Worker, trial: Trial, seconds: float, table: dict[str, Rounds], results: Results
-) -> None:
+def _take(worker: Worker, trial: Trial, seconds: float, table: dict[str, Rounds], results: Results) -> None:
     contestant = worker.contestant
     if trial.verb not in contestant.verbs or contestant.name in results.absent:
         return

@@ -18,8 +18,8 @@ __all__ = ["figures", "verdicts"]
 def verdicts(lines: Sequence[Line], contestants: Sequence[Contestant]) -> str:
     """One row per figure: ours, the floor, ours over the floor and over each peer, the budgets."""
     peers = [one.name for one in contestants if one.kind == "peer" and _took_part(one.name, lines)]
-    head = ["", "figure", "unit", "ours", "spread", "floor", "× floor"]
-    rows = [[*head, *(f"× {name}" for name in peers), "budget"]]
+    head = ["", "figure", "unit", "ours", "spread", "floor", "x floor"]
+    rows = [[*head, *(f"x {name}" for name in peers), "budget"]]
     for line in lines:
         floor = line.figure.floor or ""
         rows.append(

@@ -76,9 +76,7 @@ def _line(figure: Figure, rounds: dict[str, Rounds]) -> Line:
         values={name: median(numbers) for name, numbers in series.items()},
         ratios=ratios,
         spread=_spread(ours),
-        checks=tuple(
-            Check(budget, _measured(budget, figure, rounds, ratios)) for budget in figure.budgets
-        ),
+        checks=tuple(Check(budget, _measured(budget, figure, rounds, ratios)) for budget in figure.budgets),
     )
 
 

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from . import affinity
 
 if TYPE_CHECKING:
@@ -75,13 +77,26 @@ class Worker:
         """End the driver and with it the contestant's child."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # an order was on its way when it ended
         try:
             self._process.wait(_CLOSE_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self._kill()
         self._process.stdout.close()
+
+    def _kill(self) -> None:
+        """The driver and everything it started, found before it is gone."""
+        family = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        self._process.wait()
+        for process in family:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                pass
 
 
 # Stopping a plugin politely takes this long at the very most.

@@ -5,6 +5,7 @@ Imports nothing that an ordinary small plugin would not, so that its cold start 
 
 from __future__ import annotations
 
+import os
 import time
 
 from plugin_host_sdk import Plugin
@@ -43,3 +44,9 @@ def spin(ctx: Any, seconds: float) -> None:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
+
+
+if "BENCHMARK_PROFILE" in os.environ:
+    import importlib
+
+    importlib.import_module("benchmark_profile").install(plugin)
