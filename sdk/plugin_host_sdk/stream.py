@@ -271,7 +271,9 @@ class StreamTable:
         side = stream % 2
         if stream in self._ended[side]:
             return True
-        return stream < self._floors[side] and stream not in self.sending and stream not in self.receiving
+        if not 0 < stream < self._floors[side]:
+            return False
+        return stream not in self.sending and stream not in self.receiving
 
     def _remember_end(self, stream: int) -> None:
         side = stream % 2
