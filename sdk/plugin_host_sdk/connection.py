@@ -141,10 +141,14 @@ class Connection:
         msgid = self._next_id
         while msgid in self.pending or msgid in self._abandoned:
             msgid = msgid + 1 if msgid < MAX_MSGID else 0
-        if self.raw:
-            data = self._encode([REQUEST, msgid, method, params])
-        else:
-            data = self._encode([REQUEST, msgid, method, [params, meta] if meta else [params]])
+        arguments = params if self.raw else [params, meta] if meta else [params]
+        encoder, message = self._encoder, [REQUEST, msgid, method, arguments]
+        try:
+            data: bytes = encoder.pack(message)
+        except Exception:
+            data = encoder.encode(message)  # says what is wrong with it
+        if len(data) > encoder.unchecked:
+            encoder.check(len(data))
         self._next_id = msgid + 1 if msgid < MAX_MSGID else 0
         self.pending[msgid] = method
         return msgid, data
@@ -163,7 +167,13 @@ class Connection:
 
     def send_response(self, msgid: int, result: Any) -> bytes:
         """The result of an open request of the peer."""
-        data = self._encode([RESPONSE, msgid, None, result])
+        encoder, message = self._encoder, [RESPONSE, msgid, None, result]
+        try:
+            data: bytes = encoder.pack(message)
+        except Exception:
+            data = encoder.encode(message)  # says what is wrong with it
+        if len(data) > encoder.unchecked:
+            encoder.check(len(data))
         if self.incoming.pop(msgid, None) is None:
             raise LocalProtocolError(f"request {msgid} is not open, so it cannot be answered")
         if self.state is INITIALIZING:
@@ -217,19 +227,33 @@ class Connection:
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """The events that `data` makes; b"" is end of file. After `Closed` or `Failed` nothing happens."""
-        if self.state in ENDED:
-            return []
         events: list[Event] = []
-        if not data:
+        if not data or self.state in ENDED:
             self._receive_eof(events)
             return events
         try:
             if self._stray is not None:
                 data = self._skip_stray(data, events)
             for message in self._decoder.feed(data):
-                self._receive_message(message, events)
-                if self.state is FAILED:  # initialize was refused: that is the last event
-                    return events
+                try:
+                    # Bytes, a map or an extension type can be taken apart like a message, too.
+                    kind = message[0] if type(message) is list else None
+                    if kind == RESPONSE:
+                        _, msgid, error, result = message
+                        if error is None and msgid in self.pending and self.state is not INITIALIZING:
+                            del self.pending[msgid]
+                            events.append(ResponseReceived(msgid, result))
+                        elif not self._receive_response(msgid, error, result, events):
+                            return events
+                    elif kind == REQUEST:
+                        _, msgid, method, params = message
+                        self._receive_request(msgid, method, params, events)
+                    else:
+                        self._receive_other(kind, message, events)
+                except (TypeError, ValueError, LookupError):
+                    raise RemoteProtocolError(
+                        f"{excerpt(message)} has not the shape of a message"
+                    ) from None
             if self._decoder.error is not None:
                 raise self._decoder.error
         except RemoteProtocolError as error:
@@ -237,6 +261,8 @@ class Connection:
         return events
 
     def _receive_eof(self, events: list[Event]) -> None:
+        if self.state in ENDED:
+            return None
         if self._stray:
             events.append(StrayOutput(bytes(self._stray)))
             self._stray = None
@@ -275,29 +301,14 @@ class Connection:
             events.append(StrayOutput(bytes(seen[:at])))
         return bytes(seen[at:])
 
-    def _receive_message(self, message: Any, events: list[Event]) -> None:
-        try:
-            # Bytes, a map or an extension type can be taken apart like a message, too.
-            kind = message[0] if type(message) is list else None
-            if kind == RESPONSE:
-                _, msgid, error, result = message
-                if error is None and self.state is not INITIALIZING and msgid in self.pending:
-                    del self.pending[msgid]
-                    events.append(ResponseReceived(msgid, result))
-                else:
-                    self._receive_response(msgid, error, result, events)
-            elif kind == REQUEST:
-                _, msgid, method, params = message
-                self._receive_request(msgid, method, params, events)
-            elif kind == NOTIFICATION:
-                _, method, params = message
-                self._receive_notification(method, params, events)
-            else:
-                raise RemoteProtocolError(f"{excerpt(message)} is no kind of message")
-        except (TypeError, ValueError, LookupError):
-            raise RemoteProtocolError(f"{excerpt(message)} has not the shape of a message") from None
+    def _receive_other(self, kind: Any, message: Any, events: list[Event]) -> None:
+        if kind != NOTIFICATION:
+            raise RemoteProtocolError(f"{excerpt(message)} is no kind of message")
+        _, method, params = message
+        self._receive_notification(method, params, events)
 
-    def _receive_response(self, msgid: int, error: Any, result: Any, events: list[Event]) -> None:
+    def _receive_response(self, msgid: int, error: Any, result: Any, events: list[Event]) -> bool:
+        """Any answer but a result in READY; False when it is the last message to be heard."""
         method = self.pending.pop(msgid, None)
         if method is None:
             if msgid not in self._abandoned:
@@ -308,6 +319,7 @@ class Connection:
             self._receive_initialize_answer(error, result, events)
         else:
             events.append(ErrorReceived(msgid, error))
+        return self.state is not FAILED
 
     def _receive_initialize_answer(self, error: Any, result: Any, events: list[Event]) -> None:
         if error is not None:

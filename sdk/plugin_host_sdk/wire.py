@@ -32,7 +32,7 @@ _REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, 
 _SLICE_BYTES = FRAME_BYTES
 _PLAIN_BYTES = MESSAGE_CONTAINERS - _SLICE_BYTES - 1
 # The packer keeps the room its largest message took; past this size it is replaced.
-_PACKER_BYTES = 1024 * 1024
+_PACKER_BYTES = 4 * 1024 * 1024
 
 
 class Decoder:
@@ -179,9 +179,13 @@ class Decoder:
 
 
 class Encoder:
-    """Turns messages into bytes. `default` is called for a value msgpack does not know, to convert it."""
+    """Turns messages into bytes. `default` is called for a value msgpack does not know, to convert it.
 
-    __slots__ = ("_default", "_pack", "_text_errors", "limit")
+    `encode` is the whole of it. On the way of every call its parts are used: `pack` does the work and
+    raises what msgpack raises, and a result of more than `unchecked` bytes goes through `check`.
+    """
+
+    __slots__ = ("_default", "_limit", "_text_errors", "pack", "unchecked")
 
     def __init__(
         self,
@@ -190,13 +194,23 @@ class Encoder:
         foreign: bool = False,
         default: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.limit = limit
+        self.limit = limit  # sets `unchecked` too
         self._text_errors = "surrogateescape" if foreign else "strict"
         self._default = default
         self._renew()
 
+    @property
+    def limit(self) -> int:
+        """The largest message in bytes."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self.unchecked = min(limit, _SLICE_BYTES)
+
     def _renew(self) -> None:
-        self._pack = Packer(
+        self.pack = Packer(
             default=self._default,
             unicode_errors=self._text_errors if self._text_errors != "strict" else None,
             buf_size=_SLICE_BYTES,
@@ -208,26 +222,27 @@ class Encoder:
         Raises NotEncodable for a value msgpack cannot carry, MessageTooLarge beyond the peer's limit.
         """
         try:
-            data: bytes = self._pack(message)
+            data: bytes = self.pack(message)
         except MemoryError:
             raise
         except Exception as error:
             raise self._refusal(message, error) from None
-        if len(data) > _SLICE_BYTES or len(data) > self.limit:
-            self._check_size(len(data))
+        if len(data) > self.unchecked:
+            self.check(len(data))
         return data
+
+    def check(self, size: int) -> None:
+        """Hold a message of more than `unchecked` bytes to the limit. Raises MessageTooLarge."""
+        if size > _PACKER_BYTES:
+            self._renew()
+        if size > self.limit:
+            raise MessageTooLarge(f"a message of {size} bytes is over the peer's limit of {self.limit}")
 
     def _refusal(self, message: list[Any], error: Exception) -> NotEncodable:
         self._renew()
         path, problem = self._find_unencodable(message) or ("", str(error) or type(error).__name__)
         where = path if len(path) <= 100 else path[:99] + "…"
         return NotEncodable(f"cannot send {where or 'the value'}: {problem}")
-
-    def _check_size(self, size: int) -> None:
-        if size > _PACKER_BYTES:
-            self._renew()
-        if size > self.limit:
-            raise MessageTooLarge(f"a message of {size} bytes is over the peer's limit of {self.limit}")
 
     def _find_unencodable(self, message: list[Any]) -> tuple[str, str] | None:
         """Where the first value lies that cannot travel, and why; the path starts in the message."""

@@ -12,7 +12,7 @@ from collections import deque
 from time import monotonic, perf_counter
 
 from plugin_host_sdk.context import Context
-from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed
+from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, LocalProtocolError
 from plugin_host_sdk.events import (
     CancelReceived,
     Closed,
@@ -22,6 +22,7 @@ from plugin_host_sdk.events import (
     RequestRefused,
     ResponseReceived,
 )
+from plugin_host_sdk.protocol import FRAME_BYTES
 
 from .callmeta import expired, read_meta
 from .coroutine import LoopThread
@@ -87,7 +88,7 @@ class Server:
 
     def _read_and_act(self, me: Worker) -> None:
         crew, wiring, backlog = self.crew, self.wiring, self._backlog
-        read, receive, outbox = wiring.channel.read, wiring.connection.receive_data, wiring.outbox
+        receive, outbox, channel = wiring.connection.receive_data, wiring.outbox, wiring.channel
         while True:
             while backlog:
                 event = backlog.popleft()
@@ -101,7 +102,7 @@ class Server:
             self._uncorked = 0
             if outbox.control or outbox.bulk:
                 wiring.flush()
-            data = read()
+            data = channel.read()
             with wiring.mutex:
                 backlog.extend(receive(data))
             if not data and not backlog:
@@ -261,11 +262,21 @@ class Server:
 
     def _settle(self, ctx: Context, result: Any, error: CallError | None) -> None:
         """Queue the answer; with the mutex held."""
-        self.running.pop(ctx.msgid, None)
-        if error is None:
-            self.wiring.answer(ctx.msgid, result, "command.not_encodable")
+        msgid = ctx.msgid
+        self.running.pop(msgid, None)
+        if error is not None:
+            self.wiring.refuse(msgid, error)
         else:
-            self.wiring.refuse(ctx.msgid, error)
+            wiring = self.wiring
+            try:
+                data = wiring.connection.send_response(msgid, result)
+            except LocalProtocolError as problem:
+                wiring.answer_unsendable(msgid, problem, "command.not_encodable")
+            else:
+                if len(data) <= FRAME_BYTES:
+                    wiring.outbox.control.append(data)
+                else:
+                    wiring.outbox.put_bulk("message", (data,))
         if self.ending.is_asked and not self.running:
             self.ending.note_idle()
 

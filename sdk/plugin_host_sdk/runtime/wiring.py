@@ -49,19 +49,15 @@ class Wiring:
         else:
             self.outbox.put_bulk("message", (data,))
 
-    def answer(self, msgid: int, result: Any, encode_error: str) -> None:
+    def answer(self, msgid: int, result: Any, encode_error: str = "rpc.not_encodable") -> None:
         """Queue the result of a request, or why it cannot travel; with the mutex held."""
         try:
-            data = self.connection.send_response(msgid, result)
+            self.put(self.connection.send_response(msgid, result))
         except LocalProtocolError as error:
-            self._answer_unsendable(msgid, error, encode_error)
-            return
-        if len(data) <= FRAME_BYTES:
-            self.outbox.control.append(data)
-        else:
-            self.outbox.put_bulk("message", (data,))
+            self.answer_unsendable(msgid, error, encode_error)
 
-    def _answer_unsendable(self, msgid: int, error: LocalProtocolError, encode_error: str) -> None:
+    def answer_unsendable(self, msgid: int, error: LocalProtocolError, encode_error: str) -> None:
+        """Queue why a result cannot travel; with the mutex held."""
         if msgid not in self.connection.incoming:
             return
         if isinstance(error, MessageTooLarge):
@@ -133,18 +129,18 @@ class Wiring:
 
     def flush(self, *, wait: bool = False) -> None:
         """Write what waits, unless another thread is at it. `wait` for that thread, to slow this one."""
-        writing, outbox = self._writing, self.outbox
+        writing, outbox, mutex = self._writing, self.outbox, self.mutex
         while outbox.control or outbox.bulk:
             if not writing.acquire(wait):
                 return
             try:
                 while outbox.control or outbox.bulk:
-                    with self.mutex:
+                    with mutex:
                         piece = outbox.take()
                     if piece is not None:
                         self.channel.write(piece)
             except OSError:
-                with self.mutex:
+                with mutex:
                     self.is_broken = True
                     outbox.clear()
             finally:
