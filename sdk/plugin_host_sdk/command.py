@@ -61,10 +61,11 @@ class Handler:
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "help": self.help, "params": self.signature.describe()}
 
-    def _run(self, ctx: Any, arguments: tuple[dict[str, Any], bool]) -> dict[str, Any]:
-        keywords, text = arguments
-        if keywords.keys() != self._plain:
-            keywords = self._bind(keywords, text)
+    def _run(self, ctx: Any, params: dict[str, Any]) -> dict[str, Any]:
+        """`params` are those of `command.call`, with the handler's own in its `params`."""
+        keywords = params.get("params")
+        if keywords is None or keywords.keys() != self._plain:
+            keywords = self._bind(params)
         try:
             return {"status": 0, "status_message": "", "result": self.function(ctx, **keywords)}
         except CommandError as error:
@@ -72,8 +73,8 @@ class Handler:
         except BaseException as error:
             raise self._failure(ctx, error) from None
 
-    async def _run_async(self, ctx: Any, arguments: tuple[dict[str, Any], bool]) -> dict[str, Any]:
-        keywords = self._bind(*arguments)
+    async def _run_async(self, ctx: Any, params: dict[str, Any]) -> dict[str, Any]:
+        keywords = self._bind(params)
         try:
             return {"status": 0, "status_message": "", "result": await self.function(ctx, **keywords)}
         except CommandError as error:
@@ -83,9 +84,9 @@ class Handler:
                 raise
             raise self._failure(ctx, error) from None
 
-    def _bind(self, params: dict[str, Any], text: bool) -> dict[str, Any]:
+    def _bind(self, params: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self.signature.bind(params, text)
+            return self.signature.bind(params.get("params") or {}, params.get("text") is True)
         except BadParameters as error:
             message = f"command {self.name!r}: {error.message}"
             raise CallFailed(message, name="command.bad_request", data={"path": error.path}) from None
@@ -177,19 +178,17 @@ class Monitor:
                 notify("command.changed", self.describe())
 
     def _resolve_call(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:
-        handler = self._handlers.get(params["name"]) if type(params.get("name")) is str else None
+        name, arguments = params.get("name"), params.get("params")
+        handler = self._handlers.get(name) if type(name) is str else None
         if handler is None:
-            raise self._not_found(params.get("name"))
-        arguments = params.get("params")
-        if arguments is None:
-            arguments = {}
-        elif type(arguments) is not dict:
+            raise self._not_found(name)
+        if type(arguments) is not dict and arguments is not None:
             raise CallFailed(
                 f"command {handler.name!r}: parameters are a map, not {type(arguments).__name__}",
                 name="command.bad_request",
                 data={"path": "$"},
             )
-        return handler.endpoint, (arguments, params.get("text") is True)
+        return handler.endpoint, params
 
     def _not_found(self, name: Any) -> CallError:
         if type(name) is not str:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = ["HOST", "PLUGIN", "Connection"]
 
 _ANSWER_MARK = bytes([0x94, RESPONSE, 0xCE]) + INITIALIZE_ID.to_bytes(4, "big")
+_MOVING = frozenset({"initialize", "shutdown"})
 _REMEMBERED_METHODS = 1024
 # Answered at once or once: a peer with its hands full is neither dead nor immortal.
 _NEVER_BUSY = ("ping", "shutdown")
@@ -358,11 +359,10 @@ class Connection:
             text = "parameters are one map of named arguments, then optionally one map of call metadata"
             events.append(RequestRefused(msgid, method, _error("rpc.invalid_params", text)))
             return
-        if method == "initialize":
-            self._adopt_limits(arguments.get("limits", {}))
-            self._move("initialize")
-        elif method == "shutdown":
-            self._move("shutdown")
+        if method in _MOVING:
+            if method == "initialize":
+                self._adopt_limits(arguments.get("limits", {}))
+            self._move(method)
         events.append(RequestReceived(msgid, method, arguments, meta))
 
     def _receive_notification(self, method: str, params: Any, events: list[Event]) -> None:

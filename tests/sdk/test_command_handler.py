@@ -29,7 +29,7 @@ NO_SESSION: Any = None
 def call(function: Callable[..., Any], params: dict[str, Any] | None = None, **context: Any) -> Any:
     """The answer of a handler; a coroutine function is run to its end."""
     handler = command.Handler("one", function)
-    answer = handler.endpoint.run(Context(NO_SESSION, "one", **context), (params or {}, False))
+    answer = handler.endpoint.run(Context(NO_SESSION, "one", **context), {"params": params or {}})
     return asyncio.run(answer) if handler.endpoint.is_async else answer
 
 

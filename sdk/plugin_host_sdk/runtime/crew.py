@@ -37,13 +37,12 @@ class Worker:
 class Crew:
     """Threads around one `mutex`. `lead(worker)` is called on the thread that got the lead.
 
-    Before it runs author code, a leader counts `runs`, sets `inline`, and calls `unpark` if `is_parked`;
-    it does so without the mutex, and clears `inline` with it.
+    Between two reads a leader is acting: it calls `begin_turn` and `end_turn`, without the mutex. The
+    lead is lost only in between, so whoever acts looks at `leader`, with the mutex, before it goes on.
     """
 
     def __init__(self, mutex: threading.Lock, lead: Callable[[Worker], None], workers: int) -> None:
         self.leader: Worker | None = None
-        self.inline = False
         self._mutex = mutex
         self._lead = lead
         self._most = workers + 1  # the leader is one more
@@ -51,8 +50,9 @@ class Crew:
         self._jobs: deque[Callable[[], None]] = deque()
         self._idle: list[Worker] = []
         self._closed = False
-        self.runs = 0
-        self.is_parked = True
+        self._turn = 0  # counts the turns
+        self._acting = False
+        self._parked = True
         self._watchdog: threading.Thread | None = None
         self._bark = threading.Lock()
         self._bark.acquire()
@@ -70,7 +70,7 @@ class Crew:
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.wake.release()
-        self.unpark()
+        self._unpark()
 
     def submit(self, job: Callable[[], None], *, extra: bool = False) -> None:
         """Run `job` on a worker. An `extra` one goes first, on one more thread if all are busy."""
@@ -89,6 +89,17 @@ class Crew:
             self._pass_lead()
             return True
 
+    def begin_turn(self) -> None:
+        """The leader has read something and acts on it."""
+        self._turn += 1
+        self._acting = True
+        if self._parked:
+            self._unpark()
+
+    def end_turn(self) -> None:
+        """The leader, if it still is, is about to read again."""
+        self._acting = False
+
     def _rouse(self, spare: bool) -> None:
         """One more thread for what waits; with the mutex held."""
         if self._idle:
@@ -99,7 +110,7 @@ class Crew:
 
     def _pass_lead(self) -> None:
         self.leader = None
-        self.inline = False
+        self._acting = False
         self._rouse(spare=True)
 
     def _live(self) -> None:
@@ -128,17 +139,13 @@ class Crew:
             else:
                 me.wake.acquire()
 
-    def _is_inline(self) -> bool:
-        return self.inline
+    # The watchdog runs only while leaders act; idle plugins have no timer.
 
-    # The watchdog runs only while there are inline runs; idle plugins have no timer.
-
-    def unpark(self) -> None:
-        """Have the watchdog look again."""
+    def _unpark(self) -> None:
         with self._mutex:
-            if not self.is_parked:
+            if not self._parked:
                 return
-            self.is_parked = False
+            self._parked = False
             if self._watchdog is None:
                 if self._closed:
                     return
@@ -148,19 +155,19 @@ class Crew:
                 self._bark.release()
 
     def _watch(self) -> None:
-        seen_run = seen_stuck = -1
+        seen = stuck = -1
         while not self._closed:
-            if self.is_parked:
-                self._bark.acquire()
-            else:
-                self._bark.acquire(timeout=_TICK)
+            self._bark.acquire(timeout=-1 if self._parked else _TICK)
             with self._mutex:
-                if self.inline:
-                    if self.runs == seen_stuck:
+                if self._acting:
+                    if self._turn == stuck:
                         self._pass_lead()
-                    seen_stuck = self.runs
-                elif self.runs == seen_run:
-                    self.is_parked = True
-                    # The leader sets `inline` and then looks at `is_parked`, so one of us sees the other.
-                    self.is_parked = not self._is_inline()
-                seen_run = self.runs
+                    stuck = self._turn
+                elif self._turn == seen:
+                    self._parked = True
+                    # A leader sets `_acting` and then looks at `_parked`, so one of us sees the other.
+                    self._parked = not self._is_acting()
+                seen = self._turn
+
+    def _is_acting(self) -> bool:
+        return self._acting

@@ -64,7 +64,7 @@ class Server:
         self._loop = LoopThread()
         self._backlog: deque[Event] = deque()
         self._routes: dict[str, Resolver] = {}
-        self._uncorked = 0
+        self._clock = 0.0  # when the leader began its turn, or ended its last run
         for capability in plugin.capabilities.values():
             self._routes.update(capability.routes)
             capability.notify = wiring.notify
@@ -90,16 +90,12 @@ class Server:
         crew, wiring, backlog = self.crew, self.wiring, self._backlog
         receive, outbox, channel = wiring.connection.receive_data, wiring.outbox, wiring.channel
         while True:
-            while backlog:
-                event = backlog.popleft()
-                if type(event) is RequestReceived:
-                    self._receive_request(event, me)
-                    if crew.leader is not me:
-                        wiring.flush()
-                        return
-                else:
-                    self._handle(event)
-            self._uncorked = 0
+            if backlog:
+                crew.begin_turn()
+                if not self._act(me):
+                    wiring.flush()
+                    return
+                crew.end_turn()
             if outbox.control or outbox.bulk:
                 wiring.flush()
             data = channel.read()
@@ -107,6 +103,22 @@ class Server:
                 backlog.extend(receive(data))
             if not data and not backlog:
                 return
+
+    def _act(self, me: Worker) -> bool:
+        """Act on everything that was read; False when the lead was lost on the way."""
+        crew, backlog, outbox = self.crew, self._backlog, self.wiring.outbox
+        self._clock = perf_counter()
+        while backlog:
+            event = backlog.popleft()
+            if type(event) is RequestReceived:
+                self._receive_request(event, me)
+                if crew.leader is not me:
+                    return False
+                if len(outbox.control) >= _BATCH:
+                    self.wiring.flush()
+            else:
+                self._handle(event)
+        return True
 
     def _handle(self, event: Event) -> None:
         kind = type(event)
@@ -174,32 +186,21 @@ class Server:
     # Running.
 
     def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
-        """On the leader's thread, watched: the lead may be gone when the run ends."""
-        crew, wiring = self.crew, self.wiring
+        """On the leader's thread, in its turn: the watchdog takes the lead from a run that lasts."""
         ctx.has_begun = True
-        error: CallError | None = None
-        result = None
-        crew.runs += 1
-        crew.inline = True
-        if crew.is_parked:
-            crew.unpark()
-        started = perf_counter()
+        result, error = None, None
+        started = self._clock
         try:
             result = endpoint.run(ctx, arguments)
         except BaseException as problem:
             error = self._explain(ctx, problem)
-        took = perf_counter() - started
-        with wiring.mutex:
-            leads = crew.leader is me
-            if leads:
-                crew.inline = False
+        with self.wiring.mutex:
             self._settle(ctx, result, error)
-        if took > _SLOW or not leads:
+            leads = self.crew.leader is me
+        # One look at the clock for each run: between two of them little else happens.
+        ended = self._clock = perf_counter()
+        if ended - started > _SLOW or not leads:
             endpoint.ran_slow()
-        self._uncorked += 1
-        if self._uncorked >= _BATCH:
-            self._uncorked = 0
-            wiring.flush()
 
     def _run_pooled(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
         with self.wiring.mutex:
