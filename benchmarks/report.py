@@ -62,7 +62,8 @@ def _heading(machine: dict[str, Any]) -> str:
         f"{machine['rounds']} rounds{' (quick)' if machine['quick'] else ''}, "
         f"load {before:.1f} before and {after:.1f} after; ratios are medians over rounds"
     )
-    if before > processors / 2:
+    # What is measured keeps two processes busy at most, whatever the number of processors.
+    if before > processors / 2 or after > processors + 1:
         text += "\nThe machine was busy with other work: figures of several processes at once suffer most."
     return text
 
