@@ -37,8 +37,9 @@ class Worker:
 class Crew:
     """Threads around one `mutex`. `lead(worker)` is called on the thread that got the lead.
 
-    Between two reads a leader is acting: it calls `begin_turn` and `end_turn`, without the mutex. The
-    lead is lost only in between, so whoever acts looks at `leader`, with the mutex, before it goes on.
+    A leader that runs author code between two reads says so by `begin_turn`, and clears `acting` before
+    it reads again, both without the mutex. The lead is lost only in between, so whoever acts looks at
+    `leader` before it goes on.
     """
 
     def __init__(self, mutex: threading.Lock, lead: Callable[[Worker], None], workers: int) -> None:
@@ -51,7 +52,7 @@ class Crew:
         self._idle: list[Worker] = []
         self._closed = False
         self._turn = 0  # counts the turns
-        self._acting = False
+        self.acting = False
         self._parked = True
         self._watchdog: threading.Thread | None = None
         self._bark = threading.Lock()
@@ -90,15 +91,11 @@ class Crew:
             return True
 
     def begin_turn(self) -> None:
-        """The leader has read something and acts on it."""
+        """The leader is about to run author code."""
         self._turn += 1
-        self._acting = True
+        self.acting = True
         if self._parked:
             self._unpark()
-
-    def end_turn(self) -> None:
-        """The leader, if it still is, is about to read again."""
-        self._acting = False
 
     def _rouse(self, spare: bool) -> None:
         """One more thread for what waits; with the mutex held."""
@@ -110,7 +107,7 @@ class Crew:
 
     def _pass_lead(self) -> None:
         self.leader = None
-        self._acting = False
+        self.acting = False
         self._rouse(spare=True)
 
     def _live(self) -> None:
@@ -159,15 +156,15 @@ class Crew:
         while not self._closed:
             self._bark.acquire(timeout=-1 if self._parked else _TICK)
             with self._mutex:
-                if self._acting:
+                if self.acting:
                     if self._turn == stuck:
                         self._pass_lead()
                     stuck = self._turn
                 elif self._turn == seen:
                     self._parked = True
-                    # A leader sets `_acting` and then looks at `_parked`, so one of us sees the other.
+                    # A leader sets `acting` and then looks at `_parked`, so one of us sees the other.
                     self._parked = not self._is_acting()
                 seen = self._turn
 
     def _is_acting(self) -> bool:
-        return self._acting
+        return self.acting

@@ -90,12 +90,9 @@ class Server:
         crew, wiring, backlog = self.crew, self.wiring, self._backlog
         receive, outbox, channel = wiring.connection.receive_data, wiring.outbox, wiring.channel
         while True:
-            if backlog:
-                crew.begin_turn()
-                if not self._act(me):
-                    wiring.flush()
-                    return
-                crew.end_turn()
+            if backlog and not self._act(me):
+                wiring.flush()
+                return
             if outbox.control or outbox.bulk:
                 wiring.flush()
             data = channel.read()
@@ -118,6 +115,7 @@ class Server:
                     self.wiring.flush()
             else:
                 self._handle(event)
+        crew.acting = False
         return True
 
     def _handle(self, event: Event) -> None:
@@ -186,7 +184,9 @@ class Server:
     # Running.
 
     def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
-        """On the leader's thread, in its turn: the watchdog takes the lead from a run that lasts."""
+        """On the leader's thread, in its turn: the watchdog takes the lead from a turn that lasts."""
+        if not self.crew.acting:
+            self.crew.begin_turn()
         ctx.has_begun = True
         result, error = None, None
         started = self._clock
