@@ -5,41 +5,46 @@
 
 Plugins are found by entry points and folders, started in their own processes, and called over
 msgpack-RPC. `plugin_host_sdk` is the plugins' side.
+
+Each name is imported when it is first used, so a command that starts no plugin waits for no event loop.
 """
 
 from __future__ import annotations
 
-from .configuration import Configuration
-from .errors import (
-    BadAnswer,
-    CallCancelled,
-    CallError,
-    CallFailed,
-    CallTimeout,
-    ConfigurationError,
-    IncompatibleProtocol,
-    InitializeFailed,
-    InitializeTimeout,
-    LaunchError,
-    LocalProtocolError,
-    ManifestError,
-    PluginDied,
-    PluginExited,
-    PluginHostError,
-    PluginNotFound,
-    PluginNotReady,
-    ProtocolError,
-    RemoteProtocolError,
-    SpawnError,
-)
-from .event import EventsLost, HostEvent, PluginNotified, StateChanged
-from .hookspecs import hookimpl
-from .host import PluginHost
-from .manifest import Manifest
-from .plugin import Plugin
-from .service import Caller
-from .state import State
-from .version import VERSION as __version__
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .configuration import Configuration
+    from .errors import (
+        BadAnswer,
+        CallCancelled,
+        CallError,
+        CallFailed,
+        CallTimeout,
+        ConfigurationError,
+        IncompatibleProtocol,
+        InitializeFailed,
+        InitializeTimeout,
+        LaunchError,
+        LocalProtocolError,
+        ManifestError,
+        PluginDied,
+        PluginExited,
+        PluginHostError,
+        PluginNotFound,
+        PluginNotReady,
+        ProtocolError,
+        RemoteProtocolError,
+        SpawnError,
+    )
+    from .event import EventsLost, HostEvent, PluginNotified, StateChanged
+    from .hookspecs import hookimpl
+    from .host import PluginHost
+    from .manifest import Manifest
+    from .plugin import Plugin
+    from .service import Caller
+    from .state import State
+    from .version import VERSION as __version__
 
 __all__ = [
     "BadAnswer",
@@ -75,3 +80,34 @@ __all__ = [
     "__version__",
     "hookimpl",
 ]
+
+# The module of every name that is not in `errors`.
+_HOMES = {
+    "Caller": "service",
+    "Configuration": "configuration",
+    "EventsLost": "event",
+    "HostEvent": "event",
+    "Manifest": "manifest",
+    "Plugin": "plugin",
+    "PluginHost": "host",
+    "PluginNotified": "event",
+    "State": "state",
+    "StateChanged": "event",
+    "hookimpl": "hookspecs",
+}
+
+if not TYPE_CHECKING:  # a type checker would take it for leave to use any name
+
+    def __getattr__(name):
+        if name == "__version__":
+            from .version import VERSION as value
+        elif name in __all__:
+            home = __import__(f"{__name__}.{_HOMES.get(name, 'errors')}", fromlist=[name])
+            value = getattr(home, name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value  # the next use finds it at once
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
