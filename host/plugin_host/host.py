@@ -168,11 +168,28 @@ class PluginHost:
         up for the system's), CallTimeout, CallCancelled (the plugin or a stopping host cancelled it) and
         PluginDied. Cancelling the task that awaits cancels the call.
         """
-        supervisor = self._supervisors.get(plugin)
-        if supervisor is None:
-            raise self._not_found(plugin)
+        supervisor = self._find(plugin)
         return await call_command(
             supervisor.plugin, supervisor.ensure_link(), command, params, timeout, on_progress
+        )
+
+    async def call_text(
+        self,
+        plugin: str,
+        command: str,
+        params: Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[float, float | None, str], None] | None = None,
+    ) -> Any:
+        """Like `call`, for parameters that a person wrote: a text is converted to the handler's type.
+
+        Values that are no text are converted leniently as well. Raises CallFailed for raw peers, which
+        have no named parameters.
+        """
+        supervisor = self._find(plugin)
+        return await call_command(
+            supervisor.plugin, supervisor.ensure_link(), command, params, timeout, on_progress, text=True
         )
 
     async def start(self, plugin: str) -> None:
