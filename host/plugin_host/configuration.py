@@ -39,9 +39,11 @@ __all__ = [
     "LimitsOverride",
     "PluginConfiguration",
     "RestartOverride",
+    "convert",
     "find",
     "load",
     "mode_of",
+    "read",
 ]
 
 CONFIGURATION_NAME = "plugin-host.toml"
@@ -154,17 +156,30 @@ def find(
 def load(file: str | os.PathLike[str]) -> Configuration:
     """The configuration in `file`, its paths absolute; raises `ConfigurationError`."""
     name = shown(os.fspath(file))
+    return _with_absolute_paths(convert(read(file), file=name), os.path.abspath(file), name)
+
+
+def read(file: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `file` holds, unchecked; raises `ConfigurationError` when it cannot be read as TOML."""
+    name = shown(os.fspath(file))
     data = document.read(file, ConfigurationError)
     try:
-        raw = tomllib.loads(document.text(data, file=name, blame=ConfigurationError))
+        return tomllib.loads(document.text(data, file=name, blame=ConfigurationError))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name}: expected TOML: {error}", file=name) from None
     except RecursionError:
         raise ConfigurationError(f"{name}: $: nested too deeply", file=name, path="$") from None
-    configuration = document.convert(raw, Configuration, file=name, blame=ConfigurationError)
+
+
+def convert(raw: Any, *, file: str) -> Configuration:
+    """The configuration that `raw`, builtins as TOML gives them, stands for; its paths as written.
+
+    Raises `ConfigurationError`, which names `file`.
+    """
+    configuration = document.convert(raw, Configuration, file=file, blame=ConfigurationError)
     for plugin, entry in configuration.plugins.items():
-        _check_settings(entry.settings, f"$.plugins.{plugin}.settings", name)
-    return _with_absolute_paths(configuration, os.path.abspath(file), name)
+        _check_settings(entry.settings, f"$.plugins.{plugin}.settings", file)
+    return configuration
 
 
 def mode_of(mode: int | str) -> int:

@@ -196,7 +196,7 @@ def _fields(node: inspect.Type | None) -> dict[str, inspect.Type]:
 def _description(node: inspect.Type | None) -> str | None:
     if isinstance(node, inspect.UnionType):
         texts = [text for text in map(_description, node.types) if text]
-        return " or ".join(texts) or None
+        return " or ".join(dict.fromkeys(texts)) or None
     if isinstance(node, inspect.Metadata):
         text = (node.extra_json_schema or {}).get("description")
         return text if isinstance(text, str) else _description(node.type)
