@@ -28,7 +28,7 @@ from plugin_host_sdk.events import (
     ResponseReceived,
     StrayOutput,
 )
-from plugin_host_sdk.protocol import PENDING_REQUESTS
+from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS
 
 from .deadline import Deadlines
 from .writer import Writer
@@ -81,6 +81,7 @@ class Link:
         self.initialized = self._loop.create_future()
         self._futures: dict[int, asyncio.Future[Any]] = {}
         self._progress: dict[int, Progress] = {}
+        self._queued: dict[int, int] = {}  # sizes of the calls that found the channel full
         self._deadlines = Deadlines(self._loop, self._expire)
         self._times = self._deadlines.times
         self._writer = Writer(channel, self._loop, self._lose)
@@ -124,8 +125,8 @@ class Link:
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
-        if len(self._futures) >= PENDING_REQUESTS:
-            raise CallFailed(f"{PENDING_REQUESTS} calls are in flight to this plugin", name="rpc.busy")
+        if self.connection.unanswered >= PENDING_REQUESTS:
+            raise CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
         try:
             msgid, data = self.connection.send_request(method, params, meta)
         except MessageTooLarge as error:
@@ -138,6 +139,9 @@ class Link:
         if on_progress is not None:
             self._progress[msgid] = on_progress
         self._writer.write_call(data)
+        if self._writer.is_waiting:
+            self._queued[msgid] = len(data)
+            self._writer.call_bytes += len(data)
         return msgid, future
 
     def abandon(self, msgid: int) -> asyncio.Future[Any] | None:
@@ -146,10 +150,18 @@ class Link:
         if future is not None:
             self._times.pop(msgid, None)
             self._progress.pop(msgid, None)
+            queued = self._forget_queued(msgid)
             cancel = self.connection.send_cancel(msgid)
             if cancel:
-                self._writer.write(cancel)
+                # It must not overtake its call, which would then run for nobody.
+                self._writer.write(cancel, after_bulk=queued > FRAME_BYTES)
         return future
+
+    def _forget_queued(self, msgid: int) -> int:
+        """The call has ended; the bytes of it that had to queue, whether or not they still do."""
+        size = self._queued.pop(msgid, 0)
+        self._writer.call_bytes -= size
+        return size
 
     def _expire(self, msgid: int) -> None:
         future = self.abandon(msgid)
@@ -205,8 +217,10 @@ class Link:
             # The callers that these answers wake run before `uncork` does, and what they ask next is
             # written together.
             self._writer.is_corked = True
-            self._handle_all(events)
-            self._loop.call_soon(self._writer.uncork)
+            try:
+                self._handle_all(events)
+            finally:
+                self._loop.call_soon(self._writer.uncork)
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""
@@ -235,6 +249,8 @@ class Link:
             self._times.pop(msgid, None)
         if self._progress:
             self._progress.pop(msgid, None)
+        if self._queued:
+            self._forget_queued(msgid)
         if not future.done():
             future.set_result(event.result)
 
@@ -242,6 +258,7 @@ class Link:
         future = self._futures.pop(event.msgid)
         self._times.pop(event.msgid, None)
         self._progress.pop(event.msgid, None)
+        self._forget_queued(event.msgid)
         if not future.done():
             future.set_exception(CallError.from_map(event.error))
 

@@ -54,7 +54,7 @@ class Plugin:
         """The commands it offers, sorted; empty while it does not run."""
         offered = self.capabilities.get("command")
         commands = offered.get("commands") if isinstance(offered, dict) else None
-        return sorted(str(name) for name in commands) if isinstance(commands, list) else []
+        return sorted(name for name in commands if type(name) is str) if isinstance(commands, list) else []
 
     def move(self, new: State, reason: str = "") -> None:
         """Change the state, and tell everybody. Raises ValueError for a move that is not in the table."""

@@ -12,6 +12,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.errors import excerpt
+
 from . import checksum, ladder
 from .environment import run_token
 from .errors import CallCancelled, LaunchError, ManifestError, PluginDied, PluginNotReady
@@ -154,10 +156,11 @@ class Supervisor(LinkOwner):
         process, link = self._process, self.link
         assert process is not None
         assert link is not None
-        status = process.status if error else await process.wait(_EXIT_FOLLOWS_S)
+        # Also after an error: a process that is killed while it writes leaves half a message behind.
+        status = await process.wait(_EXIT_FOLLOWS_S)
         process.stderr.drain()
         if status is not None:
-            how = status.describe()
+            how = status.describe() + (f", after it broke the protocol: {error}" if error else "")
         elif error is not None:
             how = f"it broke the protocol: {error}"
         else:
@@ -256,21 +259,21 @@ class Supervisor(LinkOwner):
         elif method == "command.changed":
             self.plugin.capabilities["command"] = params
         elif method == "failure":
-            self._log.error("plugin %s says: %s", self.plugin.id, params.get("message"))
+            self._log.error("plugin %s says: %s", self.plugin.id, _text(params.get("message")))
 
     def stray_output(self, data: bytes) -> None:
         for line in data.decode("utf-8", "replace").splitlines():
             self._log.warning("stdout before it was ready: %s", line)
 
     def _log_record(self, params: dict[str, Any]) -> None:
-        level = _LEVELS.get(str(params.get("level")), logging.INFO)
+        level = _LEVELS.get(_text(params.get("level")), logging.INFO)
         if not self._log.isEnabledFor(level):
             return
-        extra: dict[str, Any] = {"plugin": self.plugin.id, "plugin_logger": str(params.get("logger", ""))}
+        extra: dict[str, Any] = {"plugin": self.plugin.id, "plugin_logger": _text(params.get("logger", ""))}
         fields = params.get("fields")
         if isinstance(fields, dict):
             extra["plugin_fields"] = fields
-        text = str(params.get("message", ""))
+        text = _text(params.get("message", ""))
         self._log.log(level, "%s: %s", extra["plugin_logger"], text, extra=extra)
 
     def _log_stderr(self, line: str) -> None:
@@ -292,6 +295,11 @@ def not_ready(plugin: Plugin) -> PluginNotReady:
     elif plugin.error is not None:
         text += f": {plugin.error}"
     return PluginNotReady(text, plugin=plugin.id, state=str(plugin.state))
+
+
+def _text(value: Any) -> str:
+    """What should be text, from a plugin that may send anything."""
+    return value if isinstance(value, str) else excerpt(value)
 
 
 def _stopped(plugin: str) -> CallCancelled:

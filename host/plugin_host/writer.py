@@ -18,22 +18,30 @@ __all__ = ["Writer"]
 
 # Messages that are joined into one write while corked: more would serialise host and plugin.
 _BATCH = 16
+# How long after a failed write the peer's end of file may take, and the answers before it.
+_END_FOLLOWS_S = 0.5
 
 
 class Writer:
-    """Writes messages to a channel in order. `lost(error)` is called when the peer is gone or stuck."""
+    """Writes messages to a channel in order. `lost(error)` is called when the peer is gone or stuck.
+
+    `is_waiting` says that the channel is full. `call_bytes` is what calls that still want their answer
+    had to queue: the link adds a call's size after `write_call`, and takes it off when it has ended.
+    """
 
     __slots__ = (
         "_batch",
         "_channel",
-        "_is_waiting",
         "_loop",
         "_lost",
-        "_other_bytes",
         "_outbox",
+        "_queued_bytes",
         "_rest",
         "_send",
+        "_timer",
+        "call_bytes",
         "is_corked",
+        "is_waiting",
     )
 
     def __init__(
@@ -49,12 +57,14 @@ class Writer:
         self._outbox = Outbox()
         self._batch: list[bytes] = []
         self.is_corked = False
-        self._is_waiting = False  # for room in the channel
+        self.is_waiting = False
+        self.call_bytes = 0
+        self._queued_bytes = 0
         self._rest: list[bytes | memoryview] = []  # what is left of the piece in writing
-        self._other_bytes = 0  # queued control bytes that belong to no call
+        self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Writer waiting={self._is_waiting} {self._outbox!r}>"
+        return f"<Writer waiting={self.is_waiting} {self._outbox!r}>"
 
     def write_call(self, data: bytes) -> None:
         """Write a request. What its callers wait for is not held against the peer's queue."""
@@ -65,19 +75,26 @@ class Writer:
         else:
             self._write(data)
 
-    def write(self, data: bytes) -> None:
-        """Write any other message; too much of it for a peer that does not read ends the link."""
+    def write(self, data: bytes, *, after_bulk: bool = False) -> None:
+        """Write any other message; too much of it for a peer that does not read ends the link.
+
+        `after_bulk` keeps it behind the large messages that wait already.
+        """
         if self.is_corked:
             self._write_batch()
-        self._write(data)
-        if self._is_waiting:
-            self._other_bytes += len(data)
-            if self._other_bytes > CONTROL_QUEUE_BYTES:
-                self._lost(
-                    RemoteProtocolError(
-                        f"the plugin does not read: {self._other_bytes} bytes of answers and notices wait"
-                    )
+        self._write(data, is_bulk=after_bulk or None)
+        if self.is_waiting:
+            self._check()
+
+    def _check(self) -> None:
+        """Calls that were given up count as well: else who keeps calling a stuck peer has no bound."""
+        waiting = self._queued_bytes - self.call_bytes
+        if waiting > CONTROL_QUEUE_BYTES:
+            self._lost(
+                RemoteProtocolError(
+                    f"the plugin does not read: {waiting} bytes wait for it besides its open calls"
                 )
+            )
 
     def uncork(self) -> None:
         """Write the calls that were gathered since `is_corked` was set in this iteration of the loop."""
@@ -87,10 +104,13 @@ class Writer:
 
     def close(self) -> None:
         """Forget what waits and stop writing."""
-        if self._is_waiting and self._channel.write_fd >= 0:
+        if self.is_waiting and self._channel.write_fd >= 0:
             self._loop.remove_writer(self._channel.write_fd)
-        self._is_waiting = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self.is_waiting = False
         self.is_corked = False
+        self._queued_bytes = 0
         self._batch.clear()
         self._rest.clear()
         self._outbox.clear()
@@ -98,16 +118,18 @@ class Writer:
     def _write_batch(self) -> None:
         if self._batch:
             batch, self._batch = self._batch, []
-            self._write(b"".join(batch), is_batch=True)
+            self._write(b"".join(batch), is_bulk=False)
 
-    def _write(self, data: bytes, *, is_batch: bool = False) -> None:
-        if not self._is_waiting:
+    def _write(self, data: bytes, *, is_bulk: bool | None = None) -> None:
+        """Write, or queue in the lane that is named, or that the size chooses."""
+        if not self.is_waiting:
             try:
                 sent = self._send(data)
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError:
-                return  # the peer is gone: its end of file is on the way, and names the reason
+                self._expect_end()
+                return
             if sent == len(data):
                 return
             if sent:
@@ -115,13 +137,20 @@ class Writer:
                 self._wait()
                 return
             self._wait()
-        if is_batch or len(data) <= FRAME_BYTES:
-            self._outbox.put(data)
-        else:
+        self._queued_bytes += len(data)
+        if len(data) > FRAME_BYTES if is_bulk is None else is_bulk:
             self._outbox.put_bulk("message", (data,))
+        else:
+            self._outbox.put(data)
+
+    def _expect_end(self) -> None:
+        """Nobody will read this. A peer that is gone says why by its end of file, which is on the way."""
+        if self._timer is None and self._channel.write_fd >= 0:
+            error = RemoteProtocolError("the plugin closed its stdin and runs on")
+            self._timer = self._loop.call_later(_END_FOLLOWS_S, self._lost, error)
 
     def _wait(self) -> None:
-        self._is_waiting = True
+        self.is_waiting = True
         self._loop.add_writer(self._channel.write_fd, self._write_more)
 
     def _write_more(self) -> None:
@@ -129,10 +158,10 @@ class Writer:
             if not self._rest:
                 piece = self._outbox.take()
                 if piece is None:
-                    self._is_waiting = False
+                    self.is_waiting = False
                     self._loop.remove_writer(self._channel.write_fd)
                     return
-                self._other_bytes = 0 if not self._outbox.control_bytes else self._other_bytes
+                self._queued_bytes -= sum(map(len, piece))
                 self._rest = list(piece)
             try:
                 sent = self._channel.send(self._rest[0])
@@ -140,6 +169,7 @@ class Writer:
                 return
             except OSError:
                 self.close()
+                self._expect_end()
                 return
             if sent == len(self._rest[0]):
                 self._rest.pop(0)
