@@ -1,0 +1,128 @@
+"""The host's events as lines: one for people, one of JSON for programs.
+
+Pure but for the plugins it is given to look at. The JSON forms are a contract; each has `event` and
+`at`, in seconds since the epoch:
+
+    state         plugin, old, new, reason, pid, and `error` when new is "failed"
+    ready         plugins: every plugin that may run has been started, or says why not
+    notification  plugin, method, params: what a raw peer sent by itself
+    lost          count: so many events were dropped because nobody read them
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from plugin_host.event import EventsLost, HostEvent, PluginNotified, StateChanged
+from plugin_host.state import State
+
+from . import output
+from .failure import as_map
+from .table import table
+
+if TYPE_CHECKING:
+    from plugin_host.plugin import Plugin
+
+__all__ = ["HostReady", "event_map", "event_text", "troubles"]
+
+Plugins = Mapping[str, "Plugin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReady(HostEvent):
+    """Every plugin is ready or explained."""
+
+    plugin: str = ""
+
+
+def event_text(event: HostEvent, plugins: Plugins, *, is_brief: bool) -> str:
+    """The event for people, with its line end; empty for what does not concern them.
+
+    `is_brief` leaves out the reasons that are also in `troubles`, for who sees both.
+    """
+    clock = time.strftime("%H:%M:%S", time.localtime(event.at))
+    if isinstance(event, HostReady):
+        return f"\n{_overview(plugins)}\n"
+    if isinstance(event, EventsLost):
+        return f"{clock}  {event.count} events were lost: stdout was not read in time\n"
+    if isinstance(event, StateChanged):
+        width = max((len(one.id) for one in _wanted(plugins)), default=0)
+        return output.printable(f"{clock}  {event.plugin:<{width}}  {_move(event, is_brief)}") + "\n"
+    return ""
+
+
+def event_map(event: HostEvent, plugins: Plugins) -> dict[str, Any]:
+    """The event for programs."""
+    if isinstance(event, HostReady):
+        shown = [_plugin_map(plugin) for plugin in _wanted(plugins)]
+        return {"event": "ready", "at": event.at, "plugins": shown}
+    if isinstance(event, EventsLost):
+        return {"event": "lost", "at": event.at, "count": event.count}
+    if isinstance(event, PluginNotified):
+        said = {"plugin": event.plugin, "method": event.method, "params": event.params}
+        return {"event": "notification", "at": event.at, **said}
+    assert isinstance(event, StateChanged)
+    moved: dict[str, Any] = {"plugin": event.plugin, "old": str(event.old), "new": str(event.new)}
+    moved |= {"reason": event.reason or None, "pid": event.pid}
+    if (error := _error_of(event, plugins)) is not None:
+        moved["error"] = as_map(error)
+    return {"event": "state", "at": event.at, **moved}
+
+
+def troubles(event: HostEvent, plugins: Plugins) -> list[Exception]:
+    """What the event says has gone wrong, in full."""
+    if isinstance(event, HostReady):
+        wanted = _wanted(plugins)
+        return [one.error for one in wanted if one.state is State.DISCOVERED and one.error is not None]
+    error = _error_of(event, plugins) if isinstance(event, StateChanged) else None
+    return [] if error is None else [error]
+
+
+def _error_of(event: StateChanged, plugins: Plugins) -> Exception | None:
+    return plugins[event.plugin].error if event.new is State.FAILED else None
+
+
+def _move(event: StateChanged, is_brief: bool) -> str:
+    if is_brief and event.new is State.FAILED:
+        return str(event.new)
+    if event.new is State.READY:
+        return f"{event.new} (pid {event.pid})"
+    reason = event.reason.removeprefix(f"plugin `{event.plugin}` ")
+    return f"{event.new}: {reason}" if reason else str(event.new)
+
+
+def _overview(plugins: Plugins) -> str:
+    rows = [
+        (one.id, one.version, _state(one), str(one.pid or ""), _commands(one)) for one in _wanted(plugins)
+    ]
+    return table(("PLUGIN", "VERSION", "STATE", "PID", "COMMANDS"), rows)
+
+
+def _wanted(plugins: Plugins) -> list[Plugin]:
+    """Those that nobody left out."""
+    return [plugin for plugin in plugins.values() if plugin.candidate.skipped is None]
+
+
+def _state(plugin: Plugin) -> str:
+    return "broken" if plugin.candidate.error is not None else str(plugin.state)
+
+
+def _commands(plugin: Plugin) -> str:
+    if plugin.is_raw and plugin.state is State.READY:
+        return "(plain msgpack-RPC)"
+    return " ".join(plugin.commands)
+
+
+def _plugin_map(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "id": plugin.id,
+        "version": plugin.version or None,
+        "state": _state(plugin),
+        "pid": plugin.pid,
+        "source": plugin.source,
+        "commands": plugin.commands,
+        "error": None if plugin.error is None else as_map(plugin.error),
+    }

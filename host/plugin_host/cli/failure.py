@@ -1,0 +1,133 @@
+"""How a command ends when something failed: its words on stderr, and its exit code.
+
+Invariant: every exception of the project has exactly one exit code, decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from plugin_host.errors import (
+    CallError,
+    CallTimeout,
+    ConfigurationError,
+    LaunchError,
+    ManifestError,
+    PluginDied,
+    PluginHostError,
+    PluginNotFound,
+    PluginNotReady,
+)
+
+from . import output
+from .notation import plain, to_json
+
+__all__ = ["Interrupted", "as_map", "exit_code", "report_usage", "reported", "sentence"]
+
+OK = 0
+REFUSED = 1
+USAGE = 2
+UNAVAILABLE = 3
+DIED = 4
+TIMED_OUT = 124
+
+# The first that fits counts.
+_CODES: tuple[tuple[type[PluginHostError], int], ...] = (
+    (PluginDied, DIED),
+    (CallTimeout, TIMED_OUT),
+    (CallError, REFUSED),
+    (ConfigurationError, USAGE),
+    (ManifestError, UNAVAILABLE),
+    (PluginNotFound, UNAVAILABLE),
+    (PluginNotReady, UNAVAILABLE),
+    (LaunchError, UNAVAILABLE),
+)
+_ATTRIBUTES = ("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint")
+
+
+class Interrupted(Exception):
+    """The command ended because of this signal."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def exit_code(error: Exception) -> int:
+    """The status a command ends with because of `error`."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), REFUSED)
+
+
+def sentence(error: Exception, *, verbose: bool = False) -> str:
+    """What went wrong, for a person; with `verbose` also the data and traceback the plugin sent."""
+    text = str(error)
+    if isinstance(error, CallError) and error.name == "command.failed":
+        text += f" (status {error.code})"
+    if verbose and isinstance(error, CallError) and error.data is not None:
+        text += _details(error.data)
+    return output.printable(text, lines=True)
+
+
+def as_map(error: Exception) -> dict[str, Any]:
+    """`error` for programs: its type, its message, and those attributes that say something."""
+    known = {name: getattr(error, name, None) for name in _ATTRIBUTES}
+    said = {name: value for name, value in known.items() if value is not None and value != ()}
+    return {"type": type(error).__name__, "message": str(error), **said}
+
+
+@contextmanager
+def reported(*, as_json: bool, verbose: bool) -> Iterator[None]:
+    """Turn what the body raises into words on stderr and an exit code.
+
+    With `as_json` the words are one JSON object on one line. Ctrl-C and a reader that went away are no
+    news to whoever caused them, so nothing is said.
+    """
+    try:
+        yield
+    except (PluginHostError, output.WriteFailed) as error:
+        _report(error, as_json=as_json, verbose=verbose)
+        raise click.exceptions.Exit(exit_code(error)) from None
+    except click.UsageError as error:
+        if not as_json:
+            raise
+        _report_json({"type": "UsageError", "message": error.format_message()}, USAGE)
+        raise click.exceptions.Exit(USAGE) from None
+    except Interrupted as interrupted:
+        raise click.exceptions.Exit(128 + interrupted.signum) from None
+    except KeyboardInterrupt:  # before or after the loop that listens for it
+        raise click.exceptions.Exit(128 + signal.SIGINT) from None
+    except BrokenPipeError:
+        output.silence()
+        raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
+
+
+def report_usage(error: click.ClickException) -> None:
+    """Say what is wrong with a command line, and where its help is."""
+    text = f"plugin-host: {error.format_message()}\n"
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        text += f"Try '{context.command_path} --help' for help.\n"
+    output.complain(output.printable(text, lines=True))
+
+
+def _report(error: Exception, *, as_json: bool, verbose: bool) -> None:
+    if as_json:
+        _report_json(as_map(error), exit_code(error))
+    else:
+        output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
+
+
+def _report_json(error: dict[str, Any], code: int) -> None:
+    output.complain(to_json({"error": {**error, "exit_code": code}}, ascii_only=True) + "\n")
+
+
+def _details(data: Any) -> str:
+    traceback = data.get("traceback") if isinstance(data, dict) else None
+    if isinstance(traceback, str):
+        return f"\n{traceback.rstrip()}"
+    return f"\n{plain(data)}" if data else ""

@@ -1,0 +1,159 @@
+"""The options that several commands share, and what they come to.
+
+A command gets its share of them as one `Options`. Nothing is read or started before it is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .failure import reported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from plugin_host.configuration import Configuration
+    from plugin_host.host import PluginHost
+
+__all__ = ["Options", "host_options", "output_options"]
+
+_Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was given on the command line; see the help texts for their meaning."""
+
+    as_json: bool = False
+    verbosity: int = 0
+    plugin_dirs: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    block: tuple[str, ...] = ()
+    config: str | None = None
+    socket: str | None = None
+
+    def configuration(self) -> Configuration | None:
+        """The host's configuration, if there is any. Raises ConfigurationError."""
+        from plugin_host import configuration
+
+        file = configuration.find(self.config)
+        return None if file is None else configuration.load(file)
+
+    def host(self, only: Sequence[str] | None = None) -> PluginHost:
+        """A host that is not entered yet; `only` wins over the option. Raises ConfigurationError."""
+        from plugin_host.host import PluginHost
+
+        return PluginHost(
+            plugin_dirs=self.plugin_dirs,
+            only=self.only if only is None else only,
+            block=self.block,
+            config=self.configuration(),
+        )
+
+    def reported(self) -> AbstractContextManager[None]:
+        """In which a command runs: what it raises is said and ends it, what it logs is shown if wanted."""
+        from .logline import listen
+
+        listen(self.verbosity)
+        return reported(as_json=self.as_json, verbose=self.verbosity > 0)
+
+
+def output_options(function: _Function) -> _Function:
+    """`--json` and `-v`; the command's function gets `options`."""
+
+    @click.option("as_json", "--json", is_flag=True, help="Write JSON, for programs.")
+    @click.option(
+        "verbosity", "-v", "--verbose", count=True, help="Show on stderr what happens; -vv shows more."
+    )
+    @functools.wraps(function)
+    def command(as_json: bool, verbosity: int, **others: Any) -> Any:
+        return function(options=Options(as_json=as_json, verbosity=verbosity), **others)
+
+    return command
+
+
+def host_options(function: _Function) -> _Function:
+    """Which plugins and which configuration, with the output options; the function gets `options`."""
+
+    @functools.wraps(function)
+    def command(
+        options: Options,
+        plugin_dirs: tuple[str, ...],
+        only: tuple[str, ...],
+        block: tuple[str, ...],
+        config: str | None,
+        socket: str | None,
+        **others: Any,
+    ) -> Any:
+        given = dataclasses.replace(
+            options,
+            plugin_dirs=plugin_dirs,
+            only=only or None,
+            block=block,
+            config=config,
+            socket=socket,
+        )
+        return function(options=given, **others)
+
+    decorated = output_options(command)
+    for option in reversed(_HOST_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids, given one by one or with commas between them."""
+    ids = tuple(one.strip() for value in values for one in value.split(","))
+    if "" in ids:
+        raise click.BadParameter("expected an id, found nothing")
+    return ids
+
+
+_HOST_OPTIONS = (
+    click.option(
+        "plugin_dirs",
+        "--plugin-dir",
+        metavar="DIR",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False),
+        help="A plugin's folder, or a folder of such folders. Repeatable.",
+    ),
+    click.option(
+        "only",
+        "--only",
+        metavar="ID[,ID]",
+        multiple=True,
+        callback=_ids,
+        help="These plugins and no others. Repeatable.",
+    ),
+    click.option(
+        "block",
+        "--no-plugin",
+        metavar="ID",
+        multiple=True,
+        callback=_ids,
+        help="Leave this plugin out, or this host extension. Repeatable.",
+    ),
+    click.option(
+        "config",
+        "--config",
+        metavar="FILE",
+        help="The configuration. Else $PLUGIN_HOST_CONFIG, else plugin-host/plugin-host.toml in your"
+        " configuration folder.",
+    ),
+    click.option(
+        "socket",
+        "--socket",
+        metavar="PATH",
+        envvar="PLUGIN_HOST_SOCKET",
+        show_envvar=True,
+        help="The control socket of a host. Accepted, and not used by this version.",
+    ),
+)

@@ -1,0 +1,114 @@
+"""`plugin-host run`: start all plugins, tell what happens to them, stop them when asked to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from plugin_host.errors import LaunchError, PluginNotFound
+
+from . import output
+from .failure import Interrupted, sentence
+from .notation import to_json
+from .option import Options, host_options
+
+if TYPE_CHECKING:
+    from plugin_host.event import EventStream
+    from plugin_host.host import PluginHost
+
+__all__ = ["command"]
+
+# How long the last lines may take after everything has stopped, when stdout is hardly read.
+_LAST_WORDS_S = 1.0
+
+_HELP = """Start all plugins and keep them running until SIGINT (Ctrl-C) or SIGTERM.
+
+Prints one line for every change of a plugin's state, and a table when all are started; with --json
+every event is one JSON object on one line: {"event": "state" | "ready" | "notification" | "lost",
+"at": seconds since the epoch, ...}.
+
+The first signal stops the plugins politely and the exit status is 0; a second one kills them at once.
+A plugin that does not start does not stop the others; when none does, the exit status is 3.
+
+\b
+Examples:
+  plugin-host run
+  plugin-host run --plugin-dir ./plugins --only system,neovim
+  plugin-host run --json | jq -c 'select(.new == "failed")'
+"""
+
+
+@click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
+@host_options
+def command(options: Options) -> None:
+    with options.reported():
+        from . import interruption
+
+        try:
+            interruption.run(_run(options))
+        except Interrupted:
+            pass  # being told to stop is how this command ends
+
+
+async def _run(options: Options) -> None:
+    import asyncio
+
+    from .eventline import HostReady
+
+    host = options.host()
+    events = host.events()
+    _check_found(host, options)
+    teller = asyncio.create_task(_tell(host, events, as_json=options.as_json))
+    try:
+        async with host:
+            events.put(HostReady())
+            if _is_running(host):
+                await asyncio.wait({teller})  # for ever, unless stdout is gone
+    finally:
+        await asyncio.wait({teller}, timeout=_LAST_WORDS_S)
+        if not teller.cancel():
+            teller.result()
+    raise LaunchError("no plugin is running, so there is nothing to do")
+
+
+async def _tell(host: PluginHost, events: EventStream, *, as_json: bool) -> None:
+    """Write every event until the host has stopped."""
+    from .eventline import event_map, event_text, troubles
+    from .outlet import Outlet
+
+    outlet = Outlet()
+    ascii_only = output.needs_ascii()
+    is_brief = output.is_terminal(output.STDOUT) and output.is_terminal(output.STDERR)
+    try:
+        async for event in events:
+            if as_json:
+                await outlet.write(to_json(event_map(event, host.plugins), ascii_only=ascii_only) + "\n")
+                continue
+            if text := event_text(event, host.plugins, is_brief=is_brief):
+                await outlet.write(text)
+            for error in troubles(event, host.plugins):
+                output.complain(f"plugin-host: {sentence(error)}\n")
+    finally:
+        outlet.close()
+
+
+def _check_found(host: PluginHost, options: Options) -> None:
+    """Find the plugins. Raises PluginNotFound when there are none, or not the wanted ones."""
+    try:
+        host.discover()
+    except PluginNotFound as error:
+        from .lookup import with_alternatives
+
+        raise with_alternatives(error, options) from None
+    if all(plugin.candidate.skipped is not None for plugin in host.plugins.values()):
+        left_out = f"all that were found are left out: {', '.join(host.plugins)}"
+        none = "none is installed, and no --plugin-dir names a folder of them"
+        raise PluginNotFound(f"no plugins to run: {left_out if host.plugins else none}", plugin="")
+
+
+def _is_running(host: PluginHost) -> bool:
+    from plugin_host.state import State
+
+    ended = (State.DISCOVERED, State.FAILED, State.STOPPED)
+    return any(plugin.state not in ended for plugin in host.plugins.values())

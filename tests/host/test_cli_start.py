@@ -1,0 +1,58 @@
+"""What starting the command line costs: what has been imported when it does its work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import plugin_host
+from tests.host.cli_run import Cli, cli
+
+__all__ = ["cli"]
+
+HEAVY = {"asyncio", "psutil", "rich", "msgpack", "subprocess", "plugin_host.host"}
+
+
+def imported_by(cli: Cli, *words: str) -> set[str]:
+    """The modules in memory when the command has ended."""
+    code = (
+        "import sys; from plugin_host.cli import main; sys.argv[0] = 'plugin-host'\n"
+        "status = main(); print(*sys.modules, file=sys.stderr); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, *words]
+    ended = subprocess.run(command, capture_output=True, text=True, env=cli.env, check=True)
+    return set(ended.stderr.split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["call", "--help"], ["run", "--help"]])
+def test_help_imports_nothing_that_runs_plugins(cli: Cli, words: list[str]) -> None:
+    modules = imported_by(cli, *words)
+    assert "plugin_host.cli.call" in modules
+    assert modules & (HEAVY | {"msgspec", "pluggy", "logging", "importlib.metadata"}) == set()
+
+
+@pytest.mark.parametrize("words", [["list"], ["validate", "."], ["schema"]])
+def test_commands_that_start_nothing_import_no_event_loop(
+    cli: Cli, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugin_manifest.json").write_text('{"id": "a", "version": "1", "launch": {"argv": ["a"]}}')
+    monkeypatch.chdir(tmp_path)
+    modules = imported_by(cli, *words)
+    assert "msgspec" in modules
+    assert modules & HEAVY == set()
+
+
+def test_importing_the_package_imports_none_of_it() -> None:
+    code = "import sys, plugin_host; print(*[name for name in sys.modules if 'plugin_host' in name])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["plugin_host"]
+
+
+def test_package_has_every_name_it_lists_and_no_other() -> None:
+    assert {name for name in plugin_host.__all__ if not hasattr(plugin_host, name)} == set()
+    assert set(plugin_host.__all__) <= set(dir(plugin_host))
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        plugin_host.nope  # type: ignore[attr-defined]  # noqa: B018
