@@ -140,6 +140,14 @@ def test_default_that_raises_is_a_refusal(error: Exception) -> None:
     assert "msgpack cannot carry" in refusal(Opaque(), default=broken)
 
 
+def test_lack_of_memory_is_no_fault_of_the_value() -> None:
+    def greedy(_value: object) -> object:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        Encoder(default=greedy).encode(response(Opaque()))
+
+
 def test_reason_without_a_place_is_that_of_the_encoder() -> None:
     assert refusal(memoryview(b"abcd")[::2]).startswith("cannot send the value: ")
 
