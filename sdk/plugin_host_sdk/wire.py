@@ -33,6 +33,9 @@ _SLICE_BYTES = FRAME_BYTES
 _PLAIN_BYTES = MESSAGE_CONTAINERS - _SLICE_BYTES - 1
 # The packer keeps the room its largest message took; past this size it is replaced.
 _PACKER_BYTES = 4 * 1024 * 1024
+# The same for the unpacker that counts, and how many small messages in a row end its use.
+_KEPT_ROOM = 4 * 1024 * 1024
+_CALM_MESSAGES = 64
 
 
 class Decoder:
@@ -48,6 +51,7 @@ class Decoder:
         "_fed",
         "_foreign",
         "_kept",
+        "_plain_in_row",
         "_start",
         "_unpacker",
         "error",
@@ -64,7 +68,7 @@ class Decoder:
         """Start at a message boundary with a plain unpacker."""
         self._unpacker = self._new_unpacker(counting=False)
         self._counting = False
-        self._containers = 0
+        self._containers = self._plain_in_row = 0
         self._kept: list[bytes] = []
         self._fed = 0  # bytes given to this unpacker
         self._start = 0  # where in them the message in progress began
@@ -89,12 +93,13 @@ class Decoder:
             while start < fed:
                 message = unpacker.unpack()
                 end = unpacker.tell()
-                if end - start > self.limit:
+                size, start = end - start, end
+                if size > self.limit:
                     self._refuse_size()
                     break
-                self._start = start = end
+                self._start = end
                 messages.append(message)
-                if self._counting:
+                if self._counting and self._is_calm(size):
                     messages += self._stop_counting()
                     break
         except OutOfData:
@@ -128,12 +133,22 @@ class Decoder:
         kept, self._kept = self._kept, []
         self._unpacker = self._new_unpacker(counting=True)
         self._counting = True
-        self._containers = self._fed = self._start = 0
+        self._containers = self._plain_in_row = self._fed = self._start = 0
         for data in kept:
             self.feed(data)
 
+    def _is_calm(self, size: int) -> bool:
+        """A counted message is complete; whether it is time to go back to a plain unpacker.
+
+        Not after each: large messages come in series, and room made anew for each costs ten times what
+        counting does. After a very large one at once, so that its room is given back.
+        """
+        self._containers = 0
+        self._plain_in_row = self._plain_in_row + 1 if size <= _SLICE_BYTES else 0
+        return self._plain_in_row >= _CALM_MESSAGES or size > _KEPT_ROOM
+
     def _stop_counting(self) -> list[Any]:
-        """A counted message is complete: go on behind it with a plain unpacker."""
+        """Go on behind the message that is complete with a plain unpacker."""
         rest = self._unpacker.read_bytes(self._fed - self._start)
         self._reset()
         return self.feed(rest) if rest else []

@@ -87,7 +87,7 @@ class Server:
             self._end("the runtime failed")
 
     def _read_and_act(self, me: Worker) -> None:
-        crew, wiring, backlog = self.crew, self.wiring, self._backlog
+        wiring, backlog = self.wiring, self._backlog
         receive, outbox, channel = wiring.connection.receive_data, wiring.outbox, wiring.channel
         while True:
             if backlog and not self._act(me):
