@@ -68,7 +68,7 @@ HOST = {
         sdk="ground types",
     ),
     "supervision": Wing(
-        "state event plugin service launchspec launchfailure launch supervisor"
+        "state event plugin service servicethread launchspec launchfailure launch supervisor"
         " command exec metadata action",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",

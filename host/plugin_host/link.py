@@ -48,6 +48,10 @@ __all__ = ["Link", "LinkOwner"]
 # From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
 _READ_BYTES = 64 * 1024
 _DRAINED_READS = 1024
+# A read that held more messages than this, and no answers, is followed by small ones: a peer that sends
+# without end has its turn of the loop like everybody else, and what it sends waits in the kernel.
+_MANY_EVENTS = 128
+_SMALL_READ_BYTES = 4 * 1024
 
 
 class LinkOwner:
@@ -89,6 +93,8 @@ class Link:
         self._receive = connection.receive_data
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
+        self._small_view = self._view[:_SMALL_READ_BYTES]
+        self._room = self._view  # where the next read goes
         self._is_over = False
         self._loop.add_reader(channel.read_fd, self._read)
 
@@ -198,7 +204,7 @@ class Link:
 
     def _read(self) -> None:
         try:
-            size = self._recv_into(self._buffer)
+            size = self._recv_into(self._room)
         except (BlockingIOError, InterruptedError):
             return
         except ConnectionResetError:
@@ -221,6 +227,11 @@ class Link:
                 self._handle_all(events)
             finally:
                 self._loop.call_soon(self._writer.uncork)
+            is_much = len(events) > _MANY_EVENTS or size == _SMALL_READ_BYTES
+            is_flood = is_much and type(events[-1]) is not ResponseReceived
+            self._room = self._small_view if is_flood else self._view
+        else:
+            self._room = self._view
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""

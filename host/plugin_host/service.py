@@ -3,21 +3,26 @@
 A service is `fn(caller, **params)`, for raw peers `fn(caller, *params)`: an async function runs on the
 loop, a plain one in a thread. The deadline and the chain of plugins of the outer call go with it, so a
 call that a service makes has what is left of them.
+
+Each plugin has a desk of its own with room for so many calls at once; the others wait in its queue, so
+a plugin that never stops asking delays itself alone. A call that came through the plugin already does
+not wait: those before it may wait for its end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import CallError, CallFailed, CallTimeout
+from .servicethread import ServiceThreads
 from .wording import suggestion
 
 if TYPE_CHECKING:
@@ -29,7 +34,10 @@ __all__ = ["Caller", "Service", "ServiceTable", "current_caller"]
 
 Service = Callable[..., Any]
 
-_THREADS = 32
+# At once for one plugin. Plain functions are as many as its workers are by default.
+_CALLS = 256
+_PLAIN_CALLS = 32
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +52,11 @@ class Caller:
     chain: tuple[str, ...] = ()
     deadline: float | None = None
 
+    @property
+    def is_nested(self) -> bool:
+        """Whether the call came through the same plugin before."""
+        return self.plugin in self.chain[:-1]
+
     def remaining(self) -> float | None:
         """Seconds left, never negative; None without a deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
@@ -54,6 +67,15 @@ current_caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar(
 )
 
 
+class _Desk:
+    """The calls of one link: those that run, and those that wait for room."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, asyncio.Task[None]] = {}
+        self.waiting: dict[int, Callable[[], None]] = {}
+        self.room_for_plain = asyncio.Semaphore(_PLAIN_CALLS)
+
+
 class ServiceTable:
     """The services of one host, and the calls of them that run."""
 
@@ -62,8 +84,8 @@ class ServiceTable:
             if not callable(function):
                 raise TypeError(f"service {name!r} is not a function: {function!r}")
         self._services = dict(services)
-        self._threads: ThreadPoolExecutor | None = None
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._threads = ServiceThreads()
+        self._desks: dict[Link, _Desk] = {}
 
     def serve(self, link: Link, plugin: str, granted: tuple[str, ...], event: RequestReceived) -> None:
         """Answer one request of a plugin, now or later."""
@@ -73,25 +95,45 @@ class ServiceTable:
         except CallError as error:
             link.refuse(event.msgid, error)
             return
-        key = id(link), event.msgid
-        task = asyncio.get_running_loop().create_task(
-            self._run(link, event, name, function, caller), name=f"host.{name} for {plugin}"
-        )
-        self._tasks[key] = task
-        task.add_done_callback(lambda task: self._done(key, task, link, event.msgid, name))
+        desk = self._desks.get(link)
+        if desk is None:
+            desk = self._desks[link] = _Desk()
 
-    def cancel(self, link: Link, msgid: int | None = None) -> None:
-        """Cancel one call of a link, or all of them."""
-        for (owner, number), task in list(self._tasks.items()):
-            if owner == id(link) and msgid in (None, number):
+        def start() -> None:
+            task = asyncio.get_running_loop().create_task(
+                self._run(link, desk, event, name, function, caller), name=f"host.{name} for {plugin}"
+            )
+            desk.running[event.msgid] = task
+            task.add_done_callback(lambda task: self._done(desk, task, link, event.msgid, name))
+
+        if len(desk.running) < _CALLS or caller.is_nested:
+            start()
+        else:
+            desk.waiting[event.msgid] = start
+
+    def cancel(self, link: Link, msgid: int) -> None:
+        """Cancel one call of a link."""
+        desk = self._desks.get(link)
+        if desk is None:
+            return
+        if desk.waiting.pop(msgid, None) is not None:
+            link.refuse(msgid, CallFailed("it was cancelled while it waited", name="rpc.cancelled"))
+        elif (task := desk.running.get(msgid)) is not None:
+            task.cancel()
+
+    def forget(self, link: Link) -> None:
+        """The link is over: cancel every call of it."""
+        desk = self._desks.pop(link, None)
+        if desk is not None:
+            desk.waiting.clear()
+            for task in list(desk.running.values()):
                 task.cancel()
 
     def close(self) -> None:
         """Cancel every call. Plain functions that run in threads finish, unheard."""
-        for task in list(self._tasks.values()):
-            task.cancel()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        for link in list(self._desks):
+            self.forget(link)
+        self._threads.close()
 
     def _find(self, plugin: str, granted: tuple[str, ...], method: str) -> tuple[str, Service]:
         name = method.removeprefix("host.")
@@ -111,12 +153,12 @@ class ServiceTable:
         return name, function
 
     async def _run(
-        self, link: Link, event: RequestReceived, name: str, function: Service, caller: Caller
+        self, link: Link, desk: _Desk, event: RequestReceived, name: str, function: Service, caller: Caller
     ) -> None:
         current_caller.set(caller)
         try:
             async with asyncio.timeout(caller.remaining()) as limit:
-                result = await self._call(function, caller, event.params)
+                result = await self._call(desk, function, caller, event.params)
         except CallError as failed:
             error = failed
         except Exception as failed:
@@ -131,24 +173,21 @@ class ServiceTable:
             return
         link.refuse(event.msgid, error)
 
-    def _done(
-        self, key: tuple[int, int], task: asyncio.Task[None], link: Link, msgid: int, name: str
-    ) -> None:
-        self._tasks.pop(key, None)
+    def _done(self, desk: _Desk, task: asyncio.Task[None], link: Link, msgid: int, name: str) -> None:
+        desk.running.pop(msgid, None)
         if task.cancelled():  # perhaps before it had begun
             link.refuse(msgid, CallFailed(f"host.{name} was cancelled", name="rpc.cancelled"))
+        if desk.waiting and len(desk.running) < _CALLS:
+            desk.waiting.pop(next(iter(desk.waiting)))()
 
-    async def _call(self, function: Service, caller: Caller, params: Any) -> Any:
+    async def _call(self, desk: _Desk, function: Service, caller: Caller, params: Any) -> Any:
         # A raw peer has no names for its parameters.
         args, named = (params, {}) if isinstance(params, list) else ((), params)
         if inspect.iscoroutinefunction(function):
             return await function(caller, *args, **named)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="plugin-host-service")
         context = contextvars.copy_context()
-        result = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: context.run(function, caller, *args, **named)
-        )
+        async with contextlib.nullcontext() if caller.is_nested else desk.room_for_plain:
+            result = await self._threads.run(lambda: context.run(function, caller, *args, **named))
         return await result if inspect.isawaitable(result) else result
 
 
@@ -160,5 +199,7 @@ def _caller_of(plugin: str, meta: dict[str, Any]) -> Caller:
         raise CallFailed("timeout_ms is a number", name="rpc.invalid_params")
     if timeout is not None and timeout <= 0:
         raise CallTimeout("the call's deadline has passed", name="rpc.deadline_exceeded")
+    if not chain or chain[-1] != plugin:  # a peer that knows nothing of chains is part of them, too
+        chain = [*chain, plugin]
     deadline = None if timeout is None else time.monotonic() + timeout / 1000
     return Caller(plugin, tuple(chain), deadline)

@@ -168,7 +168,7 @@ class Supervisor(LinkOwner):
         self.link = None
         link.close()
         link.fail_calls(lambda: self._death(process, how, "while the call was in flight"))
-        self._services.cancel(link)
+        self._services.forget(link)
         self._fail(self._death(process, how, ""))
         await self._clear(process, link, None, 0.0 if status is None else 1.0)
         self._ending = None
@@ -223,7 +223,7 @@ class Supervisor(LinkOwner):
             link.drain()
             link.close()
             link.fail_calls(lambda: _stopped(self.plugin.id))
-            self._services.cancel(link)
+            self._services.forget(link)
             process.close()
             self._process = None
 
