@@ -163,7 +163,7 @@ def test_a_cancelled_call_is_answered_even_if_it_had_not_begun(turns: int, run: 
             table.cancel(link, 1)
             assert (await link.expect(1)).name == "rpc.cancelled"
             assert 2 not in link.answers
-            table.cancel(link)
+            table.cancel(link, 2)
             return await link.expect(2)
 
     assert run(body()).name == "rpc.cancelled"

@@ -321,8 +321,10 @@ def test_children_reach_as_deep_as_asked(wait_until: WaitUntil) -> None:
     assert [row["pid"] for row in direct] == [inner["pid"]]
 
 
-def test_bytes_that_are_not_text_still_travel() -> None:
+def test_bytes_that_are_not_text_still_travel(wait_until: WaitUntil) -> None:
     with program("sh", "-c", "sleep 60; true", b"\xff\xfe") as child:
+        # For a moment of its start a program has no command line.
+        wait_until(lambda: psutil.Process(child.pid).cmdline())
         answer: dict[str, Any] = process.process(ctx(), pid=child.pid)
     assert answer["command_line"][-1] == "\ufffd\ufffd"
     assert msgpack.unpackb(msgpack.packb(answer)) == answer
