@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import pytest
 
@@ -35,7 +35,11 @@ class WaitUntil:
             time.sleep(pause)
         return _last_chance(predicate, predicate(), timeout)
 
-    async def aio(self, predicate: Callable[[], _T | Awaitable[_T]], timeout: float = DEFAULT_S) -> _T:
+    @overload
+    async def aio(self, predicate: Callable[[], Awaitable[_T]], timeout: float = DEFAULT_S) -> _T: ...
+    @overload
+    async def aio(self, predicate: Callable[[], _T], timeout: float = DEFAULT_S) -> _T: ...
+    async def aio(self, predicate: Callable[[], Any], timeout: float = DEFAULT_S) -> Any:
         """The same inside a running loop; the predicate may be a coroutine function."""
         __tracebackhide__ = True
         for pause in _pauses(timeout):
@@ -46,7 +50,7 @@ class WaitUntil:
         return _last_chance(predicate, await _value(predicate), timeout)
 
 
-async def _value(predicate: Callable[[], _T | Awaitable[_T]]) -> _T:
+async def _value(predicate: Callable[[], Any]) -> Any:
     value = predicate()
     return await value if isinstance(value, Awaitable) else value
 
