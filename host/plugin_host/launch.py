@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.connection import HOST, Connection
-from plugin_host_sdk.errors import CallError
+from plugin_host_sdk.errors import CallError, LocalProtocolError
 from plugin_host_sdk.handshake import initialize_params
 
 from . import ladder, launchfailure
@@ -121,15 +121,17 @@ class _Relay(LinkOwner):
 async def _initialize(
     order: LaunchOrder, process: PluginProcess, link: Link, relay: _Relay
 ) -> dict[str, Any]:
-    link.initialize(
-        initialize_params(
-            plugin=order.plugin,
-            host={"name": HOST_NAME, "version": order.host_version},
-            limits=link.connection.limits,
-            settings=dict(order.settings),
-            permissions=order.permissions,
-        )
+    params = initialize_params(
+        plugin=order.plugin,
+        host={"name": HOST_NAME, "version": order.host_version},
+        limits=link.connection.limits,
+        settings=dict(order.settings),
+        permissions=order.permissions,
     )
+    try:
+        link.initialize(params)
+    except LocalProtocolError as error:
+        raise launchfailure.unsendable(order.plugin, error) from None
     ends: set[asyncio.Future[Any]] = {link.initialized, process.exited, relay.over}
     await asyncio.wait(
         ends,

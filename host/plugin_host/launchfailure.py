@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .errors import CallError
     from .exitstatus import ExitStatus
 
-__all__ = ["LaunchFacts", "exited", "refused", "timed_out", "wrong_answer", "wrong_plugin"]
+__all__ = ["LaunchFacts", "exited", "refused", "timed_out", "unsendable", "wrong_answer", "wrong_plugin"]
 
 _SHOWN_LINES = 5
 _SHOWN_BYTES = 80
@@ -64,6 +64,12 @@ def refused(facts: LaunchFacts, error: CallError) -> LaunchError:
         text = f"speaks protocol {_versions(theirs)}; this host speaks {_versions(PROTOCOL_VERSIONS)}"
         return _build(IncompatibleProtocol, facts, text, "install matching versions of host and SDK")
     return _build(InitializeFailed, facts, f"refused to start: {error.message}", None)
+
+
+def unsendable(plugin: str, error: Exception) -> LaunchError:
+    """The settings an embedder made for it cannot be told to it; those of a file were checked."""
+    text = f"plugin `{plugin}` was not started: {error}; its settings must be plain values"
+    return InitializeFailed(text, plugin=plugin)
 
 
 def wrong_plugin(facts: LaunchFacts, found: str) -> LaunchError:

@@ -16,7 +16,7 @@ from plugin_host_sdk.errors import excerpt
 
 from . import checksum, ladder
 from .environment import run_token
-from .errors import CallCancelled, LaunchError, ManifestError, PluginDied, PluginNotReady
+from .errors import CallCancelled, LaunchError, PluginDied, PluginNotReady
 from .launch import LaunchOrder, launch
 from .launchspec import process_spec
 from .link import LinkOwner
@@ -92,7 +92,7 @@ class Supervisor(LinkOwner):
         try:
             async with self._gate:
                 launched = await launch(self._order(manifest), self, self._log_stderr)
-        except (LaunchError, ManifestError) as error:
+        except Exception as error:
             if isinstance(error, LaunchError):
                 error.plugin = plugin.id
             self._fail(error)
