@@ -55,7 +55,8 @@ async def call_command(
     except CallTimeout as error:
         raise _named_timeout(plugin, command, timeout, deadline, error) from None
     except CallError as error:
-        error.args = (f"{plugin.id} {command}: {error.message}",) if _is_unnamed(error) else error.args
+        if _is_unnamed(error):
+            error.args = (_named(plugin, command, error.message),)
         raise
     if plugin.is_raw:
         return result
@@ -109,6 +110,13 @@ def _named_timeout(
     else:
         reason = f"no answer within {timeout:g} s"
     return CallTimeout(f"{plugin.id} {command}: {reason}", name="command.timeout", data=error.data)
+
+
+def _named(plugin: Plugin, command: str, message: str) -> str:
+    """A message of the plugin's side, which names the command at most, with both names in front."""
+    own = f"command {command!r}"
+    rest = message.removeprefix(own) if message.startswith((f"{own}: ", f"{own} raised ")) else f": {message}"
+    return f"{plugin.id} {command}{rest}"
 
 
 def _is_unnamed(error: CallError) -> bool:
