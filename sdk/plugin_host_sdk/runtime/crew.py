@@ -37,9 +37,8 @@ class Worker:
 class Crew:
     """Threads around one `mutex`. `lead(worker)` is called on the thread that got the lead.
 
-    A leader that runs author code between two reads says so by `begin_turn`, and clears `acting` before
-    it reads again, both without the mutex. The lead is lost only in between, so whoever acts looks at
-    `leader` before it goes on.
+    A leader that runs author code between two reads says so by `begin_turn`, without the mutex. Before it
+    reads again it looks, with the mutex, whether it is still the `leader`, and clears `acting` if so.
     """
 
     def __init__(self, mutex: threading.Lock, lead: Callable[[Worker], None], workers: int) -> None:

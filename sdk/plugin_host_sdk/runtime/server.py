@@ -115,8 +115,12 @@ class Server:
                     self.wiring.flush()
             else:
                 self._handle(event)
-        crew.acting = False
-        return True
+        # With the mutex, so that a lead that is lost at this moment is noticed: two must never read.
+        with self.wiring.mutex:
+            leads = crew.leader is me
+            if leads:
+                crew.acting = False
+        return leads
 
     def _handle(self, event: Event) -> None:
         kind = type(event)
