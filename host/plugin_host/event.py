@@ -99,11 +99,14 @@ class EventHub:
 
     def __init__(self) -> None:
         self._streams: set[EventStream] = set()
+        self._is_closed = False
 
     def open(self) -> EventStream:
-        """A stream of the events from now on."""
+        """A stream of the events from now on; one that has ended when the hub is closed."""
         stream = EventStream(self)
         self._streams.add(stream)
+        if self._is_closed:
+            stream.close()
         return stream
 
     def put(self, event: HostEvent) -> None:
@@ -115,5 +118,6 @@ class EventHub:
 
     def close(self) -> None:
         """End every stream."""
+        self._is_closed = True
         for stream in list(self._streams):
             stream.close()
