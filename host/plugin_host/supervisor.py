@@ -17,6 +17,7 @@ from plugin_host_sdk.errors import excerpt
 from . import checksum, ladder
 from .environment import run_token
 from .errors import CallCancelled, LaunchError, PluginDied, PluginNotReady
+from .event import PluginNotified
 from .launch import LaunchOrder, launch
 from .launchspec import process_spec
 from .link import LinkOwner
@@ -41,6 +42,8 @@ __all__ = ["Supervisor", "not_ready"]
 _EXIT_FOLLOWS_S = 0.2
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _SHOWN_LINES = 3
+# A program that is no plugin may write tens of thousands of lines before it is ended.
+_STRAY_LINES = 20
 
 
 class Supervisor(LinkOwner):
@@ -170,8 +173,12 @@ class Supervisor(LinkOwner):
         link.fail_calls(lambda: self._death(process, how, "while the call was in flight"))
         self._services.forget(link)
         self._fail(self._death(process, how, ""))
-        await self._clear(process, link, None, 0.0 if status is None else 1.0)
-        self._ending = None
+        try:
+            await self._clear(process, link, None, 0.0 if status is None else 1.0)
+        except OSError as error:  # looking at processes takes descriptors, and there may be none left
+            self._log.error("plugin %s: clearing up after it failed: %s", self.plugin.id, error)
+        finally:
+            self._ending = None
 
     def _death(self, process: PluginProcess, how: str, when: str) -> PluginDied:
         ended = process.ended or asyncio.get_running_loop().time()
@@ -251,8 +258,6 @@ class Supervisor(LinkOwner):
 
     def notified(self, method: str, params: Any) -> None:
         if self.plugin.is_raw:
-            from .event import PluginNotified
-
             self._emit(PluginNotified(plugin=self.plugin.id, method=method, params=params))
         elif method == "log":
             self._log_record(params)
@@ -262,8 +267,11 @@ class Supervisor(LinkOwner):
             self._log.error("plugin %s says: %s", self.plugin.id, _text(params.get("message")))
 
     def stray_output(self, data: bytes) -> None:
-        for line in data.decode("utf-8", "replace").splitlines():
+        lines = data.decode("utf-8", "replace").splitlines()
+        for line in lines[:_STRAY_LINES]:
             self._log.warning("stdout before it was ready: %s", line)
+        if len(lines) > _STRAY_LINES:
+            self._log.warning("stdout before it was ready: %d more lines", len(lines) - _STRAY_LINES)
 
     def _log_record(self, params: dict[str, Any]) -> None:
         level = _LEVELS.get(_text(params.get("level")), logging.INFO)
