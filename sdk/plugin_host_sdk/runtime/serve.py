@@ -93,9 +93,37 @@ def leave(status: int) -> None:
 
 def _to_builtins(value: Any) -> Any:
     """For a result msgpack does not know: typed objects become maps."""
-    kind = type(value)
-    if hasattr(kind, "__struct_fields__") or hasattr(kind, "__dataclass_fields__"):
+    if _is_record(value):
         import msgspec
 
+        _complete(value)
         return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))
-    raise TypeError(f"can not serialize {kind.__qualname__!r} object")
+    raise TypeError(f"can not serialize {type(value).__qualname__!r} object")
+
+
+def _is_record(value: Any) -> bool:
+    kind = type(value)
+    return hasattr(kind, "__struct_fields__") or hasattr(kind, "__dataclass_fields__")
+
+
+def _complete(value: Any) -> None:
+    """Give all dataclasses in `value` the defaults that they only have from their class.
+
+    msgspec makes a dataclass without them and writes one without them, so a parameter that is handed
+    back would lose them.
+    """
+    if hasattr(type(value), "__dataclass_fields__"):
+        import dataclasses
+
+        inner = [getattr(value, field.name) for field in dataclasses.fields(value)]
+        if hasattr(value, "__dict__"):
+            for field, own in zip(dataclasses.fields(value), inner, strict=True):
+                value.__dict__.setdefault(field.name, own)
+    elif hasattr(type(value), "__struct_fields__"):
+        inner = [getattr(value, name) for name in type(value).__struct_fields__]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        inner = list(value)
+    else:
+        inner = list(value.values()) if isinstance(value, dict) else []
+    for part in inner:
+        _complete(part)
