@@ -183,7 +183,7 @@ def test_handler_that_raises_is_told_with_type_message_and_traceback(run: Run, d
         async with demo as host:
             error = await failure(host, "fail")
             assert (error.name, error.code) == ("command.handler_failed", 105)
-            assert "'fail' raised OddError: it is Tuesday" in str(error)
+            assert "demo fail raised OddError: it is Tuesday" in str(error)
             assert error.data["type"] == "OddError"
             assert error.data["message"] == "it is Tuesday"
             traceback = error.data["traceback"]

@@ -51,7 +51,7 @@ class Crew:
         self._idle: list[Worker] = []
         self._closed = False
         self._turn = 0  # counts the turns
-        self.acting = False
+        self.acting: Worker | None = None
         self._parked = True
         self._watchdog: threading.Thread | None = None
         self._bark = threading.Lock()
@@ -89,10 +89,10 @@ class Crew:
             self._pass_lead()
             return True
 
-    def begin_turn(self) -> None:
+    def begin_turn(self, worker: Worker) -> None:
         """The leader is about to run author code."""
         self._turn += 1
-        self.acting = True
+        self.acting = worker
         if self._parked:
             self._unpark()
 
@@ -105,8 +105,7 @@ class Crew:
             threading.Thread(target=self._live, name=f"worker-{self._threads}", daemon=True).start()
 
     def _pass_lead(self) -> None:
-        self.leader = None
-        self.acting = False
+        self.leader = self.acting = None
         self._rouse(spare=True)
 
     def _live(self) -> None:
@@ -155,15 +154,17 @@ class Crew:
         while not self._closed:
             self._bark.acquire(timeout=-1 if self._parked else _TICK)
             with self._mutex:
-                if self.acting:
+                if self.acting is not self.leader:
+                    self.acting = None  # left by one who has just lost the lead
+                if self.acting is not None:
                     if self._turn == stuck:
                         self._pass_lead()
                     stuck = self._turn
                 elif self._turn == seen:
                     self._parked = True
                     # A leader sets `acting` and then looks at `_parked`, so one of us sees the other.
-                    self._parked = not self._is_acting()
+                    self._parked = self._who_acts() is None
                 seen = self._turn
 
-    def _is_acting(self) -> bool:
+    def _who_acts(self) -> Worker | None:
         return self.acting

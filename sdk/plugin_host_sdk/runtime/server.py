@@ -119,7 +119,7 @@ class Server:
         with self.wiring.mutex:
             leads = crew.leader is me
             if leads:
-                crew.acting = False
+                crew.acting = None
         return leads
 
     def _handle(self, event: Event) -> None:
@@ -189,8 +189,8 @@ class Server:
 
     def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
         """On the leader's thread, in its turn: the watchdog takes the lead from a turn that lasts."""
-        if not self.crew.acting:
-            self.crew.begin_turn()
+        if self.crew.acting is not me:
+            self.crew.begin_turn(me)
         ctx.has_begun = True
         result, error = None, None
         started = self._clock
