@@ -1,0 +1,111 @@
+"""Nothing public is missing from the pages, and what they say of defaults and codes is so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+
+import plugin_host
+import plugin_host_sdk
+from plugin_host import hookspecs
+from plugin_host.cli import failure, program
+from plugin_host.configuration import Configuration, PluginConfiguration
+from plugin_host.environment import ALLOWED
+from plugin_host.manifest import Launch, Manifest
+from tests.docs.page import prose
+from tests.source import ROOT
+
+AUTHOR, EMBEDDER, OPERATOR, MANIFEST, PROTOCOL = (
+    ROOT / "docs" / f"{name}.md" for name in ("author", "embedder", "operator", "manifest", "protocol")
+)
+
+
+def missing(names: Iterable[str], page: Path) -> list[str]:
+    """The names that the page does not have as code."""
+    text = page.read_text()
+    return [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
+
+
+def rows(page: Path) -> dict[str, list[str]]:
+    """The rows of all tables whose first cell is code, by that code."""
+    found = {}
+    for line in prose(page):
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| `"):
+            found[cells[0].strip("| ").strip("`")] = [cell.strip("| ") for cell in cells[1:]]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("package", "page"), [(plugin_host, EMBEDDER), (plugin_host_sdk, AUTHOR)], ids=["host", "sdk"]
+)
+def test_every_public_name_is_on_its_page(package: Any, page: Path) -> None:
+    assert missing(set(package.__all__) - {"__version__"}, page) == []
+
+
+def test_every_method_of_the_host_is_on_the_page_for_embedders() -> None:
+    methods = [name for name in vars(plugin_host.PluginHost) if not name.startswith("_")]
+    assert missing([f"host.{name}" for name in methods], EMBEDDER) == []
+
+
+def test_every_attribute_of_the_context_is_on_the_page_for_authors() -> None:
+    names = {name for name in dir(plugin_host_sdk.Context) if not name.startswith("_")}
+    inner = {"has_begun", "is_async", "msgid"}
+    assert missing([f"ctx.{name}" for name in names - inner], AUTHOR) == []
+
+
+def test_every_hook_is_on_the_page_for_embedders() -> None:
+    hooks = [name for name in vars(hookspecs) if name.startswith("plugin_host_")]
+    assert hooks
+    assert missing(hooks, EMBEDDER) == []
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [(Manifest, ""), (Launch, "launch.")])
+def test_every_key_of_a_manifest_is_on_its_page_with_its_default(kind: type, prefix: str) -> None:
+    described = rows(MANIFEST)
+    text = MANIFEST.read_text()
+    for field in msgspec.structs.fields(kind):
+        name = field.encode_name
+        if name not in described:
+            assert f"`{prefix}{name}`" in text, name
+            continue
+        default = described[name][0]
+        if field.required:
+            assert default == "required", name
+        elif field.default is not None and field.default is not msgspec.NODEFAULT:
+            given = list(field.default) if isinstance(field.default, tuple) else field.default
+            assert json.loads(default.strip("`")) == given, name
+
+
+@pytest.mark.parametrize("kind", [Configuration, PluginConfiguration])
+def test_every_key_of_the_configuration_is_on_the_page_for_operators(kind: type) -> None:
+    assert missing([field.encode_name for field in msgspec.structs.fields(kind)], OPERATOR) == []
+
+
+def test_every_command_and_option_is_on_the_page_for_operators() -> None:
+    hidden = {"--help", "--version", "--verbose", "--socket"}
+    names = set()
+    for name, command in program.program.commands.items():
+        names.add(name)
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                names.update(option for option in parameter.opts if option not in hidden)
+    assert missing(sorted(names), OPERATOR) == []
+
+
+def test_every_exit_code_is_on_the_page_for_operators() -> None:
+    known = {value for name, value in vars(failure).items() if name.isupper() and isinstance(value, int)}
+    shown = {int(match) for match in re.findall(r"^\| (\d+) \|", OPERATOR.read_text(), re.MULTILINE)}
+    assert shown == known | {130}
+
+
+@pytest.mark.parametrize("page", [MANIFEST, PROTOCOL], ids=["manifest", "protocol"])
+def test_every_variable_that_a_plugin_inherits_is_named(page: Path) -> None:
+    assert [name for name in ALLOWED if f"`{name}`" not in page.read_text()] == []
