@@ -27,6 +27,9 @@ Steps = tuple[str | int, ...]
 # Far more than anybody mends at a time; a document may have millions.
 _MOST = 200
 
+# A document that is faulty as a whole, or of a version of which nothing is known, has no further faults.
+_FINAL = (None, "$", "$.manifest_version")
+
 # Sound values for what a manifest cannot do without.
 _FILLERS: dict[Steps, Any] = {
     ("id",): "x",
@@ -80,8 +83,8 @@ def _read_configuration(file: Path, name: str) -> tuple[Any, Callable[[Any], Any
 def _all(first: Refusal, reader: Reader, file: Path, fillers: Mapping[Steps, Any]) -> list[Fault]:
     """`first`, which reading met, or all faults of a document that can be read but not accepted."""
     name = shown(file)
-    if first.path is None:
-        return [_fault(first, name, None)]
+    if first.path in _FINAL:
+        return [_fault(first, name, first.path)]
     raw, convert = reader(file, name)
     mender = _Mender(copy.deepcopy(raw), fillers)
     faults: list[Fault] = []

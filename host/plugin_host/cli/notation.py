@@ -7,7 +7,8 @@ person sends becomes the value again:
     extension type n            {"$ext": [n, "base64"]}
     NaN and the infinities      {"$float": "NaN"}, "Infinity", "-Infinity"
     map with keys that are no   {"$map": [[key, value], ...]}, in order
-    text, or not distinct ones
+    text, or not distinct ones,
+    or one that looks like these
 
 Text that is not UTF-8 has U+FFFD for each byte that cannot be shown. Integers keep all their digits.
 Invariant: whatever arrives can be written, and what was written is JSON by RFC 8259.
@@ -92,7 +93,8 @@ def _tagged(value: Any) -> Any:
 
 
 def _tagged_map(table: dict[Any, Any]) -> dict[str, Any]:
-    if all(isinstance(key, str) for key in table):
+    looks_tagged = len(table) == 1 and next(iter(table)) in _READERS
+    if not looks_tagged and all(isinstance(key, str) for key in table):
         tagged = {_readable(key): _tagged(item) for key, item in table.items()}
         if len(tagged) == len(table):
             return tagged

@@ -1,0 +1,242 @@
+"""`plugin-host run`: what it tells about its plugins, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.host.cli_plugin import plugins
+from tests.host.cli_run import COMMAND, Background, Cli, cli
+from tests.source import ROOT
+from tests.stage import write_plugin
+from tests.wait import WaitUntil
+
+__all__ = ["cli", "plugins"]
+
+STUBBORN = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    signal.pause()
+"""
+FLOOD = """
+import os, msgpack
+while True:
+    os.write(1, msgpack.packb([2, "noise", ["x" * 1000]]))
+"""
+TALK = """
+import os, msgpack
+os.write(1, msgpack.packb([2, "told", [b"\\xff", 1]]))
+os.read(0, 1)
+"""
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def ready(run: Background, *, plugin: str = "") -> bool:
+    """Whether a run with --json has told that all, or that one plugin, is ready."""
+    lines = run.out.splitlines()[: run.out.count("\n")]
+    found = [json.loads(line) for line in lines]
+    if plugin:
+        return any(one.get("plugin") == plugin and one.get("new") == "ready" for one in found)
+    return any(one["event"] == "ready" for one in found)
+
+
+def pid_of(run: Background, plugin: str) -> int:
+    (pid,) = (
+        one["pid"] for one in events(run.out) if one.get("plugin") == plugin and one["new"] == "ready"
+    )
+    assert isinstance(pid, int)
+    return pid
+
+
+def stubborn(folder: Path) -> Path:
+    """A raw peer that only SIGKILL ends; the stop of it may take two minutes."""
+    launch = {"argv": ["python3", "-c", STUBBORN], "stop_timeout_s": 120}
+    return write_plugin(folder, "stubborn", launch=launch, protocol="msgpack-rpc")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_real_plugins_run_until_a_signal(cli: Cli, wait_until: WaitUntil, signum: signal.Signals) -> None:
+    with cli.background("run", "--plugin-dir", ROOT / "plugins") as run:
+        wait_until(run.says("COMMANDS"), 10)
+        wait_until(run.says("children cpu disk_usage"))
+        run.send(signum)
+        ended = run.end()
+    assert (ended.status, ended.err) == (0, "")
+    lines = [line.split(None, 1)[1] for line in ended.out.splitlines() if line[:2].isdigit()]
+    for plugin in ("neovim", "system"):
+        moves = [line.split()[1] for line in lines if line.startswith(plugin)]
+        assert moves == ["starting", "ready", "stopping", "stopped"]
+
+
+def test_events_are_json_lines(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    with cli.background("run", "--json", "--plugin-dir", plugins) as run:
+        wait_until(lambda: ready(run))
+        pid = pid_of(run, "odd")
+        assert psutil.Process(pid).is_running()
+        run.send(signal.SIGTERM)
+        ended = run.end()
+    assert (ended.status, ended.err) == (0, "")
+    told = events(ended.out)
+    states = [(one["old"], one["new"]) for one in told if one.get("plugin") == "odd"]
+    assert states == [
+        ("discovered", "starting"), ("starting", "ready"), ("ready", "stopping"), ("stopping", "stopped"),
+    ]  # fmt: skip
+    (overview,) = (one["plugins"] for one in told if one["event"] == "ready")
+    odd, raw = overview
+    assert (odd["id"], odd["version"], odd["state"], odd["pid"]) == ("odd", "1.0.0", "ready", pid)
+    assert "echo" in odd["commands"]
+    assert (raw["id"], raw["commands"], raw["error"]) == ("raw", [], None)
+    assert all(isinstance(one["at"], float) for one in told)
+
+
+def test_plugin_that_does_not_start_stops_nobody_else(
+    cli: Cli, plugins: Path, wait_until: WaitUntil
+) -> None:
+    write_plugin(plugins, "absent", head="import no_such_module")
+    (plugins / "half").mkdir()
+    (plugins / "half" / "plugin_manifest.json").write_text("{")
+    with cli.background("run", "--plugin-dir", plugins) as run:
+        wait_until(run.says("COMMANDS"))
+        wait_until(run.says("half/plugin_manifest.json: expected JSON"))
+        run.send(signal.SIGINT)
+        ended = run.end()
+    assert ended.status == 0
+    rows = {
+        line.split()[0]: line.split()[1:4] for line in ended.out.split("COMMANDS")[1].splitlines() if line
+    }
+    assert rows["absent"] == ["1.0.0", "failed", "-"]
+    assert rows["half"] == ["-", "broken", "-"]
+    assert rows["odd"][1] == "ready"
+    assert "failed: exited with status 1 before it was ready" in ended.out
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in ended.err
+
+
+def test_failure_is_part_of_its_event_for_programs(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    write_plugin(plugins, "absent", head="import no_such_module")
+    with cli.background("run", "--json", "--plugin-dir", plugins) as run:
+        wait_until(lambda: ready(run))
+        run.send(signal.SIGINT)
+        ended = run.end()
+    assert ended.err == ""
+    (failed,) = (one for one in events(ended.out) if one.get("new") == "failed")
+    assert failed["error"]["type"] == "PluginExited"
+    assert "no_such_module" in failed["error"]["hint"]
+
+
+def test_death_of_a_plugin_is_told(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    with cli.background("run", "--json", "--plugin-dir", plugins) as run:
+        wait_until(lambda: ready(run))
+        os.kill(pid_of(run, "odd"), signal.SIGKILL)
+        wait_until(lambda: '"new": "failed"' in run.out)
+        run.send(signal.SIGINT)
+        ended = run.end()
+    assert ended.status == 0
+    (failed,) = (one for one in events(ended.out) if one.get("new") == "failed")
+    assert failed["error"]["type"] == "PluginDied"
+    assert "killed by SIGKILL" in failed["reason"]
+
+
+def test_run_with_nothing_running_ends(cli: Cli, plugins: Path) -> None:
+    write_plugin(plugins, "absent", head="import no_such_module")
+    words = ("run", "--only", "absent", "--plugin-dir", plugins)
+    ended = cli(*words)
+    assert ended.status == 3
+    assert "no_such_module" in ended.err
+    assert ended.err.endswith("plugin-host: no plugin is running, so there is nothing to do\n")
+    ended = cli(*words, "--json")
+    assert [one.get("new", one["event"]) for one in events(ended.out)] == ["starting", "failed", "ready"]
+    assert ended.error["exit_code"] == 3
+
+
+def test_run_without_plugins_says_so(cli: Cli, plugins: Path) -> None:
+    ended = cli("run")
+    assert ended.status == 3
+    assert ended.err.startswith("plugin-host: no plugins to run: none is installed")
+    ended = cli("run", "--plugin-dir", plugins, "--no-plugin", "odd,raw")
+    assert ended.status == 3
+    assert "all that were found are left out: odd, raw" in ended.err
+    ended = cli("run", "--plugin-dir", plugins, "--only", "odd,rawr")
+    assert ended.status == 3
+    assert "no plugin `rawr` was found (did you mean `raw`?)" in ended.err
+
+
+def test_only_the_wanted_plugins_run(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    with cli.background("run", "--plugin-dir", plugins, "--only", "raw") as run:
+        wait_until(run.says("COMMANDS"))
+        run.send(signal.SIGINT)
+        ended = run.end()
+    assert ended.status == 0
+    assert "odd" not in ended.out
+
+
+def test_second_signal_kills_at_once(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    with cli.background("run", "--json", "--plugin-dir", stubborn(plugins)) as run:
+        wait_until(lambda: ready(run))
+        pid = pid_of(run, "stubborn")
+        run.send(signal.SIGINT)
+        wait_until(lambda: '"new": "stopping"' in run.out)
+        assert psutil.pid_exists(pid)
+        run.send(signal.SIGINT)
+        wait_until(lambda: run.process.poll() is not None)
+        assert run.end().status == 0
+    assert not psutil.pid_exists(pid)
+
+
+def test_signal_while_plugins_start_ends_it(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    write_plugin(plugins, "slow", head="import time; time.sleep(60)", launch={"start_timeout_s": 60})
+    with cli.background("run", "--json", "--plugin-dir", plugins) as run:
+        wait_until(lambda: ready(run, plugin="odd"))
+        run.send(signal.SIGTERM)
+        wait_until(lambda: run.process.poll() is not None)
+        assert run.end().status == 0
+
+
+def test_reader_that_goes_away_stops_the_plugins(cli: Cli, plugins: Path) -> None:
+    command = [*COMMAND, "run", "--json", "--plugin-dir", str(plugins)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        assert json.loads(run.stdout.readline())["event"] == "state"
+        run.stdout.close()
+        assert run.wait(20) == 128 + signal.SIGPIPE
+        assert run.stderr.read() == b""
+
+
+def test_reader_that_does_not_read_does_not_hold_the_host(cli: Cli, plugins: Path) -> None:
+    write_plugin(plugins, "flood", launch={"argv": ["python3", "-c", FLOOD]}, protocol="msgpack-rpc")
+    command = [*COMMAND, "run", "--json", "--plugin-dir", str(plugins)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env) as run:
+        assert run.stdout is not None
+        while b"noise" not in run.stdout.readline():
+            pass
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(20) == 0
+
+
+def test_notifications_of_raw_peers_are_events(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    write_plugin(plugins, "talker", launch={"argv": ["python3", "-c", TALK]}, protocol="msgpack-rpc")
+    with cli.background("run", "--json", "--only", "talker", "--plugin-dir", plugins) as run:
+        wait_until(run.says('"notification"'))
+        run.send(signal.SIGINT)
+        ended = run.end()
+    (told,) = (one for one in events(ended.out) if one["event"] == "notification")
+    assert (told["plugin"], told["method"], told["params"]) == ("talker", "told", [{"$bytes": "/w=="}, 1])
+
+
+def test_log_is_shown_on_demand(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    with cli.background("run", "-v", "--plugin-dir", plugins) as run:
+        wait_until(run.says("COMMANDS"))
+        run.send(signal.SIGINT)
+        ended = run.end()
+    assert "info     -  plugin odd: starting -> ready" in ended.err

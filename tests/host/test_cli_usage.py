@@ -1,0 +1,116 @@
+"""The command line itself: help, versions, and wrong words, which start nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plugin_host import __version__
+from tests.host.cli_plugin import plugins
+from tests.host.cli_run import Cli, cli
+
+__all__ = ["cli", "plugins"]
+
+COMMANDS = ("run", "list", "call", "validate", "schema")
+
+
+def test_version_is_the_packages(cli: Cli) -> None:
+    ended = cli("--version")
+    assert (ended.status, ended.out, ended.err) == (0, f"plugin-host {__version__}\n", "")
+
+
+def test_help_lists_every_command(cli: Cli) -> None:
+    ended = cli("--help")
+    assert (ended.status, ended.err) == (0, "")
+    for command in COMMANDS:
+        assert f"\n  {command} " in ended.out
+    assert cli("-h").out == ended.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_shows_examples(cli: Cli, command: str) -> None:
+    ended = cli(command, "--help")
+    assert (ended.status, ended.err) == (0, "")
+    assert "Example" in ended.out
+    assert f"\n    plugin-host {command}" in ended.out
+
+
+def test_without_a_command_the_help_is_on_stderr(cli: Cli) -> None:
+    ended = cli()
+    assert (ended.status, ended.out) == (2, "")
+    assert "Commands:" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope"], "No such command 'nope'"),
+        (["list", "extra"], "unexpected extra argument"),
+        (["list", "--nope"], "No such option"),
+        (["list", "--plugin-dir", "/nope"], "Directory '/nope' does not exist"),
+        (["list", "--only", "a,,b"], "expected an id"),
+        (["call"], "Missing argument 'PLUGIN'"),
+        (["call", "odd", "echo", "--timeout", "0"], "expected seconds above 0"),
+        (["call", "odd", "echo", "--timeout", "nan"], "expected seconds above 0"),
+        (["call", "odd", "echo", "--timeout", "soon"], "not a valid float"),
+    ],
+)
+def test_wrong_words_are_wrong_usage(cli: Cli, words: list[str], said: str) -> None:
+    ended = cli(*words)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("plugin-host: ")
+    assert said in ended.err
+    assert "--help' for help.\n" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        (["a"], "a is no parameter: expected key=value, key:=JSON, one JSON map or list, @file, or -"),
+        (["=x"], "=x is no parameter"),
+        ([":=1"], ":=1 is no parameter"),
+        (["a=1", "a:=2"], "parameter a is given twice"),
+        (["a:=nope"], "parameter a: expected JSON, found an error at column 1"),
+        (['{"a": 1}', "b=1"], '{"a": 1} must stand alone'),
+        (["b=1", "-"], "- must stand alone"),
+        (["{"], "parameters: expected JSON, found an error at column 2"),
+        (['"text"'], '"text" is no parameter'),
+        (["@"], "no file after @"),
+        (["@/nope"], "@/nope: No such file or directory"),
+        (["@/"], "@/: Is a directory"),
+        (["-"], "stdin: expected a JSON map or list, found nothing"),
+        (['a:={"$bytes": 1}'], "parameter a: $bytes: expected base64 text"),
+    ],
+)
+def test_wrong_parameters_are_wrong_usage(
+    cli: Cli, plugins: Path, parameters: list[str], said: str
+) -> None:
+    ended = cli("call", "odd", "echo", *parameters, "--plugin-dir", plugins)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(f"plugin-host: {said}")
+
+
+def test_documents_that_are_no_text_are_wrong_usage(cli: Cli) -> None:
+    ended = cli("call", "odd", "echo", "-", stdin=b'{"a": "\xff"}')
+    assert (ended.status, ended.err.splitlines()[0]) == (
+        2,
+        "plugin-host: stdin: expected UTF-8 text, found byte 0xff at offset 7",
+    )
+    assert "expected a JSON map or list, found 5" in cli("call", "odd", "echo", "-", stdin="5").err
+
+
+def test_arguments_that_are_no_text_say_how_to_send_bytes(cli: Cli) -> None:
+    ended = cli("call", "odd", "echo", "value=a\udcff")
+    assert ended.status == 2
+    assert 'gets them by :={"$bytes": "Yf8="}' in ended.err
+
+
+def test_wrong_parameters_are_json_for_programs(cli: Cli) -> None:
+    error = cli("call", "odd", "echo", "a", "--json").error
+    assert (error["type"], error["exit_code"]) == ("UsageError", 2)
+
+
+def test_control_socket_is_accepted(cli: Cli, plugins: Path) -> None:
+    assert cli("list", "--socket", "/nope", "--plugin-dir", plugins).status == 0
+    assert cli("list", "--plugin-dir", plugins, env={"PLUGIN_HOST_SOCKET": "/nope"}).status == 0
