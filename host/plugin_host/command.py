@@ -115,8 +115,9 @@ def _named_timeout(
 def _named(plugin: Plugin, command: str, message: str) -> str:
     """A message of the plugin's side, which names the command at most, with both names in front."""
     own = f"command {command!r}"
-    rest = message.removeprefix(own) if message.startswith((f"{own}: ", f"{own} raised ")) else f": {message}"
-    return f"{plugin.id} {command}{rest}"
+    if message.startswith((f"{own}: ", f"{own} raised ")):
+        return f"{plugin.id} {command}{message.removeprefix(own)}"
+    return f"{plugin.id} {command}: {message}"
 
 
 def _is_unnamed(error: CallError) -> bool:

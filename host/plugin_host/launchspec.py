@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["process_spec"]
 
+_SERVE = "from plugin_host_sdk.__main__ import main; main()"
+
 
 def process_spec(
     candidate: Candidate, manifest: Manifest, token: str, outer: Mapping[str, str]
@@ -58,8 +60,9 @@ def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
             plugin=manifest.id,
         )
     paths = [part for folder in candidate.sys_path for part in ("--path", folder)]
-    # -P: the working folder is nobody's package.
-    return [interpreter, "-P", "-m", "plugin_host_sdk", *paths, str(launch.entry_point)]
+    # -P: the working folder is nobody's package. -c: what `-m plugin_host_sdk` does, without the
+    # milliseconds that finding a module to run takes.
+    return [interpreter, "-P", "-c", _SERVE, *paths, str(launch.entry_point)]
 
 
 def _relative_to_root(candidate: Candidate, path: str) -> str:

@@ -21,6 +21,7 @@ from .event import PluginNotified
 from .launch import LaunchOrder, launch
 from .launchspec import process_spec
 from .link import LinkOwner
+from .manifest import Limits, Manifest
 from .state import State
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from .event import HostEvent
     from .launch import Launched
     from .link import Link
-    from .manifest import Manifest
     from .plugin import Plugin
     from .process import PluginProcess
     from .service import ServiceTable
@@ -94,6 +94,7 @@ class Supervisor(LinkOwner):
         plugin.move(State.STARTING)
         try:
             async with self._gate:
+                await self._verify(manifest)
                 launched = await launch(self._order(manifest), self, self._log_stderr)
         except Exception as error:
             if isinstance(error, LaunchError):
@@ -105,9 +106,21 @@ class Supervisor(LinkOwner):
             raise
         self._adopt(launched)
 
+    async def _verify(self, manifest: Manifest) -> None:
+        """Hold the plugin to what was asked of it before any of its code runs."""
+        candidate = self.plugin.candidate
+        if candidate.user is not None:
+            raise LaunchError(
+                f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this version "
+                "of the host cannot do; it was not started, rather than started as another user"
+            )
+        if manifest.limits != Limits():
+            self._log.warning("the limits of plugin %s are not enforced by this version", candidate.id)
+        if manifest.checksum or candidate.pin:
+            await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)
+
     def _order(self, manifest: Manifest) -> LaunchOrder:
         candidate = self.plugin.candidate
-        checksum.verify(manifest, candidate.root, candidate.pin)
         self._launches += 1
         token = run_token(self._run, self.plugin.id, self._launches)
         return LaunchOrder(
@@ -279,9 +292,11 @@ class Supervisor(LinkOwner):
             return
         extra: dict[str, Any] = {"plugin": self.plugin.id, "plugin_logger": _text(params.get("logger", ""))}
         fields = params.get("fields")
-        if isinstance(fields, dict):
-            extra["plugin_fields"] = fields
         text = _text(params.get("message", ""))
+        if isinstance(fields, dict):
+            if isinstance(traceback := fields.pop("traceback", None), str):
+                text += f"\n{traceback}"  # where logging itself puts one
+            extra["plugin_fields"] = fields
         self._log.log(level, "%s: %s", extra["plugin_logger"], text, extra=extra)
 
     def _log_stderr(self, line: str) -> None:

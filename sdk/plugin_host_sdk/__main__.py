@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from .runtime.serve import EX_USAGE, leave, open_wire, serve
@@ -15,6 +16,8 @@ __all__ = ["main"]
 
 def main(argv: list[str] | None = None) -> None:
     """Load the plugin that `MODULE:ATTRIBUTE` names and serve it; never returns."""
+    # What is imported stays: looking through it for garbage again and again only takes time.
+    gc.disable()
     arguments = sys.argv[1:] if argv is None else argv
     wiring = open_wire()
     try:
@@ -27,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         traceback.print_exc()
         leave(1)
     else:
+        gc.enable()
         leave(serve(plugin, wiring))
 
 
