@@ -111,8 +111,8 @@ class Supervisor(LinkOwner):
         candidate = self.plugin.candidate
         if candidate.user is not None:
             raise LaunchError(
-                f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this version "
-                "of the host cannot do; it was not started, rather than started as another user"
+                f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this host "
+                "cannot do yet; it was not started, rather than started as another user"
             )
         if manifest.limits != Limits():
             self._log.warning("the limits of plugin %s are not enforced by this version", candidate.id)
