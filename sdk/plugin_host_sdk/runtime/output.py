@@ -40,4 +40,9 @@ class TracedOutput(io.TextIOWrapper):
 
 def trace_output(report: Callable[[str], None]) -> None:
     """Replace `sys.stdout` by one that traces; `report` gets a line for each place that writes."""
+    try:
+        sys.stdout.flush()  # what was printed before, by sitecustomize for one
+    except (AttributeError, OSError, ValueError):
+        pass  # there is none, or it is closed
     sys.stdout = TracedOutput(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), report)
+    sys.__stdout__ = sys.stdout  # type: ignore[misc]  # final for authors; the other one flushes no more
