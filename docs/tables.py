@@ -23,7 +23,7 @@ LIMITS = {
     "MESSAGE_BYTES": "bytes in one message. Each side may say another limit in `initialize`",
     "FRAME_BYTES": "bytes in one frame of a stream. Each side may say another limit",
     "WINDOW_BYTES": "bytes of a stream that may be on the way. Each side may say another limit",
-    "MESSAGE_CONTAINERS": "lists and maps in one message; also entries in one map",
+    "MESSAGE_CONTAINERS": "lists, maps and extension values in one message; also entries in one map",
     "CONTAINER_ITEMS": "items in one list",
     "PENDING_REQUESTS": "requests that one side may have open. More are answered `rpc.busy`",
     "CONTROL_QUEUE_BYTES": "bytes of answers and notifications that wait for a plugin that does not read; "

@@ -187,7 +187,7 @@ def test_the_conversation_is_what_two_connections_say() -> None:
 VALUES: list[Any] = [
     [None, True, 0, 127, 128, -1, -32, -33, -200, -70_000, -(2**40), 2**16, 2**32, 2**53, 1.5, -0.25],
     ["", "x" * 40, "é" * 200, "y" * 70_000],
-    [[], {}, list(range(20)), {str(n): n for n in range(20)}, [1] * 70_000],
+    [[], {}, list(range(20)), {str(n): n for n in range(20)}, {1: 2, -3: 4}, [1] * 70_000],
     [b"", b"\x00\xff", b"z" * 300, b"z" * 70_000],
 ]
 
@@ -219,6 +219,9 @@ def test_a_plugin_without_the_sdk_is_launched_called_and_stopped(plugins: Path, 
             with pytest.raises(CallFailed, match="no command gret") as caught:
                 await host.call(id, "gret")
             assert (caught.value.name, caught.value.code) == ("command.not_found", 101)
+            if id == "bare":
+                with pytest.raises(CallFailed, match="name is a text"):
+                    await host.call(id, "greet", {"name": 5})
             pid = host.plugins[id].pid
             await host.stop(id)
             await host.start(id)
@@ -244,7 +247,7 @@ def test_a_plugin_without_the_sdk_answers_ping_with_its_arguments(plugins: Path,
     connection = Connection(HOST)
     params = initialize_params(plugin=id, host={"name": "test"}, limits=Limits())
     said = connection.send_initialize(params)
-    nonce = {"nonce": 7, "more": [1, -5, 2**40, 0.5, None, "text"]}
+    nonce = {"nonce": 7, "more": [0, 1, -5, 2**40, 0.5, None, "text"]}
     said += (
         packed([0, 1, "ping", [nonce]])
         + packed([0, 2, "nonsense", [{}]])
