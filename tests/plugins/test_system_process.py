@@ -71,7 +71,7 @@ def test_every_command_answers_with_what_is_true(run: Run, tmp_path: Path) -> No
             assert listed["total"] > 3
             itself = await ask("process", pid=plugin.pid)
             assert itself["parent_pid"] == os.getpid()
-            assert "plugin_host_sdk" in itself["command_line"]
+            assert itself["command_line"][-1] == "plugin_host_system:plugin"
             children = (await ask("children", pid=os.getpid(), recursive=False))["children"]
             assert plugin.pid in [child["pid"] for child in children]
 
