@@ -45,9 +45,9 @@ from .protocol import (
     REQUEST,
     RESPONSE,
     STOPPING,
-    STRAY_OUTPUT_BYTES,
     TRANSITIONS,
 )
+from .stray import AnswerSearch
 from .stream import StreamTable
 from .wire import DATA_HEADER_BYTES, Decoder, Encoder
 
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HOST", "PLUGIN", "Connection"]
 
-_ANSWER_MARK = bytes([0x94, RESPONSE, 0xCE]) + INITIALIZE_ID.to_bytes(4, "big")
 _MOVING = frozenset({"initialize", "shutdown"})
 _REMEMBERED_METHODS = 1024
 # Answered at once or once: a peer with its hands full is neither dead nor immortal.
@@ -99,7 +98,7 @@ class Connection:
         self._encode = self._encoder.encode
         self._decoder = Decoder(self.limits.message_bytes, foreign=raw)
         self.streams = StreamTable(role, self._encode, self.limits)
-        self._stray: bytearray | None = None  # what came while the answer to initialize is looked for
+        self._search: AnswerSearch | None = None  # while the answer to initialize is awaited
         # Methods that were found legal in READY; only the state can change that verdict.
         self._sendable: set[str] = set()
         self._askable: set[str] = set()
@@ -115,7 +114,7 @@ class Connection:
     @property
     def stray_output(self) -> bytes:
         """Bytes that came so far while the answer to initialize is awaited, and are not it."""
-        return bytes(self._stray or b"")
+        return bytes(self._search.seen) if self._search else b""
 
     @property
     def unanswered(self) -> int:
@@ -135,7 +134,7 @@ class Connection:
         data = self._encode([REQUEST, INITIALIZE_ID, "initialize", [params]])
         self._move("initialize")
         self.pending[INITIALIZE_ID] = "initialize"
-        self._stray = bytearray()
+        self._search = AnswerSearch()
         return data
 
     def send_request(
@@ -238,8 +237,8 @@ class Connection:
             self._receive_eof(events)
             return events
         try:
-            if self._stray is not None:
-                data = self._skip_stray(data, events)
+            if self._search is not None:
+                data = self._skip_stray(self._search, data, events)
             for message in self._decoder.feed(data):
                 try:
                     # Bytes, a map or an extension type can be taken apart like a message, too.
@@ -269,9 +268,7 @@ class Connection:
     def _receive_eof(self, events: list[Event]) -> None:
         if self.state in ENDED:
             return None
-        if self._stray:
-            events.append(StrayOutput(bytes(self._stray)))
-            self._stray = None
+        self._end_search(events)
         if self._decoder.pending:
             error = RemoteProtocolError(
                 f"the peer closed in the middle of a message ({self._decoder.pending} bytes of it arrived)"
@@ -287,25 +284,23 @@ class Connection:
         self._move("fail")
         events.append(Failed(error))
 
-    def _skip_stray(self, data: bytes | bytearray | memoryview, events: list[Event]) -> bytes:
-        """Looks for the answer to initialize in raw bytes; returns it and what follows, or b"" so far."""
-        assert self._stray is not None
-        seen = self._stray
-        searched = max(0, len(seen) - len(_ANSWER_MARK) + 1)
-        seen += data
-        at = seen.find(_ANSWER_MARK, searched)
-        if at + len(_ANSWER_MARK) > STRAY_OUTPUT_BYTES or (at < 0 and len(seen) >= STRAY_OUTPUT_BYTES):
-            events.append(StrayOutput(bytes(seen[:STRAY_OUTPUT_BYTES])))
-            self._stray = None
-            raise RemoteProtocolError(
-                f"{STRAY_OUTPUT_BYTES} bytes arrived and the answer to initialize is not among them"
-            )
-        if at < 0:
+    def _skip_stray(
+        self, search: AnswerSearch, data: bytes | bytearray | memoryview, events: list[Event]
+    ) -> bytes:
+        try:
+            answer = search.feed(data)
+        except RemoteProtocolError:
+            self._end_search(events)
+            raise
+        if answer is None:
             return b""
-        self._stray = None
-        if at:
-            events.append(StrayOutput(bytes(seen[:at])))
-        return bytes(seen[at:])
+        self._end_search(events)
+        return answer
+
+    def _end_search(self, events: list[Event]) -> None:
+        search, self._search = self._search, None
+        if search is not None and search.seen:
+            events.append(StrayOutput(bytes(search.seen)))
 
     def _receive_other(self, kind: Any, message: Any, events: list[Event]) -> None:
         if kind != NOTIFICATION:
