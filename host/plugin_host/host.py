@@ -64,6 +64,7 @@ class PluginHost:
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._events = EventHub()
+        self._is_closed = False
 
     def __repr__(self) -> str:
         ready = sum(plugin.state is State.READY for plugin in self._plugins.values())
@@ -107,6 +108,7 @@ class PluginHost:
             )
 
     async def __aenter__(self) -> PluginHost:
+        self._check_open()
         try:
             self.discover()
             await asyncio.gather(*(self._start_quietly(one) for one in self._startable()))
@@ -121,7 +123,8 @@ class PluginHost:
         await self.close()
 
     async def close(self) -> None:
-        """Stop every plugin and end every event stream."""
+        """Stop every plugin and end every event stream, for good."""
+        self._is_closed = True
         stops = [asyncio.create_task(one.stop()) for one in self._supervisors.values()]
         try:
             if stops:
@@ -195,6 +198,7 @@ class PluginHost:
     async def start(self, plugin: str) -> None:
         """Start a plugin unless it runs. Raises PluginNotFound, ManifestError, LaunchError."""
         supervisor = self._find(plugin)
+        self._check_open()
         if supervisor.plugin.candidate.skipped:
             raise not_ready(supervisor.plugin)
         await supervisor.start()
@@ -206,8 +210,13 @@ class PluginHost:
     async def restart(self, plugin: str) -> None:
         """Stop and start a plugin."""
         supervisor = self._find(plugin)
+        self._check_open()
         await supervisor.stop()
         await self.start(plugin)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise PluginHostError("this host is closed, and so stays: make another one")
 
     def _find(self, plugin: str) -> Supervisor:
         supervisor = self._supervisors.get(plugin)

@@ -186,7 +186,7 @@ class Link:
             data = self.connection.send_response(msgid, result)
         except LocalProtocolError as error:
             name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
-            data = self.connection.send_error(msgid, CallFailed(str(error), name=name).to_map())
+            data = self.connection.send_error(msgid, self._sent(CallFailed(str(error), name=name)))
         self._writer.write(data)
 
     def refuse(self, msgid: int, error: CallError) -> None:
@@ -194,11 +194,15 @@ class Link:
         if self._is_over or msgid not in self.connection.incoming:
             return
         try:
-            data = self.connection.send_error(msgid, error.to_map())
+            data = self.connection.send_error(msgid, self._sent(error))
         except LocalProtocolError:
             plain = CallFailed(error.message[:1000], name=error.name, code=error.code)
-            data = self.connection.send_error(msgid, plain.to_map())
+            data = self.connection.send_error(msgid, self._sent(plain))
         self._writer.write(data)
+
+    def _sent(self, error: CallError) -> Any:
+        """An error as it travels: a map, and to a raw peer, which knows nothing of ours, its text."""
+        return error.message if self.connection.raw else error.to_map()
 
     # Reading.
 
