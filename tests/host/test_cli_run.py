@@ -153,10 +153,20 @@ def test_run_with_nothing_running_ends(cli: Cli, plugins: Path) -> None:
     ended = cli(*words)
     assert ended.status == 3
     assert "no_such_module" in ended.err
-    assert ended.err.endswith("plugin-host: no plugin is running, so there is nothing to do\n")
+    assert ended.err.endswith("plugin-host: no plugin is running any more, so there is nothing to do\n")
     ended = cli(*words, "--json")
     assert [one.get("new", one["event"]) for one in events(ended.out)] == ["starting", "failed", "ready"]
     assert ended.error["exit_code"] == 3
+
+
+def test_death_of_the_last_plugin_ends_it(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    with cli.background("run", "--json", "--only", "odd", "--plugin-dir", plugins) as run:
+        wait_until(lambda: ready(run))
+        os.kill(pid_of(run, "odd"), signal.SIGKILL)
+        ended = run.end()
+    assert ended.status == 3
+    assert events(ended.out)[-1]["error"]["type"] == "PluginDied"
+    assert ended.error["message"].startswith("no plugin is running any more")
 
 
 def test_run_without_plugins_says_so(cli: Cli, plugins: Path) -> None:

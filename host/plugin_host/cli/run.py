@@ -29,7 +29,7 @@ every event is one JSON object on one line: {"event": "state" | "ready" | "notif
 "at": seconds since the epoch, ...}.
 
 The first signal stops the plugins politely and the exit status is 0; a second one kills them at once.
-A plugin that does not start does not stop the others; when none does, the exit status is 3.
+A plugin that fails does not stop the others; when all have failed, the command ends with status 3.
 
 \b
 Examples:
@@ -57,19 +57,35 @@ async def _run(options: Options) -> None:
     from .eventline import HostReady
 
     host = options.host()
-    events = host.events()
+    told, watched = host.events(), host.events()
     _check_found(host, options)
-    teller = asyncio.create_task(_tell(host, events, as_json=options.as_json))
+    teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
         async with host:
-            events.put(HostReady())
-            if _is_running(host):
-                await asyncio.wait({teller})  # for ever, unless stdout is gone
+            told.put(HostReady())
+            idle = asyncio.create_task(_idle(host, watched))
+            await asyncio.wait({teller, idle}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await asyncio.wait({teller}, timeout=_LAST_WORDS_S)
         if not teller.cancel():
             teller.result()
-    raise LaunchError("no plugin is running, so there is nothing to do")
+    raise LaunchError("no plugin is running any more, so there is nothing to do")
+
+
+async def _idle(host: PluginHost, events: EventStream) -> None:
+    """Returns when every plugin has failed, or the host has stopped."""
+    if _has_failed(host):
+        return
+    async for _ in events:
+        if _has_failed(host):
+            return
+
+
+def _has_failed(host: PluginHost) -> bool:
+    from plugin_host.state import State
+
+    failed = (State.DISCOVERED, State.FAILED)
+    return all(plugin.state in failed for plugin in host.plugins.values())
 
 
 async def _tell(host: PluginHost, events: EventStream, *, as_json: bool) -> None:
@@ -105,10 +121,3 @@ def _check_found(host: PluginHost, options: Options) -> None:
         left_out = f"all that were found are left out: {', '.join(host.plugins)}"
         none = "none is installed, and no --plugin-dir names a folder of them"
         raise PluginNotFound(f"no plugins to run: {left_out if host.plugins else none}", plugin="")
-
-
-def _is_running(host: PluginHost) -> bool:
-    from plugin_host.state import State
-
-    ended = (State.DISCOVERED, State.FAILED, State.STOPPED)
-    return any(plugin.state not in ended for plugin in host.plugins.values())
