@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.docs.page import Block
 
 # What installs or fetches, or runs all tests: shown to readers, and run by continuous integration.
-NOT_RUN = frozenset({"pip", "pipx", "git", "apt-get", "tox", "python3"})
+NOT_RUN = frozenset({"pip", "pipx", "git", "apt-get", "tox"})
 EXAMPLE_S = 30.0
 
 _INSIDE_HOST = """\
