@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Background", "Cli", "Ended", "cli"]
+__all__ = ["Background", "Cli", "Ended", "cli", "install"]
 
 COMMAND = [sys.executable, "-m", "plugin_host"]
 TIMEOUT_S = 30
@@ -134,3 +134,13 @@ def cli(tmp_path: Path) -> Cli:
     folder = tmp_path / "cli"
     folder.mkdir()
     return Cli(folder)
+
+
+def install(site: Path, name: str, entry_points: str, modules: dict[str, str]) -> None:
+    """A distribution as pip leaves it behind."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
+    for module, code in modules.items():
+        (site / f"{module}.py").write_text(code)

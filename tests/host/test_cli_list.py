@@ -8,21 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.host.cli_plugin import plugins
-from tests.host.cli_run import Cli, cli
+from tests.host.cli_run import Cli, cli, install
 from tests.source import ROOT
 from tests.stage import write_plugin
 
 __all__ = ["cli", "plugins"]
-
-
-def install(site: Path, name: str, entry_points: str, modules: dict[str, str]) -> None:
-    """A distribution as pip leaves it behind."""
-    info = site / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(entry_points)
-    for module, code in modules.items():
-        (site / f"{module}.py").write_text(code)
 
 
 def test_real_plugins_are_listed(cli: Cli) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.host.cli_plugin import plugins
-from tests.host.cli_run import COMMAND, Background, Cli, cli
+from tests.host.cli_run import COMMAND, Background, Cli, cli, install
 from tests.source import ROOT
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
@@ -35,6 +35,14 @@ TALK = """
 import os, msgpack
 os.write(1, msgpack.packb([2, "told", [b"\\xff", 1]]))
 os.read(0, 1)
+"""
+
+
+EXTENSION = """
+from plugin_host import hookimpl
+@hookimpl
+def plugin_host_state_changed(plugin, old, new):
+    raise ValueError("no such luck")
 """
 
 
@@ -242,6 +250,21 @@ def test_notifications_of_raw_peers_are_events(cli: Cli, plugins: Path, wait_unt
         ended = run.end()
     (told,) = (one for one in events(ended.out) if one["event"] == "notification")
     assert (told["plugin"], told["method"], told["params"]) == ("talker", "told", [{"$bytes": "/w=="}, 1])
+
+
+def test_failing_extension_is_named_and_stops_nobody(
+    cli: Cli, plugins: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    install(tmp_path / "site", "ext", "[plugin_host]\next = ext_module\n", {"ext_module": EXTENSION})
+    cli.env["PYTHONPATH"] = str(tmp_path / "site")
+    with cli.background("run", "--plugin-dir", plugins) as run:
+        wait_until(run.says("COMMANDS"))
+        run.send(signal.SIGINT)
+        ended = run.end()
+    assert ended.status == 0
+    assert set(ended.err.splitlines()) == {
+        "plugin-host: extension ext: plugin_host_state_changed: ValueError: no such luck"
+    }
 
 
 def test_log_is_shown_on_demand(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:

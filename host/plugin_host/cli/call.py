@@ -106,7 +106,7 @@ async def _call(
 
 
 def _found(host: PluginHost, options: Options, plugin_id: str) -> Plugin:
-    """The plugin, found and not started. Raises PluginNotFound and PluginNotReady."""
+    """The plugin, found and not started. Raises PluginNotFound, PluginNotReady and ManifestError."""
     try:
         host.discover()
     except PluginNotFound as error:
@@ -121,6 +121,8 @@ def _found(host: PluginHost, options: Options, plugin_id: str) -> Plugin:
         raise PluginNotReady(
             f"plugin `{plugin_id}` may not be started: {reason}", plugin=plugin_id, state=str(plugin.state)
         )
+    if plugin.error is not None:
+        raise plugin.error
     return plugin
 
 

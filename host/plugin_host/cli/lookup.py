@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from plugin_host.errors import PluginHostError, PluginNotFound
 
-from . import output
-
 if TYPE_CHECKING:
     from plugin_host.candidate import Candidate
 
@@ -17,24 +15,20 @@ __all__ = ["found", "with_alternatives"]
 
 
 def found(options: Options) -> list[Candidate]:
-    """Every plugin that discovery finds.
-
-    Extensions of the host that cannot be used are named on stderr. Raises ConfigurationError and
-    PluginNotFound.
-    """
+    """Every plugin that discovery finds. Raises ConfigurationError and PluginNotFound."""
     try:
-        candidates, problems = _discover(options, options.only)
+        return _discover(options, options.only)
     except PluginNotFound as error:
         raise with_alternatives(error, options) from None
-    for name, problem in problems.items():
-        output.complain(output.printable(f"plugin-host: extension {name}: {problem}") + "\n")
-    return candidates
 
 
 def with_alternatives(error: PluginNotFound, options: Options) -> PluginNotFound:
     """The same error, followed by the plugins that were found and those that are broken."""
+    from .logline import unheard
+
     try:
-        candidates, _ = _discover(options, ())
+        with unheard():
+            candidates = _discover(options, ())
     except PluginHostError:
         return error
     ids = ", ".join(one.id for one in candidates if one.error is None)
@@ -45,20 +39,17 @@ def with_alternatives(error: PluginNotFound, options: Options) -> PluginNotFound
     return PluginNotFound("\n  ".join(lines), plugin=error.plugin, near=error.near)
 
 
-def _discover(options: Options, only: tuple[str, ...] | None) -> tuple[list[Candidate], dict[str, str]]:
-    """The plugins, and the extensions that cannot be used with the reason."""
+def _discover(options: Options, only: tuple[str, ...] | None) -> list[Candidate]:
     from plugin_host import discovery
     from plugin_host.configuration import Configuration
     from plugin_host.extension import Extensions
 
-    configuration = options.configuration() or Configuration()
     extensions = Extensions(block=options.block)
     extensions.load()
-    candidates = discovery.discover(
+    return discovery.discover(
         plugin_dirs=options.plugin_dirs,
         only=only,
         block=options.block,
-        configuration=configuration,
+        configuration=options.configuration() or Configuration(),
         extensions=extensions,
     )
-    return candidates, extensions.problems
