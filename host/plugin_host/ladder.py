@@ -38,6 +38,11 @@ _LONGEST_LOOK_S = 0.02
 # How old a look at all processes may be to serve for the first snapshot: many plugins stop at once.
 _SHARED_LOOK_S = 0.02
 
+# More than a few that stop together wait this long for each other, so that a look serves many.
+_ALONE = 4
+_GATHER_EACH_S = 0.001
+_LONGEST_GATHER_S = 0.2
+
 Step = Literal["already ended", "polite request", "close stdin", "SIGTERM", "SIGKILL", "none"]
 
 
@@ -91,6 +96,7 @@ async def stop(
     milliseconds of the loop, two or three times in a stop.
     """
     ladder = _Ladder(process, polite, timeout_s, mark)
+    _climbing.add(ladder)
     try:
         return await ladder.climb()
     except (asyncio.CancelledError, Exception):
@@ -99,6 +105,11 @@ async def stop(
     except BaseException:  # the loop itself is going: there is no waiting any more
         ladder.kill_at_once()
         raise
+    finally:
+        _climbing.discard(ladder)
+
+
+_climbing: set[_Ladder] = set()
 
 
 class _Ladder:
@@ -124,7 +135,9 @@ class _Ladder:
         step: Step = "already ended"
         if self._process.status is None:
             # Before the first signal: once parents die, nobody can tell whose the children were.
-            self._known |= self._look(time.monotonic() - _SHARED_LOOK_S)
+            # All that are stopped at the same moment have begun before the first of them looks.
+            await asyncio.sleep(0)
+            self._known |= self._look(self._began - _SHARED_LOOK_S)
             step = await self._end_the_plugin()
         survivors = await self.kill(await self._terminate_what_is_left())
         if step == "none" and self._process.status is not None:
@@ -148,7 +161,7 @@ class _Ladder:
         self._process.close_stdin()
         if await self._ended_by(self._timeout * _STDIN_UNTIL):
             return "close stdin"
-        self._terminate(self._look())
+        self._terminate(await self._look_with_others(time.monotonic()))
         if await self._ended_by(self._timeout):
             return "SIGTERM"
         return "none"
@@ -171,7 +184,7 @@ class _Ladder:
     async def _terminate_what_is_left(self) -> frozenset[ProcessIdentity]:
         """SIGTERM and GRACE_S for what outlived its plugin; what lives on after that."""
         # Whatever the plugin made, it made before its exit, so a look since then is as good as one now.
-        left = self._look(self._process.ended)
+        left = await self._look_with_others(self._process.ended or time.monotonic())
         if left and self._process.status is not None:
             self._terminate(left)
             await _gone(left, time.monotonic() + GRACE_S)
@@ -206,6 +219,12 @@ class _Ladder:
         left = self._look()
         self._kill(left)
         return left
+
+    async def _look_with_others(self, not_before: float) -> frozenset[ProcessIdentity]:
+        """Look once those who stop at the same time are ready to share it: a look stops the loop."""
+        if len(_climbing) > _ALONE:
+            await asyncio.sleep(min(len(_climbing) * _GATHER_EACH_S, _LONGEST_GATHER_S))
+        return self._look(not_before)
 
     def _look(self, not_before: float | None = None) -> frozenset[ProcessIdentity]:
         """All that lives of the plugin now."""

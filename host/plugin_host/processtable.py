@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["ProcessRow", "ProcessTable", "read_row"]
+__all__ = ["Kin", "ProcessRow", "ProcessTable", "read_row"]
 
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _READ_BYTES = 64 * 1024
@@ -32,10 +33,23 @@ class ProcessRow(NamedTuple):
     dead: bool  # a zombie: it has ended and waits to be reaped
 
 
+class Kin:
+    """Rows by the process that is their parent, and by the session they are in."""
+
+    __slots__ = ("children", "sessions")
+
+    def __init__(self, rows: Iterable[ProcessRow]) -> None:
+        self.children: defaultdict[int, list[ProcessRow]] = defaultdict(list)
+        self.sessions: defaultdict[int, list[ProcessRow]] = defaultdict(list)
+        for row in rows:
+            self.children[row.parent].append(row)
+            self.sessions[row.session].append(row)
+
+
 class ProcessTable:
     """Rows by pid, as read since `began` (monotonic seconds)."""
 
-    __slots__ = ("_values", "began", "rows")
+    __slots__ = ("_kin", "_values", "began", "rows")
 
     _last: ProcessTable | None = None
 
@@ -43,6 +57,14 @@ class ProcessTable:
         self.rows = rows
         self.began = began
         self._values: dict[tuple[int, str], str | None] = {}
+        self._kin: Kin | None = None
+
+    @property
+    def kin(self) -> Kin:
+        """Who belongs to whom in this table."""
+        if self._kin is None:
+            self._kin = Kin(self.rows.values())
+        return self._kin
 
     @classmethod
     def read(cls, not_before: float | None = None) -> ProcessTable:

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .environment import RUN_MARK_NAME, run_tokens
-from .processtable import ProcessTable, read_row
+from .processtable import Kin, ProcessTable, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,8 +67,9 @@ def snapshot(
     `not_before` (monotonic seconds) allows a look that somebody else took since then; without it a new
     one is taken.
     """
-    rows = ProcessTable.read(not_before).rows
-    return frozenset(_identity(row) for row in family(rows, (root, *known)) if not row.dead)
+    table = ProcessTable.read(not_before)
+    found = family(table.rows, (root, *known), table.kin)
+    return frozenset(_identity(row) for row in found if not row.dead)
 
 
 def marked(token: str, *, since: float = 0, not_before: float | None = None) -> frozenset[ProcessIdentity]:
@@ -111,9 +111,11 @@ def signal_groups(
     The arguments are those of `snapshot`. The kernel signals a group in one step, so processes that fork
     and end faster than anybody can look at them do not outrun it; their unreaped dead show where they are.
     """
-    rows = ProcessTable.read(not_before).rows
-    ours = family(rows, (root, *known))
-    shared = {row.group for row in rows.values() if row not in ours}
+    table = ProcessTable.read(not_before)
+    ours = family(table.rows, (root, *known), table.kin)
+    if not ours:
+        return False
+    shared = {row.group for row in table.rows.values() if row not in ours}
     # A number stays that of the group while it has a member, dead or alive, and these just had one.
     groups = {row.group for row in ours} - shared - {0, 1}
     reached = [group for group in groups if _delivered(os.killpg, group, number)]
@@ -134,13 +136,15 @@ def reap_adopted(processes: Iterable[ProcessIdentity]) -> None:
                 pass
 
 
-def family(rows: Mapping[int, ProcessRow], roots: Iterable[ProcessIdentity]) -> frozenset[ProcessRow]:
-    """The rows of `roots`, of their descendants, and of all sessions that any of these leads or led."""
-    children: defaultdict[int, list[ProcessRow]] = defaultdict(list)
-    sessions: defaultdict[int, list[ProcessRow]] = defaultdict(list)
-    for row in rows.values():
-        children[row.parent].append(row)
-        sessions[row.session].append(row)
+def family(
+    rows: Mapping[int, ProcessRow], roots: Iterable[ProcessIdentity], kin: Kin | None = None
+) -> frozenset[ProcessRow]:
+    """The rows of `roots`, of their descendants, and of all sessions that any of these leads or led.
+
+    `kin` is that of the rows, for who has it already.
+    """
+    kin = kin or Kin(rows.values())
+    children, sessions = kin.children, kin.sessions
     found: set[ProcessRow] = set()
     todo: list[ProcessRow] = []
     for root in roots:

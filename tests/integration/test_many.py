@@ -1,0 +1,106 @@
+"""Large numbers: plugins started at once, calls in flight, and what the host spends on them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from plugin_host import State
+from tests.run import Run
+from tests.stage import stage, write_plugin
+
+CODE = """
+    @plugin.command("echo")
+    def echo(ctx, value=None):
+        return value
+
+    @plugin.command("nap")
+    def nap(ctx, seconds):
+        ctx.cancelled.wait(seconds)
+        return seconds
+"""
+
+
+@pytest.mark.deadline(120)
+def test_two_hundred_plugins_start_answer_and_stop(run: Run, tmp_path: Path) -> None:
+    ids = [f"p{number}" for number in range(200)]
+    for id in ids:
+        write_plugin(tmp_path, id, CODE)
+
+    async def body() -> None:
+        threads = threading.active_count()
+        longest = 0.0
+
+        async def feel() -> None:
+            """How long the loop was kept from its other work."""
+            nonlocal longest
+            while True:
+                before = time.monotonic()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.monotonic() - before)
+
+        feeling = asyncio.ensure_future(feel())
+        async with stage(*ids, dirs=[tmp_path]) as host:
+            assert {plugin.state for plugin in host.plugins.values()} == {State.READY}
+            answers = await asyncio.gather(*(host.call(id, "echo", {"value": id}) for id in ids))
+            assert answers == ids
+            assert threading.active_count() == threads
+            descriptors = len(os.listdir("/proc/self/fd"))
+            assert descriptors < 200 * 4  # the wire, stderr and the process itself
+        feeling.cancel()
+        await asyncio.wait([feeling])
+        assert {plugin.state for plugin in host.plugins.values()} == {State.STOPPED}
+        assert longest < 1
+
+    run(body())
+
+
+@pytest.mark.deadline(60)
+def test_ten_thousand_calls_in_flight_are_all_answered(run: Run, tmp_path: Path) -> None:
+    folder = write_plugin(tmp_path, "busy", CODE)
+
+    async def body() -> None:
+        async with stage("busy", dirs=[folder]) as host:
+            threads = threading.active_count()
+            link = host._supervisors["busy"].ensure_link()
+            # So slow at first that they all wait at the same time.
+            naps = [asyncio.ensure_future(host.call("busy", "nap", {"seconds": 0.2})) for _ in range(32)]
+            calls = [asyncio.ensure_future(host.call("busy", "echo", {"value": n})) for n in range(10_000)]
+            await asyncio.sleep(0)
+            assert link.in_flight == 10_032
+            assert await asyncio.gather(*calls) == list(range(10_000))
+            assert await asyncio.gather(*naps) == [0.2] * 32
+            assert link.in_flight == 0
+            assert threading.active_count() == threads
+
+    run(body())
+
+
+def test_ten_thousand_calls_through_a_service_are_all_answered(run: Run, tmp_path: Path) -> None:
+    folder = write_plugin(
+        tmp_path,
+        "asker",
+        """
+        import asyncio
+        @plugin.command("ask")
+        async def ask(ctx, count):
+            answers = await asyncio.gather(*(ctx.host.call("add", a=n, b=1) for n in range(count)))
+            return sum(answers)
+        """,
+        permissions=["host.add"],
+    )
+
+    async def add(caller: object, a: int, b: int) -> int:
+        await asyncio.sleep(0)
+        return a + b
+
+    async def body() -> None:
+        async with stage("asker", dirs=[folder], services={"add": add}) as host:
+            assert await host.call("asker", "ask", {"count": 10_000}) == sum(range(1, 10_001))
+
+    run(body())
