@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .candidate import Candidate
     from .configuration import Configuration
     from .errors import (
         BadAnswer,
@@ -53,6 +54,7 @@ __all__ = [
     "CallFailed",
     "CallTimeout",
     "Caller",
+    "Candidate",
     "Configuration",
     "ConfigurationError",
     "EventsLost",
@@ -84,6 +86,7 @@ __all__ = [
 # The module of every name that is not in `errors`.
 _HOMES = {
     "Caller": "service",
+    "Candidate": "candidate",
     "Configuration": "configuration",
     "EventsLost": "event",
     "HostEvent": "event",

@@ -127,9 +127,11 @@ def _is_unnamed(error: CallError) -> bool:
 def _own_status(plugin: Plugin, command: str, answer: dict[str, Any]) -> CallFailed:
     status = answer["status"]
     text = answer.get("status_message") or f"ended with status {excerpt(status)}"
-    return CallFailed(
-        f"{plugin.id} {command}: {text if isinstance(text, str) else excerpt(text)}",
+    error = CallFailed(
+        text if isinstance(text, str) else excerpt(text),
         name="command.failed",
         code=status if type(status) is int else 0,
         data=answer.get("result"),
     )
+    error.args = (_named(plugin, command, error.message),)
+    return error

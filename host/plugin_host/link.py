@@ -95,6 +95,7 @@ class Link:
         self._view = memoryview(self._buffer)
         self._small_view = self._view[:_SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
+        self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
         self._loop.add_reader(channel.read_fd, self._read)
 
@@ -133,6 +134,8 @@ class Link:
         """
         if self.connection.unanswered >= PENDING_REQUESTS:
             raise CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
+        if self._is_over:
+            return self._hold()
         try:
             msgid, data = self.connection.send_request(method, params, meta)
         except MessageTooLarge as error:
@@ -149,6 +152,12 @@ class Link:
             self._queued[msgid] = len(data)
             self._writer.call_bytes += len(data)
         return msgid, future
+
+    def _hold(self) -> tuple[int, asyncio.Future[Any]]:
+        """A call in the moment between the link's end and the owner's word why: it fails like the others."""
+        self._held -= 1
+        future = self._futures[self._held] = self._loop.create_future()
+        return self._held, future
 
     def abandon(self, msgid: int) -> asyncio.Future[Any] | None:
         """Nobody waits for this call any more: tell the peer, and drop the late answer."""
@@ -288,7 +297,7 @@ class Link:
                 )
 
     def _handle_request(self, event: RequestReceived) -> None:
-        if event.method == "ping":
+        if event.method == "ping" and not self.connection.raw:
             self.answer(event.msgid, event.params)
         else:
             self._owner.requested(event)

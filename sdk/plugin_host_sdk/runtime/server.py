@@ -170,10 +170,11 @@ class Server:
         if method == "ping":
             self._answer(event.msgid, event.params)
         elif method == "initialize":
-            answer = greet(self.plugin, self.wiring.connection.limits, event.params)
             settings = event.params.get("settings")
             self.settings = settings if isinstance(settings, dict) else {}
+            # What is registered from now on is told by a notification: it finds the connection ready.
             with self.wiring.mutex:
+                answer = greet(self.plugin, self.wiring.connection.limits, event.params)
                 self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
                 self.wiring.put_early_logs()
         elif method == "shutdown":
