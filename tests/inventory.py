@@ -54,11 +54,34 @@ class Inventory:
         ]
 
 
-def take(mark: str) -> Inventory:
-    """What this process holds now; ``mark`` is the ``NAME=value`` its descendants carry."""
-    return Inventory(
-        _descendants() | _marked(mark.encode()), _descriptors(), frozenset(threading.enumerate())
-    )
+class Observer:
+    """Takes inventories; ``mark`` is the ``NAME=value`` that descendants of this run carry."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark.encode()
+        self._foreign: set[int] = set()  # read once and not ours, which a process never becomes
+
+    def take(self) -> Inventory:
+        """What this process holds now."""
+        processes = _descendants() | self._marked()
+        return Inventory(processes, _descriptors(), frozenset(threading.enumerate()))
+
+    def _marked(self) -> set[psutil.Process]:
+        found = set()
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        self._foreign &= pids
+        for pid in pids - self._foreign - {os.getpid()}:
+            try:
+                with open(f"/proc/{pid}/environ", "rb") as environ:
+                    if self._mark in environ.read().split(b"\0"):
+                        found.add(psutil.Process(pid))
+                    else:
+                        self._foreign.add(pid)
+            except PermissionError:
+                self._foreign.add(pid)
+            except (OSError, psutil.Error):
+                continue  # gone meanwhile
+        return found
 
 
 def _descendants() -> set[psutil.Process]:
@@ -67,18 +90,6 @@ def _descendants() -> set[psutil.Process]:
     except ChildProcessError:
         return set()  # no child, dead or alive: nearly always, and much cheaper than a search
     return set(psutil.Process().children(recursive=True))
-
-
-def _marked(mark: bytes) -> set[psutil.Process]:
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as environ:
-                if mark in environ.read().split(b"\0") and int(pid) != os.getpid():
-                    found.add(psutil.Process(int(pid)))
-        except (OSError, psutil.Error):
-            continue  # gone meanwhile, or somebody else's
-    return found
 
 
 def _descriptors() -> set[tuple[int, str]]:

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests import inventory
-from tests.inventory import Inventory
+from tests.inventory import Inventory, Observer
 
-_mark = pytest.StashKey[str]()
+_room = pytest.StashKey[str]()
+_observer = pytest.StashKey[Observer]()
 _known = pytest.StashKey[Inventory]()
 
 
@@ -33,18 +33,22 @@ def pytest_configure(config: pytest.Config) -> None:
     # TMPDIR is part of the environment every plugin gets, so one of our own marks all descendants
     # of this run. Folders of tmp_path stay where pytest keeps them for inspection.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="ph-")
-    config.stash[_mark] = f"TMPDIR={tempfile.tempdir}"
+    room = config.stash[_room] = tempfile.mkdtemp(prefix="ph-")
+    os.environ["TMPDIR"] = tempfile.tempdir = room
+    config.stash[_observer] = Observer(f"TMPDIR={room}")
     config.stash[_known] = Inventory(frozenset(), frozenset(), frozenset())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    shutil.rmtree(config.stash[_mark].removeprefix("TMPDIR="), ignore_errors=True)
+    shutil.rmtree(config.stash[_room], ignore_errors=True)
 
 
 def pytest_collection_finish() -> None:
-    # What import and collection made will not become garbage; setting it aside makes the
-    # collection after every test cheap.
+    _collect()
+
+
+def _collect() -> None:
+    """Collect garbage, and set what has survived aside: the next collection, one per test, is cheap."""
     gc.collect()
     gc.freeze()
 
@@ -53,6 +57,7 @@ def pytest_collection_finish() -> None:
 def _nothing_left_at_all(pytestconfig: pytest.Config) -> Iterator[None]:
     with _watched(pytestconfig, "the run (a fixture of a module or of the session)"):
         yield
+        gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +70,9 @@ def _nothing_left(
 
 @contextlib.contextmanager
 def _watched(config: pytest.Config, who: str) -> Iterator[None]:
-    before = inventory.take(config.stash[_mark])
+    before = config.stash[_observer].take()
     yield
-    gc.collect()  # a descriptor held by a reference cycle is not leaked, only late
+    _collect()  # a descriptor held by a reference cycle is not leaked, only late
     left = _settled(config, before)
     if left:
         config.stash[_known] |= left
@@ -80,7 +85,7 @@ def _settled(config: pytest.Config, before: Inventory) -> Inventory:
     """What is there now and was not ``before``, once nothing more goes away."""
     end = time.monotonic() + float(config.getini("leak_settle"))
     while True:
-        left = inventory.take(config.stash[_mark]) - before - config.stash[_known]
+        left = config.stash[_observer].take() - before - config.stash[_known]
         if not left or time.monotonic() > end:
             return left
         time.sleep(0.01)
