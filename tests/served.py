@@ -43,11 +43,15 @@ class HostEnd:
         self.connection = Connection(HOST, limits=limits)
         self.events: list[Event] = []
 
-    def initialize(self, plugin: str, **params: Any) -> dict[str, Any]:
+    def initialize(self, plugin: str, /, **params: Any) -> dict[str, Any]:
         """Make the plugin ready; its answer."""
-        settings = initialize_params(plugin=plugin, host={"name": "test"}, limits=self.connection.limits)
-        self.send(self.connection.send_initialize(settings | params))
+        self.start_initialize(plugin, **params)
         return self.expect(Initialized).result
+
+    def start_initialize(self, plugin: str, /, **params: Any) -> None:
+        """Send `initialize`; `params` go over what a host says."""
+        said = initialize_params(plugin=plugin, host={"name": "test"}, limits=self.connection.limits)
+        self.send(self.connection.send_initialize(said | params))
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)

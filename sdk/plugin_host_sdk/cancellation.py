@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cancellation"]
 
+_making = threading.Lock()
+
 
 class Cancellation:
     """Set once. True in a condition when it is set; `reason` says by what. Cheap until waited for."""
@@ -35,30 +37,41 @@ class Cancellation:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait up to `timeout` seconds; True as soon as the call is cancelled."""
         if self._event is None:
-            self._event = threading.Event()
+            with _making:  # two that wait must wait for the same event
+                self._event = self._event or threading.Event()
         # Looked at after the event exists: whoever sets the flag either finds the event or came before.
         return self._is_set or self._event.wait(timeout)
 
     def set(self, reason: str) -> None:
-        """Cancel; the first reason stays. Calls what listens, on this thread."""
+        """Cancel; the first reason stays. Calls what listens, on this thread, which may be the reader."""
         if self._is_set:
             return
         self.reason = reason
         self._is_set = True
         if self._event is not None:
             self._event.set()
-        for listener in self._listeners or ():
-            listener()
+        for listener in tuple(self._listeners or ()):  # one that hears of it may stop listening
+            _tell(listener)
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when it is set; at once when it is."""
+        """Call `listener` when it is set; at once when it is. It must not wait, and may be called twice."""
         if self._listeners is None:
             self._listeners = []
         self._listeners.append(listener)
         if self._is_set:
-            listener()
+            _tell(listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
         """Stop listening."""
         if self._listeners and listener in self._listeners:
             self._listeners.remove(listener)
+
+
+def _tell(listener: Callable[[], None]) -> None:
+    """Call a listener; one that raises must not end the thread that cancels."""
+    try:
+        listener()
+    except Exception:
+        import traceback
+
+        traceback.print_exc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout
+from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, excerpt
 from plugin_host_sdk.protocol import CHAIN_DEPTH
 
 TYPE_CHECKING = False
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["expired", "read_meta"]
 
+_ENDLESS_MS = 1e12  # thirty years and more are no deadline; clocks and locks cannot count so far
+
 
 def read_meta(ctx: Context, meta: dict[str, Any], plugin_id: str) -> None:
     """Put deadline and chain into `ctx`. Raises CallError when the call may not start."""
     timeout = meta.get("timeout_ms")
     if timeout is not None:
         if not isinstance(timeout, (int, float)):
-            raise CallFailed(f"timeout_ms is a number, not {timeout!r}", name="rpc.invalid_params")
-        if timeout <= 0:
+            raise CallFailed(f"timeout_ms is a number, not {excerpt(timeout)}", name="rpc.invalid_params")
+        if not timeout > 0:  # nor is what is no number at all
             raise expired(ctx)
-        ctx.deadline = monotonic() + timeout / 1000
+        if timeout < _ENDLESS_MS:
+            ctx.deadline = monotonic() + timeout / 1000
     chain = meta.get("chain")
     if chain:
         if not isinstance(chain, list) or not all(type(link) is str for link in chain):

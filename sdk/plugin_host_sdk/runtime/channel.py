@@ -50,9 +50,9 @@ class Channel:
 
     def close(self) -> None:
         """Close both directions; the host sees end of file."""
-        os.close(self.read_fd)
-        if self.write_fd != self.read_fd:
-            os.close(self.write_fd)
+        fds, self.read_fd, self.write_fd = {self.read_fd, self.write_fd}, -1, -1
+        for fd in fds - {-1}:
+            os.close(fd)
 
 
 def claim() -> Channel:

@@ -8,6 +8,7 @@ __all__ = ["Ending"]
 
 DEFAULT_GRACE = 2.0
 HOST_LOST_GRACE = 0.5
+LONGEST_GRACE = 3600.0
 
 
 class Ending:
@@ -25,7 +26,7 @@ class Ending:
         """The host asks the plugin to stop within `grace_ms`."""
         self.msgid = msgid
         if isinstance(grace_ms, (int, float)) and grace_ms >= 0:
-            self.grace = grace_ms / 1000
+            self.grace = min(grace_ms / 1000, LONGEST_GRACE)
         self.reason = self.reason or "the host is stopping this plugin"
         self.is_asked = True
         self._asked.set()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import threading
 
-from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, CallTimeout
+from plugin_host_sdk.errors import (
+    CallCancelled,
+    CallError,
+    CallFailed,
+    CallTimeout,
+    LocalProtocolError,
+    MessageTooLarge,
+    NotEncodable,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +55,10 @@ class _AsyncWaiter:
         self.future: Future[Any] = loop.create_future()
 
     def deliver(self, result: Any, error: CallError | None) -> None:
-        self._loop.call_soon_threadsafe(self._settle, result, error)
+        try:
+            self._loop.call_soon_threadsafe(self._settle, result, error)
+        except RuntimeError:
+            pass  # the loop has ended before the answer came
 
     def _settle(self, result: Any, error: CallError | None) -> None:
         if self.future.done():
@@ -130,7 +141,14 @@ class NestedCalls:
         with wiring.mutex:
             if wiring.is_broken:
                 raise CallFailed("the host is gone", name="command.connection")
-            msgid, data = wiring.connection.send_request("host." + service, params, meta)
+            try:
+                msgid, data = wiring.connection.send_request("host." + service, params, meta)
+            except MessageTooLarge as error:
+                raise CallFailed(f"host.{service}: {error}", name="rpc.too_large") from None
+            except NotEncodable as error:
+                raise CallFailed(f"host.{service}: {error}", name="rpc.not_encodable") from None
+            except LocalProtocolError as error:  # the connection has ended
+                raise CallFailed(f"host.{service}: {error}", name="command.connection") from None
             self._waiters[msgid] = waiter
             wiring.put(data)
         wiring.flush()

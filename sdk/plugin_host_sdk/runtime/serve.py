@@ -47,6 +47,7 @@ def open_wire() -> Wiring:
     from .wiring import Wiring
 
     wiring = Wiring(claim(), _to_builtins)
+    os.register_at_fork(after_in_child=wiring.disown)
     trace_output(lambda message: wiring.log("warning", "stdout", message, {}))
     bridge_logging(wiring.log)
     return wiring

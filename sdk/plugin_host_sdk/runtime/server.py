@@ -178,6 +178,9 @@ class Server:
                 self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
                 self.wiring.put_early_logs()
         elif method == "shutdown":
+            if self.ending.msgid is not None:
+                self._answer(event.msgid, {"running": len(self.running)})
+                return
             self.ending.request(event.msgid, event.params.get("grace_ms"))
         elif method == "reconfigure":
             self._answer(event.msgid, {"restart": True})
@@ -209,8 +212,10 @@ class Server:
 
     def _run_pooled(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
         with self.wiring.mutex:
-            if not self._begin(ctx):
-                return
+            has_begun = self._begin(ctx)
+        if not has_begun:
+            self.wiring.flush()
+            return
         started = perf_counter()
         result, error = self._perform(endpoint, ctx, arguments)
         if perf_counter() - started < _QUICK:
@@ -226,8 +231,10 @@ class Server:
 
         async def work() -> None:
             with self.wiring.mutex:
-                if not self._begin(ctx):
-                    return
+                has_begun = self._begin(ctx)
+            if not has_begun:
+                self.wiring.flush()
+                return
             result, error = None, None
             try:
                 result = await endpoint.run(ctx, arguments)

@@ -8,6 +8,7 @@ it lets go. A blocking write cannot deadlock because a host never stops reading.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from plugin_host_sdk.connection import PLUGIN, Connection
@@ -38,9 +39,19 @@ class Wiring:
         self.connection = Connection(PLUGIN, default=default)
         self.outbox = Outbox()
         self.is_broken = False  # the peer takes no more bytes
+        self._is_child = False
         self.channel = channel
         self._early: list[dict[str, Any]] = []
         self._writing = threading.Lock()
+
+    def disown(self) -> None:
+        """In a forked child: the wire is the parent's, and none of its threads and locks are here."""
+        self.mutex = threading.Lock()
+        self._writing = threading.Lock()
+        self.is_broken = self._is_child = True
+        self.outbox.clear()
+        self._early.clear()
+        self.channel.close()
 
     def put(self, data: bytes) -> None:
         """Queue a message that was just made; with the mutex held."""
@@ -88,6 +99,9 @@ class Wiring:
 
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         """Send a log record in its turn; its maker waits when much is waiting already."""
+        if self._is_child:
+            sys.stderr.write(f"{level} {logger}: {message}\n")
+            return
         params: dict[str, Any] = {"level": level, "logger": logger, "message": message}
         if fields:
             params["fields"] = fields
@@ -106,11 +120,19 @@ class Wiring:
             self._put_log(params)
 
     def _put_log(self, params: dict[str, Any]) -> None:
+        send = self.connection.send_notification
         try:
-            data = self.connection.send_notification("log", params)
-        except LocalProtocolError:  # a field that cannot travel, or too large: its text can
-            plain = {name: str(value)[:_LOG_CHARACTERS] for name, value in params.items()}
-            data = self.connection.send_notification("log", plain)
+            data = send("log", params)
+        except LocalProtocolError:  # something that cannot travel, or too large: its text can
+            fields = params.get("fields", {})
+            plain: dict[str, Any] = {
+                name: _text_of(params[name]) for name in ("level", "logger", "message")
+            }
+            texts = {_text_of(name): _text_of(value) for name, value in fields.items()}
+            try:
+                data = send("log", plain | {"fields": texts})
+            except LocalProtocolError:
+                data = send("log", plain)
         self.outbox.put_bulk("log", (data,))
 
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
@@ -151,3 +173,12 @@ class Wiring:
         with self.mutex:
             self.put(self.connection.send_failure(error.to_map()))
         self.flush()
+
+
+def _text_of(value: Any) -> str:
+    """A text that travels, whatever the value is and however it tells of itself."""
+    try:
+        text = str(value)
+    except Exception as error:  # of the author's class
+        text = f"({type(value).__name__} whose text cannot be had: {type(error).__name__})"
+    return text[:_LOG_CHARACTERS].encode("utf-8", "backslashreplace").decode()
