@@ -154,7 +154,7 @@ class Link:
         return msgid, future
 
     def _hold(self) -> tuple[int, asyncio.Future[Any]]:
-        """A call in the moment between the link's end and the owner's word why: it fails like the others."""
+        """A call in the moment between the link's end and the word why: it fails like the others."""
         self._held -= 1
         future = self._futures[self._held] = self._loop.create_future()
         return self._held, future
