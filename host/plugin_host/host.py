@@ -171,7 +171,7 @@ class PluginHost:
         up for the system's), CallTimeout, CallCancelled (the plugin or a stopping host cancelled it) and
         PluginDied. Cancelling the task that awaits cancels the call.
         """
-        supervisor = self._find(plugin)
+        supervisor = self._supervisors.get(plugin) or self._find(plugin)
         return await call_command(
             supervisor.plugin, supervisor.ensure_link(), command, params, timeout, on_progress
         )

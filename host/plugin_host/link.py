@@ -132,12 +132,13 @@ class Link:
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
-        if self.connection.unanswered >= PENDING_REQUESTS:
+        connection, writer = self.connection, self._writer
+        if connection.unanswered >= PENDING_REQUESTS:
             raise CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
         if self._is_over:
             return self._hold()
         try:
-            msgid, data = self.connection.send_request(method, params, meta)
+            msgid, data = connection.send_request(method, params, meta)
         except MessageTooLarge as error:
             raise CallFailed(str(error), name="rpc.too_large") from None
         except LocalProtocolError as error:
@@ -147,10 +148,10 @@ class Link:
             self._deadlines.add(msgid, deadline)
         if on_progress is not None:
             self._progress[msgid] = on_progress
-        self._writer.write_call(data)
-        if self._writer.is_waiting:
+        writer.write_call(data)
+        if writer.is_waiting:
             self._queued[msgid] = len(data)
-            self._writer.call_bytes += len(data)
+            writer.call_bytes += len(data)
         return msgid, future
 
     def _hold(self) -> tuple[int, asyncio.Future[Any]]:
@@ -260,9 +261,10 @@ class Link:
             self._handle_all(self._receive(self._view[:size]))
 
     def _handle_all(self, events: list[Event]) -> None:
+        deliver = self._deliver
         for event in events:
             if type(event) is ResponseReceived:
-                self._deliver(event)
+                deliver(event)
             else:
                 self._handlers[type(event)](self, event)
 

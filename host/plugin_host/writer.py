@@ -69,8 +69,9 @@ class Writer:
     def write_call(self, data: bytes) -> None:
         """Write a request. What its callers wait for is not held against the peer's queue."""
         if self.is_corked and len(data) <= FRAME_BYTES:
-            self._batch.append(data)
-            if len(self._batch) >= _BATCH:
+            batch = self._batch
+            batch.append(data)
+            if len(batch) >= _BATCH:
                 self._write_batch()
         else:
             self._write(data)
