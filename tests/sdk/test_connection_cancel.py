@@ -62,6 +62,17 @@ def test_late_answer_is_dropped_and_counted(pair: ConnectionPair) -> None:
     assert pair.host.pending == {}
 
 
+def test_request_that_was_given_up_counts_as_unanswered_until_it_is_answered(pair: ConnectionPair) -> None:
+    first, second = ask(pair), ask(pair)
+    assert pair.host.unanswered == 2
+    pair.host.send_cancel(first)
+    assert pair.host.unanswered == 2
+    pair.to_host(pair.plugin.send_response(first, None))
+    assert pair.host.unanswered == 1
+    pair.to_host(pair.plugin.send_response(second, None))
+    assert pair.host.unanswered == 0
+
+
 def test_late_answer_comes_once(pair: ConnectionPair) -> None:
     msgid = ask(pair)
     pair.host.send_cancel(msgid)

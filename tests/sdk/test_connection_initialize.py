@@ -190,6 +190,16 @@ def test_output_without_an_answer_ends_at_the_limit(byte_at_a_time: bool) -> Non
     assert host.receive_data(b"y") == []
 
 
+def test_output_can_be_looked_at_while_the_answer_is_awaited() -> None:
+    host = asking_host()
+    assert host.stray_output == b""
+    host.receive_data(b"starting")
+    host.receive_data(b" up\n\x94\x01")
+    assert host.stray_output == b"starting up\n\x94\x01"
+    assert host.receive_data(PACKED_ANSWER) == [StrayOutput(b"starting up\n\x94\x01"), Initialized(ANSWER)]
+    assert host.stray_output == b""
+
+
 def test_output_before_an_end_of_file_is_reported() -> None:
     host = asking_host()
     host.receive_data(b"Traceback: no such module\n\x94\x01")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgpack
 import pytest
 
 from plugin_host_sdk.errors import LocalProtocolError
@@ -189,6 +190,13 @@ def test_what_crosses_a_stop_is_counted_and_dropped_and_its_total_still_checked(
     assert pair.to_host(pair.plugin.streams.send_end(stream)) == [EndReceived(stream, 8)]
 
 
+def test_stopped_stream_is_granted_nothing_more(pair: ConnectionPair) -> None:
+    stream = pair.open_stream(PLUGIN, 100)
+    pair.to_host(pair.plugin.streams.send_data(stream, bytes(100)))
+    pair.host.streams.send_stop(stream)
+    assert pair.host.streams.consume(stream, 100) == b""
+
+
 def test_stop_that_crosses_the_end_does_nothing(pair: ConnectionPair) -> None:
     stream = pair.open_stream(PLUGIN, 1000)
     stop, end = pair.host.streams.send_stop(stream), pair.plugin.streams.send_end(stream)
@@ -296,6 +304,17 @@ def test_thousands_of_ended_streams_take_no_id_from_the_others(sender: str) -> N
     # Behind 4096 others, an id that was reserved and not opened counts as ended.
     with pytest.raises(LocalProtocolError, match="is or was open"):
         pair.end(sender).streams.open_send(waiting)
+
+
+def test_old_streams_that_end_late_make_no_other_one_unknown() -> None:
+    pair = ConnectionPair().initialize()
+    old = [pair.open_stream(PLUGIN, 10) for _ in range(4000)]
+    recent = [pair.open_stream(PLUGIN, 10) for _ in range(8000)]
+    for stream in recent + old:
+        pair.to_host(pair.plugin.streams.send_end(stream))
+    late = msgpack.packb([2, "stream.data", [recent[len(recent) // 2], 0, b"x"]])
+    assert pair.to_host(late) == []
+    assert pair.host.streams.dropped == 1
 
 
 def test_streams_show_their_state(pair: ConnectionPair) -> None:

@@ -54,6 +54,16 @@ def test_large_messages_between_small_ones_come_out_whole_and_in_order(portion: 
     assert feed(Decoder(), portions(data, portion)) == messages
 
 
+@pytest.mark.parametrize("portion", [4096, 65_536, 1 << 30])
+@pytest.mark.parametrize("size", [200_000, 5_000_000])
+def test_many_small_messages_behind_a_large_one_come_out(size: int, portion: int) -> None:
+    messages: list[list[Any]] = [[1, 0, None, b"x" * size]] + [[1, n, None, [n]] for n in range(500)]
+    data = b"".join(map(msgpack.packb, messages)) * 2
+    decoder = Decoder()
+    assert feed(decoder, portions(data, portion)) == messages * 2
+    assert decoder.pending == 0
+
+
 @given(st.lists(st.lists(st.integers() | st.binary(max_size=99), max_size=5), max_size=9), st.data())
 def test_messages_come_out_of_random_portions(messages: list[list[Any]], data: st.DataObject) -> None:
     messages = [[2, "x", [repr(message)]] for message in messages]
@@ -72,7 +82,7 @@ def test_bytes_may_be_given_in_any_kind_of_buffer(kind: Callable[[bytes], Any], 
 
 @pytest.mark.parametrize("size", [10, 30_000, 50_000, 100_000, 300_000])
 def test_buffer_may_be_used_again_after_feeding(size: int) -> None:
-    message = [2, "x", [b"y" * size, [1, 2, 3]]]
+    message = [2, "x", [b"".join(at.to_bytes(4, "big") for at in range(size // 4)), [1, 2, 3]]]
     data = msgpack.packb(message)
     decoder, buffer = Decoder(), bytearray(5000)
     messages = []
@@ -149,6 +159,13 @@ def test_nothing_is_decoded_after_a_refusal() -> None:
     assert decoder.error is error
 
 
+def test_message_over_the_limit_is_refused_before_its_end() -> None:
+    decoder = Decoder(2000)
+    assert decoder.feed(b"\xc6\x00\x01\x00\x00" + bytes(1995)) == []
+    assert decoder.error is None
+    assert refusal(decoder, [b"x"]) == "the peer sent a message of more than 2000 bytes"
+
+
 def test_text_of_a_foreign_peer_need_not_be_utf8() -> None:
     assert Decoder(foreign=True).feed(b"\x91\xa2\xff\xfe") == [["\udcff\udcfe"]]
 
@@ -184,17 +201,18 @@ def test_containers_of_one_message_are_counted(container: bytes, before: int, po
     inner = (MESSAGE_CONTAINERS - 1) // each  # one more is the list around them
     prefix = b"\xc6" + before.to_bytes(4, "big") + bytes(before)
     just = b"\xdd" + (inner + 1).to_bytes(4, "big") + prefix + container * inner
-    over = b"\xdd" + (inner + 3).to_bytes(4, "big") + prefix + container * (inner + 2)
+    over = b"\xdd" + (inner + 2).to_bytes(4, "big") + prefix + container * (inner + 1)
     decoder = Decoder()
     assert len(feed(decoder, portions(just, portion))) == 1
     text = refusal(decoder, portions(over, portion))
     assert text.endswith("more than 100000 lists, maps and extension values in one message")
 
 
-def test_containers_of_many_small_messages_are_not_added_up() -> None:
-    data = msgpack.packb([[]] * 1000) * 300
+@pytest.mark.parametrize("first", [0, 200_000], ids=["", "behind a large one"])
+def test_containers_of_many_messages_are_not_added_up(first: int) -> None:
+    data = msgpack.packb([b"x" * first]) + msgpack.packb([[]] * 30_000) * 10
     decoder = Decoder()
-    assert len(feed(decoder, portions(data, 10_000))) == 300
+    assert len(feed(decoder, portions(data, 10_000))) == 11
     assert decoder.error is None
 
 
