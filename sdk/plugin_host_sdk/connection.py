@@ -49,7 +49,7 @@ from .protocol import (
 )
 from .stray import AnswerSearch
 from .stream import StreamTable
-from .wire import DATA_HEADER_BYTES, Decoder, Encoder
+from .wire import ATOMS, DATA_HEADER_BYTES, Decoder, Encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Connection:
         except Exception:
             data = encoder.encode(message)  # says what is wrong with it
         if len(data) > encoder.unchecked:
-            encoder.check(len(data))
+            encoder.check(len(data), message)
         self._next_id = msgid + 1 if msgid < MAX_MSGID else 0
         self.pending[msgid] = method
         return msgid, data
@@ -178,7 +178,11 @@ class Connection:
         except Exception:
             data = encoder.encode(message)  # says what is wrong with it
         if len(data) > encoder.unchecked:
-            encoder.check(len(data))
+            encoder.check(len(data), message)
+        else:
+            for part in result.values() if type(result) is dict else (result,):
+                if type(part) not in ATOMS:
+                    encoder.survey(part)
         if self.incoming.pop(msgid, None) is None:
             raise LocalProtocolError(f"request {msgid} is not open, so it cannot be answered")
         if self.state is INITIALIZING:
@@ -188,6 +192,7 @@ class Connection:
     def send_error(self, msgid: int, error: Any) -> bytes:
         """An error (see `CallError.to_map`) as the answer to an open request of the peer."""
         data = self._encode([RESPONSE, msgid, error, None])
+        self._encoder.survey(error)
         if self.incoming.pop(msgid, None) is None:
             raise LocalProtocolError(f"request {msgid} is not open, so it cannot be answered")
         if self.state is INITIALIZING:
@@ -197,7 +202,9 @@ class Connection:
     def send_notification(self, method: str, params: Any) -> bytes:
         """A notification; `params` is a map, for raw peers a list."""
         self._check_sendable(method, NOTIFICATION)
-        return self._notification(method, params if self.raw else [params])
+        data = self._notification(method, params if self.raw else [params])
+        self._encoder.survey(params)
+        return data
 
     def send_progress(self, msgid: int, done: float, total: float | None, message: str) -> bytes:
         """How far this side is with an open request of the peer; b"" when it is closed or the peer raw."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["DATA_HEADER_BYTES", "Decoder", "Encoder", "ExtType", "Timestamp", "data_header"]
+__all__ = ["ATOMS", "DATA_HEADER_BYTES", "Decoder", "Encoder", "ExtType", "Timestamp", "data_header"]
 
 # What an Unpacker raises on bytes it cannot take: bad formats, depth and text are ValueErrors, keys that
 # cannot be hashed a TypeError, a header that claims too much memory a MemoryError.
@@ -31,6 +31,7 @@ _REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, 
 # its last slice comes is below MESSAGE_CONTAINERS without counting, and only larger ones pay for it.
 _SLICE_BYTES = FRAME_BYTES
 _PLAIN_BYTES = MESSAGE_CONTAINERS - _SLICE_BYTES - 1
+_TOO_MANY = f"more than {MESSAGE_CONTAINERS} lists, maps and extension values in one message"
 # The packer keeps the room its largest message took; past this size it is replaced.
 _PACKER_BYTES = 4 * 1024 * 1024
 # The same for the unpacker that counts, and how many small messages in a row end its use.
@@ -170,9 +171,7 @@ class Decoder:
     def _count(self, container: Any) -> Any:
         self._containers += 1
         if self._containers > MESSAGE_CONTAINERS:
-            raise ValueError(
-                f"more than {MESSAGE_CONTAINERS} lists, maps and extension values in one message"
-            )
+            raise ValueError(_TOO_MANY)
         return container
 
     def _count_ext(self, code: int, data: bytes) -> Any:
@@ -243,15 +242,40 @@ class Encoder:
         except Exception as error:
             raise self._refusal(message, error) from None
         if len(data) > self.unchecked:
-            self.check(len(data))
+            self.check(len(data), message)
         return data
 
-    def check(self, size: int) -> None:
-        """Hold a message of more than `unchecked` bytes to the limit. Raises MessageTooLarge."""
+    def check(self, size: int, message: list[Any]) -> None:
+        """Hold a message of more than `unchecked` bytes to the limits. Raises as `encode` does."""
         if size > _PACKER_BYTES:
             self._renew()
         if size > self.limit:
             raise MessageTooLarge(f"a message of {size} bytes is over the peer's limit of {self.limit}")
+        self.survey(message)
+
+    def survey(self, value: Any) -> None:
+        """Refuse what msgpack writes and the peer's decoder does not take; for values without cycles.
+
+        Raises NotEncodable for a key that is a container, MessageTooLarge for too many or too long ones.
+        """
+        if self._text_errors != "strict":
+            return  # a foreign peer has limits of its own
+        count = 0
+        todo = [value]
+        while todo:
+            one = todo.pop()
+            if isinstance(one, _LEAVES):
+                count += isinstance(one, _EXTENSIONS)
+            elif isinstance(one, (dict, list, tuple)):
+                count += 1
+                _check_container(one)
+                inner = one.values() if isinstance(one, dict) else one
+                if not ATOMS.issuperset(map(type, inner)):
+                    todo += [part for part in inner if type(part) not in ATOMS]
+            else:
+                todo.append(self._default(one))  # type: ignore[misc]  # packed before, so there is one
+            if count > MESSAGE_CONTAINERS:
+                raise MessageTooLarge(_TOO_MANY)
 
     def _refusal(self, message: list[Any], error: Exception) -> NotEncodable:
         self._renew()
@@ -318,6 +342,26 @@ def _pack_uint(number: int) -> bytes:
     if number < 0x1_0000_0000:
         return b"\xce" + number.to_bytes(4, "big")
     return b"\xcf" + number.to_bytes(8, "big")
+
+
+# By far the most values; those of exactly these types hold nothing and may be keys.
+ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
+_EXTENSIONS = (ExtType, Timestamp)
+_LEAVES = (str, int, float, bytes, bytearray, memoryview, type(None), *_EXTENSIONS)
+
+
+def _check_container(one: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> None:
+    """Whether the peer takes this list or map, without what is in it."""
+    if not isinstance(one, dict):
+        if len(one) > CONTAINER_ITEMS:
+            raise MessageTooLarge(f"a list of {len(one)} items is over the limit of {CONTAINER_ITEMS}")
+        return
+    if len(one) > MESSAGE_CONTAINERS:
+        raise MessageTooLarge(f"a map of {len(one)} keys is over the limit of {MESSAGE_CONTAINERS}")
+    if not ATOMS.issuperset(map(type, one)):
+        for key in one:
+            if not isinstance(key, _LEAVES):
+                raise NotEncodable(f"cannot send the key {excerpt(key)} of a map: it holds other values")
 
 
 _PLAIN = (bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)

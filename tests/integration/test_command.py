@@ -54,6 +54,22 @@ CODE = """
     def uncarried(ctx, kind):
         return {"deep": [1, {"set": {1}, "object": object(), "big": 2**64, "lambda": echo}[kind]]}
 
+    @plugin.command("untaken")
+    def untaken(ctx, kind):
+        if kind == "log":
+            ctx.log.info("odd", field={(1, 2): 3})
+            return None
+        if kind == "own":
+            raise sdk.CommandError(5, "odd", field={(1, 2): 3})
+        if kind == "error":
+            raise sdk.CallFailed("odd", data={(1, 2): 3})
+        return {
+            "key": lambda: {(1, 2): 3},
+            "rows": lambda: [[n] for n in range(150_000)],
+            "list": lambda: list(range(1_100_000)),
+            "map": lambda: {n: n for n in range(150_000)},
+        }[kind]()
+
     @plugin.command("cycle")
     def cycle(ctx):
         ring = []
@@ -223,6 +239,30 @@ def test_result_that_cannot_travel_is_named_with_its_place(
             error = await failure(host, "uncarried", {"kind": kind})
             assert (error.name, error.code) == ("command.not_encodable", 106)
             assert words in str(error)
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("key", "command.not_encodable"),
+        ("rows", "rpc.too_large"),
+        ("list", "rpc.too_large"),
+        ("map", "rpc.too_large"),
+        ("own", "command.not_encodable"),
+        ("error", "command.handler_failed"),
+    ],
+)
+def test_result_that_the_host_would_not_take_fails_that_call_alone(
+    run: Run, demo: PluginHost, kind: str, name: str
+) -> None:
+    async def body() -> None:
+        async with demo as host:
+            pid = host.plugins["demo"].pid
+            assert (await failure(host, "untaken", {"kind": kind})).name == name
+            assert await host.call("demo", "untaken", {"kind": "log"}) is None
+            assert host.plugins["demo"].pid == pid
 
     run(body())
 
