@@ -89,7 +89,13 @@ class Context:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """Tell the caller how far the work is."""
+        """Tell the caller how far the work is. Raises TypeError for what is no number or no text."""
+        if (
+            not isinstance(done, (int, float))
+            or not (total is None or isinstance(total, (int, float)))
+            or not isinstance(message, str)
+        ):  # the host would take it for a broken plugin
+            raise TypeError(f"progress takes numbers and a text, not {done!r}, {total!r}, {message!r}")
         self._session.progress(self.msgid, done, total, message)
 
     def check(self) -> None:
