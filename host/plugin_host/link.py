@@ -193,6 +193,7 @@ class Link:
         if self._is_over or msgid not in self.connection.incoming:
             return
         try:
+            self.connection.survey(result)
             data = self.connection.send_response(msgid, result)
         except LocalProtocolError as error:
             name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"

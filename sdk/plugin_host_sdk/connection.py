@@ -171,7 +171,10 @@ class Connection:
         return self._notification("cancel", [{"msgid": msgid}])
 
     def send_response(self, msgid: int, result: Any) -> bytes:
-        """The result of an open request of the peer."""
+        """The result of an open request of the peer.
+
+        Of a map only what it holds is surveyed here: the keys of most are this package's own.
+        """
         encoder, message = self._encoder, [RESPONSE, msgid, None, result]
         try:
             data: bytes = encoder.pack(message)
@@ -188,6 +191,10 @@ class Connection:
         if self.state is INITIALIZING:
             self._move("accept")
         return data
+
+    def survey(self, value: Any) -> None:
+        """Refuse a value that could be encoded and that the peer's decoder would not take."""
+        self._encoder.survey(value)
 
     def send_error(self, msgid: int, error: Any) -> bytes:
         """An error (see `CallError.to_map`) as the answer to an open request of the peer."""

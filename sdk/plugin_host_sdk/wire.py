@@ -272,8 +272,8 @@ class Encoder:
                 inner = one.values() if isinstance(one, dict) else one
                 if not ATOMS.issuperset(map(type, inner)):
                     todo += [part for part in inner if type(part) not in ATOMS]
-            else:
-                todo.append(self._default(one))  # type: ignore[misc]  # packed before, so there is one
+            elif self._default is not None:
+                todo.append(self._default(one))
             if count > MESSAGE_CONTAINERS:
                 raise MessageTooLarge(_TOO_MANY)
 

@@ -1,0 +1,420 @@
+"""The asyncio driver against a plugin's end in the test: futures, deadlines, cancels, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from plugin_host.errors import CallCancelled, CallError, CallFailed, CallTimeout
+from plugin_host_sdk.errors import RemoteProtocolError
+from plugin_host_sdk.events import (
+    CancelReceived,
+    Closed,
+    ErrorReceived,
+    PeerFailed,
+    RequestReceived,
+    ResponseReceived,
+)
+from tests.linked import Owner, PluginEnd, linked
+from tests.pair import ANSWER
+from tests.run import Run
+from tests.wait import WaitUntil
+
+MIB = 1024 * 1024
+
+
+async def settled(owner: Owner, wait_until: WaitUntil) -> Exception | None:
+    """How the link ended."""
+    await wait_until.aio(lambda: owner.ends)
+    (end,) = owner.ends
+    return end
+
+
+def test_answers_find_their_calls_in_any_order(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            calls = [link.request("work", {"n": n})[1] for n in range(3)]
+            asked = [await plugin.request() for _ in range(3)]
+            for one in reversed(asked):
+                await plugin.answer(one.msgid, one.params["n"] * 10)
+            assert await asyncio.gather(*calls) == [0, 10, 20]
+            assert link.in_flight == 0
+
+    run(body())
+
+
+def test_call_carries_its_metadata(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            link.request("work", {"a": 1}, {"timeout_ms": 5, "chain": ["x"]})
+            asked = await plugin.request()
+            assert (asked.params, asked.meta) == ({"a": 1}, {"timeout_ms": 5, "chain": ["x"]})
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"name": "my.own", "code": 7, "message": "no", "data": [1], "retryable": True}, CallFailed),
+        ({"name": "rpc.cancelled", "message": "no"}, CallCancelled),
+        ({"name": "rpc.deadline_exceeded", "message": "no"}, CallTimeout),
+        ("a text", CallFailed),
+    ],
+)
+def test_error_is_raised_as_its_kind(run: Run, error: Any, kind: type[CallError]) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            _, call = link.request("work", {})
+            asked = await plugin.request()
+            await plugin.send(plugin.connection.send_error(asked.msgid, error))
+            with pytest.raises(kind) as caught:
+                await call
+            assert type(caught.value) is kind
+
+    run(body())
+
+
+def test_deadline_ends_the_call_and_tells_the_plugin(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            loop = asyncio.get_running_loop()
+            msgid, call = link.request("work", {}, None, loop.time() + 0.02)
+            with pytest.raises(CallTimeout):
+                await call
+            assert (await plugin.expect(CancelReceived)).msgid == msgid
+            await plugin.answer(msgid, "late")
+            await plugin.answer((await ping(plugin, link)).msgid)
+            assert link.connection.late_answers == 1
+
+    run(body())
+
+
+async def ping(plugin: PluginEnd, link: Any) -> RequestReceived:
+    """Ask once more, so that everything sent before has been read when it is answered."""
+    link.request("again", {})
+    return await plugin.request("again")
+
+
+def test_abandoned_call_is_told_to_the_plugin_and_its_answer_dropped(
+    run: Run, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            msgid, call = link.request("work", {})
+            assert link.abandon(msgid) is call
+            assert link.abandon(msgid) is None
+            await plugin.request()
+            assert (await plugin.expect(CancelReceived)).msgid == msgid
+            await plugin.answer(msgid, "late")
+            await wait_until.aio(lambda: link.connection.late_answers == 1)
+            assert not call.done()
+
+    run(body())
+
+
+def test_progress_reaches_the_one_who_asked(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            seen: list[tuple[float, float | None, str]] = []
+            msgid, call = link.request("work", {}, on_progress=lambda *one: seen.append(one))
+            _, quiet = link.request("quiet", {})
+            first, second = await plugin.request(), await plugin.request("quiet")
+            for number in (msgid, second.msgid):
+                await plugin.send(plugin.connection.send_progress(number, 1, 2, "half"))
+            await plugin.answer(first.msgid, "done")
+            await plugin.answer(second.msgid, "done")
+            assert [await call, await quiet] == ["done", "done"]
+            assert seen == [(1, 2, "half")]
+
+    run(body())
+
+
+def test_what_cannot_be_sent_fails_that_call_alone(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            for params, name in (({"a": object()}, "not_encodable"), ({"a": b"x" * 17 * MIB}, "too_large")):
+                with pytest.raises(CallFailed) as caught:
+                    link.request("work", params)
+                assert caught.value.name == f"rpc.{name}"
+            assert link.in_flight == 0
+            _, call = link.request("work", {})
+            await plugin.answer((await plugin.request()).msgid, 1)
+            assert await call == 1
+
+    run(body())
+
+
+def test_calls_beyond_the_limit_are_refused_until_some_are_answered(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("plugin_host.link.PENDING_REQUESTS", 5)
+
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            ids = [link.request("work", {})[0] for _ in range(5)]
+            link.abandon(ids[0])  # given up, and not answered
+            with pytest.raises(CallFailed, match="not answered") as caught:
+                link.request("work", {})
+            assert (caught.value.name, caught.value.retryable) == ("rpc.busy", True)
+            for _ in range(5):
+                await plugin.answer((await plugin.request()).msgid)
+            await wait_until.aio(lambda: link.connection.unanswered == 0)
+            link.request("work", {})
+
+    run(body())
+
+
+# The plugin asks.
+
+
+def test_ping_of_the_plugin_is_answered_by_the_link(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (_, plugin, owner):
+            _, data = plugin.connection.send_request("ping", {"nonce": 3})
+            await plugin.send(data)
+            assert (await plugin.expect(ResponseReceived)).result == {"nonce": 3}
+            assert owner.requests == []
+
+    run(body())
+
+
+def test_requests_cancels_and_notices_are_the_owners(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            msgid, data = plugin.connection.send_request("host.echo", {"a": 1}, {"chain": ["demo"]})
+            await plugin.send(data)
+            await wait_until.aio(lambda: owner.requests)
+            assert owner.requests == [RequestReceived(msgid, "host.echo", {"a": 1}, {"chain": ["demo"]})]
+            await plugin.send(plugin.connection.send_notification("log", {"message": "x"}))
+            await plugin.send(plugin.connection.send_failure({"message": "y"}))
+            await plugin.send(plugin.connection.send_cancel(msgid))
+            await wait_until.aio(lambda: owner.cancels)
+            assert owner.cancels == [msgid]
+            assert owner.notices == [("log", {"message": "x"}), ("failure", {"message": "y"})]
+            link.answer(msgid, "too late, and still owed")
+            link.answer(msgid, "once is enough")
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("result", "name"),
+    [({1}, "rpc.not_encodable"), (b"x" * 17 * MIB, "rpc.too_large"), ({(1,): 2}, "rpc.not_encodable")],
+    ids=["set", "huge", "key"],
+)
+def test_answer_that_cannot_travel_becomes_an_error(run: Run, result: Any, name: str) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            msgid = await plugin.ask(owner)
+            link.answer(msgid, result)
+            assert (await plugin.expect(ErrorReceived)).error["name"] == name
+
+    run(body())
+
+
+def test_error_that_cannot_travel_is_sent_in_plain_words(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            msgid = await plugin.ask(owner)
+            link.refuse(msgid, CallFailed("no", name="my.own", code=5, data={"thing": object()}))
+            link.refuse(msgid, CallFailed("once is enough"))
+            error = (await plugin.expect(ErrorReceived)).error
+            assert (error["name"], error["code"], error["message"]) == ("my.own", 5, "no")
+
+    run(body())
+
+
+# Initialize.
+
+
+def test_output_before_the_answer_is_the_owners_and_no_harm(run: Run) -> None:
+    async def body() -> None:
+        async with linked(ready=False) as (link, plugin, owner):
+            link.initialize({"protocols": [1]})
+            await plugin.send(b"Welcome to my plugin\n")
+            asked = await plugin.request("initialize")
+            await plugin.answer(asked.msgid, ANSWER)
+            await asyncio.wait_for(asyncio.shield(link.initialized), 5)
+            assert b"".join(owner.stray) == b"Welcome to my plugin\n"
+
+    run(body())
+
+
+def test_refusal_of_initialize_is_its_error(run: Run) -> None:
+    async def body() -> None:
+        async with linked(ready=False) as (link, plugin, owner):
+            link.initialize({"protocols": [1]})
+            asked = await plugin.request("initialize")
+            error = CallFailed("no", name="initialize.no_common_protocol").to_map()
+            await plugin.send(plugin.connection.send_error(asked.msgid, error))
+            with pytest.raises(CallFailed, match="no"):
+                await asyncio.wait_for(asyncio.shield(link.initialized), 5)
+            assert owner.stray == []
+
+    run(body())
+
+
+# The end.
+
+
+def test_end_of_file_ends_the_link_once_and_without_blame(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            plugin.socket.close()
+            assert await settled(owner, wait_until) is None
+            assert link.is_over
+            link.close()
+            assert owner.ends == [None]
+
+    run(body())
+
+
+def test_open_calls_fail_each_with_an_error_of_its_own(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            calls = [link.request("work", {})[1] for _ in range(5)]
+            plugin.socket.close()
+            await settled(owner, wait_until)
+            assert not any(call.done() for call in calls)  # the owner says why
+            link.fail_calls(lambda: LookupError("why"))
+            errors = await asyncio.gather(*calls, return_exceptions=True)
+            assert [str(error) for error in errors] == ["why"] * 5
+            assert len({id(error) for error in errors}) == 5
+            assert link.in_flight == 0
+
+    run(body())
+
+
+def test_call_between_the_end_and_its_explanation_waits_for_it(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            plugin.socket.close()
+            await settled(owner, wait_until)
+            msgid, late = link.request("work", {})
+            other, given_up = link.request("work", {})
+            link.abandon(other)
+            link.fail_calls(lambda: LookupError("why"))
+            with pytest.raises(LookupError):
+                await late
+            assert not given_up.done()
+            assert link.abandon(msgid) is None
+
+    run(body())
+
+
+def test_answers_before_the_end_of_file_still_count(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            calls = [link.request("work", {})[1] for _ in range(100)]
+            asked = [await plugin.request() for _ in calls]
+            await plugin.send(b"".join(plugin.connection.send_response(one.msgid, 1) for one in asked))
+            plugin.socket.close()
+            link.drain()
+            assert await asyncio.gather(*calls) == [1] * 100
+            assert owner.ends == [None]
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xc1", b"\x94\x01\x0b\xc0\xc0", b"\x93\x02\xa4ping\x90", b"\x01"], ids=repr
+)
+def test_broken_protocol_is_told_to_the_plugin_and_to_the_owner(
+    run: Run, wait_until: WaitUntil, data: bytes
+) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            await plugin.send(data)
+            end = await settled(owner, wait_until)
+            assert isinstance(end, RemoteProtocolError)
+            assert (await plugin.expect(PeerFailed)).error["name"] == "rpc.protocol"
+            assert link.is_over
+
+    run(body())
+
+
+def test_messages_before_the_broken_one_are_heard(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            _, call = link.request("work", {})
+            asked = await plugin.request()
+            await plugin.send(plugin.connection.send_response(asked.msgid, 1) + b"\xc1")
+            assert await call == 1
+            assert isinstance(await settled(owner, wait_until), RemoteProtocolError)
+
+    run(body())
+
+
+def test_closed_link_reads_and_writes_no_more(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            link.close()
+            await plugin.send(plugin.connection.send_notification("log", {"message": "x"}))
+            await asyncio.sleep(0.02)
+            link.drain()
+            assert (owner.notices, owner.ends) == ([], [])
+            assert link.is_over
+
+    run(body())
+
+
+def test_owner_that_raises_does_not_stop_the_link(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            told: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+            def fail(method: str, params: Any) -> None:
+                raise LookupError("a bug of the owner")
+
+            owner.notified = fail  # type: ignore[method-assign]
+            notice = plugin.connection.send_notification("log", {"message": "x"})
+            await plugin.send(notice + notice)
+            await wait_until.aio(lambda: told)
+            _, call = link.request("work", {})
+            await plugin.answer((await plugin.request()).msgid, 1)
+            assert await asyncio.wait_for(call, 5) == 1
+
+    run(body())
+
+
+# Raw peers.
+
+
+def test_raw_peer_is_never_told_what_it_would_not_understand(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked(raw=True) as (link, plugin, owner):
+            msgid, _ = link.request("work", [1, 2])
+            link.abandon(msgid)
+            asked = await plugin.request()
+            assert (asked.params, asked.meta) == ([1, 2], None)
+            await plugin.send(b"\xc1")
+            assert isinstance(await settled(owner, wait_until), RemoteProtocolError)
+            with pytest.raises(BlockingIOError):
+                plugin.socket.recv(1)
+
+    run(body())
+
+
+def test_raw_peer_hears_errors_as_text(run: Run) -> None:
+    async def body() -> None:
+        async with linked(raw=True) as (link, plugin, owner):
+            msgid = await plugin.ask(owner)
+            link.refuse(msgid, CallFailed("may not", name="host.permission_denied"))
+            assert (await plugin.expect(ErrorReceived)).error == "may not"
+
+    run(body())
+
+
+def test_repr_tells_the_state(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, _, _):
+            link.request("work", {})
+            assert "host ready" in repr(link)
+            assert "in flight=1" in repr(link)
+
+    run(body())
+    assert Closed() == Closed()
