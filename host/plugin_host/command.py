@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import excerpt
+from plugin_host_sdk.wire import ATOMS
 
 from .errors import CallCancelled, CallError, CallFailed, CallTimeout
 from .service import current_caller
@@ -47,6 +48,8 @@ async def call_command(
     elif text:
         arguments["text"] = True
     try:
+        if type(params) is dict and not ATOMS.issuperset(map(type, params.values())):
+            link.survey(params)
         msgid, answer = link.request(method, arguments, meta, deadline, on_progress)
         result = await answer
     except asyncio.CancelledError:

@@ -154,6 +154,17 @@ class Link:
             writer.call_bytes += len(data)
         return msgid, future
 
+    def survey(self, params: Any) -> None:
+        """Refuse what the plugin's decoder would not take, which would cost the plugin its life.
+
+        Raises CallFailed.
+        """
+        try:
+            self.connection.survey(params)
+        except LocalProtocolError as error:
+            name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
+            raise CallFailed(str(error), name=name) from None
+
     def _hold(self) -> tuple[int, asyncio.Future[Any]]:
         """A call in the moment between the link's end and the word why: it fails like the others."""
         self._held -= 1

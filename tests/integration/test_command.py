@@ -321,6 +321,21 @@ def test_parameters_that_cannot_travel_fail_that_call_alone(run: Run, demo: Plug
     run(body())
 
 
+def test_parameters_that_the_plugin_would_not_take_fail_that_call_alone(run: Run, demo: PluginHost) -> None:
+    async def body() -> None:
+        async with demo as host:
+            pid = host.plugins["demo"].pid
+            for value, name in (
+                ([{(1, 2): 3}], "rpc.not_encodable"),
+                ([[n] for n in range(150_000)], "rpc.too_large"),
+            ):
+                assert (await failure(host, "echo", {"value": value})).name == name
+            assert await host.call("demo", "echo", {"value": 1}) == 1
+            assert host.plugins["demo"].pid == pid
+
+    run(body())
+
+
 def test_unknown_plugin_is_an_error_that_names_near_ones(run: Run, demo: PluginHost) -> None:
     async def body() -> None:
         async with demo as host:
