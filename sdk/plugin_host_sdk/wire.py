@@ -260,6 +260,12 @@ class Encoder:
         """
         if self._text_errors != "strict":
             return  # a foreign peer has limits of its own
+        if type(value) is dict and len(value) < 16:
+            for key, part in value.items():
+                if type(key) not in ATOMS or type(part) not in ATOMS:
+                    break
+            else:
+                return  # as most are
         count = 0
         todo = [value]
         while todo:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from plugin_host_sdk.errors import LocalProtocolError, MessageTooLarge, NotEncodable
+from plugin_host_sdk.events import ResponseReceived
 from plugin_host_sdk.protocol import CONTAINER_ITEMS, MESSAGE_CONTAINERS
 from plugin_host_sdk.wire import Decoder, Encoder, ExtType, Timestamp
+from tests.pair import ConnectionPair
 
 ROOM = 100
 """Containers of a message besides those of the value."""
@@ -90,6 +92,30 @@ def test_records_count_as_what_they_become() -> None:
         encode([Record()] * 60_000, default=convert)
     with pytest.raises(MessageTooLarge):
         encode([Record(Record())] * 30_000, default=convert)
+
+
+KEY = {(1, 2): 3}
+
+
+@pytest.mark.parametrize("value", [KEY, {"a": KEY}, {"a": [KEY]}, {"a": 1, "b": {"c": KEY}}], ids=repr)
+def test_small_message_with_a_key_that_holds_values_costs_its_call_alone(value: Any) -> None:
+    pair = ConnectionPair().initialize()
+    host, plugin = pair.host, pair.plugin
+    asked, data = host.send_request("command.call", {})
+    pair.to_plugin(data)
+    for send in (
+        lambda: plugin.send_response(asked, value),
+        lambda: plugin.send_error(asked, value),
+        lambda: plugin.send_notification("log", value),
+        lambda: plugin.send_request("host.echo", value),
+    ):
+        with pytest.raises(NotEncodable, match="the key"):
+            send()
+    assert pair.to_host(plugin.send_response(asked, 1)) == [ResponseReceived(asked, 1)]
+    asked, data = plugin.send_request("host.echo", {})
+    pair.to_host(data)
+    with pytest.raises(NotEncodable, match="the key"):
+        host.send_response(asked, value)
 
 
 def test_foreign_peer_has_limits_of_its_own() -> None:
