@@ -103,7 +103,7 @@ def _exit_hint(facts: LaunchFacts, status: ExitStatus) -> str | None:
         return f"{facts.argv[0]} has no plugin-host-sdk: install it there, or name another interpreter"
     if missing := re.search(r"No module named '([^']+)'", text):
         return f"{facts.argv[0]} cannot import {missing[1]}: install it there, or name another interpreter"
-    if "unknown option -P" in text.lower():
+    if re.search(r"^unknown option:? -P", text, re.IGNORECASE | re.MULTILINE):
         return f"{facts.argv[0]} is older than Python 3.11"
     if last := _exception_line(facts.stderr):
         return f"its code raised {last}"

@@ -102,7 +102,7 @@ class Supervisor(LinkOwner):
             self._fail(error)
             raise
         except BaseException:
-            plugin.move(State.FAILED, "its launch was cancelled")
+            self._fail(LaunchError(f"plugin `{plugin.id}`: its launch was cancelled", plugin=plugin.id))
             raise
         self._adopt(launched)
 

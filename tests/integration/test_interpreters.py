@@ -113,3 +113,17 @@ def test_default_is_the_interpreter_of_the_host(run: Run, tmp_path: Path) -> Non
             assert (await host.call("same", "where"))["prefix"] == sys.prefix
 
     run(body())
+
+
+def test_interpreter_that_is_too_old_is_told(run: Run, tmp_path: Path) -> None:
+    """A Python before 3.11 knows no -P; it says so and ends with status 2."""
+    old = tmp_path / "python3.10"
+    old.write_text("#!/bin/sh\necho 'Unknown option: -P' >&2\nexit 2\n")
+    old.chmod(0o755)
+    folder = write_plugin(tmp_path / "plugins", "aged", CODE, launch={"interpreter": str(old)})
+
+    async def body() -> None:
+        async with stage("aged", dirs=[folder]) as host:
+            assert f"{old} is older than Python 3.11" in str(host.plugins["aged"].error)
+
+    run(body())
