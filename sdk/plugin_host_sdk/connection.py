@@ -154,7 +154,7 @@ class Connection:
             data = encoder.encode(message)  # says what is wrong with it
         if len(data) > encoder.unchecked:
             encoder.check(len(data), message)
-        elif self.role == PLUGIN:  # a host's embedder is spared the third of a microsecond
+        elif self.role == PLUGIN:  # a host surveys them where it is given them
             encoder.survey(params)
         self._next_id = msgid + 1 if msgid < MAX_MSGID else 0
         self.pending[msgid] = method
@@ -173,10 +173,7 @@ class Connection:
         return self._notification("cancel", [{"msgid": msgid}])
 
     def send_response(self, msgid: int, result: Any) -> bytes:
-        """The result of an open request of the peer.
-
-        Of a map only what it holds is surveyed here: the keys of most are this package's own.
-        """
+        """The result of an open request of the peer."""
         encoder, message = self._encoder, [RESPONSE, msgid, None, result]
         try:
             data: bytes = encoder.pack(message)
