@@ -118,5 +118,25 @@ def test_small_message_with_a_key_that_holds_values_costs_its_call_alone(value: 
         host.send_response(asked, value)
 
 
+@pytest.mark.parametrize("value", [KEY, [KEY], {"a": {"b": [KEY]}}], ids=repr)
+def test_value_can_be_surveyed_before_it_is_sent(value: Any) -> None:
+    with pytest.raises(NotEncodable, match="the key"):
+        ConnectionPair().host.survey(value)
+
+
+def test_survey_ends_for_a_value_in_itself() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(MessageTooLarge):
+        ConnectionPair().host.survey(circle)
+
+
+def test_survey_leaves_to_the_encoder_what_msgpack_cannot_carry() -> None:
+    pair = ConnectionPair().initialize()
+    pair.host.survey({"x": [{1, 2}]})
+    with pytest.raises(NotEncodable, match="cannot carry"):
+        pair.host.send_request("command.call", {"x": [{1, 2}]})
+
+
 def test_foreign_peer_has_limits_of_its_own() -> None:
     encode({(1, 2): [[]] * (MESSAGE_CONTAINERS + 1)}, foreign=True)
