@@ -22,7 +22,7 @@ class Peer:
     def __init__(self) -> None:
         self._connection = Connection(PLUGIN)
         self._events: list[Event] = []
-        self.pack: Callable[[Any], bytes] = Encoder(limit=1 << 40).encode
+        self.pack: Callable[[Any], bytes] = Encoder().pack  # held to no limit
 
     def send(self, data: bytes) -> None:
         """Write bytes of any kind."""
