@@ -48,7 +48,7 @@ async def call_command(
     elif text:
         arguments["text"] = True
     try:
-        if type(params) is dict and not ATOMS.issuperset(map(type, params.values())):
+        if not _is_flat(params):
             link.survey(params)
         msgid, answer = link.request(method, arguments, meta, deadline, on_progress)
         result = await answer
@@ -70,6 +70,15 @@ async def call_command(
     if result["status"] != 0:
         raise _own_status(plugin, command, result)
     return result.get("result")
+
+
+def _is_flat(params: Any) -> bool:
+    """Whether parameters are so plain that nothing in them can be a surprise for the plugin's decoder."""
+    if params is None:
+        return True
+    if type(params) is not dict:
+        return False
+    return ATOMS.issuperset(map(type, params.values())) and ATOMS.issuperset(map(type, params))
 
 
 def _call_metadata(timeout: float | None) -> tuple[float | None, dict[str, Any] | None]:
