@@ -393,13 +393,14 @@ def test_service_that_is_no_function_is_refused_at_once() -> None:
         PluginHost(services={"x": 5})  # type: ignore[dict-item]
 
 
-def test_threads_of_services_end_with_the_host(run: Run, folder: Path) -> None:
+def test_threads_of_services_are_shared_and_end_with_the_host(run: Run, folder: Path) -> None:
     async def body() -> None:
         async with stage("a", "b", dirs=[folder], services=Services().table()) as host:
             for _ in range(20):
                 await host.call("a", "ask", {"service": "plain"})
                 await host.call("b", "ask", {"service": "plain"})
             names = [thread.name for thread in threading.enumerate()]
-            assert names.count("plugin-host-service") == 1  # for one at a time, whoever asks
+            # As many as run at once, whoever asks; a thread may just be going back to wait.
+            assert 1 <= names.count("plugin-host-service") <= 4
 
     run(body())
