@@ -48,7 +48,8 @@ class Deadlines:
         self._timer = None
         now = self._loop.time()
         for key in [key for key, when in self.times.items() if when <= now]:
-            del self.times[key]
-            self._expire(key)
+            # One that expires may take others with it, when it ends what they all belong to.
+            if self.times.pop(key, None) is not None:
+                self._expire(key)
         if self.times and self._timer is None:
             self._set_timer(min(self.times.values()))

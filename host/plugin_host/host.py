@@ -54,6 +54,9 @@ class PluginHost:
         config: Configuration | str | os.PathLike[str] | None = None,
         services: Mapping[str, Service] | None = None,
     ) -> None:
+        for name, value in (("plugin_dirs", plugin_dirs), ("only", only), ("block", block)):
+            if isinstance(value, (str, bytes)):
+                raise TypeError(f"{name} is a list of texts, not the text {value!r}")
         self._plugin_dirs = tuple(plugin_dirs)
         self._entry_points = entry_points
         self._only = only
@@ -64,6 +67,7 @@ class PluginHost:
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._events = EventHub()
+        self._is_discovered = False
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -83,8 +87,9 @@ class PluginHost:
 
     def discover(self) -> None:
         """Fill `plugins` without starting any; entering the host does this first."""
-        if self._plugins:
+        if self._is_discovered:
             return
+        self._is_discovered = True
         config = self._config
         if config is not None and not isinstance(config, Configuration):
             config = _configuration.load(config)

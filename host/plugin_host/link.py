@@ -182,6 +182,8 @@ class Link:
             if cancel:
                 # It must not overtake its call, which would then run for nobody.
                 self._writer.write(cancel, after_bulk=queued > FRAME_BYTES)
+            else:
+                self._writer.check()
         return future
 
     def _forget_queued(self, msgid: int) -> int:
@@ -303,18 +305,22 @@ class Link:
     def _handle_progress(self, event: ProgressReceived) -> None:
         callback = self._progress.get(event.msgid)
         if callback is not None:
-            try:
-                callback(event.done, event.total, event.message)
-            except Exception as error:
-                self._loop.call_exception_handler(
-                    {"message": "a call's on_progress raised", "exception": error}
-                )
+            self._guard(callback, event.done, event.total, event.message)
+
+    def _guard(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call what is not ours: when it raises, the other events of the same read still count."""
+        try:
+            function(*arguments)
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": f"{getattr(function, '__qualname__', function)} raised", "exception": error}
+            )
 
     def _handle_request(self, event: RequestReceived) -> None:
         if event.method == "ping" and not self.connection.raw:
             self.answer(event.msgid, event.params)
         else:
-            self._owner.requested(event)
+            self._guard(self._owner.requested, event)
 
     def _handle_initialized(self, event: Initialized) -> None:
         if not self.initialized.done():
@@ -332,10 +338,12 @@ class Link:
         Initialized: _handle_initialized,
         InitializeRefused: _handle_refused,
         RequestRefused: lambda self, event: self.refuse(event.msgid, CallError.from_map(event.error)),
-        CancelReceived: lambda self, event: self._owner.cancelled(event.msgid),
-        NotificationReceived: lambda self, event: self._owner.notified(event.method, event.params),
-        PeerFailed: lambda self, event: self._owner.notified("failure", event.error),
-        StrayOutput: lambda self, event: self._owner.stray_output(event.data),
+        CancelReceived: lambda self, event: self._guard(self._owner.cancelled, event.msgid),
+        NotificationReceived: lambda self, event: self._guard(
+            self._owner.notified, event.method, event.params
+        ),
+        PeerFailed: lambda self, event: self._guard(self._owner.notified, "failure", event.error),
+        StrayOutput: lambda self, event: self._guard(self._owner.stray_output, event.data),
         Closed: lambda self, event: self._lose(None),
         Failed: lambda self, event: self._break(event.error),
     }

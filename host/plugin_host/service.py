@@ -12,7 +12,6 @@ not wait: those before it may wait for its end.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import inspect
 import logging
@@ -186,8 +185,13 @@ class ServiceTable:
         if inspect.iscoroutinefunction(function):
             return await function(caller, *args, **named)
         context = contextvars.copy_context()
-        async with contextlib.nullcontext() if caller.is_nested else desk.room_for_plain:
-            result = await self._threads.run(lambda: context.run(function, caller, *args, **named))
+        if not caller.is_nested:
+            await desk.room_for_plain.acquire()
+        ended = self._threads.run(lambda: context.run(function, caller, *args, **named))
+        if not caller.is_nested:
+            # Not when nobody waits for it any more: the function goes on, and so its thread is taken.
+            ended.add_done_callback(lambda _: desk.room_for_plain.release())
+        result = await asyncio.shield(ended)
         return await result if inspect.isawaitable(result) else result
 
 

@@ -290,7 +290,10 @@ class Supervisor(LinkOwner):
         level = _LEVELS.get(_text(params.get("level")), logging.INFO)
         if not self._log.isEnabledFor(level):
             return
-        extra: dict[str, Any] = {"plugin": self.plugin.id, "plugin_logger": _text(params.get("logger", ""))}
+        extra: dict[str, Any] = {
+            "plugin_id": self.plugin.id,
+            "plugin_logger": _text(params.get("logger", "")),
+        }
         fields = params.get("fields")
         text = _text(params.get("message", ""))
         if isinstance(fields, dict):

@@ -84,11 +84,13 @@ class Writer:
         if self.is_corked:
             self._write_batch()
         self._write(data, is_bulk=after_bulk or None)
-        if self.is_waiting:
-            self._check()
+        self.check()
 
-    def _check(self) -> None:
-        """Calls that were given up count as well: else who keeps calling a stuck peer has no bound."""
+    def check(self) -> None:
+        """End the link when too much waits for a peer that does not read.
+
+        Calls that were given up count as well: else who keeps calling a stuck peer has no bound.
+        """
         waiting = self._queued_bytes - self.call_bytes
         if waiting > CONTROL_QUEUE_BYTES:
             self._lost(

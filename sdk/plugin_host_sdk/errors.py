@@ -134,8 +134,8 @@ class CommandError(PluginHostError):
     """
 
     def __init__(self, status: int, message: str = "", **fields: Any) -> None:
-        if not 1 <= status <= 99:
-            raise ValueError(f"a handler's status is 1 to 99, not {status}")
+        if type(status) is not int or not 1 <= status <= 99:
+            raise ValueError(f"a handler's status is 1 to 99, not {excerpt(status)}")
         super().__init__(message)
         self.status = status
         self.message = message

@@ -41,7 +41,7 @@ class Crew:
     reads again it looks, with the mutex, whether it is still the `leader`, and clears `acting` if so.
     """
 
-    def __init__(self, mutex: threading.Lock, lead: Callable[[Worker], None], workers: int) -> None:
+    def __init__(self, mutex: threading.RLock, lead: Callable[[Worker], None], workers: int) -> None:
         self.leader: Worker | None = None
         self._mutex = mutex
         self._lead = lead

@@ -93,7 +93,7 @@ class Server:
             if backlog and not self._act(me):
                 wiring.flush()
                 return
-            if outbox.control or outbox.bulk:
+            if outbox.control or outbox.bulk or wiring.late:
                 wiring.flush()
             data = channel.read()
             with wiring.mutex:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 
 from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.errors import CallError, CallFailed, LocalProtocolError, MessageTooLarge, NotEncodable
@@ -35,19 +36,22 @@ class Wiring:
     """Thread-safe sends over one channel. `default` converts values msgpack does not know."""
 
     def __init__(self, channel: Channel, default: Callable[[Any], Any] | None = None) -> None:
-        self.mutex = threading.Lock()
+        # Author code runs under neither lock, with one exception that nobody can rule out: collecting
+        # garbage may run a finaliser that logs. So both know their owner, and `log` asks.
+        self.mutex = threading.RLock()
+        self.late: deque[dict[str, Any]] = deque()  # records of such finalisers
         self.connection = Connection(PLUGIN, default=default)
         self.outbox = Outbox()
         self.is_broken = False  # the peer takes no more bytes
         self._is_child = False
         self.channel = channel
         self._early: list[dict[str, Any]] = []
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
 
     def disown(self) -> None:
         """In a forked child: the wire is the parent's, and none of its threads and locks are here."""
-        self.mutex = threading.Lock()
-        self._writing = threading.Lock()
+        self.mutex = threading.RLock()
+        self._writing = threading.RLock()
         self.is_broken = self._is_child = True
         self.outbox.clear()
         self._early.clear()
@@ -105,6 +109,9 @@ class Wiring:
         params: dict[str, Any] = {"level": level, "logger": logger, "message": message}
         if fields:
             params["fields"] = fields
+        if _is_owned(self.mutex):
+            self.late.append(params)  # this thread is in the middle of something: it flushes after it
+            return
         with self.mutex:
             if not self._is_open():
                 if self.connection.state in (OPENING, INITIALIZING) and len(self._early) < _EARLY_RECORDS:
@@ -151,28 +158,50 @@ class Wiring:
 
     def flush(self, *, wait: bool = False) -> None:
         """Write what waits, unless another thread is at it. `wait` for that thread, to slow this one."""
-        writing, outbox, mutex = self._writing, self.outbox, self.mutex
-        while outbox.control or outbox.bulk:
+        writing, outbox = self._writing, self.outbox
+        if _is_owned(writing):
+            return  # a finaliser of this thread, which is writing and will look again
+        while outbox.control or outbox.bulk or self.late:
             if not writing.acquire(wait):
                 return
             try:
-                while outbox.control or outbox.bulk:
-                    with mutex:
-                        piece = outbox.take()
-                    if piece is not None:
-                        self.channel.write(piece)
+                self._drain()
             except OSError:
-                with mutex:
+                with self.mutex:
                     self.is_broken = True
                     outbox.clear()
             finally:
                 writing.release()
+
+    def _drain(self) -> None:
+        """Write until nothing waits. Raises OSError when the peer is gone."""
+        outbox, mutex = self.outbox, self.mutex
+        while outbox.control or outbox.bulk or self.late:
+            with mutex:
+                if self.late:
+                    self._put_late()
+                piece = outbox.take()
+            if piece is not None:
+                self.channel.write(piece)
+
+    def _put_late(self) -> None:
+        records = [self.late.popleft() for _ in range(len(self.late))]
+        if self._is_open():
+            for params in records:
+                self._put_log(params)
+        elif self.connection.state in (OPENING, INITIALIZING):
+            self._early += records[:_EARLY_RECORDS]
 
     def fail(self, error: CallError) -> None:
         """Best effort: tell the host why this side is about to close."""
         with self.mutex:
             self.put(self.connection.send_failure(error.to_map()))
         self.flush()
+
+
+def _is_owned(lock: threading.RLock) -> bool:
+    """Whether this thread holds `lock`."""
+    return lock._is_owned()  # type: ignore[attr-defined, no-any-return]  # as threading.Condition does
 
 
 def _text_of(value: Any) -> str:
