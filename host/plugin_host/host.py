@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import secrets
 from types import MappingProxyType
@@ -17,14 +18,14 @@ from .errors import PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, StateChanged
 from .extension import Extensions
 from .plugin import Plugin
-from .service import ServiceTable
+from .service import ServiceTable, current_caller
 from .state import State
 from .supervisor import Supervisor, not_ready
 from .version import VERSION
 from .wording import near, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from .service import Service
@@ -68,6 +69,7 @@ class PluginHost:
         self._supervisors: dict[str, Supervisor] = {}
         self._events = EventHub()
         self._is_discovered = False
+        self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -133,7 +135,7 @@ class PluginHost:
         stops = [asyncio.create_task(one.stop()) for one in self._supervisors.values()]
         try:
             if stops:
-                await _all_done(stops)
+                await _all_done([*stops, *self._besides])
         finally:
             self._services.close()
             self._events.close()
@@ -210,14 +212,31 @@ class PluginHost:
 
     async def stop(self, plugin: str) -> None:
         """Stop a plugin and everything it started; its calls in flight are cancelled."""
-        await self._find(plugin).stop()
+        await self._beside(plugin, self._find(plugin).stop())
 
     async def restart(self, plugin: str) -> None:
-        """Stop and start a plugin."""
+        """Stop and start a plugin. Raises as `start` does."""
         supervisor = self._find(plugin)
         self._check_open()
+        await self._beside(plugin, self._restart(supervisor))
+
+    async def _restart(self, supervisor: Supervisor) -> None:
         await supervisor.stop()
-        await self.start(plugin)
+        await self.start(supervisor.plugin.id)
+
+    async def _beside(self, plugin: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do what stops `plugin`, to its end, also when the plugin itself asked for it through a service.
+
+        Such a service is cancelled with the plugin's call.
+        """
+        caller = current_caller.get()
+        if caller is None or plugin not in caller.chain:
+            await work
+            return
+        task = asyncio.create_task(work, context=contextvars.Context())
+        self._besides.add(task)
+        task.add_done_callback(self._besides.discard)
+        await asyncio.shield(task)
 
     def _check_open(self) -> None:
         if self._is_closed:

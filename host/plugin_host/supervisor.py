@@ -72,6 +72,8 @@ class Supervisor(LinkOwner):
         self._launches = 0
         self._lock = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
+        self._launching: asyncio.Task[Launched] | None = None
+        self._is_called_off = False  # a stop does not wait for the launch it ends
         self._log = logging.getLogger(f"plugin_host.plugin.{plugin.id}")
 
     # Starting.
@@ -92,19 +94,34 @@ class Supervisor(LinkOwner):
             raise plugin.candidate.error
         plugin.error = None
         plugin.move(State.STARTING)
+        self._launching = asyncio.create_task(self._launch(manifest), name=f"launch of plugin {plugin.id}")
         try:
-            async with self._gate:
-                await self._verify(manifest)
-                launched = await launch(self._order(manifest), self, self._log_stderr)
+            launched = await self._launching
         except Exception as error:
             if isinstance(error, LaunchError):
                 error.plugin = plugin.id
             self._fail(error)
             raise
         except BaseException:
+            if self._is_called_off:
+                raise self._called_off() from None
             self._fail(LaunchError(f"plugin `{plugin.id}`: its launch was cancelled", plugin=plugin.id))
             raise
+        finally:
+            self._launching = None
         self._adopt(launched)
+
+    async def _launch(self, manifest: Manifest) -> Launched:
+        async with self._gate:
+            await self._verify(manifest)
+            return await launch(self._order(manifest), self, self._log_stderr)
+
+    def _called_off(self) -> LaunchError:
+        """The plugin was stopped while it started."""
+        self._is_called_off = False
+        self.plugin.move(State.STOPPING)
+        self.plugin.move(State.STOPPED, "while it started")
+        return LaunchError(f"plugin `{self.plugin.id}` was stopped while it started", plugin=self.plugin.id)
 
     async def _verify(self, manifest: Manifest) -> None:
         """Hold the plugin to what was asked of it before any of its code runs."""
@@ -209,7 +226,10 @@ class Supervisor(LinkOwner):
     # Stopping.
 
     async def stop(self) -> None:
-        """Stop the plugin if it runs; within its stop_timeout_s and the ladder's own bounds."""
+        """Stop the plugin if it runs or starts; within its stop_timeout_s and the ladder's own bounds."""
+        if self._launching is not None and not self._launching.done():
+            self._is_called_off = True
+            self._launching.cancel()
         async with self._lock:
             await self._finish_ending()
             plugin, process, link = self.plugin, self._process, self.link
