@@ -142,8 +142,8 @@ def test_message_that_quotes_a_file_name_of_any_bytes_can_travel() -> None:
     Encoder().encode([1, 2, error, None])
 
 
-@pytest.mark.parametrize("status", [0, -1, 100, 101, 10**9])
-def test_handler_cannot_end_with_a_status_that_is_not_its_own(status: int) -> None:
+@pytest.mark.parametrize("status", [0, -1, 100, 101, 10**9, 1.5, True])
+def test_handler_cannot_end_with_a_status_that_is_not_its_own(status: Any) -> None:
     with pytest.raises(ValueError, match=f"1 to 99, not {status}"):
         CommandError(status)
 
