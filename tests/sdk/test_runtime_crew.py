@@ -232,7 +232,7 @@ def test_a_reader_at_end_of_file_waits_instead_of_reading_on() -> None:
 
 
 def test_crew_starts_threads_only_for_work() -> None:
-    mutex = threading.Lock()
+    mutex = threading.RLock()
     leading = threading.Event()
     release = threading.Event()
 
@@ -254,5 +254,5 @@ def test_crew_starts_threads_only_for_work() -> None:
 
 
 def test_only_the_leader_can_give_the_lead_away() -> None:
-    crew = Crew(threading.Lock(), lambda _: None, 1)
+    crew = Crew(threading.RLock(), lambda _: None, 1)
     assert not crew.give_lead(Worker())
