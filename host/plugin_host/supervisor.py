@@ -273,11 +273,6 @@ class Supervisor(LinkOwner):
         _, answer = link.request("shutdown", {"grace_ms": grace_ms})
         await answer
 
-    async def restart(self) -> None:
-        """Stop and start."""
-        await self.stop()
-        await self.start()
-
     # What the plugin says while it runs.
 
     def requested(self, event: RequestReceived) -> None:
