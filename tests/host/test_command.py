@@ -42,6 +42,9 @@ class Link:
         self.requested.set()
         return 7, answer
 
+    def survey(self, params: Any) -> None:
+        """What a decoder would not take is the connection's to know."""
+
     def abandon(self, msgid: int) -> None:
         self.abandoned.append(msgid)
 

@@ -158,7 +158,11 @@ def test_stop_and_start_in_any_order_end_in_the_last_wish(run: Run) -> None:
             plugin = host.plugins["steady"]
             await asyncio.gather(host.stop("steady"), host.stop("steady"), host.stop("steady"))
             assert plugin.state is State.STOPPED
-            await asyncio.gather(host.start("steady"), host.stop("steady"), host.start("steady"))
+            acts = (host.start("steady"), host.stop("steady"), host.start("steady"))
+            given_up, _, started = await asyncio.gather(*acts, return_exceptions=True)
+            # One that is stopped while it starts did not start.
+            assert given_up is None or "was stopped while it started" in str(given_up)
+            assert started is None
             assert await host.call("steady", "echo", {"value": 1}) == 1
             await asyncio.gather(host.restart("steady"), host.restart("steady"))
             assert await host.call("steady", "echo", {"value": 1}) == 1
@@ -302,3 +306,21 @@ def test_plugin_that_is_run_by_hand_explains_itself(arguments: list[str]) -> Non
     assert "This is a plugin for plugin-host" in done.stderr
     assert "plugin-host call" in done.stderr
     assert done.stdout == ""
+
+
+def test_plugin_that_is_starting_is_stopped_at_once(
+    run: Run, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    folder = write_plugin(tmp_path, "sleepy", "import time; time.sleep(60)", launch={"start_timeout_s": 60})
+
+    async def body() -> None:
+        host = stage("sleepy", dirs=[folder])
+        entering = asyncio.ensure_future(host.__aenter__())
+        await wait_until.aio(lambda: host.plugins and host.plugins["sleepy"].state is State.STARTING)
+        began = time.monotonic()
+        await host.stop("sleepy")
+        await entering
+        await host.close()
+        assert time.monotonic() - began < 5
+
+    run(body())
