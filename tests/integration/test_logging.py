@@ -101,7 +101,7 @@ def test_standard_logging_arrives_with_level_and_logger(
     assert text.startswith("demo.module: failed\nTraceback")
     assert text.endswith("LookupError: the reason")
     record = next(r for r in logged.records if getattr(r, "plugin_logger", None) == "demo.module")
-    assert (record.name, getattr(record, "plugin", None)) == ("plugin_host.plugin.demo", "demo")
+    assert (record.name, getattr(record, "plugin_id", None)) == ("plugin_host.plugin.demo", "demo")
     assert "not all arguments converted" in logged.text or "a real number is required" in logged.text
 
 
