@@ -48,7 +48,7 @@ async def call_command(
     elif text:
         arguments["text"] = True
     try:
-        if not _is_flat(params):
+        if not plugin.is_raw and not _is_flat(params):
             link.survey(params)
         msgid, answer = link.request(method, arguments, meta, deadline, on_progress)
         result = await answer

@@ -106,6 +106,8 @@ class Cli:
         """A command that runs; it is killed if it still does at the end, plugins and all."""
         self._count += 1
         out, err = (self._folder / f"{name}{self._count}" for name in ("out", "err"))
+        # Whoever runs the tests may ignore it (nohup does), and children inherit that.
+        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         with out.open("wb") as out_file, err.open("wb") as err_file:
             process = subprocess.Popen(
                 [*COMMAND, *map(str, words)],
@@ -114,6 +116,7 @@ class Cli:
                 stderr=err_file,
                 env=self.env,
             )
+        signal.signal(signal.SIGHUP, hangup)
         try:
             yield Background(process, out, err)
         finally:
