@@ -84,3 +84,23 @@ def test_time_that_has_passed_expires_at_the_next_turn(run: Run) -> None:
         assert expired == [1]
 
     run(body())
+
+
+def test_expiry_that_ends_everything_takes_the_other_keys_with_it(run: Run) -> None:
+    async def body() -> None:
+        loop, expired, first = asyncio.get_running_loop(), [], asyncio.Event()
+
+        def expire(key: int) -> None:
+            expired.append(key)
+            deadlines.close()
+            first.set()
+
+        deadlines = Deadlines(loop, expire)
+        when = loop.time() + 0.01
+        for key in range(5):
+            deadlines.add(key, when)
+        await first.wait()
+        await asyncio.sleep(0)  # what the timer raised would be reported by now, and fail the test
+        assert expired == [0]
+
+    run(body())
