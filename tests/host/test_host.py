@@ -234,3 +234,15 @@ def test_events_end_with_the_host(run: Run) -> None:
 
 async def _all(events: Any) -> list[Any]:
     return [event async for event in events]
+
+
+def test_discovery_that_finds_nothing_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[None] = []
+    monkeypatch.setattr("plugin_host.extension.Extensions.load", lambda self: loads.append(None))
+    host = PluginHost(plugin_dirs=[tmp_path], entry_points=False)
+    host.discover()
+    host.discover()
+    assert not host.plugins
+    assert len(loads) == 1
