@@ -35,6 +35,14 @@ STRAY_OUTPUT_BYTES = 64 * 1024
 CHAIN_DEPTH = 16
 WORKERS = 32
 
+# Exec sessions.
+REPLAY_BYTES = 1_000_000  # what a session keeps of its newest output
+MOST_REPLAY_BYTES = 1024 * 1024 * 1024
+DEFAULT_ROWS, DEFAULT_COLS = 27, 72
+LARGEST_SIZE = 65_535  # of rows and of columns: the kernel keeps them in 16 bits
+SESSION_ID_CHARACTERS = 128
+VIEWERS = 1024  # of one session
+
 # Connection states, and the one table that moves between them.
 OPENING = "opening"
 INITIALIZING = "initializing"
@@ -112,4 +120,9 @@ ERRORS: dict[str, tuple[int, bool]] = {
     "command.timeout": (104, True),
     "command.handler_failed": (105, False),
     "command.not_encodable": (106, False),
+    "exec.session_not_found": (1, False),
+    "exec.handler_not_found": (2, False),
+    "exec.session_closed": (3, False),
+    "exec.terminal_error": (4, False),
+    "exec.session_exists": (5, False),
 }

@@ -1,0 +1,68 @@
+"""Where a manager's output goes and its input comes from, seen from the manager.
+
+The runtime's sink puts frames on the wire; the test kit's records them. Streams have the numbers that
+the caller gave them. Sends are queued at once and never wait; `flush` may.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class OutputListener(Protocol):
+        """Hears of one stream that the manager sends. Called on the reading thread: never waits."""
+
+        def credited(self, size: int) -> None:
+            """The viewer takes `size` more bytes."""
+
+        def stopped(self) -> None:
+            """The viewer gave the stream up: only its end may still be sent."""
+
+    class InputListener(Protocol):
+        """Hears of one stream that the manager receives. Called on the reading thread: never waits."""
+
+        def received(self, offset: int, data: bytes) -> None:
+            """Bytes, in order; to be given back to `Sink.consumed` when they are used."""
+
+        def ended(self, total: int) -> None:
+            """Nothing more comes."""
+
+    class Sink(Protocol):
+        """Every method may be called from any thread."""
+
+        @property
+        def frame_bytes(self) -> int:
+            """The largest piece for `send`."""
+
+        def open_output(self, stream: int, listener: OutputListener) -> None:
+            """Start to send on `stream`. Raises CallFailed `rpc.invalid_params` for a number that is
+            taken."""
+
+        def open_input(self, stream: int, window: int, listener: InputListener) -> int:
+            """Start to receive on `stream`; the window that is granted, at most `window`. Raises as
+            `open_output` does."""
+
+        def send(self, stream: int, data: bytes | memoryview) -> None:
+            """Queue output within the viewer's credit. Does nothing once the wire is gone."""
+
+        def gap(self, stream: int, size: int) -> None:
+            """Queue the word that `size` bytes are left out here."""
+
+        def end(self, stream: int, error: dict[str, Any] | None = None) -> None:
+            """Queue the end of an output stream, with its total; the number is not used again."""
+
+        def stop(self, stream: int) -> None:
+            """Give an input stream up: what still comes is dropped."""
+
+        def consumed(self, stream: int, size: int) -> None:
+            """`size` bytes of input were used, so the writer may send as many."""
+
+        def notify(self, method: str, params: dict[str, Any]) -> None:
+            """Queue a notification."""
+
+        def flush(self) -> None:
+            """Write what is queued, unless another thread is at it; may wait for the wire."""
+
+
+__all__: list[str] = []
