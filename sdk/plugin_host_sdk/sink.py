@@ -1,4 +1,4 @@
-"""Where a manager's output goes and its input comes from, seen from the manager.
+"""Streams as a capability sees them: where its output goes and its input comes from.
 
 The runtime's sink puts frames on the wire; the test kit's records them. Streams have the numbers that
 the caller gave them. Sends are queued at once and never wait; `flush` may.
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class OutputListener(Protocol):
-        """Hears of one stream that the manager sends. Called on the reading thread: never waits."""
+        """Hears of one stream that this side sends. Called on the reading thread: never waits."""
 
         def credited(self, size: int) -> None:
-            """The viewer takes `size` more bytes."""
+            """The reader takes `size` more bytes."""
 
         def stopped(self) -> None:
-            """The viewer gave the stream up: only its end may still be sent."""
+            """The reader gave the stream up: only its end may still be sent."""
 
     class InputListener(Protocol):
-        """Hears of one stream that the manager receives. Called on the reading thread: never waits."""
+        """Hears of one stream that this side receives. Called on the reading thread: never waits."""
 
         def received(self, offset: int, data: bytes) -> None:
             """Bytes, in order; to be given back to `Sink.consumed` when they are used."""
@@ -35,16 +35,20 @@ if TYPE_CHECKING:
         def frame_bytes(self) -> int:
             """The largest piece for `send`."""
 
-        def open_output(self, stream: int, listener: OutputListener) -> None:
-            """Start to send on `stream`. Raises CallFailed `rpc.invalid_params` for a number that is
-            taken."""
+        def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
+            """Start to send on `stream`, whose reader takes `credit` bytes for now.
+
+            Raises CallFailed `rpc.invalid_params` for a number that is or was in use.
+            """
 
         def open_input(self, stream: int, window: int, listener: InputListener) -> int:
-            """Start to receive on `stream`; the window that is granted, at most `window`. Raises as
-            `open_output` does."""
+            """Start to receive on `stream`; the window that is granted, at most `window`.
+
+            Raises as `open_output` does.
+            """
 
         def send(self, stream: int, data: bytes | memoryview) -> None:
-            """Queue output within the viewer's credit. Does nothing once the wire is gone."""
+            """Queue output within the reader's credit. Does nothing once the wire is gone."""
 
         def gap(self, stream: int, size: int) -> None:
             """Queue the word that `size` bytes are left out here."""
