@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from .endpoint import CapabilityHolder, Resolver
+    from .endpoint import CapabilityHolder, Resolver, Runtime
 
 __all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
 
@@ -122,7 +122,7 @@ class Monitor:
 
     def __init__(self, handlers: Mapping[str, Callable[..., Any]] | Iterable[Handler] = ()) -> None:
         self.name = "command"
-        self.notify: Callable[[str, dict[str, Any]], None] | None = None
+        self._runtime: Runtime | None = None
         self.routes: Mapping[str, Resolver] = {
             "command.call": self._resolve_call,
             "command.list": self._resolve_list,
@@ -171,11 +171,18 @@ class Monitor:
     def describe(self) -> dict[str, Any]:
         return {"commands": self.names}
 
+    def open(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def close(self, grace: float) -> None:
+        pass  # calls that run are the runtime's to end
+
     def _changed(self) -> None:
-        notify = self.notify
-        if notify is not None:
+        runtime = self._runtime
+        if runtime is not None:
             with self._telling:
-                notify("command.changed", self.describe())
+                runtime.sink.notify("command.changed", self.describe())
+                runtime.sink.flush()
 
     def _resolve_call(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:
         name, arguments = params.get("name"), params.get("params")

@@ -8,18 +8,35 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any, Protocol
+
+    from .context import Context
+    from .sink import Sink
 
     # Parameters of a request to the work that answers it and the arguments of that work.
     Resolver = Callable[[dict[str, Any]], tuple["Endpoint", Any]]
+
+    class Runtime(Protocol):
+        """What a capability may ask of the runtime that serves it, from any thread."""
+
+        @property
+        def sink(self) -> Sink:
+            """The way to the host for streams and notifications."""
+
+        def context(self, name: str) -> Context:
+            """A context for work that outlives the call that began it."""
+
+        def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+            """Start a coroutine on the event loop of async handlers; returns what cancels it."""
+
+        def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
+            """Send a log record."""
 
     class Capability(Protocol):
         """One capability of a plugin as the runtime sees it."""
 
         name: str
-        # set by the runtime: sends a notification to the host
-        notify: Callable[[str, dict[str, Any]], None] | None
 
         @property
         def routes(self) -> Mapping[str, Resolver]:
@@ -27,6 +44,12 @@ if TYPE_CHECKING:
 
         def describe(self) -> Any:
             """What `initialize` says of it."""
+
+        def open(self, runtime: Runtime) -> None:
+            """Serving begins; called on the thread that waits for its end."""
+
+        def close(self, grace: float) -> None:
+            """Serving ends: stop what runs, within `grace` seconds. Called on every way out."""
 
     class CapabilityHolder(Protocol):
         """A plugin as its capabilities see it."""
@@ -46,8 +69,9 @@ LONGEST_PROOF = 4096
 class Endpoint:
     """Work that answers one kind of request.
 
-    `run(ctx, arguments)` gives the result; it is a coroutine function when `is_async`. `quick` endpoints
-    have proved `proof` times in a row to be fast enough for the reading thread.
+    `run(ctx, arguments)` gives the result, or a `Later` of it; it is a coroutine function when
+    `is_async`. `quick` endpoints have proved `proof` times in a row to be fast enough for the reading
+    thread.
     """
 
     __slots__ = ("is_async", "name", "proof", "proved", "quick", "run")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-    Listener = Callable[[Any, CallError | None], None]
+    Listener = Callable[[Any, CallError | None], object]
 
 __all__ = ["Later"]
 
@@ -49,8 +49,10 @@ class Later:
         self._settle(None, error)
 
     def then(self, listener: Listener) -> None:
-        """Call `listener(result, error)` when it is settled, on whichever thread settles it; it must not
-        wait."""
+        """Call `listener(result, error)` once it is settled, on the thread that settles it.
+
+        It must not wait.
+        """
         with self._lock:
             if not self._is_settled:
                 self._listeners.append(listener)

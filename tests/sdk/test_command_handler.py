@@ -7,7 +7,8 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -173,7 +174,8 @@ def test_the_host_hears_the_newest_list_last(wait_until: WaitUntil) -> None:
             assert go_on.wait(5)
         told.append(params["commands"])
 
-    monitor.notify = notify
+    sink = SimpleNamespace(notify=notify, flush=lambda: None)
+    monitor.open(cast("Any", SimpleNamespace(sink=sink)))
     slow = threading.Thread(target=monitor.register_handler, args=("a", print))
     fast = threading.Thread(target=monitor.register_handler, args=("b", print))
     slow.start()

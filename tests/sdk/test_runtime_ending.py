@@ -39,7 +39,7 @@ def test_grace_without_end_is_bounded(grace: Any) -> None:
     ending.request(5, grace)
     assert ending.grace == LONGEST_GRACE
     ending.note_idle()
-    assert ending.wait_idle()
+    assert ending.wait_idle(ending.grace)
 
 
 def test_lost_host_gives_little_grace() -> None:
@@ -72,7 +72,7 @@ def test_idle_counts_from_the_asking_on() -> None:
     ending.note_idle()
     ending.request(5, 20)
     began = time.monotonic()
-    assert not ending.wait_idle()
+    assert not ending.wait_idle(ending.grace)
     assert time.monotonic() - began >= 0.02
     ending.note_idle()
-    assert ending.wait_idle()
+    assert ending.wait_idle(ending.grace)

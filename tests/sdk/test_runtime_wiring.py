@@ -182,6 +182,7 @@ def test_messages_of_many_threads_arrive_whole_and_each_threads_in_order(
             wiring.notify(
                 "command.changed", {"from": name, "number": number, "pad": "x" * (number % 7 * 999)}
             )
+            wiring.flush()
 
     threads = [threading.Thread(target=send, args=[f"t{n}"]) for n in range(4)]
     for thread in threads:
@@ -200,6 +201,7 @@ def test_host_that_is_gone_is_noticed_and_what_waits_is_forgotten(ends: tuple[Ho
     make_ready(host, wiring)
     host.sock.close()
     wiring.notify("command.changed", {"commands": []})
+    wiring.flush()
     assert wiring.is_broken
     assert not wiring.outbox
     wiring.notify("command.changed", {"commands": []})

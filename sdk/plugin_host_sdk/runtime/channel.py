@@ -41,6 +41,11 @@ class Channel:
     def write(self, piece: Sequence[bytes | memoryview]) -> None:
         """Write all of it. Raises OSError when the peer is gone."""
         write, fd = os.write, self.write_fd
+        if len(piece) > 1:
+            written = os.writev(fd, piece)
+            if written == sum(map(len, piece)):
+                return
+            piece = _rest(piece, written)
         for buffer in piece:
             written = write(fd, buffer)
             if written < len(buffer):
@@ -70,6 +75,16 @@ def claim() -> Channel:
         os.dup2(null, 1)
     os.close(null)
     return Channel(read_fd, write_fd)
+
+
+def _rest(piece: Sequence[bytes | memoryview], written: int) -> list[memoryview]:
+    """The buffers of `piece` behind its first `written` bytes."""
+    rest = []
+    for buffer in piece:
+        if written < len(buffer):
+            rest.append(memoryview(buffer)[written:])
+        written = max(0, written - len(buffer))
+    return rest
 
 
 def _is_same(a: int, b: int) -> bool:

@@ -48,6 +48,6 @@ class Ending:
         if self.is_asked:
             self._idle.set()
 
-    def wait_idle(self) -> bool:
-        """Up to the grace time for running calls to end."""
-        return self._idle.wait(self.grace)
+    def wait_idle(self, seconds: float) -> bool:
+        """Up to so many seconds for running calls to end."""
+        return self._idle.wait(seconds)

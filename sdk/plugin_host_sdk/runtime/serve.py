@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,9 +69,12 @@ def serve(plugin: Plugin, wiring: Wiring | None = None) -> int:
 def _end(server: Any) -> int:
     """Cancel what runs, wait for it within the grace, answer the host's `shutdown`."""
     ending = server.ending
+    begun = monotonic()
     server.cancel_all(ending.reason)
+    # Those that run something of their own take their time; calls end beside.
+    server.close_capabilities(ending.grace)
     if server.running:
-        ending.wait_idle()
+        ending.wait_idle(max(0.0, ending.grace - (monotonic() - begun)))
     if ending.msgid is not None:
         with server.wiring.mutex:
             server.wiring.answer(ending.msgid, {"running": len(server.running)}, "rpc.not_encodable")

@@ -22,6 +22,7 @@ from plugin_host_sdk.events import (
     RequestRefused,
     ResponseReceived,
 )
+from plugin_host_sdk.later import Later
 from plugin_host_sdk.protocol import FRAME_BYTES
 
 from .callmeta import expired, read_meta
@@ -30,11 +31,12 @@ from .crew import Crew, Worker
 from .ending import Ending
 from .greeting import greet
 from .nested import NestedCalls
+from .streamdesk import StreamDesk
 from .wiring import Wiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
     from plugin_host_sdk.endpoint import Endpoint, Resolver
@@ -61,13 +63,14 @@ class Server:
         self.crew = Crew(wiring.mutex, self.lead, plugin.workers)
         self.nested = NestedCalls(wiring, plugin.id)
         self.running: dict[int, Context] = {}
+        self.sink = StreamDesk(wiring)
         self._loop = LoopThread()
         self._backlog: deque[Event] = deque()
         self._routes: dict[str, Resolver] = {}
         self._clock = 0.0  # when the leader began its turn, or ended its last run
         for capability in plugin.capabilities.values():
             self._routes.update(capability.routes)
-            capability.notify = wiring.notify
+            capability.open(self)
 
     @property
     def plugin_id(self) -> str:
@@ -132,6 +135,8 @@ class Server:
             self._cancel(event.msgid)  # type: ignore[attr-defined]
         elif kind is RequestRefused:
             self._refuse(event.msgid, CallError.from_map(event.error))  # type: ignore[attr-defined]
+        elif kind in self.sink.handlers:
+            self.sink.handlers[kind](event)
         elif kind is Failed:
             self._fail(event.error)  # type: ignore[attr-defined]
         elif kind is Closed:
@@ -274,7 +279,10 @@ class Server:
         return CallFailed(f"{ctx.name}: {type(error).__name__}: {error}", name="rpc.internal")
 
     def _settle(self, ctx: Context, result: Any, error: CallError | None) -> None:
-        """Queue the answer; with the mutex held."""
+        """Queue the answer, or have it queued once it is there; with the mutex held."""
+        if type(result) is Later:
+            result.then(lambda result, error: self._settle_late(ctx, result, error))
+            return
         msgid = ctx.msgid
         self.running.pop(msgid, None)
         if error is not None:
@@ -292,6 +300,11 @@ class Server:
                     wiring.outbox.put_bulk("message", (data,))
         if self.ending.is_asked and not self.running:
             self.ending.note_idle()
+
+    def _settle_late(self, ctx: Context, result: Any, error: CallError | None) -> None:
+        with self.wiring.mutex:
+            self._settle(ctx, result, error)
+        self.wiring.flush()
 
     def _answer(self, msgid: int, result: Any) -> None:
         with self.wiring.mutex:
@@ -321,6 +334,16 @@ class Server:
             self._cancel_call(ctx, reason)
         self.wiring.flush()
 
+    def close_capabilities(self, grace: float) -> None:
+        """Have every capability stop what it runs, within `grace` seconds."""
+        for capability in self.plugin.capabilities.values():
+            try:
+                capability.close(grace)
+            except Exception:  # the others still have to
+                import traceback
+
+                traceback.print_exc()
+
     def close(self) -> None:
         """Let every thread end that has no work; the others are not waited for."""
         self.crew.close()
@@ -334,7 +357,13 @@ class Server:
         self.nested.fail_all(CallFailed(reason, name="command.connection"))
         self.ending.lose(reason)
 
-    # What contexts ask for.
+    # What contexts and capabilities ask for.
+
+    def context(self, name: str) -> Context:
+        return Context(self, name)
+
+    def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        return self._loop.run(make)
 
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         self.wiring.log(level, logger, message, fields)

@@ -94,12 +94,10 @@ class Wiring:
         self.put(data)
 
     def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification now."""
+        """Queue a notification."""
         with self.mutex:
-            if not self._is_open():
-                return
-            self.put(self.connection.send_notification(method, params))
-        self.flush()
+            if self.is_open():
+                self.put(self.connection.send_notification(method, params))
 
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         """Send a log record in its turn; its maker waits when much is waiting already."""
@@ -113,7 +111,7 @@ class Wiring:
             self.late.append(params)  # this thread is in the middle of something: it flushes after it
             return
         with self.mutex:
-            if not self._is_open():
+            if not self.is_open():
                 if self.connection.state in (OPENING, INITIALIZING) and len(self._early) < _EARLY_RECORDS:
                     self._early.append(params)
                 return
@@ -145,14 +143,14 @@ class Wiring:
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         """Send how far a call is; nothing once it was answered."""
         with self.mutex:
-            if not self._is_open():
+            if not self.is_open():
                 return
             data = self.connection.send_progress(msgid, done, total, message)
             if data:
                 self.outbox.put_bulk("progress", (data,))
         self.flush(wait=self.outbox.bulk_bytes > _BULK_BYTES)
 
-    def _is_open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether anything but answers may be sent now."""
         return not self.is_broken and self.connection.state in (READY, STOPPING)
 
@@ -186,7 +184,7 @@ class Wiring:
 
     def _put_late(self) -> None:
         records = [self.late.popleft() for _ in range(len(self.late))]
-        if self._is_open():
+        if self.is_open():
             for params in records:
                 self._put_log(params)
         elif self.connection.state in (OPENING, INITIALIZING):
