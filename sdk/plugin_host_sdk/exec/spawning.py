@@ -1,0 +1,136 @@
+"""What both ways of starting a program share: checks beforehand, one lock, and a clean start of the child.
+
+Invariant: what is checked here cannot fail in the forked child, where an exception of ours would run the
+plugin's own code a second time. A child has every signal's default, except that a hang-up the plugin was
+started to ignore (nohup) stays ignored, and no signal blocked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from .executable import find_executable, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from plugin_host_sdk.errors import TerminalError
+
+__all__ = ["SPAWN_LOCK", "Start", "bad_folder", "ignored_signals", "prepare"]
+
+# From the making of a descriptor that a child could inherit until it no longer can, and from fork to exec:
+# programs start one after the other.
+SPAWN_LOCK = threading.Lock()
+
+_KEPT = frozenset({signal.SIGKILL, signal.SIGSTOP, signal.SIGHUP})
+_RESTORED = sorted(signal.valid_signals() - _KEPT)
+
+
+class Start:
+    """A program that is ready to be started.
+
+    `path` is what is executed, relative to the child's folder; `file` is the same as seen from here.
+    """
+
+    __slots__ = ("_argv", "_cwd", "_env", "_ignored", "argv", "cwd", "env", "file", "path")
+
+    def __init__(self, argv: Sequence[str], cwd: str | None, env: Mapping[str, str], path: str) -> None:
+        self.argv = list(argv)
+        self.cwd = cwd
+        self.env = dict(env)
+        self.path = path
+        self.file = os.path.join(cwd or "", path)
+        # Encoded now: the child must not raise, and does as little as it can.
+        self._argv = [os.fsencode(word) for word in argv]
+        self._env = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+        self._cwd = None if cwd is None else os.fsencode(cwd)
+        self._ignored = ignored_signals()
+
+    def become(self) -> None:
+        """In the forked child: turn into the program. Raises OSError("step number") when that fails."""
+        step = "signals"
+        try:
+            self.restore_signals()
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            if self._cwd is not None:
+                step = "chdir"
+                os.chdir(self._cwd)
+            step = "exec"
+            os.execve(self.path, self._argv, self._env)
+        except OSError as error:
+            raise OSError(f"{step} {error.errno}") from None
+
+    def restore_signals(self) -> None:
+        """In the forked child: ignore no more what the plugin ignores."""
+        for number in self._ignored:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def ignored_signals() -> list[int]:
+    """The signals that a child would go on ignoring, and should not."""
+    return [number for number in _RESTORED if signal.getsignal(number) == signal.SIG_IGN]
+
+
+def prepare(argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> Start:
+    """Check everything about a start. Raises TerminalError.
+
+    `env` is the child's whole environment. `reason` is "invalid" for what no program can be given,
+    "bad_cwd", or one of `find_executable`.
+    """
+    if not argv:
+        raise refusal("no command was given: name a program", "not_found", errno.ENOENT, "")
+    for what, text in [*(("argument", word) for word in argv), *(_texts(env)), ("folder", cwd or "")]:
+        _check_text(what, text)
+    if cwd is not None:
+        # Relative to the plugin's folder once, not a second time from inside.
+        cwd = os.path.join(os.getcwd(), cwd) if not os.path.isabs(cwd) else cwd
+        _check_folder(cwd)
+    return Start(argv, cwd, env, find_executable(argv[0], cwd, env))
+
+
+def bad_folder(cwd: str, number: int) -> TerminalError:
+    """The session cannot start in `cwd`."""
+    return refusal(f"the session cannot start in {cwd!r}: {os.strerror(number)}", "bad_cwd", number, cwd)
+
+
+def _texts(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    for name in env:
+        if not name or "=" in name:
+            raise refusal(
+                f"{name!r} is no name of a variable: it is empty or holds '='",
+                "invalid",
+                errno.EINVAL,
+                name,
+            )
+    return [
+        pair for name, value in env.items() for pair in (("variable", name), (f"value of {name}", value))
+    ]
+
+
+def _check_text(what: str, text: str) -> None:
+    try:
+        if b"\0" not in os.fsencode(text):
+            return
+        fault = "holds a null character"
+    except UnicodeEncodeError:
+        fault = "holds characters that the file system's encoding has not"
+    except TypeError:
+        fault = "is no text"
+    # A value may be secret, so only arguments and folders are shown.
+    shown = "" if what.startswith("value") else f" {text!r}"
+    raise refusal(f"the {what}{shown} {fault}", "invalid", errno.EINVAL, "")
+
+
+def _check_folder(cwd: str) -> None:
+    try:
+        is_folder = os.path.isdir(cwd) if os.stat(cwd) else False
+    except OSError as error:
+        raise bad_folder(cwd, error.errno or errno.ENOENT) from None
+    if not is_folder:
+        raise bad_folder(cwd, errno.ENOTDIR)
+    if not os.access(cwd, os.X_OK):
+        raise bad_folder(cwd, errno.EACCES)
