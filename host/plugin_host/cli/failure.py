@@ -23,11 +23,22 @@ from plugin_host.errors import (
     PluginNotFound,
     PluginNotReady,
 )
+from plugin_host_sdk.errors import TerminalError
 
 from . import output
+from .execfailure import in_words
 from .notation import plain, to_json
 
-__all__ = ["Interrupted", "as_map", "exit_code", "report_usage", "reported", "sentence"]
+__all__ = [
+    "Interrupted",
+    "ProgramUsageError",
+    "ReadFailed",
+    "as_map",
+    "exit_code",
+    "report_usage",
+    "reported",
+    "sentence",
+]
 
 OK = 0
 REFUSED = 1
@@ -35,6 +46,11 @@ USAGE = 2
 UNAVAILABLE = 3
 DIED = 4
 TIMED_OUT = 124
+
+# Of commands that end with the status of a program that they ran.
+OWN_FAILURE = 125
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
 
 # The first that fits counts.
 _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
@@ -47,7 +63,20 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (PluginNotReady, UNAVAILABLE),
     (LaunchError, UNAVAILABLE),
 )
-_ATTRIBUTES = ("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint")
+_ATTRIBUTES = (
+    *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),
+    *("title", "suggestion", "retry_commands"),
+)
+
+
+class ProgramUsageError(click.UsageError):
+    """Wrong usage of a command that ends with the status of a program."""
+
+    exit_code = OWN_FAILURE
+
+
+class ReadFailed(Exception):
+    """Stdin cannot be read."""
 
 
 class Interrupted(Exception):
@@ -58,14 +87,18 @@ class Interrupted(Exception):
         self.signum = signum
 
 
-def exit_code(error: Exception) -> int:
-    """The status a command ends with because of `error`."""
+def exit_code(error: Exception, *, runs_program: bool = False) -> int:
+    """The status a command ends with because of `error`; of one that runs a program, see `OWN_FAILURE`."""
+    if runs_program:
+        data = error.data if isinstance(error, TerminalError) else None
+        reason = data.get("reason") if isinstance(data, dict) else None
+        return {"not_found": NOT_FOUND, "not_executable": NOT_EXECUTABLE}.get(str(reason), OWN_FAILURE)
     return next((code for kind, code in _CODES if isinstance(error, kind)), REFUSED)
 
 
 def sentence(error: Exception, *, verbose: bool = False) -> str:
     """What went wrong, for a person; with `verbose` also the data and traceback the plugin sent."""
-    text = str(error)
+    text = in_words(error)
     if isinstance(error, CallError) and error.name == "command.failed":
         text += f" (status {error.code})"
     if verbose and isinstance(error, CallError) and error.data is not None:
@@ -81,7 +114,7 @@ def as_map(error: Exception) -> dict[str, Any]:
 
 
 @contextmanager
-def reported(*, as_json: bool, verbose: bool) -> Iterator[None]:
+def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Iterator[None]:
     """Turn what the body raises into words on stderr and an exit code.
 
     With `as_json` the words are one JSON object on one line. Ctrl-C and a reader that went away are no
@@ -89,14 +122,20 @@ def reported(*, as_json: bool, verbose: bool) -> Iterator[None]:
     """
     try:
         yield
-    except (PluginHostError, output.WriteFailed) as error:
-        _report(error, as_json=as_json, verbose=verbose)
-        raise click.exceptions.Exit(exit_code(error)) from None
+    except (PluginHostError, output.WriteFailed, ReadFailed) as error:
+        code = exit_code(error, runs_program=runs_program)
+        if as_json:
+            _report_json(as_map(error), code)
+        else:
+            output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
+        raise click.exceptions.Exit(code) from None
     except click.UsageError as error:
+        message = error.format_message()
         if not as_json:
-            raise
-        _report_json({"type": "UsageError", "message": error.format_message()}, USAGE)
-        raise click.exceptions.Exit(USAGE) from None
+            raise ProgramUsageError(message) if runs_program else error from None
+        code = OWN_FAILURE if runs_program else USAGE
+        _report_json({"type": "UsageError", "message": message}, code)
+        raise click.exceptions.Exit(code) from None
     except Interrupted as interrupted:
         raise click.exceptions.Exit(128 + interrupted.signum) from None
     except KeyboardInterrupt:  # before or after the loop that listens for it
@@ -113,13 +152,6 @@ def report_usage(error: click.ClickException) -> None:
     if context is not None:
         text += f"Try '{context.command_path} --help' for help.\n"
     output.complain(output.printable(text, lines=True))
-
-
-def _report(error: Exception, *, as_json: bool, verbose: bool) -> None:
-    if as_json:
-        _report_json(as_map(error), exit_code(error))
-    else:
-        output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
 
 
 def _report_json(error: dict[str, Any], code: int) -> None:

@@ -57,12 +57,15 @@ class Options:
             config=self.configuration(),
         )
 
-    def reported(self) -> AbstractContextManager[None]:
-        """In which a command runs: what it raises is said and ends it, what it logs is shown if wanted."""
+    def reported(self, *, runs_program: bool = False) -> AbstractContextManager[None]:
+        """In which a command runs: what it raises is said and ends it, what it logs is shown if wanted.
+
+        With `runs_program` the statuses are those of a command that passes on a program's.
+        """
         from .logline import listen
 
         listen(self.verbosity)
-        return reported(as_json=self.as_json, verbose=self.verbosity > 0)
+        return reported(as_json=self.as_json, verbose=self.verbosity > 0, runs_program=runs_program)
 
 
 def output_options(function: _Function) -> _Function:
