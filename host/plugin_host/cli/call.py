@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugin_host.errors import PluginNotFound, PluginNotReady
-
 from . import argument, output
 from .notation import plain
 from .option import Options, host_options
@@ -89,8 +87,10 @@ def command(
 async def _call(
     options: Options, plugin_id: str, command: str | None, given: Parameters, timeout: float | None
 ) -> None:
+    from .lookup import chosen
+
     host = options.host(only=[plugin_id])
-    plugin = _found(host, options, plugin_id)
+    plugin = chosen(host, options, plugin_id)
     given.check(plugin_id, is_raw=plugin.is_raw)
     async with host:
         if plugin.error is not None:
@@ -103,27 +103,6 @@ async def _call(
             output.write_json(result)
         else:
             output.write(plain(result, ascii_only=output.needs_ascii()) + "\n")
-
-
-def _found(host: PluginHost, options: Options, plugin_id: str) -> Plugin:
-    """The plugin, found and not started. Raises PluginNotFound, PluginNotReady and ManifestError."""
-    try:
-        host.discover()
-    except PluginNotFound as error:
-        from .lookup import with_alternatives
-
-        raise with_alternatives(error, options) from None
-    plugin = host.plugins[plugin_id]
-    reason = plugin.candidate.skipped
-    if options.only is not None and plugin_id not in options.only:
-        reason = f"left out by --only {','.join(options.only)}"
-    if reason is not None:
-        raise PluginNotReady(
-            f"plugin `{plugin_id}` may not be started: {reason}", plugin=plugin_id, state=str(plugin.state)
-        )
-    if plugin.error is not None:
-        raise plugin.error
-    return plugin
 
 
 async def _result(

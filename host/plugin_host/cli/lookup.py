@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugin_host.errors import PluginHostError, PluginNotFound
+from plugin_host.errors import PluginHostError, PluginNotFound, PluginNotReady
 
 if TYPE_CHECKING:
     from plugin_host.candidate import Candidate
+    from plugin_host.host import PluginHost
+    from plugin_host.plugin import Plugin
 
     from .option import Options
 
-__all__ = ["found", "with_alternatives"]
+__all__ = ["chosen", "found", "with_alternatives"]
 
 
 def found(options: Options) -> list[Candidate]:
@@ -20,6 +22,25 @@ def found(options: Options) -> list[Candidate]:
         return _discover(options, options.only)
     except PluginNotFound as error:
         raise with_alternatives(error, options) from None
+
+
+def chosen(host: PluginHost, options: Options, plugin_id: str) -> Plugin:
+    """The plugin, found and not started. Raises PluginNotFound, PluginNotReady and ManifestError."""
+    try:
+        host.discover()
+    except PluginNotFound as error:
+        raise with_alternatives(error, options) from None
+    plugin = host.plugins[plugin_id]
+    reason = plugin.candidate.skipped
+    if options.only is not None and plugin_id not in options.only:
+        reason = f"left out by --only {','.join(options.only)}"
+    if reason is not None:
+        raise PluginNotReady(
+            f"plugin `{plugin_id}` may not be started: {reason}", plugin=plugin_id, state=str(plugin.state)
+        )
+    if plugin.error is not None:
+        raise plugin.error
+    return plugin
 
 
 def with_alternatives(error: PluginNotFound, options: Options) -> PluginNotFound:
