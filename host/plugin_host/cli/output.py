@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import sys
+import termios
 from typing import Any
 
 from .notation import to_json
@@ -61,6 +62,8 @@ def write_json(value: Any) -> None:
 def complain(text: str) -> None:
     """Write `text` to stderr. Where nobody can hear it, it is not said."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    if _is_raw(STDERR):
+        text = text.replace("\n", "\r\n")
     with contextlib.suppress(OSError):
         _write(STDERR, text.encode(encoding, "backslashreplace"))
 
@@ -90,6 +93,14 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 def _escaped(char: str) -> str:
     return "\ufffd" if "\ud800" <= char <= "\udfff" else ascii(char)[1:-1]
+
+
+def _is_raw(fd: int) -> bool:
+    """Whether this is a terminal that passes on line ends as they are, as programs set it."""
+    try:
+        return not termios.tcgetattr(fd)[1] & termios.OPOST
+    except termios.error:
+        return False
 
 
 def _encoding() -> str:
