@@ -168,7 +168,7 @@ class RealTerminal:
 
 
 class _Child(PtyProcess):  # type: ignore[misc]  # it has no types
-    """A process as ptyprocess knows it, without descriptors that it would close or signals it would send."""
+    """A process as ptyprocess knows it, without descriptors it would close or signals it would send."""
 
     def __init__(self, pid: int, fd: int) -> None:
         self.pid: int = pid

@@ -1,0 +1,146 @@
+"""All processes of the machine at one moment, as sessions need them.
+
+One pass over /proc costs some 10 µs a process; where there is no /proc, `ps` is asked. Invariant: a table
+never changes. What is not readable, or gone meanwhile, is not in it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["ProcessRow", "ProcessTable", "read_row"]
+
+_HAS_PROC = os.path.exists("/proc/self/stat")
+_READ_BYTES = 64 * 1024
+_PS = ("ps", "-o", "pid=,ppid=,stat=,lstart=")
+
+
+class ProcessRow(NamedTuple):
+    """One process. `started` tells it from a later one of its number; its unit is the system's."""
+
+    pid: int
+    parent: int
+    session: int
+    started: float
+    is_dead: bool  # it has ended and waits to be reaped
+    is_stopped: bool
+
+
+class ProcessTable:
+    """Rows by pid, by parent and by session. One table may serve any number of families."""
+
+    __slots__ = ("children", "rows", "sessions")
+
+    def __init__(self, rows: Iterable[ProcessRow]) -> None:
+        self.rows = {row.pid: row for row in rows}
+        self.children: dict[int, list[ProcessRow]] = {}
+        self.sessions: dict[int, list[ProcessRow]] = {}
+        for row in self.rows.values():
+            self.children.setdefault(row.parent, []).append(row)
+            self.sessions.setdefault(row.session, []).append(row)
+
+    @classmethod
+    def read(cls) -> ProcessTable:
+        """The table of now."""
+        table = cls(_proc_rows() if _HAS_PROC else _ps_rows("-A"))
+        for pid in _environments.keys() - table.rows.keys():
+            _environments.pop(pid, None)
+        return table
+
+    def carries(self, row: ProcessRow, entry: bytes) -> bool:
+        """Whether the process was given `entry` (NAME=value) in its environment; False when unreadable."""
+        known = _environments.get(row.pid)
+        if known is None or known[0] != row.started:
+            environment = _environment(row.pid)
+            name = entry.partition(b"=")[0] + b"="
+            known = row.started, [each for each in environment if each.startswith(name)]
+            # Kept from one table to the next: what a process did not inherit it never has. Empty is also
+            # that of one which is becoming another program right now.
+            if environment != [b""]:
+                _environments[row.pid] = known
+        return entry in known[1]
+
+
+_environments: dict[int, tuple[float, list[bytes]]] = {}
+
+
+def read_row(pid: int) -> ProcessRow | None:
+    """One process as it is now; None when there is none of that number."""
+    if _HAS_PROC:
+        return _proc_row(pid)
+    return next(_ps_rows("-p", str(pid)), None)
+
+
+def _proc_rows() -> Iterator[ProcessRow]:
+    # Newest first: what a forking program has just started is the first to be gone again.
+    for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
+        row = _proc_row(pid)
+        if row is not None:
+            yield row
+
+
+def _proc_row(pid: int) -> ProcessRow | None:
+    data = _read_file(f"/proc/{pid}/stat")
+    if not data:
+        return None
+    # The name is in brackets and may hold anything, brackets too; numbered fields follow the last.
+    state, *fields = data[data.rindex(b")") + 2 :].split(None, 20)
+    return ProcessRow(
+        pid=pid,
+        parent=int(fields[0]),
+        session=int(fields[2]),
+        started=int(fields[18]),
+        # The first thread of a process may end before the others; then it lives on as a "zombie".
+        is_dead=state in (b"Z", b"X") and int(fields[16]) <= 1,
+        is_stopped=state == b"T",
+    )
+
+
+def _environment(pid: int) -> list[bytes]:
+    """What `pid` was started with."""
+    return _read_file(f"/proc/{pid}/environ").split(b"\0") if _HAS_PROC else [b""]
+
+
+def _read_file(path: str) -> bytes:
+    """What it holds; nothing when it is gone or not ours to read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        data = os.read(fd, _READ_BYTES)
+        while len(data) % _READ_BYTES == 0 and (more := os.read(fd, _READ_BYTES)):
+            data += more
+        return data
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _ps_rows(*which: str) -> Iterator[ProcessRow]:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    answer = subprocess.run(
+        [*_PS, *which], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        env=environment, check=False,
+    )  # fmt: skip
+    for line in answer.stdout.decode("ascii", "replace").splitlines():
+        pid, parent, state, began = line.split(None, 3)
+        try:
+            session = os.getsid(int(pid))  # what `ps` shows of it is an address on some systems
+        except OSError:
+            session = 0
+        yield ProcessRow(
+            pid=int(pid),
+            parent=int(parent),
+            session=session,
+            started=time.mktime(time.strptime(began.strip())),
+            is_dead=state.startswith("Z"),
+            is_stopped=state.startswith("T"),
+        )
