@@ -40,6 +40,8 @@ class Family:
 
     def __init__(self, leader_pid: int, mark: str) -> None:
         row = read_row(leader_pid)
+        if row is not None and row.parent != os.getpid():
+            row = None  # reaped by somebody else, and its number is another's
         self._mark = os.fsencode(mark)
         self._since = row.started if row else 0.0
         self._lock = threading.Lock()
