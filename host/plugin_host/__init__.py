@@ -14,6 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo
+
     from .candidate import Candidate
     from .configuration import Configuration
     from .errors import (
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
         CallFailed,
         CallTimeout,
         ConfigurationError,
+        ExecSessionError,
+        HandlerNotFound,
         IncompatibleProtocol,
         InitializeFailed,
         InitializeTimeout,
@@ -36,9 +40,16 @@ if TYPE_CHECKING:
         PluginNotReady,
         ProtocolError,
         RemoteProtocolError,
+        SessionClosed,
+        SessionExists,
+        SessionNotFound,
         SpawnError,
+        TerminalError,
+        ViewerReadOnly,
     )
     from .event import EventsLost, HostEvent, PluginNotified, StateChanged
+    from .exec.session import Session
+    from .exec.viewer import Gap, Output, Viewer
     from .hookspecs import hookimpl
     from .host import PluginHost
     from .manifest import Manifest
@@ -58,6 +69,11 @@ __all__ = [
     "Configuration",
     "ConfigurationError",
     "EventsLost",
+    "ExecSessionError",
+    "Exit",
+    "Gap",
+    "HandlerInfo",
+    "HandlerNotFound",
     "HostEvent",
     "IncompatibleProtocol",
     "InitializeFailed",
@@ -66,6 +82,7 @@ __all__ = [
     "LocalProtocolError",
     "Manifest",
     "ManifestError",
+    "Output",
     "Plugin",
     "PluginDied",
     "PluginExited",
@@ -76,9 +93,18 @@ __all__ = [
     "PluginNotified",
     "ProtocolError",
     "RemoteProtocolError",
+    "Session",
+    "SessionClosed",
+    "SessionExists",
+    "SessionFailure",
+    "SessionInfo",
+    "SessionNotFound",
     "SpawnError",
     "State",
     "StateChanged",
+    "TerminalError",
+    "Viewer",
+    "ViewerReadOnly",
     "__version__",
     "hookimpl",
 ]
@@ -89,13 +115,21 @@ _HOMES = {
     "Candidate": "candidate",
     "Configuration": "configuration",
     "EventsLost": "event",
+    "Exit": "exec.session",
+    "Gap": "exec.viewer",
+    "HandlerInfo": "exec.session",
     "HostEvent": "event",
     "Manifest": "manifest",
+    "Output": "exec.viewer",
     "Plugin": "plugin",
     "PluginHost": "host",
     "PluginNotified": "event",
+    "Session": "exec.session",
+    "SessionFailure": "exec.session",
+    "SessionInfo": "exec.session",
     "State": "state",
     "StateChanged": "event",
+    "Viewer": "exec.viewer",
     "hookimpl": "hookspecs",
 }
 

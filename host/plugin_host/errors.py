@@ -14,10 +14,16 @@ from plugin_host_sdk.errors import (
     CallError,
     CallFailed,
     CallTimeout,
+    ExecSessionError,
+    HandlerNotFound,
     LocalProtocolError,
     PluginHostError,
     ProtocolError,
     RemoteProtocolError,
+    SessionClosed,
+    SessionExists,
+    SessionNotFound,
+    TerminalError,
 )
 
 __all__ = [
@@ -27,6 +33,8 @@ __all__ = [
     "CallFailed",
     "CallTimeout",
     "ConfigurationError",
+    "ExecSessionError",
+    "HandlerNotFound",
     "IncompatibleProtocol",
     "InitializeFailed",
     "InitializeTimeout",
@@ -40,7 +48,12 @@ __all__ = [
     "PluginNotReady",
     "ProtocolError",
     "RemoteProtocolError",
+    "SessionClosed",
+    "SessionExists",
+    "SessionNotFound",
     "SpawnError",
+    "TerminalError",
+    "ViewerReadOnly",
 ]
 
 
@@ -148,3 +161,7 @@ class PluginDied(CallError):
         self.plugin = plugin
         self.stderr = tuple(stderr)
         self.uptime = uptime
+
+
+class ViewerReadOnly(PluginHostError):
+    """Input or a size from a viewer that was attached to read only."""

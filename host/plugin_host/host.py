@@ -16,6 +16,7 @@ from .command import call_command
 from .configuration import Configuration
 from .errors import PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, StateChanged
+from .exec.opening import list_sessions, open_session
 from .extension import Extensions
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from plugin_host_sdk.types.session import HandlerInfo
+
+    from .exec.session import Session
     from .service import Service
 
 __all__ = ["PluginHost"]
@@ -201,6 +205,68 @@ class PluginHost:
         return await call_command(
             supervisor.plugin, supervisor.ensure_link(), command, params, timeout, on_progress, text=True
         )
+
+    async def exec(
+        self,
+        plugin: str,
+        command: Sequence[str] | None = None,
+        *,
+        resource: str | None = None,
+        tty: bool = True,
+        rows: int | None = None,
+        cols: int | None = None,
+        id: str | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        resource_data: Mapping[str, Any] | None = None,
+        replay_bytes: int | None = None,
+        detached: bool = False,
+    ) -> Session:
+        """Open a session in a plugin: a terminal, or with `tty=False` pipes with stderr apart.
+
+        `command` is a list of words; without one the handler's default runs. `resource` names the handler
+        when there are several. `id` is chosen when none is given. `cwd` and `env`, added to the handler's,
+        are the plugin's to use; `labels`, `params` and `resource_data` are for it to read.
+
+        Unless it is `detached`, a session whose ring of `replay_bytes` is full waits for its first viewer,
+        so nothing is lost before `attach`. It ends with its program, by `close`, or with its plugin, and
+        never because of this call, which when cancelled leaves nothing behind.
+
+        Raises PluginNotFound, PluginNotReady, HandlerNotFound (which lists the handlers), SessionExists,
+        TerminalError (its `data` has a `reason`), CallFailed named `rpc.invalid_params`, PluginDied.
+        """
+        return await open_session(
+            self._find(plugin).ensure_exec(),
+            command=command,
+            handler=resource,
+            tty=tty,
+            rows=rows,
+            cols=cols,
+            id=id,
+            cwd=None if cwd is None else os.fspath(cwd),
+            env=env,
+            labels=labels,
+            params=params,
+            resource_data=resource_data,
+            replay_bytes=replay_bytes,
+            detached=detached,
+        )
+
+    async def sessions(self) -> list[Session]:
+        """The exec sessions of every plugin that is ready, the oldest of each first; also ended ones that
+        are still kept."""
+        proxies = [
+            one.ensure_exec()
+            for one in self._supervisors.values()
+            if one.plugin.state is State.READY and "exec" in one.plugin.capabilities
+        ]
+        return await list_sessions(proxies)
+
+    async def exec_handlers(self, plugin: str) -> list[HandlerInfo]:
+        """What sessions can be opened in a plugin. Raises as `exec` does."""
+        return await self._find(plugin).ensure_exec().handlers()
 
     async def start(self, plugin: str) -> None:
         """Start a plugin unless it runs. Raises PluginNotFound, ManifestError, LaunchError."""

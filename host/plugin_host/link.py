@@ -16,8 +16,12 @@ from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProt
 from plugin_host_sdk.events import (
     CancelReceived,
     Closed,
+    CreditReceived,
+    DataReceived,
+    EndReceived,
     ErrorReceived,
     Failed,
+    GapReceived,
     Initialized,
     InitializeRefused,
     NotificationReceived,
@@ -26,11 +30,13 @@ from plugin_host_sdk.events import (
     RequestReceived,
     RequestRefused,
     ResponseReceived,
+    StopReceived,
     StrayOutput,
 )
 from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS
 
 from .deadline import Deadlines
+from .stream import Streams
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -89,6 +95,7 @@ class Link:
         self._deadlines = Deadlines(self._loop, self._expire)
         self._times = self._deadlines.times
         self._writer = Writer(channel, self._loop, self._lose)
+        self.streams = Streams(connection, self._writer)
         self._recv_into = channel.recv_into
         self._receive = connection.receive_data
         self._buffer = bytearray(_READ_BYTES)
@@ -344,6 +351,11 @@ class Link:
         ),
         PeerFailed: lambda self, event: self._guard(self._owner.notified, "failure", event.error),
         StrayOutput: lambda self, event: self._guard(self._owner.stray_output, event.data),
+        DataReceived: lambda self, event: self.streams.handlers[DataReceived](event),
+        GapReceived: lambda self, event: self.streams.handlers[GapReceived](event),
+        EndReceived: lambda self, event: self.streams.handlers[EndReceived](event),
+        CreditReceived: lambda self, event: self.streams.handlers[CreditReceived](event),
+        StopReceived: lambda self, event: self.streams.handlers[StopReceived](event),
         Closed: lambda self, event: self._lose(None),
         Failed: lambda self, event: self._break(event.error),
     }

@@ -16,8 +16,9 @@ from plugin_host_sdk.errors import excerpt
 
 from . import checksum, ladder
 from .environment import run_token
-from .errors import CallCancelled, LaunchError, PluginDied, PluginNotReady
+from .errors import CallCancelled, HandlerNotFound, LaunchError, PluginDied, PluginNotReady
 from .event import PluginNotified
+from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
 from .launchspec import process_spec
 from .link import LinkOwner
@@ -62,6 +63,7 @@ class Supervisor(LinkOwner):
     ) -> None:
         self.plugin = plugin
         self.link: Link | None = None
+        self.exec: ExecProxy | None = None
         self._process: PluginProcess | None = None
         self._run = run
         self._version = version
@@ -154,6 +156,7 @@ class Supervisor(LinkOwner):
     def _adopt(self, launched: Launched) -> None:
         plugin = self.plugin
         self._process, self.link = launched.process, launched.link
+        self.exec = ExecProxy(plugin.id, launched.link)
         plugin.pid = launched.process.pid
         version = launched.answer.get("plugin", {}).get("version")
         plugin.version = version if version and isinstance(version, str) else plugin.version
@@ -201,6 +204,8 @@ class Supervisor(LinkOwner):
         self.link = None
         link.close()
         link.fail_calls(lambda: self._death(process, how, "while the call was in flight"))
+        if self.exec is not None:
+            self.exec.fail(lambda session: self._death(process, how, f"with session {session} open"))
         self._services.forget(link)
         self._fail(self._death(process, how, ""))
         try:
@@ -263,6 +268,8 @@ class Supervisor(LinkOwner):
             link.drain()
             link.close()
             link.fail_calls(lambda: _stopped(self.plugin.id))
+            if self.exec is not None:
+                self.exec.fail(lambda session: _stopped(self.plugin.id))
             self._services.forget(link)
             process.close()
             self._process = None
@@ -289,6 +296,8 @@ class Supervisor(LinkOwner):
             self._emit(PluginNotified(plugin=self.plugin.id, method=method, params=params))
         elif method == "log":
             self._log_record(params)
+        elif method == "exec.exited" and self.exec is not None:
+            self.exec.exited(params)
         elif method == "command.changed":
             self.plugin.capabilities["command"] = params
         elif method == "failure":
@@ -319,6 +328,15 @@ class Supervisor(LinkOwner):
 
     def _log_stderr(self, line: str) -> None:
         self._log.info("stderr: %s", line)
+
+    def ensure_exec(self) -> ExecProxy:
+        """The plugin's exec sessions. Raises PluginNotReady, and HandlerNotFound when it has none."""
+        self.ensure_link()
+        if "exec" not in self.plugin.capabilities or self.exec is None:
+            raise HandlerNotFound(
+                f"plugin `{self.plugin.id}` offers no exec sessions", data={"handlers": []}
+            )
+        return self.exec
 
     def ensure_link(self) -> Link:
         """The link to call over. Raises PluginNotReady, which says why there is none."""

@@ -10,7 +10,7 @@ from plugin_host_sdk.protocol import CONTROL_QUEUE_BYTES, FRAME_BYTES
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from .channel import Channel
 
@@ -18,6 +18,8 @@ __all__ = ["Writer"]
 
 # Messages that are joined into one write while corked: more would serialise host and plugin.
 _BATCH = 16
+# What may be queued of streams before those who write to them wait.
+_ROOM_BYTES = 1024 * 1024
 # How long after a failed write the peer's end of file may take, and the answers before it.
 _END_FOLLOWS_S = 0.5
 
@@ -37,6 +39,7 @@ class Writer:
         "_outbox",
         "_queued_bytes",
         "_rest",
+        "_room_waiters",
         "_send",
         "_timer",
         "call_bytes",
@@ -62,6 +65,7 @@ class Writer:
         self._queued_bytes = 0
         self._rest: list[bytes | memoryview] = []  # what is left of the piece in writing
         self._timer: asyncio.TimerHandle | None = None
+        self._room_waiters: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
         return f"<Writer waiting={self.is_waiting} {self._outbox!r}>"
@@ -85,6 +89,20 @@ class Writer:
             self._write_batch()
         self._write(data, is_bulk=after_bulk or None)
         self.check()
+
+    def write_frame(self, stream: int, data: bytes, *, urgent: bool) -> None:
+        """Write a frame of a stream; in its turn among the others, or, urgent, before them."""
+        if self.is_corked:
+            self._write_batch()
+        self._write(data, is_bulk=not urgent, key=stream)
+
+    def room(self) -> asyncio.Future[None] | None:
+        """What to wait for before another frame is written; None when there is room for it."""
+        if not self.is_waiting or self._queued_bytes - self.call_bytes < _ROOM_BYTES:
+            return None
+        future = self._loop.create_future()
+        self._room_waiters.append(future)
+        return future
 
     def check(self) -> None:
         """End the link when too much waits for a peer that does not read.
@@ -117,13 +135,20 @@ class Writer:
         self._batch.clear()
         self._rest.clear()
         self._outbox.clear()
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        waiters, self._room_waiters = self._room_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _write_batch(self) -> None:
         if self._batch:
             batch, self._batch = self._batch, []
             self._write(b"".join(batch), is_bulk=False)
 
-    def _write(self, data: bytes, *, is_bulk: bool | None = None) -> None:
+    def _write(self, data: bytes, *, is_bulk: bool | None = None, key: Hashable = "message") -> None:
         """Write, or queue in the lane that is named, or that the size chooses."""
         if not self.is_waiting:
             try:
@@ -142,7 +167,7 @@ class Writer:
             self._wait()
         self._queued_bytes += len(data)
         if len(data) > FRAME_BYTES if is_bulk is None else is_bulk:
-            self._outbox.put_bulk("message", (data,))
+            self._outbox.put_bulk(key, (data,))
         else:
             self._outbox.put(data)
 
@@ -163,8 +188,11 @@ class Writer:
                 if piece is None:
                     self.is_waiting = False
                     self._loop.remove_writer(self._channel.write_fd)
+                    self._wake_waiters()
                     return
                 self._queued_bytes -= sum(map(len, piece))
+                if self._room_waiters and self._queued_bytes - self.call_bytes < _ROOM_BYTES:
+                    self._wake_waiters()
                 self._rest = list(piece)
             try:
                 sent = self._channel.send(self._rest[0])

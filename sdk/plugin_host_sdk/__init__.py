@@ -8,7 +8,8 @@
     def greet(ctx, name: str = "world"):
         return {"text": f"hello {name}"}
 
-Importing this package imports msgpack and a few small standard modules, nothing heavier.
+Importing this package imports msgpack and a few small standard modules, nothing heavier. Capabilities other
+than commands, and the test kit, are loaded when they are used: `sdk.exec`, `sdk.testing`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from .errors import (
 from .plugin import Plugin
 from .version import VERSION as __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import exec, testing
+
 __all__ = [
     "CallCancelled",
     "CallError",
@@ -39,8 +44,18 @@ __all__ = [
     "RegistrationError",
     "__version__",
     "command",
+    "exec",
     "serve",
+    "testing",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take it for leave to use any name
+
+    def __getattr__(name):
+        if name not in ("exec", "testing"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        __import__(f"{__name__}.{name}")  # which makes it an attribute
+        return globals()[name]
 
 
 def serve(plugin: Plugin) -> int:

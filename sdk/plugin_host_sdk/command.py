@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from .endpoint import Endpoint
+from .endpoint import Endpoint, is_async
 from .errors import (
     CallCancelled,
     CallError,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .endpoint import CapabilityHolder, Resolver, Runtime
 
 __all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
-
-_CO_COROUTINE = 0x80
 
 
 class Handler:
@@ -52,8 +50,8 @@ class Handler:
             raise RegistrationError(f"the handler of {name!r} cannot serve: {error}") from None
         # Exactly these parameters need no look at each.
         self._plain = None if self.signature.typed else frozenset(self.signature.names)
-        is_async = _is_async(function)
-        self.endpoint = Endpoint(name, self._run_async if is_async else self._run, is_async=is_async)
+        awaits = is_async(function)
+        self.endpoint = Endpoint(name, self._run_async if awaits else self._run, is_async=awaits)
 
     def __repr__(self) -> str:
         return f"Handler({self.name!r})"
@@ -237,15 +235,6 @@ def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) ->
 
 def _own_status(error: CommandError) -> dict[str, Any]:
     return {"status": error.status, "status_message": error.message, "result": dict(error.fields)}
-
-
-def _is_async(function: Any) -> bool:
-    plain = getattr(function, "__func__", function)
-    while hasattr(plain, "func") and not hasattr(plain, "__code__"):  # functools.partial
-        plain = plain.func
-    called = plain if hasattr(plain, "__code__") else getattr(type(plain), "__call__")  # noqa: B004, B009
-    code = getattr(called, "__code__", None)
-    return bool(code is not None and code.co_flags & _CO_COROUTINE)
 
 
 def _said(error: BaseException) -> str:

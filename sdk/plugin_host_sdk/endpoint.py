@@ -54,16 +54,18 @@ if TYPE_CHECKING:
     class CapabilityHolder(Protocol):
         """A plugin as its capabilities see it."""
 
+        id: str
         capabilities: dict[str, Capability]
 
         def add_capability(self, capability: Capability) -> None:
             """Take it in; a second one of the same name raises."""
 
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "is_async"]
 
 FIRST_PROOF = 8
 LONGEST_PROOF = 4096
+_CO_COROUTINE = 0x80
 
 
 class Endpoint:
@@ -95,3 +97,13 @@ class Endpoint:
         self.quick = False
         self.proved = 0
         self.proof = min(self.proof * 2, LONGEST_PROOF)
+
+
+def is_async(function: Any) -> bool:
+    """Whether calling `function` gives a coroutine."""
+    plain = getattr(function, "__func__", function)
+    while hasattr(plain, "func") and not hasattr(plain, "__code__"):  # functools.partial
+        plain = plain.func
+    called = plain if hasattr(plain, "__code__") else getattr(type(plain), "__call__")  # noqa: B004, B009
+    code = getattr(called, "__code__", None)
+    return bool(code is not None and code.co_flags & _CO_COROUTINE)

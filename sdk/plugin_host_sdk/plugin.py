@@ -12,10 +12,11 @@ from .protocol import WORKERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
     from .endpoint import Capability
+    from .exec import ActionTargetBuilder
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -70,6 +71,37 @@ class Plugin:
 
         def register(function: Function) -> Function:
             self.commands.register_handler(name or function.__name__, function, help)
+            return function
+
+        return register
+
+    def exec(
+        self,
+        resource: str,
+        *,
+        plugin: str | None = None,
+        target_builder: ActionTargetBuilder | None = None,
+        default_command: Sequence[str] = (),
+        handles_resize: bool = False,
+    ) -> Callable[[Function], Function]:
+        """Decorator: register a function as the exec handler of a resource; see `exec.Handler`.
+
+        One that takes `(ctx, opts, tty, resize)` has a terminal's descriptor; one that takes
+        `(ctx, opts)` returns what to run, or files.
+        """
+        from . import exec as _exec
+
+        def register(function: Function) -> Function:
+            kind = "tty_handler" if _exec.takes_terminal(function) else "session_handler"
+            handler = _exec.Handler(
+                resource,
+                plugin,
+                target_builder,
+                default_command,
+                handles_resize=handles_resize,
+                **{kind: function},
+            )
+            _exec.register_plugin(self, _exec.PluginOpts([handler]))
             return function
 
         return register

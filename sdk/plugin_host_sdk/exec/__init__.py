@@ -19,7 +19,12 @@ from plugin_host_sdk.errors import (
     TerminalError,
 )
 
-from .handler import ActionTargetBuilder, ExecSpec, Handler, PluginOpts
+from .capability import ExecCapability
+from .handler import ActionTargetBuilder, ExecSpec, Handler, PluginOpts, takes_terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from plugin_host_sdk.endpoint import CapabilityHolder
 
 __all__ = [
     "ActionTargetBuilder",
@@ -33,4 +38,22 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "TerminalError",
+    "register_plugin",
+    "takes_terminal",
 ]
+
+
+def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) -> ExecCapability:
+    """Give `plugin` the exec capability. Registering again adds handlers.
+
+    Raises RegistrationError for a key that is taken.
+    """
+    registered = plugin.capabilities.get("exec")
+    capability = registered if isinstance(registered, ExecCapability) else None
+    if capability is None:
+        capability = ExecCapability(plugin.id)
+        capability.configure(opts)
+        plugin.add_capability(capability)
+    elif opts is not None:
+        capability.configure(opts)
+    return capability

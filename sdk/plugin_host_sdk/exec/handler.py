@@ -6,7 +6,7 @@ its default command, or the one that is asked for.
 
 from __future__ import annotations
 
-from plugin_host_sdk.errors import RegistrationError
+from plugin_host_sdk.errors import HandlerNotFound, RegistrationError, excerpt
 from plugin_host_sdk.protocol import MOST_REPLAY_BYTES, REPLAY_BYTES
 
 TYPE_CHECKING = False
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["ActionTargetBuilder", "ExecSpec", "Handler", "PluginOpts"]
+__all__ = ["ActionTargetBuilder", "ExecSpec", "Handler", "PluginOpts", "find_handler", "takes_terminal"]
+
+_TERMINAL_PARAMETERS = 4
 
 
 class ActionTargetBuilder:
@@ -183,6 +185,16 @@ class Handler:
         }
 
 
+def takes_terminal(function: Callable[..., Any]) -> bool:
+    """Whether a function has room for `(ctx, opts, tty, resize)`."""
+    plain = getattr(function, "__func__", function)
+    code = getattr(plain, "__code__", None)
+    if code is None:
+        return False
+    bound = 1 if plain is not function else 0
+    return bool(code.co_argcount - bound >= _TERMINAL_PARAMETERS)
+
+
 class PluginOpts:
     """What to register. `replay_bytes` is what each session keeps of its output unless a caller says."""
 
@@ -193,6 +205,25 @@ class PluginOpts:
             raise RegistrationError(f"replay_bytes is 0 to {MOST_REPLAY_BYTES}, not {replay_bytes!r}")
         self.handlers = list(handlers)
         self.replay_bytes = replay_bytes
+
+
+def find_handler(handlers: Mapping[str, Handler], wanted: object) -> Handler:
+    """The handler of a key, of a resource, or the only one. Raises HandlerNotFound."""
+    known = sorted(handlers)
+    if wanted is None:
+        if len(handlers) == 1:
+            return handlers[known[0]]
+        what = "no handler" if not handlers else "more than one handler: name one"
+    else:
+        if isinstance(wanted, str) and (exact := handlers.get(wanted)) is not None:
+            return exact
+        same = [handler for handler in handlers.values() if handler.resource == wanted]
+        if len(same) == 1:
+            return same[0]
+        what = (
+            f"no handler {excerpt(wanted)}" if not same else f"more than one handler of {excerpt(wanted)}"
+        )
+    raise HandlerNotFound(f"{what} (there are: {', '.join(known) or 'none'})", data={"handlers": known})
 
 
 def _words(what: str, words: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Exec sessions on the host's side: terminals and pipes that run in plugins."""

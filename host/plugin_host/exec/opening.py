@@ -1,0 +1,71 @@
+"""Opening sessions with what an embedder gives, checked before anything is sent; finding those there are."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from plugin_host.errors import CallFailed, PluginDied
+from plugin_host_sdk.types.session import SessionInfo, SessionOptions
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .proxy import ExecProxy
+
+__all__ = ["list_sessions", "open_session"]
+
+
+async def open_session(proxy: ExecProxy, *, command: Sequence[str] | None, **given: Any) -> Session:
+    """Open a session; see `PluginHost.exec`. `given` are fields of `SessionOptions`, None for absent."""
+    options = _options(command, given)
+    session = Session(proxy, _announced(options))
+    before = proxy.adopt(session)
+    stdin = session.open_input(proxy.streams.reserve())
+    try:
+        created = await proxy.create(options, stdin.number)
+    except BaseException:
+        proxy.drop(session, before)
+        proxy.streams.forget(stdin.number)
+        raise
+    session.opened(created)
+    return session
+
+
+def _options(command: Sequence[str] | None, given: dict[str, Any]) -> SessionOptions:
+    if isinstance(command, (str, bytes)):
+        raise TypeError(f"command is a list of words, not the text {command!r}")
+    fields = {name: value for name, value in given.items() if value is not None}
+    fields["command"] = list(command or ())
+    fields.setdefault("id", uuid.uuid4().hex)
+    for name in ("env", "labels", "params", "resource_data"):
+        if name in fields:
+            fields[name] = dict(fields[name])
+    try:
+        return msgspec.convert(fields, SessionOptions)
+    except msgspec.ValidationError as error:
+        raise CallFailed(f"exec: {error}", name="rpc.invalid_params") from None
+
+
+def _announced(options: SessionOptions) -> SessionInfo:
+    """What is known of a session before its plugin has answered."""
+    return SessionInfo(id=options.id, handler=options.handler or "", tty=options.tty, state="starting")
+
+
+async def list_sessions(proxies: Iterable[ExecProxy]) -> list[Session]:
+    """Every session of these plugins; one that dies meanwhile has none."""
+    proxies = list(proxies)
+    lists = await asyncio.gather(*(proxy.list() for proxy in proxies), return_exceptions=True)
+    found: list[Session] = []
+    for proxy, infos in zip(proxies, lists, strict=True):
+        if isinstance(infos, PluginDied):
+            continue
+        if isinstance(infos, BaseException):
+            raise infos
+        found += [proxy.session(info) for info in infos]
+    return found

@@ -1,0 +1,197 @@
+"""The exec sessions of one running plugin, over its link.
+
+The host's end of `Provider`: every method asks the plugin and gives its answer as the types of the wire.
+Knows the sessions that embedders hold, so that exits and the plugin's death reach them. A call that is
+cancelled leaves nothing behind: what it named is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from plugin_host.errors import CallError, CallFailed, SessionExists
+from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plugin_host.link import Link
+    from plugin_host.stream import Streams
+    from plugin_host_sdk.types.session import AttachOptions, SessionOptions
+
+    from .session import Session
+
+__all__ = ["ExecProxy"]
+
+_T = TypeVar("_T")
+
+
+class _Exited(msgspec.Struct):
+    session: str
+    exit: Exit
+    totals: dict[str, int]
+
+
+class _Sessions(msgspec.Struct):
+    sessions: list[SessionInfo]
+
+
+class _Handlers(msgspec.Struct):
+    handlers: list[HandlerInfo]
+
+
+class ExecProxy:
+    """The sessions of plugin `plugin`. Every method raises what `Provider` says, and PluginDied."""
+
+    def __init__(self, plugin: str, link: Link) -> None:
+        self.plugin = plugin
+        self._link = link
+        self._viewers = 0
+        self._known: WeakValueDictionary[str, Session] = WeakValueDictionary()
+        self._running: set[Session] = set()  # held until their exit, also when nobody else does
+        self._make_error: Callable[[str], Exception] | None = None
+
+    def __repr__(self) -> str:
+        return f"<ExecProxy {self.plugin} running={len(self._running)}>"
+
+    @property
+    def streams(self) -> Streams:
+        """The streams of the link."""
+        return self._link.streams
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the plugin is gone."""
+        return self._make_error is not None
+
+    def next_viewer(self) -> int:
+        """A number for another viewer."""
+        self._viewers += 1
+        return self._viewers
+
+    def check(self, session: str = "") -> None:
+        """Raise why the plugin cannot be asked any more, if so."""
+        if self._make_error is not None:
+            raise self._make_error(session)
+
+    # Provider.
+
+    async def handlers(self) -> list[HandlerInfo]:
+        return (await self._ask("exec.handlers", {}, _Handlers)).handlers
+
+    async def create(self, options: SessionOptions, stdin: int | None = None) -> Created:
+        params = msgspec.to_builtins(options, builtin_types=(bytes, bytearray, memoryview))
+        try:
+            return await self._ask("exec.create", params | {"stdin": stdin}, Created)
+        except asyncio.CancelledError:
+            self._tell("exec.close", {"session": options.id, "missing_ok": True})
+            raise
+
+    async def get(self, session: str) -> SessionInfo:
+        return await self._ask("exec.get", {"session": session}, SessionInfo)
+
+    async def list(self) -> builtins.list[SessionInfo]:
+        return (await self._ask("exec.list", {}, _Sessions)).sessions
+
+    async def attach(self, session: str, options: AttachOptions) -> Attached:
+        params = msgspec.to_builtins(options)
+        return await self._ask("exec.attach", params | {"session": session}, Attached)
+
+    async def detach(self, session: str, viewer: int) -> None:
+        await self._ask("exec.detach", {"session": session, "viewer": viewer}, dict)
+
+    async def resize(self, session: str, rows: int, cols: int) -> None:
+        await self._ask("exec.resize", {"session": session, "rows": rows, "cols": cols}, dict)
+
+    async def signal(self, session: str, signal: str) -> None:
+        await self._ask("exec.signal", {"session": session, "signal": signal}, dict)
+
+    async def close_stdin(self, session: str, total: int) -> None:
+        await self._ask("exec.close_stdin", {"session": session, "total": total}, dict)
+
+    async def close(self, session: str, missing_ok: bool = False) -> None:
+        await self._ask("exec.close", {"session": session, "missing_ok": missing_ok}, dict)
+
+    async def _ask(self, method: str, params: dict[str, Any], kind: type[_T]) -> _T:
+        self.check(params.get("session") or params.get("id") or "")
+        self._link.survey(params)
+        msgid, answer = self._link.request(method, params)
+        try:
+            result = await answer
+        except asyncio.CancelledError:
+            self._link.abandon(msgid)
+            raise
+        try:
+            return msgspec.convert(result, kind)
+        except msgspec.ValidationError as error:
+            raise CallFailed(
+                f"{self.plugin} answered {method} oddly: {error}", name="rpc.foreign"
+            ) from None
+
+    def _tell(self, method: str, params: dict[str, Any]) -> None:
+        """Ask without waiting; how it ends does not matter any more."""
+        if self._make_error is not None:
+            return
+        try:
+            _, answer = self._link.request(method, params)
+        except CallError:
+            return
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    # The sessions that somebody holds.
+
+    def session(self, info: SessionInfo) -> Session:
+        """The one object for a session."""
+        from .session import Session
+
+        session = self._known.get(info.id)
+        if session is None:
+            session = self._known[info.id] = Session(self, info)
+            if info.exit is None:
+                self._running.add(session)
+        return session
+
+    def adopt(self, session: Session) -> Session | None:
+        """A session that is being opened, before its answer: its exit may come together with that.
+
+        Returns an ended one that had its id. Raises SessionExists when one that runs has it.
+        """
+        before = self._known.get(session.id)
+        if before in self._running:
+            raise SessionExists("the id is taken", session=session.id)
+        self._known[session.id] = session
+        self._running.add(session)
+        return before
+
+    def drop(self, session: Session, before: Session | None = None) -> None:
+        """It was not opened, or is gone for good; `before` had its id and has it again."""
+        self._running.discard(session)
+        if self._known.get(session.id) is session:
+            del self._known[session.id]
+        if before is not None:
+            self._known[before.id] = before
+
+    def exited(self, params: Any) -> None:
+        """The plugin says that a session has ended."""
+        try:
+            told = msgspec.convert(params, _Exited)
+        except msgspec.ValidationError as error:
+            raise CallFailed(f"{self.plugin} told of an exit oddly: {error}", name="rpc.foreign") from None
+        session = self._known.get(told.session)
+        if session is not None:
+            self._running.discard(session)
+            session.note_exit(told.exit, told.totals)
+
+    def fail(self, make_error: Callable[[str], Exception]) -> None:
+        """The plugin is gone; `make_error(session)` says why."""
+        if self._make_error is not None:
+            return
+        self._make_error = make_error
+        self._running.clear()
+        for session in list(self._known.values()):
+            session.lose()

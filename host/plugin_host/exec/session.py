@@ -1,0 +1,266 @@
+"""A session as embedders hold it.
+
+Everything is asked of the plugin; what is kept here is what the plugin cannot know: who looks from this
+host and with which size, and how the session ended once that was told. Invariant: after the exit, or the
+plugin's end, nobody waits any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from plugin_host.errors import SessionClosed, SessionNotFound
+from plugin_host_sdk.protocol import TERMINAL_WINDOW_BYTES, WINDOW_BYTES
+from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
+
+from .input import Input
+from .size import Sizes
+from .viewer import Viewer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from plugin_host_sdk.types.session import Created
+
+    from .proxy import ExecProxy
+
+__all__ = ["Exit", "HandlerInfo", "Session", "SessionFailure", "SessionInfo"]
+
+
+class Session:
+    """One exec session; made by `PluginHost.exec` and `PluginHost.sessions`.
+
+    `info` is the session as it was when this object was made, `exit` how it ended, None while it runs.
+    Every method raises PluginDied, which is retryable, when its plugin dies, and SessionNotFound when the
+    plugin has forgotten the session.
+    """
+
+    def __init__(self, proxy: ExecProxy, info: SessionInfo) -> None:
+        self.id = info.id
+        self.info = info
+        self.exit: Exit | None = info.exit
+        self._proxy = proxy
+        self._input: Input | None = None
+        self._sizes = Sizes((info.rows, info.cols) if info.rows and info.cols else None)
+        self._viewers: dict[int, Viewer] = {}
+        self._totals: Mapping[str, int] = {name: kept.end for name, kept in info.output.items()}
+        self._over = asyncio.Event()
+        if info.exit is not None:
+            self._over.set()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} of {self.plugin} {'ended' if self.exit else 'running'}>"
+
+    @property
+    def plugin(self) -> str:
+        """The id of the plugin that runs it."""
+        return self._proxy.plugin
+
+    @property
+    def tty(self) -> bool:
+        """Whether it is a terminal."""
+        return self.info.tty
+
+    async def get(self) -> SessionInfo:
+        """The session at this moment, from the plugin."""
+        return await self._proxy.get(self.id)
+
+    # Looking.
+
+    async def attach(
+        self,
+        offset: int | Mapping[str, int | None] | None = None,
+        read_only: bool = False,
+        lossless: bool | None = None,
+        rows: int | None = None,
+        cols: int | None = None,
+    ) -> Viewer:
+        """Look at the session: first what is kept from `offset`, then what comes, from the next byte.
+
+        `offset` counts the bytes of an output since the session began: None is the oldest kept byte, -1
+        only what comes; a number counts for the terminal or stdout, a map gives one for each of "stdout",
+        "stderr". What is kept no longer is one `Gap`. A lossless viewer, as those that may write are unless
+        told otherwise, stops the session when it is not iterated over; others get gaps. `rows` and `cols`
+        are the viewer's size. Raises CallFailed named `rpc.invalid_params` for an offset beyond the end.
+        """
+        self.check_plugin()
+        streams = self._proxy.streams
+        viewer = Viewer(self, self._proxy.next_viewer(), read_only=read_only)
+        window = TERMINAL_WINDOW_BYTES if self.tty else WINDOW_BYTES
+        numbers: dict[str, int] = {}
+        for name in ("stdout",) if self.tty else ("stdout", "stderr"):
+            numbers[name] = streams.open_receive(window, viewer)
+            viewer.name(numbers[name], name)
+        options = AttachOptions(
+            viewer=viewer.number,
+            stdout=numbers["stdout"],
+            stderr=numbers.get("stderr"),
+            window=window,
+            offset=offset if offset is None or isinstance(offset, int) else dict(offset),
+            lossless=not read_only if lossless is None else lossless,
+            read_only=read_only,
+        )
+        try:
+            attached = await self._proxy.attach(self.id, options)
+        except asyncio.CancelledError:
+            # The plugin may attach it yet, and would wait for a viewer that nobody is.
+            for number in viewer.streams:
+                streams.stop(number)
+            raise
+        except BaseException:
+            for number in viewer.streams:
+                streams.forget(number)
+            raise
+        viewer.joined(attached)
+        self._viewers[viewer.number] = viewer
+        if rows is not None and cols is not None and self.tty and not read_only and self.exit is None:
+            await viewer.resize(rows=rows, cols=cols)
+        return viewer
+
+    async def detach(self) -> None:
+        """Detach every viewer that was attached through this object; the session runs on."""
+        for viewer in list(self._viewers.values()):
+            await viewer.detach()
+
+    async def detach_viewer(self, viewer: Viewer) -> None:
+        """See `Viewer.detach`."""
+        self._viewers.pop(viewer.number, None)
+        streams = viewer.streams
+        if self._proxy.is_over or not streams:
+            return
+        for number in streams:
+            self._proxy.streams.stop(number)
+        try:
+            await self._proxy.detach(self.id, viewer.number)
+            if self.exit is None:
+                await self._apply(self._sizes.left(viewer.number))
+        except SessionNotFound:
+            pass  # closed meanwhile, and its viewers with it
+
+    def consume(self, stream: int, size: int) -> None:
+        """A viewer has used so many bytes."""
+        self._proxy.streams.consume(stream, size)
+
+    # Acting.
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write input, all of it, waiting while the program does not read.
+
+        Raises SessionClosed when the session has ended, when its program takes no more, and after
+        `close_stdin`.
+        """
+        await self._open_input().write(data)
+
+    async def write_as(self, viewer: Viewer, data: bytes | bytearray | memoryview) -> None:
+        """See `Viewer.write`."""
+        await self._apply(self._sizes.active(viewer.number))
+        await self.write(data)
+
+    async def close_stdin(self) -> None:
+        """End the input after what was written: the program reads end of file, on a terminal Ctrl-D."""
+        total = await self._open_input().end()
+        await self._proxy.close_stdin(self.id, total)
+
+    async def resize(self, *, rows: int, cols: int) -> None:
+        """Give the terminal a size, 1 to 65535 each way.
+
+        Raises CallFailed out of that range, TerminalError for a session on pipes and for a handler that
+        does not take the size, SessionClosed.
+        """
+        await self._resize(None, rows, cols)
+
+    async def resize_as(self, viewer: Viewer, rows: int, cols: int) -> None:
+        """See `Viewer.resize`."""
+        await self._resize(viewer.number, rows, cols)
+
+    async def _resize(self, viewer: int | None, rows: int, cols: int) -> None:
+        await self._proxy.resize(self.id, rows, cols)
+        self._sizes.resized(viewer, (rows, cols))
+        self._sizes.current = (rows, cols)
+
+    async def _apply(self, size: tuple[int, int] | None) -> None:
+        """Give the terminal the size of another viewer than up to now."""
+        if size is None:
+            return
+        self._sizes.current = size
+        try:
+            await self._proxy.resize(self.id, *size)
+        except SessionClosed:
+            pass  # it has just ended
+
+    async def signal(self, signal: str) -> None:
+        """Send a signal by name, "SIGTERM": to the program's process group.
+
+        What a keyboard sends (SIGINT, SIGQUIT, SIGTSTP) goes to whoever has the terminal. Raises
+        CallFailed for a name there is not, SessionClosed.
+        """
+        await self._proxy.signal(self.id, signal)
+
+    def _open_input(self) -> Input:
+        self.check_plugin()
+        if self._input is None:
+            raise SessionClosed("it was opened by another, who holds its input", session=self.id)
+        if self.exit is not None:
+            raise SessionClosed(f"it has ended: {self.exit.reason}", session=self.id)
+        return self._input
+
+    # Ending.
+
+    async def wait(self) -> Exit:
+        """How the session ends; does not wait for viewers to read. Raises PluginDied.
+
+        A session that was not opened detached and has no viewer stops when its ring is full.
+        """
+        await self._over.wait()
+        if self.exit is None:
+            self.check_plugin()
+        assert self.exit is not None
+        return self.exit
+
+    async def totals(self) -> Mapping[str, int]:
+        """How many bytes each output had in all. Raises PluginDied."""
+        await self.wait()
+        return self._totals
+
+    async def close(self) -> None:
+        """End what runs and forget the session: hang-up or SIGTERM, after 2 s SIGKILL, for all of it.
+
+        Returns when it is gone. Raises SessionNotFound the second time.
+        """
+        await self._proxy.close(self.id)
+        self._proxy.drop(self)
+
+    # The proxy's.
+
+    def open_input(self, number: int) -> Input:
+        """Its input, on a stream that the plugin is asked for."""
+        self._input = Input(self.id, self._proxy.streams, number, urgent=self.tty, check=self.check_plugin)
+        return self._input
+
+    def opened(self, created: Created) -> None:
+        """The plugin has made it."""
+        self.info = created.session
+        assert self._input is not None
+        self._input.open(created.stdin_window)
+
+    def check_plugin(self) -> None:
+        """Raise why the plugin cannot be asked any more, if so."""
+        self._proxy.check(self.id)
+
+    def note_exit(self, exit: Exit, totals: Mapping[str, int]) -> None:
+        """The plugin says how it ended."""
+        if self.exit is None:
+            self.exit, self._totals = exit, totals
+            self._wake_all()
+
+    def lose(self) -> None:
+        """The plugin is gone."""
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._over.set()
+        if self._input is not None:
+            self._input.wake()
+        for viewer in self._viewers.values():
+            viewer.wake()

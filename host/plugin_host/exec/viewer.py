@@ -1,0 +1,196 @@
+"""Looking at a session: its output in order, with its offsets, as fast as it is taken.
+
+What arrives waits here until it is iterated over, and only then is the plugin given credit for more; so a
+viewer that stops holds a window and no more. Invariant: the iteration ends when the last byte that both
+sides have counted was given out, or raises why it cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from plugin_host.errors import RemoteProtocolError, ViewerReadOnly
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from plugin_host_sdk.types.session import Attached, AttachedStream
+
+    from .session import Session
+
+__all__ = ["Gap", "Output", "Viewer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Bytes of `stream` ("stdout", also for a terminal, or "stderr") at their offset in the session."""
+
+    stream: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """`size` bytes of `stream` at `offset` that this viewer does not get."""
+
+    stream: str
+    offset: int
+    size: int
+
+
+class Viewer:
+    """Iterate over it for `Output` and `Gap`; made by `Session.attach`.
+
+    As an async context manager it detaches at the end. `start` and `evicted` say, by stream, where the
+    copy begins and how many of the bytes asked for are kept no longer.
+    """
+
+    def __init__(self, session: Session, number: int, *, read_only: bool) -> None:
+        self.session = session
+        self.number = number
+        self.read_only = read_only
+        self.start: dict[str, int] = {}
+        self.evicted: dict[str, int] = {}
+        self._names: dict[int, str] = {}  # of the streams that have not ended
+        self._bases: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
+        self._waiting: deque[tuple[int, str, int, bytes | int]] = deque()
+        self._taken = (0, 0)  # the stream and size of what was given out last
+        self._wake: asyncio.Future[None] | None = None
+        self._is_detached = False
+
+    def __repr__(self) -> str:
+        return f"<Viewer {self.number} of session {self.session.id} waiting={len(self._waiting)}>"
+
+    # Joining; by the session.
+
+    def name(self, stream: int, name: str) -> None:
+        """One of its streams, before the plugin is asked."""
+        self._names[stream] = name
+
+    def joined(self, attached: Attached) -> None:
+        """The plugin has answered."""
+        for name, place in (("stdout", attached.stdout), ("stderr", attached.stderr)):
+            if place is not None:
+                self._join(name, place)
+
+    def _join(self, name: str, place: AttachedStream) -> None:
+        self._bases[name] = place.base
+        self.start[name] = place.start
+        self.evicted[name] = place.evicted
+
+    @property
+    def streams(self) -> list[int]:
+        """Those that have not ended."""
+        return list(self._names)
+
+    # What arrives; offsets of a stream begin at 0.
+
+    def received(self, stream: int, offset: int, data: bytes) -> None:
+        self._put(stream, offset, data)
+
+    def skipped(self, stream: int, offset: int, size: int) -> None:
+        self._put(stream, offset, size)
+
+    def _put(self, stream: int, offset: int, what: bytes | int) -> None:
+        self._waiting.append((stream, self._names[stream], offset, what))
+        self.wake()
+
+    def ended(self, stream: int, total: int, error: Any) -> None:
+        name = self._names.pop(stream)
+        if error is None:
+            self._ends[name] = total
+        else:
+            self._is_detached = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has changed for who iterates."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    # Reading.
+
+    def __aiter__(self) -> Viewer:
+        return self
+
+    async def __anext__(self) -> Output | Gap:
+        self._give_back()
+        while not self._waiting:
+            if not self._names:
+                await self._check_end()
+                raise StopAsyncIteration
+            self.session.check_plugin()
+            self._wake = asyncio.get_running_loop().create_future()
+            try:
+                await self._wake
+            finally:
+                self._wake = None
+        stream, name, offset, what = self._waiting.popleft()
+        offset += self._bases[name]
+        if isinstance(what, int):
+            return Gap(name, offset, what)
+        self._taken = (stream, len(what))
+        return Output(name, offset, what)
+
+    def _give_back(self) -> None:
+        """Who asks for more has used what it got."""
+        stream, size = self._taken
+        if size:
+            self._taken = (0, 0)
+            self.session.consume(stream, size)
+
+    async def _check_end(self) -> None:
+        """Both sides must have counted the same bytes."""
+        if self._is_detached:
+            return
+        totals = await self.session.totals()
+        for name, end in self._ends.items():
+            total = totals.get(name, 0)
+            if self._bases[name] + end != total:
+                raise RemoteProtocolError(
+                    f"session {self.session.id}: {name} ended at {self._bases[name] + end} here and at "
+                    f"{total} in the plugin: output was lost"
+                )
+
+    # Acting.
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Type into the session; its size becomes this viewer's. Raises ViewerReadOnly, SessionClosed."""
+        self._check_writes()
+        await self.session.write_as(self, data)
+
+    async def resize(self, *, rows: int, cols: int) -> None:
+        """This viewer has another size. Raises ViewerReadOnly, SessionClosed, TerminalError."""
+        self._check_writes()
+        await self.session.resize_as(self, rows, cols)
+
+    def _check_writes(self) -> None:
+        if self.read_only:
+            raise ViewerReadOnly(
+                f"viewer {self.number} of session {self.session.id} only reads: "
+                "attach with read_only=False to write"
+            )
+
+    async def detach(self) -> None:
+        """Look no longer; the session runs on. What has arrived can still be read. Idempotent."""
+        if not self._is_detached:
+            self._is_detached = True
+            try:
+                await self.session.detach_viewer(self)
+            finally:
+                self._names.clear()
+        self.wake()
+
+    async def __aenter__(self) -> Viewer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.clear()
+        await self.detach()

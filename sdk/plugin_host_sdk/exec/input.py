@@ -1,0 +1,175 @@
+"""The input of a session: written as it arrives, kept while the program does not read.
+
+Bytes come on the reading thread and are written there if they fit; the rest waits for the reactor. What
+was written is given back to the writer as credit, so no more than a window ever waits. Invariant: bytes
+are written in order, and the end comes after the last byte that was announced.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+
+from plugin_host_sdk.errors import CallFailed, SessionClosed
+
+from .reactor import WRITE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plugin_host_sdk.sink import Sink
+
+    from .reactor import Reactor
+
+__all__ = ["Input"]
+
+
+class Input:
+    """Listens to one input stream. It takes bytes from the start and writes them once it has a descriptor.
+
+    `session` is the id, for messages.
+    """
+
+    def __init__(self, session: str, sink: Sink, reactor: Reactor) -> None:
+        self._session = session
+        self._sink = sink
+        self._reactor = reactor
+        self._lock = threading.Lock()
+        self._number: int | None = None
+        self._fd = -1
+        self._close: Callable[[], None] | None = None
+        self._end_of_file: Callable[[], bytes] | None = None
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._received = 0
+        self._total: int | None = None  # where the input ends
+        self._last = b"\n"
+        self._mark: bytes | None = None  # what is left to write of a terminal's end of file
+        self._is_over = False
+
+    def open(self, number: int, window: int) -> int:
+        """Listen to stream `number`; the window that is granted."""
+        granted = self._sink.open_input(number, window, self)
+        self._number = number
+        return granted
+
+    def connect(
+        self, fd: int, close: Callable[[], None], end_of_file: Callable[[], bytes] | None = None
+    ) -> None:
+        """Write to `fd`, which does not block and is owned from now on. A terminal has `end_of_file`.
+
+        What it was connected to before is let go; -1 is no input at all, and what comes is refused.
+        """
+        with self._lock:
+            self._let_go()
+            is_over = self._is_over or fd < 0
+            if not is_over:
+                self._fd, self._close, self._end_of_file = fd, close, end_of_file
+        if is_over:
+            close()
+            self.close()
+        else:
+            self._write_on(0)
+
+    # The sink's calls, on the reading thread.
+
+    def received(self, offset: int, data: bytes) -> None:
+        with self._lock:
+            if self._is_over:
+                return
+            self._received += len(data)
+            self._last = data[-1:]
+            self._waiting.append(data)
+            if len(self._waiting) > 1 or self._fd < 0:
+                return
+        self._write_on(0)
+
+    def ended(self, total: int) -> None:
+        pass  # `end_after` says where the input ends; this only says that the stream is done
+
+    # The session's.
+
+    def end_after(self, total: int) -> None:
+        """End the input after its first `total` bytes. Raises SessionClosed, CallFailed."""
+        with self._lock:
+            if self._is_over and self._total is None:
+                raise SessionClosed("it takes no more input", session=self._session)
+            if total < self._received:
+                raise CallFailed(
+                    f"input cannot end after {total} bytes: {self._received} have arrived",
+                    name="rpc.invalid_params",
+                )
+            if self._total is None:
+                self._total = total
+        self._write_on(0)
+
+    def close(self) -> None:
+        """Take no more: what waits is dropped, and the writer is told."""
+        with self._lock:
+            if self._is_over and self._fd < 0:
+                return
+            self._is_over = True
+            self._waiting.clear()
+            self._let_go()
+        if self._number is not None and not self._is_complete():
+            self._sink.stop(self._number)
+
+    def _let_go(self) -> None:
+        fd, close, self._fd, self._close = self._fd, self._close, -1, None
+        if fd >= 0:
+            self._reactor.watch(fd, 0, self._write_on)
+        if close is not None:
+            close()
+
+    def _is_complete(self) -> bool:
+        return self._total is not None and self._received >= self._total
+
+    def _write_on(self, events: int) -> None:
+        """Write what fits; the reactor calls it again when more does."""
+        written, is_done = 0, False
+        with self._lock:
+            if self._fd < 0:
+                return
+            try:
+                written = self._write_waiting()
+                is_done = self._is_complete() and not self._waiting and self._write_mark()
+            except OSError:  # nobody reads any more
+                is_done = True
+            is_full = bool(self._waiting or self._mark) and not is_done
+            self._reactor.watch(self._fd, WRITE if is_full else 0, self._write_on)
+        if written and self._number is not None:
+            self._sink.consumed(self._number, written)
+        if is_done:
+            self.close()
+        if events:
+            self._sink.flush()
+
+    def _write_waiting(self) -> int:
+        """How many bytes were written. Raises OSError when nobody reads."""
+        total, waiting = 0, self._waiting
+        while waiting:
+            data = waiting[0]
+            try:
+                size = os.write(self._fd, data)
+            except BlockingIOError:
+                break
+            total += size
+            if size == len(data):
+                waiting.popleft()
+            else:
+                waiting[0] = memoryview(data)[size:]
+        return total
+
+    def _write_mark(self) -> bool:
+        """Tell a terminal's program that the input has ended; whether that is done."""
+        if self._mark is None:
+            mark = self._end_of_file() if self._end_of_file is not None else b""
+            # The first one only ends a line that was begun.
+            self._mark = mark if self._last == b"\n" else mark * 2
+        if self._mark:
+            try:
+                self._mark = self._mark[os.write(self._fd, self._mark) :]
+            except BlockingIOError:
+                pass
+        return not self._mark

@@ -1,0 +1,181 @@
+"""What a session is given to run: a program, a terminal for an author's function, or an author's files.
+
+Reads what a handler returned and turns it into a body with outputs and an input. Everything that was
+opened on the way is closed again when something fails.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from plugin_host_sdk.errors import SessionClosed, TerminalError, excerpt
+
+from .family import Family
+from .handler import ExecSpec
+from .output import Output
+from .performance import Performance
+from .process import spawn_pipes
+from .program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from plugin_host_sdk.context import Context
+
+    from .body import Body
+    from .clock import Clock
+    from .handler import Handler
+    from .performance import RunAsync
+    from .reactor import Reactor
+    from .session import Session
+    from .terminal import Terminal, TerminalFactory
+
+__all__ = ["MARK", "Launcher"]
+
+# Every process of a session finds its id here; what left the session's tree is found by it.
+MARK = "PLUGIN_HOST_SESSION"
+_TERM = "xterm-256color"
+
+
+class Launcher:
+    """Starts what sessions run."""
+
+    def __init__(
+        self, reactor: Reactor, clock: Clock, terminals: TerminalFactory, run_async: RunAsync
+    ) -> None:
+        self._reactor = reactor
+        self._clock = clock
+        self._terminals = terminals
+        self._run_async = run_async
+        # Ids are the callers', so another plugin's session may have the same.
+        self._nonce = secrets.token_hex(4)
+
+    def run_command(self, session: Session) -> None:
+        """Run the command that was asked for. Raises TerminalError."""
+        if not session.options.command:
+            raise TerminalError(f"{session.key} has no default command: name one", session=session.id)
+        self._run_spec(session, ExecSpec(session.options.command), session.run)
+
+    def perform(self, session: Session, handler: Handler, ctx: Context) -> None:
+        """Call `handler.tty_handler` with a terminal. Raises TerminalError."""
+        options = session.options
+        terminal = self._terminals.open(options.rows, options.cols)
+        try:
+            performance = Performance(
+                session,
+                handler,
+                ctx,
+                terminal,
+                reactor=self._reactor,
+                clock=self._clock,
+                run_async=self._run_async,
+                go_on=lambda result: self._go_on(session, result),
+            )
+            outputs = self._connect(session, terminal)
+        except BaseException:
+            terminal.close()
+            raise
+        session.run(performance, outputs)
+        performance.start(options)
+
+    def run(self, session: Session, result: Any) -> None:
+        """Run what a handler returned. Raises TerminalError."""
+        if isinstance(result, ExecSpec):
+            self._run_spec(session, result, session.run)
+        elif session.options.tty:
+            close_all(result)
+            raise TerminalError(
+                f"{session.key} gave {excerpt(result)}, which is no terminal: ask with tty=False",
+                session=session.id,
+            )
+        else:
+            self._run_files(session, result)
+
+    def _go_on(self, session: Session, result: Any) -> None:
+        """A terminal handler has named what is to take its place."""
+        if not isinstance(result, ExecSpec):
+            raise TypeError(
+                f"a tty_handler returns an exit code, None or an ExecSpec, not {excerpt(result)}"
+            )
+        self._run_spec(session, result, session.replace_body)
+
+    def _run_spec(
+        self, session: Session, spec: ExecSpec, run: Callable[[Body, Iterable[Output]], None]
+    ) -> None:
+        options = session.options
+        cwd = options.cwd if options.cwd is not None else spec.cwd
+        env = self._environment(session, spec.env)
+        if options.tty:
+            terminal = self._terminals.spawn(
+                spec.argv, cwd=cwd, env=env, rows=options.rows, cols=options.cols
+            )
+            program = self._program(session, terminal.pid, env, terminal)
+            outputs = self._connect(session, terminal)
+        else:
+            process = spawn_pipes(spec.argv, cwd=cwd, env=env)
+            program = self._program(session, process.pid, env, None)
+            stdin = process.stdin_fd
+            session.input.connect(stdin, lambda: os.close(stdin))
+            outputs = [
+                self._pipe(session, "stdout", process.stdout_fd),
+                self._pipe(session, "stderr", process.stderr_fd),
+            ]
+        try:
+            run(program, outputs)
+        except SessionClosed:  # meanwhile
+            program.kill()
+            for output in outputs:
+                output.close()
+            raise
+        finally:
+            program.start()
+
+    def _program(
+        self, session: Session, pid: int | None, env: Mapping[str, str], terminal: Terminal | None
+    ) -> Program:
+        # A factory that starts nothing, as those of tests do, leaves the end to its terminal's other side.
+        assert pid is not None, "a terminal without a process"
+        family = Family(pid, f"{MARK}={env[MARK]}")
+        return Program(session, self._reactor, pid, family, terminal=terminal)
+
+    def _connect(self, session: Session, terminal: Terminal) -> list[Output]:
+        """Both directions of a terminal; each has a descriptor of its own, because one may end first."""
+        into = os.dup(terminal.master_fd)
+        session.input.connect(into, lambda: os.close(into), terminal.end_of_file)
+        return [
+            Output(
+                "stdout",
+                terminal.master_fd,
+                self._reactor,
+                session,
+                is_terminal=True,
+                close=terminal.close,
+            )
+        ]
+
+    def _pipe(self, session: Session, name: str, fd: int) -> Output:
+        return Output(name, fd, self._reactor, session, is_terminal=False, close=lambda: os.close(fd))
+
+    def _environment(self, session: Session, own: Mapping[str, str | None]) -> dict[str, str]:
+        """The plugin's, then the handler's, then the caller's."""
+        env = dict(os.environ)
+        for name, value in own.items():
+            if value is None:
+                env.pop(name, None)
+            else:
+                env[name] = value
+        env |= session.options.env
+        if session.options.tty and env.get("TERM", "dumb") == "dumb" and "TERM" not in session.options.env:
+            env["TERM"] = _TERM
+        env[MARK] = f"{session.id}:{self._nonce}"
+        return env
+
+    def _run_files(self, session: Session, result: Any) -> None:
+        raise TerminalError("not yet")
+
+
+def close_all(result: Any) -> None:
+    pass

@@ -1,0 +1,358 @@
+"""All sessions of one plugin: opening, finding, closing and forgetting them.
+
+The plugin's end of `Provider`. Author code runs on the thread that calls `create`, never under a lock. An
+id is reserved before a handler is asked. Sessions that ended stay for who wants to read them: up to a
+minute after the last look, and no more than 64 of them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import signal as signals
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from plugin_host_sdk.errors import (
+    CallCancelled,
+    CallFailed,
+    CallTimeout,
+    HandlerNotFound,
+    SessionExists,
+    SessionNotFound,
+    TerminalError,
+    excerpt,
+)
+from plugin_host_sdk.protocol import LARGEST_SIZE, REPLAY_BYTES, TERMINAL_WINDOW_BYTES, WINDOW_BYTES
+from plugin_host_sdk.types.session import Created, HandlerInfo
+
+from .clock import SystemClock
+from .closing import GRACE_S, Closing
+from .failure import error_of
+from .handler import find_handler
+from .launcher import Launcher
+from .reactor import Reactor
+from .session import ENDED, STARTING, Session
+from .solitude import Solitude
+from .terminal import RealTerminalFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from plugin_host_sdk.context import Context
+    from plugin_host_sdk.endpoint import Runtime
+    from plugin_host_sdk.later import Later
+    from plugin_host_sdk.sink import Sink
+    from plugin_host_sdk.types.session import AttachOptions, Attached, SessionInfo, SessionOptions
+
+    from .clock import Clock
+    from .handler import Handler
+    from .terminal import TerminalFactory
+
+    Logger = Callable[[str, str], None]
+
+__all__ = ["KEPT_S", "KEPT_SESSIONS", "Manager"]
+
+KEPT_S = 60.0
+KEPT_SESSIONS = 64
+
+
+class Manager:
+    """Sessions of `handlers`, whose keys are complete.
+
+    `sink` is where output goes; `terminals`, `clock` and `logger(level, message)` stand for the machine's.
+    `runtime` gives handlers their context; without one they have a context that knows no host.
+    """
+
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        *,
+        sink: Sink,
+        terminals: TerminalFactory | None = None,
+        clock: Clock | None = None,
+        logger: Logger | None = None,
+        runtime: Runtime | None = None,
+        replay_bytes: int = REPLAY_BYTES,
+    ) -> None:
+        self._handlers = {handler.key: handler for handler in handlers}
+        self._sink = sink
+        self._clock = clock or SystemClock()
+        self._log = logger or (lambda level, message: None)
+        self._runtime = runtime or Solitude(sink, self._log)
+        self._replay_bytes = replay_bytes
+        self._reactor = Reactor(self._clock, lambda text: self._log("error", text))
+        self._launcher = Launcher(
+            self._reactor, self._clock, terminals or RealTerminalFactory(), self._runtime.run_async
+        )
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+        self._contexts: dict[str, Context] = {}
+        self._closings: dict[str, Closing] = {}
+        self._is_stopping = False
+
+    def __repr__(self) -> str:
+        return f"<Manager handlers={sorted(self._handlers)} sessions={len(self._sessions)}>"
+
+    # Handlers.
+
+    def handlers(self) -> list[HandlerInfo]:
+        return [
+            msgspec.convert(self._handlers[key].describe(), HandlerInfo) for key in sorted(self._handlers)
+        ]
+
+    # Opening.
+
+    def create(
+        self, options: SessionOptions, stdin: int | None = None, call: Context | None = None
+    ) -> Created:
+        """Open a session. `call` is the call that asks for it: when it is cancelled nothing is left."""
+        session, handler = self._reserve(options, call)
+        try:
+            window = self._open_input(session, stdin)
+            function = self._function(session, handler)
+            result = function and function(self._contexts[session.id], session.options)
+            self._start(session, handler, result)
+        except BaseException as error:
+            raise self._given_up(session, error) from error
+        return self._created(session, window, call)
+
+    async def create_async(
+        self, options: SessionOptions, stdin: int | None = None, call: Context | None = None
+    ) -> Created:
+        """The same for a handler that is a coroutine function."""
+        import asyncio
+
+        session, handler = self._reserve(options, call)
+        try:
+            window = self._open_input(session, stdin)
+            function = self._function(session, handler)
+            result = function and await function(self._contexts[session.id], session.options)
+            # A spawn takes longer than others on the loop should wait.
+            await asyncio.to_thread(self._start, session, handler, result)
+        except BaseException as error:
+            raise self._given_up(session, error) from error
+        return self._created(session, window, call)
+
+    def _reserve(self, options: SessionOptions, call: Context | None) -> tuple[Session, Handler]:
+        handler = find_handler(self._handlers, options.handler)
+        options = msgspec.structs.replace(options, command=options.command or handler.default_command)
+        session = Session(
+            options,
+            handler.key,
+            self._replay_bytes if options.replay_bytes is None else options.replay_bytes,
+            sink=self._sink,
+            reactor=self._reactor,
+            clock=self._clock,
+            ended=self._retire,
+        )
+        ctx = self._runtime.context(f"exec {handler.key}")
+        if call is not None:
+            ctx.chain = call.chain
+            call.cancelled.listen(lambda: ctx.cancelled.set("the caller cancelled"))
+        with self._lock:
+            if self._is_stopping:
+                raise CallCancelled("the plugin is stopping", name="rpc.cancelled")
+            if session.id in self._sessions:
+                raise SessionExists("the id is taken", session=session.id)
+            self._sessions[session.id] = session
+            self._contexts[session.id] = ctx
+        return session, handler
+
+    def _open_input(self, session: Session, stdin: int | None) -> int:
+        if stdin is None:
+            return 0
+        return session.input.open(stdin, TERMINAL_WINDOW_BYTES if session.options.tty else WINDOW_BYTES)
+
+    def _function(self, session: Session, handler: Handler) -> Callable[..., Any] | None:
+        """What to ask for something to run; None when there is nobody to ask."""
+        if handler.runs_commands or (session.options.tty and handler.tty_handler is not None):
+            return None
+        if not handler.serves_pipes:
+            raise HandlerNotFound(
+                f"{handler.key} serves terminals only: ask with tty=True",
+                session=session.id,
+                data={"handlers": sorted(self._handlers)},
+            )
+        return handler.session_handler or handler.command_handler
+
+    def _start(self, session: Session, handler: Handler, result: Any) -> None:
+        if session.closed_by:
+            raise CallCancelled(f"session {session.id}: {session.closed_by}", name="rpc.cancelled")
+        ctx = self._contexts[session.id]
+        if handler.runs_commands:
+            self._launcher.run_command(session)
+        elif session.options.tty and handler.tty_handler is not None:
+            self._launcher.perform(session, handler, ctx)
+        else:
+            self._launcher.run(session, result)
+
+    def _given_up(self, session: Session, error: BaseException) -> BaseException:
+        """A session that was not to be: nothing of it stays."""
+        if session.body is not None:
+            self._begin_closing(session, "its start failed", 0.0)
+        else:
+            session.abandon()
+            closing = self._forget(session)
+            if closing is not None:
+                closing.begin(0.0)
+        if not isinstance(error, Exception):
+            return error
+        return error_of(error, session.id, session.key)
+
+    def _created(self, session: Session, window: int, call: Context | None) -> Created:
+        if call is not None and call.cancelled and not session.closed_by:
+            self._begin_closing(session, "the caller cancelled", 0.0)
+        if session.closed_by:  # somebody closed it while it started
+            closing = self._closings.get(session.id)
+            if closing is not None:
+                closing.begin(0.0)
+            raise CallCancelled(f"session {session.id}: {session.closed_by}", name="rpc.cancelled")
+        return Created(session=session.info(), stdin_window=window)
+
+    # Looking.
+
+    def get(self, session: str) -> SessionInfo:
+        return self._find(session).info()
+
+    def list(self) -> builtins.list[SessionInfo]:
+        with self._lock:
+            sessions = builtins.list(self._sessions.values())
+        return sorted((one.info() for one in sessions), key=lambda info: info.created_at)
+
+    def attach(self, session: str, options: AttachOptions) -> Attached:
+        found = self._find(session)
+        if found.state == STARTING:
+            raise SessionNotFound("it is not open yet", session=session)
+        return found.attach(options)
+
+    def detach(self, session: str, viewer: int) -> None:
+        self._find(session).detach(viewer)
+
+    def _find(self, session: str) -> Session:
+        found = self._sessions.get(session)
+        if found is None:
+            raise SessionNotFound("there is no such session, or no longer", session=session)
+        return found
+
+    def _find_running(self, session: str) -> Session:
+        found = self._find(session)
+        found.check_runs()
+        if found.body is None:
+            raise SessionNotFound("it is not open yet", session=session)
+        return found
+
+    # Acting on one.
+
+    def resize(self, session: str, rows: int, cols: int) -> Later | None:
+        for name, value in (("rows", rows), ("cols", cols)):
+            if type(value) is not int or not 1 <= value <= LARGEST_SIZE:
+                raise CallFailed(
+                    f"{name} of a terminal are 1 to {LARGEST_SIZE}, not {excerpt(value)}",
+                    name="rpc.invalid_params",
+                )
+        found = self._find_running(session)
+        if not found.options.tty:
+            raise TerminalError("it runs on pipes, which have no size", session=session)
+        return found.resize(rows, cols)
+
+    def signal(self, session: str, signal: str) -> None:
+        number = getattr(signals.Signals, signal, None) if isinstance(signal, str) else None
+        if number is None:
+            known = ", ".join(sorted(one.name for one in signals.Signals))
+            raise CallFailed(
+                f"there is no signal {excerpt(signal)}; there are {known}", name="rpc.invalid_params"
+            )
+        body = self._find_running(session).body
+        assert body is not None
+        body.signal(number)
+
+    def close_stdin(self, session: str, total: int) -> None:
+        if type(total) is not int or total < 0:
+            raise CallFailed(
+                f"input ends after 0 bytes or more, not {excerpt(total)}", name="rpc.invalid_params"
+            )
+        self._find_running(session).input.end_after(total)
+
+    # Ending.
+
+    def close(self, session: str, missing_ok: bool = False) -> Later | None:
+        """End a session with all that it started, and forget it; settled when it is gone."""
+        found = self._sessions.get(session)
+        if found is None:
+            if missing_ok:
+                return None
+            self._find(session)
+        assert found is not None
+        if found.state == ENDED and session not in self._closings:
+            self._forget(found)
+            return None
+        return self._begin_closing(found, "the host closed the session", GRACE_S).done
+
+    def _begin_closing(self, session: Session, reason: str, grace: float) -> Closing:
+        with self._lock:
+            closing = self._closings.get(session.id)
+            if closing is not None:
+                return closing
+            closing = Closing(session, self._reactor, self._clock, self._forget_closed)
+            self._closings[session.id] = closing
+            session.closed_by = reason
+            ctx = self._contexts.get(session.id)
+        if ctx is not None:
+            ctx.cancelled.set(reason)
+        if session.body is not None:  # one that only starts is ended by who starts it
+            closing.begin(grace)
+        return closing
+
+    def _forget(self, session: Session) -> Closing | None:
+        with self._lock:
+            if self._sessions.get(session.id) is session:
+                del self._sessions[session.id]
+            self._contexts.pop(session.id, None)
+            return self._closings.pop(session.id, None)
+
+    def _forget_closed(self, session: Session) -> None:
+        self._forget(session)
+
+    def _retire(self, session: Session) -> None:
+        """A session has ended: it stays for a while."""
+        with self._lock:
+            ended = [one for one in self._sessions.values() if one.state == ENDED]
+        ended.sort(key=lambda one: one.ended_at)
+        for one in ended[: max(0, len(ended) - KEPT_SESSIONS)]:
+            self._forget_ended(one)
+        self._reactor.call_at(self._clock.monotonic() + KEPT_S, lambda: self._sweep(session))
+
+    def _sweep(self, session: Session) -> None:
+        if self._sessions.get(session.id) is not session:
+            return
+        now = self._clock.monotonic()
+        left = KEPT_S - (now - session.last_seen)
+        if session.viewers or left > 0:
+            self._reactor.call_at(now + (KEPT_S if session.viewers else left), lambda: self._sweep(session))
+        else:
+            self._forget_ended(session)
+
+    def _forget_ended(self, session: Session) -> None:
+        if session.id not in self._closings:
+            self._forget(session)
+
+    def shutdown(self, grace: float) -> None:
+        """End every session, within `grace` seconds, and take no more. Waits for it."""
+        with self._lock:
+            self._is_stopping = True
+            sessions = [one for one in self._sessions.values() if one.state != ENDED]
+        share = min(grace * 0.8, GRACE_S)
+        closings = [self._begin_closing(one, "the plugin is stopping", share) for one in sessions]
+        for closing in closings:
+            closing.hasten(share)
+        until = self._clock.monotonic() + grace
+        for closing in closings:
+            try:
+                closing.done.wait(max(0.0, until - self._clock.monotonic()))
+            except CallTimeout:
+                self._log("warning", "not every session ended in time")
+                break
+        self._reactor.close()

@@ -1,0 +1,181 @@
+"""One output of a session: reading it, no faster than it may be read.
+
+Works on the reactor's thread only. It asks its session how much may be read, and gives it what was read.
+Terminals hand out some 4 KB at a time whatever is asked for, so what follows at once is gathered for a
+moment; the first bytes after silence, an echo above all, are passed on at once.
+
+Invariant: the session hears `output_ended` once, after the last byte.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+
+from .reactor import READ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from .reactor import Reactor
+
+    class Reader(Protocol):
+        """A session as its outputs need it."""
+
+        def room(self, name: str) -> int:
+            """How many bytes of this output may be read now."""
+
+        def feed(self, name: str, data: bytes) -> None:
+            """They were read."""
+
+        def output_ended(self, name: str) -> None:
+            """There is nothing more to read."""
+
+
+__all__ = ["Output"]
+
+_CHUNK = 64 * 1024
+_TERMINAL_CHUNK = 16 * 1024
+_SILENCE_S = 0.002  # after that much of it the next bytes do not wait
+_BREATH_S = 0.001  # how long others wait for what follows them
+# What may still lie in the kernel when a process has ended: the largest pipe there is without privilege.
+_DRAINED_BYTES = 1024 * 1024 + 64 * 1024
+
+
+class Output:
+    """A descriptor that is read for a session. Owns it, and ends with `close`.
+
+    `before` is what was read from it already.
+    """
+
+    __slots__ = (
+        "_before",
+        "_budget",
+        "_close",
+        "_fd",
+        "_gathered",
+        "_gathered_bytes",
+        "_has_breath",
+        "_is_watched",
+        "_last",
+        "_reactor",
+        "_reader",
+        "is_terminal",
+        "name",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        reactor: Reactor,
+        reader: Reader,
+        *,
+        is_terminal: bool,
+        close: Callable[[], None],
+        before: bytes = b"",
+    ) -> None:
+        self.name = name
+        self.is_terminal = is_terminal
+        self._fd = fd
+        self._reactor = reactor
+        self._reader = reader
+        self._close = close
+        self._before = before
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._has_breath = False
+        self._is_watched = False
+        self._last = 0.0
+        self._budget = 0  # what may be read beyond the session's leave, once its process has ended
+
+    def __repr__(self) -> str:
+        return f"<Output {self.name} fd={self._fd} watched={self._is_watched}>"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the end was reached."""
+        return self._fd < 0
+
+    def resume(self) -> None:
+        """Read on, as far as the session lets it."""
+        if self._fd < 0:
+            return
+        if self._before:
+            before, self._before = self._before, b""
+            self._reader.feed(self.name, before)
+        if not self._is_watched:
+            self._is_watched = True
+            self._reactor.watch(self._fd, READ, self._ready)
+
+    def drain(self) -> None:
+        """The process has ended: read what it left, whether or not there is somebody to take it."""
+        self._budget = _DRAINED_BYTES
+        self.resume()
+
+    def close(self) -> None:
+        """Reach the end now."""
+        if self._fd < 0:
+            return
+        self._pause()
+        self._fd = -1
+        self._pass_on()
+        self._close()
+        self._reader.output_ended(self.name)
+
+    def _pause(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self._reactor.watch(self._fd, 0, self._ready)
+
+    def _ready(self, events: int) -> None:
+        room = self._reader.room(self.name) - self._gathered_bytes
+        if room <= 0:
+            if self._budget <= 0:
+                self._pass_on()
+                self._pause()
+                return
+            room = self._budget
+        most = _TERMINAL_CHUNK if self.is_terminal else _CHUNK
+        try:
+            data = os.read(self._fd, min(most, room))
+        except BlockingIOError:
+            return
+        except OSError:  # how the end of a terminal looks
+            data = b""
+        if not data:
+            self.close()
+            return
+        self._budget -= len(data)
+        if self.is_terminal:
+            self._gather(data)
+        else:
+            self._reader.feed(self.name, data)
+
+    def _gather(self, data: bytes) -> None:
+        now = monotonic()
+        was_silent = now - self._last > _SILENCE_S
+        self._last = now
+        if was_silent and not self._gathered:
+            self._reader.feed(self.name, data)
+            return
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if self._gathered_bytes >= _TERMINAL_CHUNK:
+            self._pass_on()
+        elif not self._has_breath:
+            self._has_breath = True
+            self._reactor.call_after_breath(_BREATH_S, self._breathe)
+
+    def _breathe(self) -> None:
+        self._has_breath = False
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._gathered:
+            data = b"".join(self._gathered)
+            self._gathered.clear()
+            self._gathered_bytes = 0
+            self._reader.feed(self.name, data)

@@ -1,0 +1,130 @@
+"""A process as the body of a session: watching it, signalling it, ending it with all that belongs to it.
+
+Invariant: the process is reaped once, under the lock that signals take, so none of them can hit another
+process that got its number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from plugin_host_sdk.errors import TerminalError
+
+from .process import close_exit, reap, watch_exit
+from .reactor import READ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plugin_host_sdk.later import Later
+
+    from .family import Family
+    from .process import Status
+    from .reactor import Reactor
+    from .session import Session
+    from .terminal import Terminal
+
+__all__ = ["Program"]
+
+# What a keyboard sends goes to whoever has the terminal, as if it had been typed.
+_OF_THE_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH})
+
+
+class Program:
+    """Process `pid`, which leads a group of its own if `leads`. `status_of` takes its exit status."""
+
+    def __init__(
+        self,
+        session: Session,
+        reactor: Reactor,
+        pid: int,
+        family: Family,
+        *,
+        terminal: Terminal | None = None,
+        leads: bool = True,
+        status_of: Callable[[int], Status | None] = reap,
+    ) -> None:
+        self._session = session
+        self._reactor = reactor
+        self._pid = pid
+        self._family = family
+        self._terminal = terminal
+        self._leads = leads
+        self._status_of = status_of
+        self._lock = threading.Lock()
+        self._has_exited = False
+        self._exit_fd = watch_exit(pid)
+
+    def __repr__(self) -> str:
+        return f"<Program pid={self._pid} exited={self._has_exited}>"
+
+    def start(self) -> None:
+        """Watch for the exit."""
+        self._reactor.watch(self._exit_fd, READ, self._look)
+
+    @property
+    def pid(self) -> int | None:
+        return self._pid
+
+    def outputs_ended(self) -> None:
+        pass  # it may close them and run on
+
+    def _look(self, events: int) -> None:
+        with self._lock:
+            status = self._status_of(self._pid)
+            if status is None:
+                return
+            self._has_exited = True
+            self._reactor.watch(self._exit_fd, 0, self._look)
+            close_exit(self._exit_fd)
+        self._session.body_exited(code=status.code, signal=status.signal, reason=status.reason)
+
+    def resize(self, rows: int, cols: int) -> Later | None:
+        if self._terminal is None:
+            raise TerminalError("it runs on pipes, which have no size", session=self._session.id)
+        self._terminal.resize(rows, cols)
+        self._session.note_size(rows, cols)
+        return None
+
+    def signal(self, number: int) -> None:
+        with self._lock:
+            if self._has_exited:
+                return
+            group = self._pid if self._leads else None
+            if self._terminal is not None and number in _OF_THE_KEYBOARD:
+                group = self._terminal.foreground_group() or group
+            try:
+                if group is None:
+                    os.kill(self._pid, number)
+                else:
+                    os.killpg(group, number)
+            except ProcessLookupError:
+                pass  # it has just ended
+            except OSError as error:
+                name = signal.Signals(number).name
+                raise TerminalError(
+                    f"{name} could not be sent: {error.strerror}",
+                    session=self._session.id,
+                    data={"errno": error.errno},
+                ) from None
+
+    def hang_up(self) -> None:
+        # Looked for before the first signal: once parents die, nobody can tell whose the children were.
+        self._family.look()
+        self._family.signal_all(signal.SIGTERM if self._terminal is None else signal.SIGHUP)
+
+    def terminate(self) -> None:
+        self._family.signal_all(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._family.look()
+        self._family.signal_all(signal.SIGKILL)
+
+    def is_gone(self) -> bool:
+        return self._has_exited and not self._family.alive()
+
+    def release(self) -> None:
+        pass  # the outputs own the descriptors

@@ -1,0 +1,417 @@
+"""One session: what it has put out, who looks at it, and how it ended.
+
+A session is made before its handler is asked, runs when it gets a body, and is ended by it. Reading happens
+on the reactor's thread alone; everything else may come from any thread. One lock makes the join of replay
+and live output exact: a viewer gets what is in the ring and then what `feed` brings. Author code never runs
+under it, and nothing is written to the wire there, only queued.
+
+Invariants: `exec.exited` is sent once, when the last byte is in the ring; a lossless viewer's backlog stops
+the reading of that output; the first viewer of a session that was not opened detached misses nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from plugin_host_sdk.errors import CallFailed, SessionClosed
+from plugin_host_sdk.protocol import VIEWERS
+from plugin_host_sdk.types.session import (
+    Attached,
+    AttachedStream,
+    Exit,
+    SessionFailure,
+    SessionInfo,
+    Stored,
+)
+
+from .backlog import Backlog
+from .buffer import OutputBuffer
+from .input import Input
+from .viewer import Viewer, ViewerStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from plugin_host_sdk.later import Later
+    from plugin_host_sdk.sink import Sink
+    from plugin_host_sdk.types.session import AttachOptions, SessionOptions
+
+    from .body import Body
+    from .clock import Clock
+    from .output import Output
+    from .reactor import Reactor
+
+__all__ = ["ENDED", "ENDING", "RUNNING", "STARTING", "Session"]
+
+STARTING, RUNNING, ENDING, ENDED = "starting", "running", "ending", "ended"
+MOVES = {
+    STARTING: frozenset({RUNNING, ENDED}),
+    RUNNING: frozenset({ENDING}),
+    ENDING: frozenset({ENDED}),
+    ENDED: frozenset[str](),
+}
+
+# How long the output that a process left is read: a grandchild may hold the descriptor for ever.
+_LAST_OUTPUT_S = 0.5
+# What one read may take when nobody limits it.
+_UNLIMITED = 1024 * 1024
+# A viewer that may lose bytes is behind by no more than the ring, and by no less than a frame.
+_LEAST_LIMIT = 64 * 1024
+
+
+class Session:
+    """`ended(session)` is called once, on the reactor's thread, when the exit has been told."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        key: str,
+        replay_bytes: int,
+        *,
+        sink: Sink,
+        reactor: Reactor,
+        clock: Clock,
+        ended: Callable[[Session], None],
+    ) -> None:
+        self.options = options
+        self.id = options.id
+        self.key = key
+        self.input = Input(options.id, sink, reactor)
+        self.body: Body | None = None
+        self.created_at = clock.time()
+        self.names = ("stdout",) if options.tty else ("stdout", "stderr")
+        self.closed_by = ""  # why it is being closed, if it is
+        self.ended_at = 0.0
+        self.last_seen = 0.0  # when it ended, or when its last viewer left after that
+        self.exit: Exit | None = None
+        self._sink = sink
+        self._reactor = reactor
+        self._clock = clock
+        self._ended = ended
+        self._lock = threading.Lock()
+        self._state = STARTING
+        self._began = clock.monotonic()
+        self._size = (options.rows, options.cols)
+        self._capacity = replay_bytes
+        self._ring = OutputBuffer(replay_bytes)
+        # Everything since the start, for the first viewer; None once it came or need not be waited for.
+        self._held = None if options.detached else {name: Backlog(None) for name in self.names}
+        self._viewers: dict[int, Viewer] = {}
+        self._outputs: dict[str, Output] = {}
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {self._state} viewers={len(self._viewers)}>"
+
+    # What it is.
+
+    @property
+    def state(self) -> str:
+        return self._state
+
+    @property
+    def viewers(self) -> int:
+        """How many look at it."""
+        return len(self._viewers)
+
+    def info(self) -> SessionInfo:
+        """The session at this moment."""
+        options = self.options
+        with self._lock:
+            rows, cols = self._size if options.tty else (None, None)
+            return SessionInfo(
+                id=self.id,
+                handler=self.key,
+                command=options.command,
+                tty=options.tty,
+                rows=rows,
+                cols=cols,
+                labels=dict(options.labels),
+                params=dict(options.params),
+                created_at=self.created_at,
+                state=self._state,
+                pid=self.body.pid if self.body is not None else None,
+                viewers=len(self._viewers),
+                output={name: self._stored(name) for name in self.names},
+                exit=self.exit,
+            )
+
+    def _stored(self, name: str) -> Stored:
+        return Stored(self._start_offset(name), self._ring.end_offset(name))
+
+    def _start_offset(self, name: str) -> int:
+        return 0 if self._held is not None else self._ring.start_offset(name)
+
+    def check_runs(self) -> None:
+        """Raise SessionClosed for one that has ended."""
+        if self._state in (ENDING, ENDED):
+            how = f": {self.exit.reason}" if self.exit is not None and self.exit.reason else ""
+            raise SessionClosed(f"it has ended{how}", session=self.id)
+
+    def note_size(self, rows: int, cols: int) -> None:
+        """The terminal has this size now."""
+        self._size = (rows, cols)
+
+    def _move(self, state: str) -> None:
+        if state not in MOVES[self._state]:
+            raise AssertionError(f"session {self.id} cannot go from {self._state} to {state}")
+        self._state = state
+
+    # Running.
+
+    def run(self, body: Body, outputs: Iterable[Output]) -> None:
+        """It has a body, which puts out what is read from `outputs`."""
+        with self._lock:
+            self.body = body
+            self._outputs = {output.name: output for output in outputs}
+            self._move(RUNNING)
+        self._reactor.call_soon(self._resume)
+
+    def replace_body(self, body: Body, outputs: Iterable[Output]) -> None:
+        """Go on with another body, once the outputs of the first have ended. Raises SessionClosed."""
+        with self._lock:
+            if self._state == RUNNING:
+                self.body = body
+                self._outputs = {output.name: output for output in outputs}
+        self.check_runs()
+        self._reactor.call_soon(self._resume)
+
+    @property
+    def has_no_output(self) -> bool:
+        """Whether the outputs of its body have ended."""
+        return all(output.is_over for output in self._outputs.values())
+
+    def room(self, name: str) -> int:
+        """How many bytes of an output may be read now."""
+        with self._lock:
+            if self._held is not None:
+                waiting = sum(backlog.size for backlog in self._held.values())
+                return max(0, self._capacity - waiting)
+            if any(viewer.blocks(name) for viewer in self._viewers.values()):
+                return 0
+        return _UNLIMITED
+
+    def feed(self, name: str, data: bytes) -> None:
+        """Output was read."""
+        with self._lock:
+            self._ring.append(name, data)
+            if self._held is not None:
+                self._held[name].push(data)
+            for viewer in self._viewers.values():
+                viewer.streams[name].feed(data)
+        self._sink.flush()
+
+    def output_ended(self, name: str) -> None:
+        """One of its outputs has reached its end."""
+        if not self.has_no_output:
+            return
+        if self._state == ENDING:
+            self._finish()
+        elif self.body is not None:
+            self.body.outputs_ended()
+
+    def _resume(self) -> None:
+        """Read on where that is allowed now. On the reactor's thread."""
+        for output in list(self._outputs.values()):
+            output.resume()
+
+    # Viewers.
+
+    def attach(self, options: AttachOptions) -> Attached:
+        """Add a viewer. Raises CallFailed for an offset, number or stream that cannot be."""
+        with self._lock:
+            if options.viewer in self._viewers or len(self._viewers) >= VIEWERS:
+                problem = "is taken" if options.viewer in self._viewers else f"is one over {VIEWERS}"
+                raise _invalid(f"viewer {options.viewer} of session {self.id} {problem}")
+            numbers = self._numbers(options)
+            places = {name: self._place(name, options.offset) for name in numbers}
+            streams = self._open(numbers, options)
+            for name, place in places.items():
+                self._replay(streams[name], name, place)
+            viewer = Viewer(
+                options.viewer, streams, is_lossless=options.lossless, is_read_only=options.read_only
+            )
+            self._viewers[viewer.number] = viewer
+            self._held = None
+            for stream in streams.values():
+                stream.advance()
+                if self._state == ENDED:
+                    stream.finish()
+            self._prune()
+        self._reactor.call_soon(self._resume)
+        return Attached(session=self.info(), stdout=places["stdout"], stderr=places.get("stderr"))
+
+    def _numbers(self, options: AttachOptions) -> dict[str, int]:
+        numbers = {"stdout": options.stdout}
+        if not self.options.tty:
+            if options.stderr is None:
+                raise _invalid(f"session {self.id} runs on pipes: name a stream for stderr, too")
+            numbers["stderr"] = options.stderr
+        return numbers
+
+    def _place(self, name: str, wanted: Any) -> AttachedStream:
+        """Where a viewer's copy of an output lies."""
+        if isinstance(wanted, dict):
+            if unknown := wanted.keys() - set(self.names):
+                raise _invalid(f"session {self.id} has no output {sorted(unknown)[0]!r}")
+            wanted = wanted.get(name)
+        elif name == "stderr" and wanted != -1:
+            wanted = None
+        start, end = self._start_offset(name), self._ring.end_offset(name)
+        if wanted is None:
+            return AttachedStream(base=start, start=start, end=end, evicted=start)
+        if wanted == -1:
+            return AttachedStream(base=end, start=end, end=end)
+        if wanted > end:
+            raise _invalid(f"offset {wanted} is beyond the end of {name} of session {self.id}, {end}")
+        first = max(wanted, start)
+        return AttachedStream(base=wanted, start=first, end=end, evicted=first - wanted)
+
+    def _open(self, numbers: dict[str, int], options: AttachOptions) -> dict[str, ViewerStream]:
+        limit = None if options.lossless else max(self._capacity, _LEAST_LIMIT)
+        streams: dict[str, ViewerStream] = {}
+        try:
+            for name, number in numbers.items():
+                stream = ViewerStream(self._sink, number, options.window, limit, self._viewer_changed)
+                self._sink.open_output(number, options.window, stream)
+                streams[name] = stream
+        except CallFailed:
+            for stream in streams.values():
+                stream.end()
+            raise
+        return streams
+
+    def _replay(self, stream: ViewerStream, name: str, place: AttachedStream) -> None:
+        backlog = stream.backlog
+        if place.start > place.base:
+            backlog.push_gap(place.start - place.base)
+        if self._held is not None:
+            held, skipped = self._held[name], place.start
+            while skipped and held:
+                piece = held.take(skipped)
+                assert not isinstance(piece, int)
+                skipped -= len(piece or b"")
+            while held:
+                piece = held.take(_UNLIMITED)
+                assert isinstance(piece, (bytes, memoryview))
+                backlog.push(piece)
+        else:
+            for piece in self._ring.snapshot(name, place.start)[1]:
+                backlog.push(piece)
+
+    def detach(self, number: int) -> None:
+        """Remove a viewer; one that is not there, or no longer, is no error."""
+        with self._lock:
+            viewer = self._viewers.get(number)
+            if viewer is None:
+                return
+            self._end_viewer(viewer, "detached")
+        self._reactor.call_soon(self._resume)
+
+    def _end_viewer(self, viewer: Viewer, name: str) -> None:
+        for stream in viewer.streams.values():
+            stream.end({"name": name, "message": f"the viewer was {name}"})
+        self._prune()
+
+    def _viewer_changed(self, stream: ViewerStream, credit: int | None) -> None:
+        self._reactor.call_soon(lambda: self._apply(stream, credit))
+
+    def _apply(self, stream: ViewerStream, credit: int | None) -> None:
+        with self._lock:
+            if credit is None:
+                stream.end()
+            elif not stream.is_over:
+                stream.add_credit(credit)
+            self._prune()
+        self._resume()
+        self._sink.flush()
+
+    def _prune(self) -> None:
+        """Forget viewers whose streams have ended."""
+        for number in [number for number, viewer in self._viewers.items() if viewer.is_over]:
+            del self._viewers[number]
+            self.last_seen = self._clock.monotonic()
+
+    # Ending.
+
+    def body_exited(
+        self,
+        *,
+        code: int | None = None,
+        signal: str | None = None,
+        reason: str = "",
+        error: SessionFailure | None = None,
+    ) -> None:
+        """What it ran has ended, from any thread. The first word counts."""
+        exit = Exit(code=code, signal=signal, reason=reason, error=error)
+        self._reactor.call_soon(lambda: self._begin_ending(exit))
+
+    def _begin_ending(self, exit: Exit) -> None:
+        with self._lock:
+            if self._state != RUNNING:
+                return
+            self._move(ENDING)
+            self.exit = self._timed(exit)
+        self.input.close()
+        if self.has_no_output:
+            self._finish()
+            return
+        self._reactor.call_at(self._clock.monotonic() + _LAST_OUTPUT_S, self.cut_off)
+        for output in list(self._outputs.values()):
+            output.drain()
+
+    def _timed(self, exit: Exit) -> Exit:
+        return Exit(
+            code=exit.code,
+            signal=exit.signal,
+            reason=f"{exit.reason}; {self.closed_by}" if self.closed_by else exit.reason,
+            duration=self._clock.monotonic() - self._began,
+            error=exit.error,
+        )
+
+    def cut_off(self) -> None:
+        """Read no more. On the reactor's thread."""
+        for output in list(self._outputs.values()):
+            output.close()
+
+    def _finish(self) -> None:
+        with self._lock:
+            if self._state == ENDED:
+                return
+            self._move(ENDED)
+            self.ended_at = self.last_seen = self._clock.monotonic()
+            totals = {name: self._ring.end_offset(name) for name in self.names}
+            for viewer in self._viewers.values():
+                for stream in viewer.streams.values():
+                    stream.finish()
+            self._prune()
+        assert self.exit is not None
+        self._sink.notify("exec.exited", {"session": self.id, "exit": _as_map(self.exit), "totals": totals})
+        self._sink.flush()
+        if self.body is not None:
+            self.body.release()
+        self._ended(self)
+
+    def abandon(self) -> None:
+        """It never ran: its handler failed, or nobody wants it any more."""
+        with self._lock:
+            self._move(ENDED)
+        self.input.close()
+
+    def resize(self, rows: int, cols: int) -> Later | None:
+        """Give the terminal a size. Raises SessionClosed, TerminalError."""
+        self.check_runs()
+        assert self.body is not None
+        return self.body.resize(rows, cols)
+
+
+def _as_map(exit: Exit) -> dict[str, Any]:
+    import msgspec
+
+    result: dict[str, Any] = msgspec.to_builtins(exit)
+    return result
+
+
+def _invalid(message: str) -> CallFailed:
+    return CallFailed(message, name="rpc.invalid_params")
