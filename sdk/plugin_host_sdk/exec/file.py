@@ -3,24 +3,21 @@
 Pipes, sockets and terminals are used directly: non-blocking, beginning with what already lies in the
 buffer of the Python object. Everything else (regular files, objects with methods) is pumped by a thread.
 
-Ownership moves to the end: it keeps the object, and its `close` closes it. Only exact types of the standard library are looked into: a subclass, or a wrapper with a
-`fileno`, may give other bytes than its descriptor holds (GzipFile, TLS).
+Ownership moves to the end: it keeps the object, and its `close` closes it.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import os
-import select
 import stat
-import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from plugin_host_sdk.errors import TerminalError, excerpt
+from plugin_host_sdk.errors import TerminalError
 
+from .descriptor import binary, buffered, check_mode, descriptor, flushed, is_pollable, no_file, unblock
 from .executable import refusal
 from .process import describe_code, describe_signal
 from .pump import ReadPump, WritePump, close_quietly
@@ -118,22 +115,22 @@ def adapt_reader(obj: Any, used: set[int] | None = None) -> ReadEnd:
     """
     if obj is None:
         return _empty()
-    kept, obj = obj, _binary(obj, "read")
+    kept, obj = obj, binary(obj, "read")
     if type(obj) is io.BytesIO and obj.getbuffer().nbytes - obj.tell() <= _AT_ONCE_BYTES:
-        return _empty(obj.read())
-    fd = _descriptor(obj)
+        return _empty(obj.read(), kept)
+    fd = descriptor(obj)
     if fd >= 0:
-        _check_mode(obj, fd, os.O_WRONLY, "reading")
-        if _is_pollable(fd):
-            _unblock(obj, fd)
-            buffered = _buffered(obj)
+        check_mode(obj, fd, os.O_WRONLY, "reading")
+        if is_pollable(fd):
+            unblock(obj, fd)
+            before = buffered(obj)
             fd, close = _owned(kept, fd, used)
-            return ReadEnd(fd, close, buffered)
+            return ReadEnd(fd, close, before)
         if type(obj) is int:
             kept = obj = open(fd, "rb", buffering=0)  # noqa: SIM115  # closed at the end
     read = getattr(obj, "read1", None) or getattr(obj, "read", None)
     if not callable(read):
-        raise _no_file(obj, "read")
+        raise no_file(obj, "read")
     try:
         pump = ReadPump(kept, read)
     except (OSError, RuntimeError) as error:
@@ -148,11 +145,11 @@ def adapt_writer(obj: Any, used: set[int] | None = None) -> WriteEnd:
     """
     if obj is None:
         return WriteEnd(-1, _nothing)
-    kept, obj = obj, _binary(obj, "write")
-    fd = _descriptor(obj)
+    kept, obj = obj, binary(obj, "write")
+    fd = descriptor(obj)
     if fd >= 0:
-        _check_mode(obj, fd, os.O_RDONLY, "writing")
-        if _is_pollable(fd) and _flushed(obj, fd):
+        check_mode(obj, fd, os.O_RDONLY, "writing")
+        if is_pollable(fd) and flushed(obj, fd):
             fd, close = _owned(kept, fd, used)
             is_socket = stat.S_ISSOCK(os.fstat(fd).st_mode)
             return WriteEnd(fd, (lambda: _half_close(fd, close)) if is_socket else close)
@@ -160,7 +157,7 @@ def adapt_writer(obj: Any, used: set[int] | None = None) -> WriteEnd:
             kept = obj = open(fd, "wb", buffering=0)  # noqa: SIM115  # closed at the end
     write = getattr(obj, "write", None)
     if not callable(write):
-        raise _no_file(obj, "write")
+        raise no_file(obj, "write")
     try:
         pump = WritePump(kept, write)
     except (OSError, RuntimeError) as error:
@@ -209,117 +206,6 @@ def adapt_popen(popen: Any) -> PopenEnds:
     return PopenEnds(stdin, stdout, stderr, None if has_ended else popen.pid, status)
 
 
-def _binary(obj: Any, verb: str) -> Any:
-    """What is under a text file. Raises TerminalError for what is no file at all, or has only text."""
-    if getattr(obj, "closed", False) is True:
-        raise _closed(excerpt(obj))
-    if isinstance(obj, io.TextIOBase):
-        under = getattr(obj, "buffer", None)
-        if under is None:
-            raise refusal(
-                f"{type(obj).__name__} holds text, and a session carries bytes: open it in binary mode",
-                "bad_file",
-                errno.EINVAL,
-                "",
-                "text",
-            )
-        try:
-            obj.flush()
-        except OSError:
-            pass  # nobody reads, as the next write will find out
-        return under
-    if isinstance(obj, (bool, str, bytes, bytearray, memoryview)):
-        raise _no_file(obj, verb)
-    return obj
-
-
-def _descriptor(obj: Any) -> int:
-    """The descriptor that carries exactly the bytes of `obj`; -1 when only its methods know them."""
-    kind = type(obj)
-    if kind is int:
-        if obj < 0:
-            raise _no_file(obj, "use")
-        return int(obj)
-    if kind in (io.BufferedReader, io.BufferedWriter, io.BufferedRandom):
-        return _descriptor(obj.raw)
-    sock = _socket_of(obj)
-    if kind is not io.FileIO and sock is None:
-        return -1
-    fd = int(obj.fileno())
-    if fd < 0:
-        raise _closed(excerpt(obj))
-    return fd
-
-
-def _socket_of(obj: Any) -> Any:
-    """The plain socket that `obj` is, or is a raw file of."""
-    sockets = sys.modules.get("socket")
-    if sockets is None:
-        return None
-    sock = getattr(obj, "_sock", None) if type(obj) is sockets.SocketIO else obj
-    return sock if type(sock) is sockets.socket else None
-
-
-def _check_mode(obj: Any, fd: int, wrong: int, doing: str) -> None:
-    try:
-        mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
-    except OSError:
-        raise _closed(f"descriptor {fd}") from None
-    if mode == wrong:
-        raise refusal(
-            f"{excerpt(obj)} is not open for {doing}: give the other end",
-            "bad_file",
-            errno.EBADF,
-            "",
-            "mode",
-        )
-
-
-def _is_pollable(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
-    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-        return True
-    if not hasattr(select, "epoll"):
-        return os.isatty(fd)
-    with select.epoll() as probe:
-        try:
-            probe.register(fd, 0)
-        except OSError:
-            return False
-    return True
-
-
-def _unblock(obj: Any, fd: int) -> None:
-    os.set_blocking(fd, False)
-    sock = _socket_of(getattr(obj, "raw", obj))
-    if sock is not None:
-        sock.setblocking(False)  # a timeout would wait outside the kernel
-
-
-def _buffered(obj: Any) -> bytes:
-    """What `obj` has read from its descriptor and not given to anybody."""
-    if not isinstance(obj, (io.BufferedReader, io.BufferedRandom)):
-        return b""
-    try:
-        return obj.peek()  # an empty buffer reads once, and keeps what it got for us
-    except (OSError, ValueError):
-        return b""
-
-
-def _flushed(obj: Any, fd: int) -> bool:
-    """Make `fd` ready for writing; False when `obj` holds bytes that must go first and find no room."""
-    _unblock(obj, fd)
-    if isinstance(obj, (io.BufferedWriter, io.BufferedRandom)):
-        try:
-            obj.flush()
-        except BlockingIOError:
-            os.set_blocking(fd, True)
-            return False
-        except OSError:
-            pass  # nobody reads, as the next write will find out
-    return True
-
-
 def _owned(kept: Any, fd: int, used: set[int] | None) -> tuple[int, Callable[[], None]]:
     """A descriptor that nobody else waits for, and what closes it with the object it came from."""
     if used is None or fd not in used:
@@ -349,11 +235,17 @@ def _half_close(fd: int, close: Callable[[], None]) -> None:
     close()
 
 
-def _empty(buffered: bytes = b"") -> ReadEnd:
+def _empty(before: bytes = b"", kept: Any = None) -> ReadEnd:
+    """An end that gives `before` and has no more."""
     reading, writing = os.pipe()
     os.close(writing)
     os.set_blocking(reading, False)
-    return ReadEnd(reading, lambda: os.close(reading), buffered)
+
+    def close() -> None:
+        os.close(reading)
+        close_quietly(kept)
+
+    return ReadEnd(reading, close, before)
 
 
 def _close_fd(fd: int) -> None:
@@ -365,20 +257,6 @@ def _close_fd(fd: int) -> None:
 
 def _nothing() -> None:
     pass
-
-
-def _closed(what: str) -> TerminalError:
-    return refusal(f"{what} is closed already: give it open", "bad_file", errno.EBADF, "", "closed")
-
-
-def _no_file(obj: Any, verb: str) -> TerminalError:
-    return refusal(
-        f"{excerpt(obj)} is no file to {verb}: give a binary file, a descriptor, a socket,"
-        " an object with read(size) or write(data), or None",
-        "bad_file",
-        errno.EINVAL,
-        "",
-    )
 
 
 def _no_pump(error: Exception) -> TerminalError:

@@ -115,8 +115,10 @@ class WritePump:
 
 def close_quietly(obj: Any) -> None:
     """Call its `close`, if it has one; what that raises concerns nobody any more."""
+    close = getattr(obj, "close", None)
     try:
-        obj.close()
+        if callable(close):
+            close()
     except Exception:
         pass
 

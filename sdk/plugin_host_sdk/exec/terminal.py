@@ -27,7 +27,7 @@ from ptyprocess import PtyProcess
 from plugin_host_sdk.errors import TerminalError
 from plugin_host_sdk.protocol import LARGEST_SIZE
 
-from .executable import explain_failure, refusal
+from .executable import explain_failure, find_executable, refusal
 from .spawning import SPAWN_LOCK, bad_folder, prepare
 
 if TYPE_CHECKING:
@@ -207,12 +207,23 @@ def _spawn(start: Start, rows: int, cols: int) -> _Child:
 
 
 def _explain(start: Start, was_forked: bool, error: OSError) -> TerminalError:
+    if isinstance(error, FileNotFoundError) and not was_forked:
+        return _vanished(start)
     if not was_forked:
         return _no_terminal(error)
     step, _, number = str(error.args[0] if error.args else "").partition(" ")
     if step == "chdir" and number.isdigit():
         return bad_folder(start.cwd or "", int(number))
     return explain_failure(start.path, start.file, int(number) if number.isdigit() else error.errno or 0)
+
+
+def _vanished(start: Start) -> TerminalError:
+    """The program is not any more what it was when it was looked for."""
+    try:
+        find_executable(start.argv[0], start.cwd, start.env)
+    except TerminalError as error:
+        return error
+    return explain_failure(start.path, start.file, errno.ENOENT)
 
 
 def _discard(child: _Child) -> None:
