@@ -88,7 +88,7 @@ HOST = {
         below="ground description hook channel process link discovery supervision host control",
         sdk="ground core types",
     ),
-    "package": Wing("''", below="ground description hook discovery supervision host"),
+    "package": Wing("''", below="ground description hook discovery supervision host", sdk="types"),
 }
 
 SANS_IO = "ground core connection"

@@ -1,4 +1,4 @@
-"""Opening sessions with what an embedder gives, checked before anything is sent; finding those there are."""
+"""Opening sessions with what an embedder gives, which is checked here; finding those that there are."""
 
 from __future__ import annotations
 
@@ -67,5 +67,14 @@ async def list_sessions(proxies: Iterable[ExecProxy]) -> list[Session]:
             continue
         if isinstance(infos, BaseException):
             raise infos
-        found += [proxy.session(info) for info in infos]
+        found += [_session(proxy, info) for info in infos]
     return found
+
+
+def _session(proxy: ExecProxy, info: SessionInfo) -> Session:
+    """The one object for a session."""
+    session = proxy.held(info.id)
+    if not isinstance(session, Session):
+        session = Session(proxy, info)
+        proxy.hold(session, info.exit is None)
+    return session

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -18,17 +18,27 @@ from plugin_host.errors import CallError, CallFailed, SessionExists
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from plugin_host.link import Link
     from plugin_host.stream import Streams
     from plugin_host_sdk.types.session import AttachOptions, SessionOptions
 
-    from .session import Session
-
-__all__ = ["ExecProxy"]
+__all__ = ["ExecProxy", "Held"]
 
 _T = TypeVar("_T")
+
+
+class Held(Protocol):
+    """A session that somebody holds, as its proxy needs it."""
+
+    id: str
+
+    def note_exit(self, exit: Exit, totals: Mapping[str, int]) -> None:
+        """It has ended."""
+
+    def lose(self) -> None:
+        """Its plugin is gone."""
 
 
 class _Exited(msgspec.Struct):
@@ -52,8 +62,8 @@ class ExecProxy:
         self.plugin = plugin
         self._link = link
         self._viewers = 0
-        self._known: WeakValueDictionary[str, Session] = WeakValueDictionary()
-        self._running: set[Session] = set()  # held until their exit, also when nobody else does
+        self._known: WeakValueDictionary[str, Held] = WeakValueDictionary()
+        self._running: set[Held] = set()  # held until their exit, also when nobody else does
         self._make_error: Callable[[str], Exception] | None = None
 
     def __repr__(self) -> str:
@@ -145,18 +155,17 @@ class ExecProxy:
 
     # The sessions that somebody holds.
 
-    def session(self, info: SessionInfo) -> Session:
-        """The one object for a session."""
-        from .session import Session
+    def held(self, session: str) -> Held | None:
+        """The object that stands for a session already."""
+        return self._known.get(session)
 
-        session = self._known.get(info.id)
-        if session is None:
-            session = self._known[info.id] = Session(self, info)
-            if info.exit is None:
-                self._running.add(session)
-        return session
+    def hold(self, session: Held, is_running: bool) -> None:
+        """An object for a session that was opened by another."""
+        self._known[session.id] = session
+        if is_running:
+            self._running.add(session)
 
-    def adopt(self, session: Session) -> Session | None:
+    def adopt(self, session: Held) -> Held | None:
         """A session that is being opened, before its answer: its exit may come together with that.
 
         Returns an ended one that had its id. Raises SessionExists when one that runs has it.
@@ -168,7 +177,7 @@ class ExecProxy:
         self._running.add(session)
         return before
 
-    def drop(self, session: Session, before: Session | None = None) -> None:
+    def drop(self, session: Held, before: Held | None = None) -> None:
         """It was not opened, or is gone for good; `before` had its id and has it again."""
         self._running.discard(session)
         if self._known.get(session.id) is session:

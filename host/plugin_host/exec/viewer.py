@@ -10,18 +10,41 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plugin_host.errors import RemoteProtocolError, ViewerReadOnly
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from plugin_host_sdk.types.session import Attached, AttachedStream
 
-    from .session import Session
+__all__ = ["Gap", "Output", "Viewed", "Viewer"]
 
-__all__ = ["Gap", "Output", "Viewer"]
+
+class Viewed(Protocol):
+    """A session as its viewers need it."""
+
+    id: str
+
+    def check_plugin(self) -> None:
+        """Raise why the plugin cannot be asked any more, if so."""
+
+    def consume(self, stream: int, size: int) -> None:
+        """A viewer has used so many bytes."""
+
+    async def totals(self) -> Mapping[str, int]:
+        """How many bytes each output had in all, once it has ended."""
+
+    async def write_as(self, viewer: Viewer, data: bytes | bytearray | memoryview) -> None:
+        """A viewer types."""
+
+    async def resize_as(self, viewer: Viewer, rows: int, cols: int) -> None:
+        """A viewer has another size."""
+
+    async def detach_viewer(self, viewer: Viewer) -> None:
+        """A viewer goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +72,7 @@ class Viewer:
     copy begins and how many of the bytes asked for are kept no longer.
     """
 
-    def __init__(self, session: Session, number: int, *, read_only: bool) -> None:
+    def __init__(self, session: Viewed, number: int, *, read_only: bool) -> None:
         self.session = session
         self.number = number
         self.read_only = read_only

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 from plugin_host_sdk.errors import SessionClosed, TerminalError, excerpt
 
 from .family import Family
+from .file import adapt_files, adapt_popen
+from .filebody import FileBody
 from .handler import ExecSpec
 from .output import Output
 from .performance import Performance
 from .process import spawn_pipes
 from .program import Program
+from .pump import close_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from .body import Body
     from .clock import Clock
+    from .file import ReadEnd
     from .handler import Handler
     from .performance import RunAsync
     from .reactor import Reactor
@@ -86,7 +90,7 @@ class Launcher:
         if isinstance(result, ExecSpec):
             self._run_spec(session, result, session.run)
         elif session.options.tty:
-            close_all(result)
+            _close_all(result)
             raise TerminalError(
                 f"{session.key} gave {excerpt(result)}, which is no terminal: ask with tty=False",
                 session=session.id,
@@ -112,6 +116,7 @@ class Launcher:
             terminal = self._terminals.spawn(
                 spec.argv, cwd=cwd, env=env, rows=options.rows, cols=options.cols
             )
+            assert terminal.pid is not None
             program = self._program(session, terminal.pid, env, terminal)
             outputs = self._connect(session, terminal)
         else:
@@ -134,10 +139,8 @@ class Launcher:
             program.start()
 
     def _program(
-        self, session: Session, pid: int | None, env: Mapping[str, str], terminal: Terminal | None
+        self, session: Session, pid: int, env: Mapping[str, str], terminal: Terminal | None
     ) -> Program:
-        # A factory that starts nothing, as those of tests do, leaves the end to its terminal's other side.
-        assert pid is not None, "a terminal without a process"
         family = Family(pid, f"{MARK}={env[MARK]}")
         return Program(session, self._reactor, pid, family, terminal=terminal)
 
@@ -173,9 +176,71 @@ class Launcher:
         env[MARK] = f"{session.id}:{self._nonce}"
         return env
 
+    # An author's files.
+
     def _run_files(self, session: Session, result: Any) -> None:
-        raise TerminalError("not yet")
+        if hasattr(result, "poll") and hasattr(result, "pid"):
+            ends = adapt_popen(result)
+            stdin, stdout, stderr = ends.stdin, ends.stdout, ends.stderr
+        else:
+            ends = None
+            stdin, stdout, stderr = adapt_files(*_three(session, result))
+        session.input.connect(stdin.fd, stdin.close)
+        outputs = [self._read_end(session, "stdout", stdout), self._read_end(session, "stderr", stderr)]
+        if ends is None or ends.pid is None:
+            body = FileBody(session, self._reactor, (stdout, stderr), ends and ends.status)
+            session.run(body, outputs)
+            return
+        status = ends.status
+        program = Program(
+            session,
+            self._reactor,
+            ends.pid,
+            Family(ends.pid, f"{MARK}={session.id}:{self._nonce}"),
+            leads=_leads_group(ends.pid),
+            status_of=lambda pid: status(),
+        )
+        session.run(program, outputs)
+        program.start()
+
+    def _read_end(self, session: Session, name: str, end: ReadEnd) -> Output:
+        return Output(
+            name,
+            end.fd,
+            self._reactor,
+            session,
+            is_terminal=False,
+            close=end.close,
+            before=end.buffered,
+        )
 
 
-def close_all(result: Any) -> None:
-    pass
+def _three(session: Session, result: Any) -> tuple[Any, Any, Any]:
+    """stdin, stdout and stderr of what a handler returned. Raises TerminalError."""
+    if isinstance(result, (tuple, list)):
+        if len(result) == 3:
+            return result[0], result[1], result[2]
+        if len(result) == 2:
+            return None, result[0], result[1]
+    close_quietly(result)
+    raise TerminalError(
+        f"{session.key} returned {excerpt(result)}: give an ExecSpec, (stdout, stderr), "
+        "(stdin, stdout, stderr) or a Popen",
+        session=session.id,
+        data={"reason": "bad_result"},
+    )
+
+
+def _leads_group(pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def _close_all(result: Any) -> None:
+    """Close the files of a result that cannot be used; a process among them is the author's to end."""
+    if hasattr(result, "poll") and hasattr(result, "pid"):
+        result = (result.stdin, result.stdout, result.stderr)
+    for one in result if isinstance(result, (tuple, list)) else (result,):
+        close_quietly(one)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.endpoint import Runtime
     from plugin_host_sdk.later import Later
     from plugin_host_sdk.sink import Sink
-    from plugin_host_sdk.types.session import AttachOptions, Attached, SessionInfo, SessionOptions
+    from plugin_host_sdk.types.session import Attached, AttachOptions, SessionInfo, SessionOptions
 
     from .clock import Clock
     from .handler import Handler

@@ -157,7 +157,7 @@ class Performance:
             return
         failure = failure_of(error)
         self._session.body_exited(
-            reason=failure.message and f"{failure.title}: {failure.message}" or failure.title,
+            reason=(failure.message and f"{failure.title}: {failure.message}") or failure.title,
             error=failure,
         )
 
