@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable
+from itertools import compress
 
 import pytest
 from hypothesis import given
@@ -191,17 +192,18 @@ def test_ring_is_the_tail_of_everything(
     capacity: int, appends: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     buffer = OutputBuffer(capacity)
-    arrived: list[tuple[str, bytes]] = []  # stream and byte, in order
+    whose, arrived = b"", b""  # of each byte in order: the index of its stream, itself
     totals = dict.fromkeys(STREAMS, 0)
     for number, (stream, size) in enumerate(appends):
         chunk = (CHUNK[number:] * 6)[:size]
         buffer.append(stream, chunk)
         totals[stream] += size
-        arrived += [(stream, chunk[at : at + 1]) for at in range(size)]
-        arrived = arrived[-capacity:] if capacity > 0 else []
+        most = max(0, capacity)
+        whose = (whose + bytes([STREAMS.index(stream)]) * size)[-most:] if most else b""
+        arrived = (arrived + chunk)[-most:] if most else b""
         assert len(buffer) == len(arrived)
-    for stream in STREAMS:
-        expected = b"".join(byte for whose, byte in arrived if whose == stream)
+    for index, stream in enumerate(STREAMS):
+        expected = bytes(compress(arrived, map(index.__eq__, whose)))
         start = totals[stream] - len(expected)
         assert (buffer.start_offset(stream), buffer.end_offset(stream)) == (start, totals[stream])
         asked = data.draw(st.integers(-1, totals[stream]))
