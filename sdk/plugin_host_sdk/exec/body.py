@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.later import Later
 
+    from .processtable import ProcessTable
+
     class Body(Protocol):
         @property
         def pid(self) -> int | None:
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
         def signal(self, number: int) -> None:
             """Send a signal. Raises TerminalError when there is nothing to send it to."""
 
-        def hang_up(self) -> None:
-            """Ask it to end: the user is gone."""
+        def hang_up(self, table: ProcessTable | None = None) -> None:
+            """Ask it to end: the user is gone. `table` is one of just now, if there is one."""
 
         def terminate(self) -> None:
             """Ask it again, in a way that is harder to miss."""
 
-        def kill(self) -> None:
-            """End it, and all that belongs to it."""
+        def kill(self, thoroughly: bool = True) -> None:
+            """End it, and all that belongs to it; not thoroughly when somebody else looks after us."""
 
         def is_gone(self) -> bool:
             """Whether nothing is left of it."""

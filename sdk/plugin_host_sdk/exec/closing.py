@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .clock import Clock
+    from .processtable import ProcessTable
     from .reactor import Reactor
     from .session import Session
 
@@ -44,18 +45,22 @@ class Closing:
         self._has_terminated = False
         self._pause = _FIRST_LOOK_S
         self._is_over = False
+        self._is_hasty = False
 
-    def begin(self, grace: float) -> None:
-        """Hang up now, ask after half of `grace`, kill after all of it. Looks at processes: not for the
-        reading thread."""
+    def begin(self, grace: float, table: ProcessTable | None = None) -> None:
+        """Hang up now, ask after half of `grace`, kill after all of it.
+
+        Looks at the machine's processes unless `table` is given, so it is not for the reading thread.
+        """
         self._grace = min(self._grace, grace)
         body = self._session.body
         if body is not None and self._session.state != ENDED:
-            body.hang_up()
+            body.hang_up(table)
         self._reactor.call_soon(self._step)
 
     def hasten(self, grace: float) -> None:
-        """There are only `grace` seconds left, from now."""
+        """The plugin stops: there are only `grace` seconds left, and the host looks after what stays."""
+        self._is_hasty = True
         self._grace = min(self._grace, self._clock.monotonic() - self._began + grace)
         self._pause = _FIRST_LOOK_S
         self._reactor.call_soon(self._step)
@@ -69,7 +74,7 @@ class Closing:
             return
         passed = self._clock.monotonic() - self._began
         if body is not None and passed >= self._grace:
-            body.kill()
+            body.kill(thoroughly=not self._is_hasty)
             if passed >= self._grace + _KILL_S:
                 session.body_exited(reason="closed, and not even a kill ended it")
                 session.cut_off()

@@ -70,10 +70,10 @@ class Family:
         """Those of the last look that have not ended; one that waits to be reaped has."""
         return {(pid, started) for pid, started in self._snapshot() if _living(pid, started)}
 
-    def signal_all(self, signum: int) -> set[tuple[int, float]]:
+    def signal_all(self, signum: int, *, again: bool = True) -> set[tuple[int, float]]:
         """Signal those of the last look that are still who they were; whom it reached.
 
-        After a SIGKILL it looks again, for children that were born meanwhile.
+        After a SIGKILL it looks `again`, for children that were born meanwhile.
         """
         todo, tried, reached = set(self._snapshot()), set[tuple[int, float]](), set[tuple[int, float]]()
         for _ in range(_ROUNDS):
@@ -81,7 +81,7 @@ class Family:
                 (pid, started) for pid, started in sorted(todo, key=_age) if _signal(pid, started, signum)
             }
             tried |= todo
-            todo = self.look() - tried if signum == signal.SIGKILL else set()
+            todo = self.look() - tried if again and signum == signal.SIGKILL else set()
             if not todo:
                 break
         return reached

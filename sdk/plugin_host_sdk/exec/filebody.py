@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .file import ReadEnd
     from .process import Status
+    from .processtable import ProcessTable
     from .reactor import Reactor
     from .session import Session
 
@@ -59,13 +60,13 @@ class FileBody:
             "it runs on files of its plugin, which take no signals", session=self._session.id
         )
 
-    def hang_up(self) -> None:
+    def hang_up(self, table: ProcessTable | None = None) -> None:
         self._session.input.close()
 
     def terminate(self) -> None:
         self._reactor.call_soon(self._session.cut_off)
 
-    def kill(self) -> None:
+    def kill(self, thoroughly: bool = True) -> None:
         self._session.body_exited(reason="its files were closed")
         self._reactor.call_soon(self._session.cut_off)
 

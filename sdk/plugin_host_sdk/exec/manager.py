@@ -32,6 +32,7 @@ from .closing import GRACE_S, Closing
 from .failure import error_of
 from .handler import find_handler
 from .launcher import Launcher
+from .processtable import ProcessTable
 from .reactor import Reactor
 from .session import ENDED, STARTING, Session
 from .solitude import Solitude
@@ -291,7 +292,9 @@ class Manager:
             return None
         return self._begin_closing(found, "the host closed the session", GRACE_S).done
 
-    def _begin_closing(self, session: Session, reason: str, grace: float) -> Closing:
+    def _begin_closing(
+        self, session: Session, reason: str, grace: float, table: ProcessTable | None = None
+    ) -> Closing:
         with self._lock:
             closing = self._closings.get(session.id)
             if closing is not None:
@@ -303,7 +306,7 @@ class Manager:
         if ctx is not None:
             ctx.cancelled.set(reason)
         if session.body is not None:  # one that only starts is ended by who starts it
-            closing.begin(grace)
+            closing.begin(grace, table)
         return closing
 
     def _forget(self, session: Session) -> Closing | None:
@@ -345,7 +348,8 @@ class Manager:
             self._is_stopping = True
             sessions = [one for one in self._sessions.values() if one.state != ENDED]
         share = min(grace * 0.8, GRACE_S)
-        closings = [self._begin_closing(one, "the plugin is stopping", share) for one in sessions]
+        table = ProcessTable.read() if sessions else None
+        closings = [self._begin_closing(one, "the plugin is stopping", share, table) for one in sessions]
         for closing in closings:
             closing.hasten(share)
         until = self._clock.monotonic() + grace

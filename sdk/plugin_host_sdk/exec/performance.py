@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .handler import Handler
+    from .processtable import ProcessTable
     from .reactor import Reactor
     from .session import Session
     from .terminal import Terminal
@@ -196,7 +197,7 @@ class Performance:
         except ProcessLookupError:
             pass  # it has just ended
 
-    def hang_up(self) -> None:
+    def hang_up(self, table: ProcessTable | None = None) -> None:
         self._ctx.cancelled.set("the session was closed")
         self._resizes.close()
         try:
@@ -208,7 +209,7 @@ class Performance:
         # Whoever reads or writes the other end learns of it.
         self._reactor.call_soon(self._session.cut_off)
 
-    def kill(self) -> None:
+    def kill(self, thoroughly: bool = True) -> None:
         if not self._is_over:
             self._session.body_exited(reason="closed; its handler did not return")
         self._reactor.call_soon(self._session.cut_off)

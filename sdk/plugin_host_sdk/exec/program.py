@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .family import Family
     from .process import Status
+    from .processtable import ProcessTable
     from .reactor import Reactor
     from .session import Session
     from .terminal import Terminal
@@ -56,6 +57,7 @@ class Program:
         self._status_of = status_of
         self._lock = threading.Lock()
         self._has_exited = False
+        self._is_closing = False
         self._exit_fd = watch_exit(pid)
 
     def __repr__(self) -> str:
@@ -73,6 +75,8 @@ class Program:
         pass  # it may close them and run on
 
     def _look(self, events: int) -> None:
+        if self._is_closing:
+            self._family.look()  # while its number still tells who is in its session
         with self._lock:
             status = self._status_of(self._pid)
             if status is None:
@@ -111,17 +115,19 @@ class Program:
                     data={"errno": error.errno},
                 ) from None
 
-    def hang_up(self) -> None:
+    def hang_up(self, table: ProcessTable | None = None) -> None:
         # Looked for before the first signal: once parents die, nobody can tell whose the children were.
-        self._family.look()
+        self._family.look(table)
+        self._is_closing = True
         self._family.signal_all(signal.SIGTERM if self._terminal is None else signal.SIGHUP)
 
     def terminate(self) -> None:
         self._family.signal_all(signal.SIGTERM)
 
-    def kill(self) -> None:
-        self._family.look()
-        self._family.signal_all(signal.SIGKILL)
+    def kill(self, thoroughly: bool = True) -> None:
+        if thoroughly:
+            self._family.look()
+        self._family.signal_all(signal.SIGKILL, again=thoroughly)
 
     def is_gone(self) -> bool:
         return self._has_exited and not self._family.alive()
