@@ -10,4 +10,5 @@ from pathlib import Path
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
-sys.path.append(str(PLUGINS / "system"))
+for name in ("system", "shell"):
+    sys.path.append(str(PLUGINS / name))
