@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["Output"]
 
 _CHUNK = 64 * 1024
-_TERMINAL_CHUNK = 16 * 1024
+_TERMINAL_CHUNK = 8 * 1024
+_GATHERED_BYTES = 32 * 1024
+_READS_AT_ONCE = 4
 _SILENCE_S = 0.002  # after that much of it the next bytes do not wait
 _BREATH_S = 0.001  # how long others wait for what follows them
 # What may still lie in the kernel when a process has ended: the largest pipe there is without privilege.
@@ -133,41 +135,59 @@ class Output:
     def _ready(self, events: int) -> None:
         room = self._reader.room(self.name) - self._gathered_bytes
         if room <= 0:
-            if self._budget <= 0:
-                self._pass_on()
-                self._pause()
-                return
             room = self._budget
-        most = _TERMINAL_CHUNK if self.is_terminal else _CHUNK
-        try:
-            data = os.read(self._fd, min(most, room))
-        except BlockingIOError:
+        if room <= 0:
+            self._pass_on()
+            self._pause()
             return
-        except OSError:  # how the end of a terminal looks
-            data = b""
-        if not data:
-            self.close()
-            return
-        self._budget -= len(data)
         if self.is_terminal:
-            self._gather(data)
+            self._read_terminal(room)
         else:
-            self._reader.feed(self.name, data)
+            self._read_pipe(room)
 
-    def _gather(self, data: bytes) -> None:
-        now = monotonic()
-        was_silent = now - self._last > _SILENCE_S
-        self._last = now
-        if was_silent and not self._gathered:
+    def _read_pipe(self, room: int) -> None:
+        most = min(_CHUNK, room)
+        # Several at once, because waking up costs as much as a read; not all, because others wait, too.
+        for _ in range(_READS_AT_ONCE):
+            data = self._read(most)
+            if not data:
+                return
             self._reader.feed(self.name, data)
+            if len(data) < most or self._reader.room(self.name) < most:
+                return
+
+    def _read_terminal(self, room: int) -> None:
+        before = self._gathered_bytes
+        most = min(_GATHERED_BYTES - before, room)
+        size = 0
+        while size < most and (data := self._read(min(_TERMINAL_CHUNK, most - size))):
+            self._gathered.append(data)
+            size += len(data)
+        if self._fd < 0 or not size:
             return
-        self._gathered.append(data)
-        self._gathered_bytes += len(data)
-        if self._gathered_bytes >= _TERMINAL_CHUNK:
+        self._gathered_bytes += size
+        now = monotonic()
+        was_silent = not before and now - self._last > _SILENCE_S
+        self._last = now
+        if was_silent or self._gathered_bytes >= _GATHERED_BYTES or size >= room:
             self._pass_on()
         elif not self._has_breath:
             self._has_breath = True
             self._reactor.call_after_breath(_BREATH_S, self._breathe)
+
+    def _read(self, most: int) -> bytes:
+        """What is there now; nothing at the end, which is reached then, and when nothing is."""
+        try:
+            data = os.read(self._fd, most)
+        except BlockingIOError:
+            return b""
+        except OSError:  # how the end of a terminal looks
+            data = b""
+        if data:
+            self._budget -= len(data)
+        else:
+            self.close()
+        return data
 
     def _breathe(self) -> None:
         self._has_breath = False
