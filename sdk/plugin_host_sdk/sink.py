@@ -59,6 +59,9 @@ if TYPE_CHECKING:
         def stop(self, stream: int) -> None:
             """Give an input stream up: what still comes is dropped."""
 
+        def forget(self, stream: int) -> None:
+            """The request that named an input stream failed: it was never opened for the caller."""
+
         def consumed(self, stream: int, size: int) -> None:
             """`size` bytes of input were used, so the writer may send as many."""
 

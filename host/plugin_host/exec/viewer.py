@@ -148,6 +148,8 @@ class Viewer:
                 await self._check_end()
                 raise StopAsyncIteration
             self.session.check_plugin()
+            if self._wake is not None:
+                raise RuntimeError(f"{self!r} is iterated over by two tasks; attach one viewer for each")
             self._wake = asyncio.get_running_loop().create_future()
             try:
                 await self._wake

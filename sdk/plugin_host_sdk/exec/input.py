@@ -115,6 +115,13 @@ class Input:
         if self._number is not None and not self._is_complete():
             self._sink.stop(self._number)
 
+    def forget(self) -> None:
+        """Its session was not opened after all."""
+        number, self._number = self._number, None
+        self.close()
+        if number is not None:
+            self._sink.forget(number)
+
     def _let_go(self) -> None:
         fd, close, self._fd, self._close = self._fd, self._close, -1, None
         if fd >= 0:

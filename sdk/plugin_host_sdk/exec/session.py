@@ -397,7 +397,7 @@ class Session:
         """It never ran: its handler failed, or nobody wants it any more."""
         with self._lock:
             self._move(ENDED)
-        self.input.close()
+        self.input.forget()
 
     def resize(self, rows: int, cols: int) -> Later | None:
         """Give the terminal a size. Raises SessionClosed, TerminalError."""

@@ -49,10 +49,12 @@ class StreamDesk:
     def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
         with self._wiring.mutex:
             try:
-                self._streams.open_send(stream, credit)
+                outbound = self._streams.open_send(stream, credit)
             except LocalProtocolError as error:
                 raise CallFailed(str(error), name="rpc.invalid_params") from None
             self._outputs[stream] = listener
+        if outbound.stopped:  # by a caller that did not wait for the answer
+            listener.stopped()
 
     def open_input(self, stream: int, window: int, listener: InputListener) -> int:
         window = min(window, self._wiring.connection.limits.window_bytes)
@@ -87,6 +89,11 @@ class StreamDesk:
             self._inputs.pop(stream, None)
             if stream in self._streams.receiving and self._wiring.is_open():
                 self._wiring.put(self._streams.send_stop(stream))
+
+    def forget(self, stream: int) -> None:
+        with self._wiring.mutex:
+            self._inputs.pop(stream, None)
+            self._streams.forget(stream)
 
     def consumed(self, stream: int, size: int) -> None:
         with self._wiring.mutex:

@@ -107,6 +107,11 @@ class RecordingSink:
                 entry.is_stopped = True
                 self._changed.notify_all()
 
+    def forget(self, stream: int) -> None:
+        with self._changed:
+            self._inputs.pop(stream, None)
+            self._changed.notify_all()
+
     def consumed(self, stream: int, size: int) -> None:
         with self._changed:
             entry = self._inputs.get(stream)
