@@ -9,12 +9,16 @@ replaced. Owns the words beside each row, and fails when a row has none or words
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+import msgspec
+
 from plugin_host_sdk import protocol
+from plugin_host_sdk.types import session
 
 FOLDER = Path(__file__).resolve().parent
 REGION = re.compile(r"(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -30,6 +34,9 @@ LIMITS = {
     "then the host ends the connection",
     "STRAY_OUTPUT_BYTES": "bytes that may come before the answer to `initialize`",
     "CHAIN_DEPTH": "plugins in the chain of one call",
+    "REPLAY_BYTES": "bytes that a session keeps of its newest output, unless somebody says otherwise",
+    "MOST_REPLAY_BYTES": "bytes that it may be told to keep",
+    "VIEWERS": "viewers of one session",
 }
 ERRORS = {
     "rpc.method_not_found": "the method is unknown",
@@ -53,10 +60,15 @@ ERRORS = {
     "command.timeout": "the caller's time was over before the answer came",
     "command.handler_failed": "the handler raised; `data` has `type`, `message` and `traceback`",
     "command.not_encodable": "the handler's result cannot be written as msgpack",
+    "exec.session_not_found": "there is no such session, or no longer",
+    "exec.handler_not_found": "nothing serves what was asked for; `data.handlers` is the list of keys",
+    "exec.session_closed": "the session has ended; it can only be read",
+    "exec.terminal_error": "what the session runs could not be started or used; `data` says why",
+    "exec.session_exists": "the id is taken",
 }
 FAMILIES = {
     "command.": "commands, see [below](#commands)",
-    "exec.": "reserved",
+    "exec.": "sessions, see [below](#sessions)",
     "metadata.": "reserved",
     "action.": "reserved",
     "host.": "services of the host, see [below](#calling-the-host)",
@@ -68,6 +80,73 @@ STEPS = {
     "shutdown": "the host sends `shutdown`",
     "eof": "end of file arrives",
     "fail": "the other side breaks the protocol",
+}
+CREATE = {
+    "id": "the session's id, 1 to 128 printable ASCII characters without blanks. The host chooses it",
+    "handler": "a key `plugin/resource`, a resource, or nil: the only handler there is",
+    "command": "list of the program and its arguments; empty for the handler's default",
+    "tty": "whether it runs on a terminal; otherwise on pipes, with stderr apart",
+    "rows": "height of the terminal, 1 to 65535",
+    "cols": "width of the terminal, 1 to 65535",
+    "cwd": "where the program starts; nil for the handler's choice",
+    "env": "map of variables that are added to its environment",
+    "labels": "map of texts that come back in `exec.get` and `exec.list`",
+    "params": "map of whatever the handler takes; comes back, too",
+    "resource_data": "map that describes what is opened, for the handler",
+    "replay_bytes": "how much of its newest output it keeps; nil for the plugin's own choice",
+    "detached": "whether it runs on although nobody has attached yet",
+}
+ATTACH = {
+    "viewer": "number of the viewer, unique in the session. The host chooses it",
+    "stdout": "id of the stream that brings the terminal's output, or stdout",
+    "stderr": "id of the stream that brings stderr. Required when the session runs on pipes",
+    "window": "first credit of each of these streams",
+    "offset": "where to start: nil for the oldest byte that is kept, -1 for the next one that comes, or an "
+    "offset in the session. A number counts for the terminal or stdout, and stderr starts at its oldest "
+    "kept byte; a map says it for each",
+    "lossless": "whether the session waits for this viewer. Otherwise the viewer may get gaps",
+    "read_only": "whether the viewer only looks. Comes back in nothing; the host keeps to it",
+}
+ATTACHED = {
+    "base": "the session's offset of the stream's offset 0",
+    "start": "the session's offset of the first byte that is sent",
+    "end": "the session's offset at which live output joins",
+    "evicted": "how many of the bytes that were asked for are kept no longer",
+}
+SESSION = {
+    "id": "its id",
+    "handler": "the key of its handler",
+    "command": "the command that was asked for, or the handler's default",
+    "tty": "whether it runs on a terminal",
+    "rows": "the terminal's height now; nil on pipes",
+    "cols": "the terminal's width now; nil on pipes",
+    "labels": "as in `exec.create`",
+    "params": "as in `exec.create`",
+    "created_at": "seconds since the epoch",
+    "state": "`starting`, `running`, `ending` (the process is gone, its last output is read) or `ended`",
+    "pid": "its process; nil when it runs none",
+    "viewers": "how many are attached",
+    "output": "map of `stdout` and, on pipes, `stderr` to maps of `start` and `end`: what is kept",
+    "exit": "nil, or the map below",
+}
+EXIT = {
+    "code": "the exit code, nil when there is none",
+    "signal": "name of the signal that ended it, such as `SIGKILL`, or nil",
+    "reason": "the same in words",
+    "duration": "seconds from `exec.create` to the end",
+    "error": "nil, or a map of `title`, `message`, `suggestion`, `retryable` and `retry_commands`: what "
+    "the handler has to say to the person in front of it",
+}
+HANDLER = {
+    "key": "`plugin/resource`",
+    "plugin": "the first part of the key; the plugin's own id unless it serves for another",
+    "resource": "the rest of the key",
+    "default_command": "what runs when no command is named; empty when the handler decides",
+    "target_builder": "nil, or a map of `label`, `label_selector`, `paths`, `selectors`: how a caller "
+    "finds what to open",
+    "tty": "whether it serves terminals",
+    "pipes": "whether it serves pipes",
+    "handles_resize": "whether sizes go to the handler instead of the terminal",
 }
 KINDS = {protocol.REQUEST: "request", protocol.NOTIFICATION: "notification"}
 
@@ -124,6 +203,39 @@ def errors() -> list[str]:
     return table(("name", "code", "retryable", "when"), rows)
 
 
+def fields(
+    kind: type[msgspec.Struct], words: dict[str, str], head: str = "argument"
+) -> Callable[[], list[str]]:
+    """The fields of a map that travels, each with what it is when absent."""
+
+    def rows() -> list[str]:
+        known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        expect_words(words, known)
+        told = [(f"`{name}`", absent(field), words[name]) for name, field in known.items()]
+        return table((head, "when absent", "what"), told)
+
+    return rows
+
+
+def keys(kind: type[msgspec.Struct], words: dict[str, str]) -> Callable[[], list[str]]:
+    """The keys of a map that is answered."""
+
+    def rows() -> list[str]:
+        names = [field.encode_name for field in msgspec.structs.fields(kind)]
+        expect_words(words, names)
+        return table(("key", "what"), [(f"`{name}`", words[name]) for name in names])
+
+    return rows
+
+
+def absent(field: msgspec.structs.FieldInfo) -> str:
+    """What a field is when the map does not have it."""
+    if field.required:
+        return "required"
+    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    return f"`{json.dumps(value)}`".replace("`null`", "nil")
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
     "limits": limits,
     "states": states,
@@ -131,6 +243,12 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "methods": methods,
     "families": families,
     "errors": errors,
+    "create": fields(session.SessionOptions, CREATE),
+    "attach": fields(session.AttachOptions, ATTACH),
+    "attached": keys(session.AttachedStream, ATTACHED),
+    "session": keys(session.SessionInfo, SESSION),
+    "exit": keys(session.Exit, EXIT),
+    "handler": keys(session.HandlerInfo, HANDLER),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterable
@@ -53,6 +54,47 @@ def test_every_public_name_is_on_its_page(package: Any, page: Path) -> None:
 def test_every_method_of_the_host_is_on_the_page_for_embedders() -> None:
     methods = [name for name in vars(plugin_host.PluginHost) if not name.startswith("_")]
     assert missing([f"host.{name}" for name in methods], EMBEDDER) == []
+
+
+@pytest.mark.parametrize("function", [plugin_host.PluginHost.exec, plugin_host.Session.attach])
+def test_every_argument_about_sessions_is_on_the_page_for_embedders(function: Any) -> None:
+    arguments = [name for name in inspect.signature(function).parameters if name not in ("self", "plugin")]
+    assert [name for name in arguments if f"`{name}=" not in EMBEDDER.read_text()] == []
+
+
+SESSION_INSIDE = {
+    "check_plugin",
+    "consume",
+    "detach_viewer",
+    "lose",
+    "note_exit",
+    "open_input",
+    "opened",
+    "resize_as",
+    "write_as",
+}
+VIEWER_INSIDE = {"ended", "joined", "name", "received", "skipped", "streams", "wake"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "inside"),
+    [(plugin_host.Session, "session", SESSION_INSIDE), (plugin_host.Viewer, "viewer", VIEWER_INSIDE)],
+    ids=["session", "viewer"],
+)
+def test_every_attribute_of_sessions_is_on_the_page_for_embedders(
+    kind: type, word: str, inside: set[str]
+) -> None:
+    code = inspect.getsource(kind)
+    names = {name for name in vars(kind) if not name.startswith("_")}
+    names |= set(re.findall(r"^        self\.([a-z]\w*)\b.* = ", code, re.MULTILINE))
+    assert inside <= names
+    assert missing([f"{word}.{name}" for name in sorted(names - inside)], EMBEDDER) == []
+
+
+@pytest.mark.parametrize("kind", [plugin_host.Exit, plugin_host.SessionInfo, plugin_host.SessionFailure])
+def test_every_field_about_sessions_is_on_the_page_for_embedders(kind: type) -> None:
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    assert missing([f"`{name}`" for name in names], EMBEDDER) == []
 
 
 def test_every_attribute_of_the_context_is_on_the_page_for_authors() -> None:
