@@ -197,16 +197,22 @@ def test_session_that_takes_no_signals_is_ended() -> None:
         run(body)
 
 
-def test_session_that_has_ended_meanwhile_is_no_reason_to_end(wait_until: WaitUntil) -> None:
+def test_signals_are_for_the_command_again_once_the_session_has_ended(wait_until: WaitUntil) -> None:
+    target = Target(SessionClosed("it has ended"))
+
     async def body(forwarder: Forwarder) -> None:
-        target = Target(SessionClosed("it has ended"))
         forwarder.forward_to(target)
         send(signal.SIGTERM)
         await wait_until.aio(lambda: target.names)
-        await asyncio.sleep(0)
+        await fence()
         assert forwarder.ended_by is None
+        send(signal.SIGINT)
+        await for_ever()
 
-    run(body)
+    with pytest.raises(Interrupted) as caught:
+        run(body)
+    assert caught.value.signum == signal.SIGINT
+    assert target.names == ["SIGTERM"]
 
 
 def test_second_signal_cuts_the_cleaning_up_short() -> None:

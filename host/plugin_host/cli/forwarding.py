@@ -117,7 +117,9 @@ class Forwarder:
         try:
             await target.signal(signum.name)
         except (SessionClosed, SessionNotFound, PluginDied):
-            pass  # it has ended, which others tell
+            # It has ended. Its last output may be stuck, so the next signal is for this command.
+            if self._target is target:
+                self._target = None
         except PluginHostError:
             # A session that takes no signals.
             if signum in _ENDING and self._target is target:

@@ -13,6 +13,7 @@ import os
 import select
 from collections import deque
 from threading import Condition, Thread
+from typing import NoReturn
 
 from .output import WriteFailed
 
@@ -22,10 +23,11 @@ _MOST_BYTES = 1024 * 1024
 
 
 class Outflow:
-    """Made and used on the loop. `write` and `flush` raise BrokenPipeError and WriteFailed."""
+    """Made and used on the loop. What cannot be written is raised: BrokenPipeError, WriteFailed."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._broken: asyncio.Future[None] = self._loop.create_future()
         self._changed = Condition()
         # Guarded by the condition:
         self._pieces: deque[tuple[int, bytes | memoryview]] = deque()
@@ -49,6 +51,12 @@ class Outflow:
     async def flush(self) -> None:
         """Returns when everything is written."""
         await self._fallen_to(0)
+
+    async def broken(self) -> NoReturn:
+        """Wait until something cannot be written, and raise that."""
+        await asyncio.shield(self._broken)
+        self._check()
+        raise AssertionError("nothing has failed")
 
     def close(self) -> None:
         """End the thread after what it is writing now; the rest is forgotten."""
@@ -104,19 +112,23 @@ class Outflow:
             self._failure = error if isinstance(error, BrokenPipeError) else failure
             if self._waiter is not None:
                 self._wake()
+            self._call_soon(self._broken)
 
     def _wake(self) -> None:
         assert self._waiter is not None
         reached, self._waiter = self._waiter[0], None
+        self._call_soon(reached)
+
+    def _call_soon(self, future: asyncio.Future[None]) -> None:
         try:
-            self._loop.call_soon_threadsafe(_settle, reached)
+            self._loop.call_soon_threadsafe(_settle, future)
         except RuntimeError:  # the loop has ended without waiting
             pass
 
 
-def _settle(reached: asyncio.Future[None]) -> None:
-    if not reached.done():
-        reached.set_result(None)
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _write(fd: int, data: bytes | memoryview) -> None:

@@ -9,7 +9,7 @@ import click
 
 from plugin_host.version import VERSION
 
-from . import call, listing, output, run, schema, validate
+from . import call, exec, listing, output, run, schema, validate
 from .failure import USAGE, report_usage
 
 __all__ = ["main", "program"]
@@ -22,11 +22,12 @@ _HELP = """Run plugins in processes of their own, and call them.
 \b
   plugin-host list                             what is found, and what is broken and why
   plugin-host call system disk_usage path=/    start one plugin, call it, stop it
+  plugin-host exec -it shell                   start one plugin, open a shell through it, stop it
   plugin-host run                              start all plugins and keep them running
 
 Results go to stdout and errors to stderr. Exit status: 0 done; 1 the plugin said no, or faults were
 found; 2 wrong usage; 3 not found, not ready or not started; 4 the plugin died in the call; 124 timed
-out.
+out. exec ends with the status of what it ran.
 """
 
 
@@ -43,7 +44,14 @@ def program(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-for _command in (run.command, listing.command, call.command, validate.command, schema.command):
+for _command in (
+    run.command,
+    listing.command,
+    call.command,
+    exec.command,
+    validate.command,
+    schema.command,
+):
     program.add_command(_command)
 
 
