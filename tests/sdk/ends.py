@@ -8,9 +8,11 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from plugin_host_sdk.exec.file import ReadEnd, WriteEnd
 from plugin_host_sdk.exec.process import PipeProcess, Status, close_exit, reap, watch_exit
 
 PATIENCE_S = 10.0
+EVERY = bytes(range(256))
 ENV = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
 
 
@@ -109,3 +111,33 @@ def handling(number: int, handler: signal._HANDLER) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, previous)
+
+
+# Of an author's files.
+
+
+def everything(end: ReadEnd) -> bytes:
+    """All of it; closes the end."""
+    assert_pollable(end.fd)
+    data = end.buffered + read_all(end.fd)
+    end.close()
+    return data
+
+
+def assert_pollable(fd: int) -> None:
+    assert not os.get_blocking(fd)
+    assert not os.get_inheritable(fd)
+    with select.epoll() as poll:
+        poll.register(fd)  # refuses regular files
+
+
+def put(end: WriteEnd, data: bytes) -> None:
+    """Write all of it, waiting for room."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(end.fd, view) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(end.fd, select.POLLOUT)
+            assert poll.poll(10_000), "no room"

@@ -3,7 +3,8 @@
 Pipes, sockets and terminals are used directly: non-blocking, beginning with what already lies in the
 buffer of the Python object. Everything else (regular files, objects with methods) is pumped by a thread.
 
-Ownership moves to the end: it keeps the object, and its `close` closes it.
+Ownership moves to the end: it keeps what was given, and its `close` closes that, unless another end of
+the session still uses it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from plugin_host_sdk.errors import TerminalError
 
+from .custody import Custody
 from .descriptor import binary, buffered, check_mode, descriptor, flushed, is_pollable, no_file, unblock
 from .executable import refusal
 from .process import describe_code, describe_signal
-from .pump import ReadPump, WritePump, close_quietly
+from .pump import ReadPump, WritePump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,58 +110,57 @@ class PopenEnds(NamedTuple):
     status: Callable[[], Status | None]
 
 
-def adapt_reader(obj: Any, used: set[int] | None = None) -> ReadEnd:
+def adapt_reader(obj: Any, custody: Custody | None = None) -> ReadEnd:
     """Read from `obj`: a binary file, a descriptor, a socket, any object with `read(size)`; None is empty.
 
-    `used` are descriptors that are waited for already; its own is added. Raises TerminalError.
+    `custody` is needed when `obj` serves other ends too. Raises TerminalError; nothing is closed then.
     """
     if obj is None:
-        return _empty()
-    kept, obj = obj, binary(obj, "read")
+        return _empty(_nothing)
+    custody, given, obj = custody or Custody(obj), obj, binary(obj, "read")
     if type(obj) is io.BytesIO and obj.getbuffer().nbytes - obj.tell() <= _AT_ONCE_BYTES:
-        return _empty(obj.read(), kept)
+        return _empty(custody.hold(given), obj.read())
     fd = descriptor(obj)
     if fd >= 0:
         check_mode(obj, fd, os.O_WRONLY, "reading")
         if is_pollable(fd):
             unblock(obj, fd)
             before = buffered(obj)
-            fd, close = _owned(kept, fd, used)
-            return ReadEnd(fd, close, before)
+            return ReadEnd(*custody.hold_descriptor(given, fd), before)
         if type(obj) is int:
-            kept = obj = open(fd, "rb", buffering=0)  # noqa: SIM115  # closed at the end
+            obj = open(fd, "rb", buffering=0, closefd=False)  # noqa: SIM115  # the number is closed at the end
     read = getattr(obj, "read1", None) or getattr(obj, "read", None)
     if not callable(read):
         raise no_file(obj, "read")
     try:
-        pump = ReadPump(kept, read)
+        pump = ReadPump(obj, read, custody.hold(given))
     except (OSError, RuntimeError) as error:
         raise _no_pump(error) from None
     return ReadEnd(pump.fd, pump.close, pump=pump)
 
 
-def adapt_writer(obj: Any, used: set[int] | None = None) -> WriteEnd:
+def adapt_writer(obj: Any, custody: Custody | None = None) -> WriteEnd:
     """Write to `obj`: a binary file, a descriptor, a socket, any object with `write(data)`; or None.
 
-    `used` are descriptors that are waited for already; its own is added. Raises TerminalError.
+    `custody` is needed when `obj` serves other ends too. Raises TerminalError; nothing is closed then.
     """
     if obj is None:
         return WriteEnd(-1, _nothing)
-    kept, obj = obj, binary(obj, "write")
+    custody, given, obj = custody or Custody(obj), obj, binary(obj, "write")
     fd = descriptor(obj)
     if fd >= 0:
         check_mode(obj, fd, os.O_RDONLY, "writing")
         if is_pollable(fd) and flushed(obj, fd):
-            fd, close = _owned(kept, fd, used)
             is_socket = stat.S_ISSOCK(os.fstat(fd).st_mode)
+            fd, close = custody.hold_descriptor(given, fd)
             return WriteEnd(fd, (lambda: _half_close(fd, close)) if is_socket else close)
         if type(obj) is int:
-            kept = obj = open(fd, "wb", buffering=0)  # noqa: SIM115  # closed at the end
+            obj = open(fd, "wb", buffering=0, closefd=False)  # noqa: SIM115  # the number is closed at the end
     write = getattr(obj, "write", None)
     if not callable(write):
         raise no_file(obj, "write")
     try:
-        pump = WritePump(kept, write)
+        pump = WritePump(obj, write, custody.hold(given))
     except (OSError, RuntimeError) as error:
         raise _no_pump(error) from None
     return WriteEnd(pump.fd, pump.close, pump=pump)
@@ -170,25 +171,21 @@ def adapt_files(stdin: Any, stdout: Any, stderr: Any) -> tuple[WriteEnd, ReadEnd
 
     Raises TerminalError, and has closed everything then.
     """
-    used: set[int] = set()
+    custody = Custody(stdin, stdout, stderr)
     ends: list[ReadEnd | WriteEnd] = []
     try:
-        out = adapt_reader(stdout, used)
+        out = adapt_reader(stdout, custody)
         ends.append(out)
-        err = adapt_reader(stderr, used)
+        err = adapt_reader(stderr, custody)
         ends.append(err)
-        return adapt_writer(stdin, used), out, err
+        return adapt_writer(stdin, custody), out, err
     except BaseException as error:
         for end in ends:
             end.close()
         is_closed = isinstance(error, TerminalError) and error.data.get("detail") == "closed"
         # A number that is not open may be somebody else's in a moment.
         for given in (stdout, stderr, stdin)[len(ends) + is_closed :]:
-            if type(given) is not int:
-                close_quietly(given)
-            elif given not in used:
-                used.add(given)
-                _close_fd(given)
+            custody.hold(given)()
         raise
 
 
@@ -206,23 +203,6 @@ def adapt_popen(popen: Any) -> PopenEnds:
     return PopenEnds(stdin, stdout, stderr, None if has_ended else popen.pid, status)
 
 
-def _owned(kept: Any, fd: int, used: set[int] | None) -> tuple[int, Callable[[], None]]:
-    """A descriptor that nobody else waits for, and what closes it with the object it came from."""
-    if used is None or fd not in used:
-        if used is not None:
-            used.add(fd)
-        return fd, (lambda: _close_fd(fd)) if type(kept) is int else (lambda: close_quietly(kept))
-    twin = os.dup(fd)
-    used.add(twin)
-
-    def close() -> None:
-        os.close(twin)
-        if type(kept) is not int:  # a number is closed by the end that had it first
-            close_quietly(kept)
-
-    return twin, close
-
-
 def _half_close(fd: int, close: Callable[[], None]) -> None:
     """The other direction of a socket may go on; its peer is told that nothing more comes."""
     import socket
@@ -235,7 +215,7 @@ def _half_close(fd: int, close: Callable[[], None]) -> None:
     close()
 
 
-def _empty(before: bytes = b"", kept: Any = None) -> ReadEnd:
+def _empty(let_go: Callable[[], None], before: bytes = b"") -> ReadEnd:
     """An end that gives `before` and has no more."""
     reading, writing = os.pipe()
     os.close(writing)
@@ -243,16 +223,9 @@ def _empty(before: bytes = b"", kept: Any = None) -> ReadEnd:
 
     def close() -> None:
         os.close(reading)
-        close_quietly(kept)
+        let_go()
 
     return ReadEnd(reading, close, before)
-
-
-def _close_fd(fd: int) -> None:
-    try:
-        os.close(fd)
-    except OSError:
-        pass  # the author closed it meanwhile
 
 
 def _nothing() -> None:

@@ -10,29 +10,35 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import excerpt
 
+from .custody import close_quietly
 from .executable import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["ReadPump", "WritePump", "close_quietly"]
+__all__ = ["ReadPump", "WritePump"]
 
 _PIECE = 64 * 1024
 
 
 class ReadPump:
-    """Reads `obj` by `read(size)` into a pipe; `fd` is its other end. Raises OSError, RuntimeError."""
+    """Reads `obj` by `read(size)` into a pipe; `fd` is its other end. Raises OSError, RuntimeError.
 
-    def __init__(self, obj: Any, read: Callable[[int], Any]) -> None:
+    `let_go` is called when `obj` is needed no longer, and may close it; also twice.
+    """
+
+    def __init__(self, obj: Any, read: Callable[[int], Any], let_go: Callable[[], None]) -> None:
         self.error: BaseException | None = None
         self._obj = obj
         self._read = read
+        self._let_go = let_go
         self._is_reading = True
         self.fd, self._into = os.pipe()
         os.set_blocking(self.fd, False)
@@ -41,12 +47,9 @@ class ReadPump:
     def close(self) -> None:
         """Stop at the next piece, and wake a `read` that waits where closing its object does that."""
         os.close(self.fd)
-        # A buffered file cannot be closed while it is being read: closing would wait for the reading.
-        if self._is_reading and not isinstance(self._obj, io.BufferedIOBase | io.TextIOBase):
+        if self._is_reading and not _is_of_the_library(self._obj):
             try:
-                threading.Thread(
-                    target=close_quietly, args=(self._obj,), name="exec close", daemon=True
-                ).start()
+                threading.Thread(target=self._let_go, name="exec close", daemon=True).start()
             except RuntimeError:
                 pass  # no thread to be had: the reading one closes it when it returns
 
@@ -59,7 +62,7 @@ class ReadPump:
             self.error = error
         self._is_reading = False
         os.close(self._into)
-        close_quietly(self._obj)
+        self._let_go()
 
     def _next(self) -> bytes | memoryview:
         data = self._read(_PIECE)
@@ -78,12 +81,16 @@ class ReadPump:
 
 
 class WritePump:
-    """Writes what comes out of a pipe to `obj` by `write(data)`; `fd` is the pipe's other end."""
+    """Writes what comes out of a pipe to `obj` by `write(data)`; `fd` is the pipe's other end.
 
-    def __init__(self, obj: Any, write: Callable[[Any], Any]) -> None:
+    `let_go` as of a ReadPump. Raises OSError, RuntimeError.
+    """
+
+    def __init__(self, obj: Any, write: Callable[[Any], Any], let_go: Callable[[], None]) -> None:
         self.error: BaseException | None = None
         self._obj = obj
         self._write = write
+        self._let_go = let_go
         self._from, self.fd = os.pipe()
         os.set_blocking(self.fd, False)
         _start(self._run, "exec write", self._from, self.fd)
@@ -102,7 +109,7 @@ class WritePump:
         except BaseException as error:
             self.error = error
         os.close(self._from)
-        close_quietly(self._obj)
+        self._let_go()
 
     def _write_all(self, data: bytes) -> None:
         while data:
@@ -113,14 +120,13 @@ class WritePump:
             data = data[size:] if isinstance(size, int) else b""
 
 
-def close_quietly(obj: Any) -> None:
-    """Call its `close`, if it has one; what that raises concerns nobody any more."""
-    close = getattr(obj, "close", None)
-    try:
-        if callable(close):
-            close()
-    except Exception:
-        pass
+def _is_of_the_library(obj: Any) -> bool:
+    """Whether closing `obj` does not wake its reader: a buffered file waits for the reading, a raw one
+    gives its descriptor's number away under it."""
+    sockets = sys.modules.get("socket")
+    return isinstance(obj, (io.BufferedIOBase, io.TextIOBase, io.FileIO)) or (
+        sockets is not None and isinstance(obj, sockets.SocketIO)
+    )
 
 
 def _start(run: Callable[[], None], name: str, *fds: int) -> None:
