@@ -333,8 +333,10 @@ class Manager:
             return
         now = self._clock.monotonic()
         left = KEPT_S - (now - session.last_seen)
-        if session.viewers or left > 0:
-            self._reactor.call_at(now + (KEPT_S if session.viewers else left), lambda: self._sweep(session))
+        if session.is_watched or left > 0:
+            self._reactor.call_at(
+                now + (KEPT_S if session.is_watched else left), lambda: self._sweep(session)
+            )
         else:
             self._forget_ended(session)
 

@@ -1,8 +1,8 @@
 """One output of a session: reading it, no faster than it may be read.
 
 Works on the reactor's thread only. It asks its session how much may be read, and gives it what was read.
-Terminals hand out some 4 KB at a time whatever is asked for, so what follows at once is gathered for a
-moment; the first bytes after silence, an echo above all, are passed on at once.
+Terminals hand out some 4 KB at a time whatever is asked for, so a flood is gathered for a moment; a few
+bytes, or the first after silence, an echo above all, are passed on at once.
 
 Invariant: the session hears `output_ended` once, after the last byte.
 """
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     class Reader(Protocol):
         """A session as its outputs need it."""
 
+        @property
+        def is_watched(self) -> bool:
+            """Whether anybody looks at it."""
+
         def room(self, name: str) -> int:
             """How many bytes of this output may be read now."""
 
@@ -39,8 +43,10 @@ __all__ = ["Output"]
 _CHUNK = 64 * 1024
 _TERMINAL_CHUNK = 8 * 1024
 _GATHERED_BYTES = 32 * 1024
-_READS_AT_ONCE = 4
+# As much is read at full speed of what nobody sees, before others have their turn.
+_UNSEEN_BYTES = 256 * 1024
 _SILENCE_S = 0.002  # after that much of it the next bytes do not wait
+_LITTLE_BYTES = 1024  # nor do so few: a flood brings more by the time it is looked at
 _BREATH_S = 0.001  # how long others wait for what follows them
 # What may still lie in the kernel when a process has ended: the largest pipe there is without privilege.
 _DRAINED_BYTES = 1024 * 1024 + 64 * 1024
@@ -64,6 +70,7 @@ class Output:
         "_last",
         "_reactor",
         "_reader",
+        "_unseen",
         "is_terminal",
         "name",
     )
@@ -91,6 +98,7 @@ class Output:
         self._has_breath = False
         self._is_watched = False
         self._last = 0.0
+        self._unseen = 0  # read since the last pause, with nobody to see it
         self._budget = 0  # what may be read beyond the session's leave, once its process has ended
 
     def __repr__(self) -> str:
@@ -146,15 +154,19 @@ class Output:
             self._read_pipe(room)
 
     def _read_pipe(self, room: int) -> None:
-        most = min(_CHUNK, room)
-        # Several at once, because waking up costs as much as a read; not all, because others wait, too.
-        for _ in range(_READS_AT_ONCE):
-            data = self._read(most)
-            if not data:
-                return
+        data = self._read(min(_CHUNK, room))
+        if data:
             self._reader.feed(self.name, data)
-            if len(data) < most or self._reader.room(self.name) < most:
-                return
+            if not self._reader.is_watched:
+                self._slow_down(len(data))
+
+    def _slow_down(self, size: int) -> None:
+        """Nobody looks: let others go first, now and then."""
+        self._unseen += size
+        if self._unseen >= _UNSEEN_BYTES:
+            self._unseen = 0
+            self._pause()
+            self._reactor.call_after_breath(_BREATH_S, self.resume)
 
     def _read_terminal(self, room: int) -> None:
         before = self._gathered_bytes
@@ -167,9 +179,9 @@ class Output:
             return
         self._gathered_bytes += size
         now = monotonic()
-        was_silent = not before and now - self._last > _SILENCE_S
+        is_apart = not before and (size < _LITTLE_BYTES or now - self._last > _SILENCE_S)
         self._last = now
-        if was_silent or self._gathered_bytes >= _GATHERED_BYTES or size >= room:
+        if is_apart or self._gathered_bytes >= _GATHERED_BYTES or size >= room:
             self._pass_on()
         elif not self._has_breath:
             self._has_breath = True

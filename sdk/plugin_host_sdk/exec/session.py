@@ -111,9 +111,9 @@ class Session:
         return self._state
 
     @property
-    def viewers(self) -> int:
-        """How many look at it."""
-        return len(self._viewers)
+    def is_watched(self) -> bool:
+        """Whether anybody looks at it."""
+        return bool(self._viewers)
 
     def info(self) -> SessionInfo:
         """The session at this moment."""
