@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import SessionClosed, TerminalError, excerpt
 
+from .custody import close_quietly
 from .family import Family
 from .file import adapt_files, adapt_popen
 from .filebody import FileBody
@@ -20,7 +21,6 @@ from .output import Output
 from .performance import Performance
 from .process import spawn_pipes
 from .program import Program
-from .pump import close_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
