@@ -20,6 +20,7 @@ from plugin_host.cli import failure, program
 from plugin_host.configuration import Configuration, PluginConfiguration
 from plugin_host.environment import ALLOWED
 from plugin_host.manifest import Launch, Manifest
+from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
 
@@ -45,7 +46,14 @@ def rows(page: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("package", "page"), [(plugin_host, EMBEDDER), (plugin_host_sdk, AUTHOR)], ids=["host", "sdk"]
+    ("package", "page"),
+    [
+        (plugin_host, EMBEDDER),
+        (plugin_host_sdk, AUTHOR),
+        (plugin_host_sdk.exec, AUTHOR),
+        (plugin_host_sdk.testing, AUTHOR),
+    ],
+    ids=["host", "sdk", "exec", "testing"],
 )
 def test_every_public_name_is_on_its_page(package: Any, page: Path) -> None:
     assert missing(set(package.__all__) - {"__version__"}, page) == []
@@ -101,6 +109,11 @@ def test_every_attribute_of_the_context_is_on_the_page_for_authors() -> None:
     names = {name for name in dir(plugin_host_sdk.Context) if not name.startswith("_")}
     inner = {"has_begun", "is_async", "msgid"}
     assert missing([f"ctx.{name}" for name in names - inner], AUTHOR) == []
+
+
+def test_every_option_of_a_session_is_on_the_page_for_authors() -> None:
+    names = [field.name for field in msgspec.structs.fields(SessionOptions)]
+    assert missing([f"`{name}`" for name in names], AUTHOR) == []
 
 
 def test_every_hook_is_on_the_page_for_embedders() -> None:
