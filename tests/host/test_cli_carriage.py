@@ -20,22 +20,6 @@ from tests.run import Run
 Piece = Output | Gap
 
 
-class Viewer:
-    """Shows pieces; nothing is left of it once it is left."""
-
-    def __init__(self, pieces: AsyncIterator[Piece]) -> None:
-        self._pieces = pieces
-
-    def __aiter__(self) -> AsyncIterator[Piece]:
-        return self._pieces
-
-    async def __aenter__(self) -> Viewer:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-
 class Session:
     """Takes input, shows `pieces`, and has written `totals`; `error` is what it says to input."""
 
@@ -48,9 +32,9 @@ class Session:
         self.error = error
         self._totals = totals
 
-    async def attach(self, *, lossless: bool) -> Viewer:
+    async def attach(self, *, lossless: bool) -> AsyncIterator[Piece]:
         assert lossless
-        return Viewer(shows(until=self.is_closed) if self.pieces is None else self.pieces)
+        return shows(until=self.is_closed) if self.pieces is None else self.pieces
 
     async def write(self, data: bytes) -> None:
         if self.error is not None:

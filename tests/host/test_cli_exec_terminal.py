@@ -143,13 +143,15 @@ def test_terminal_is_restored_when_nobody_reads_it(cli: Cli, box: Path) -> None:
         assert seat.mode == seat.found
 
 
-def test_terminal_is_restored_before_the_plugin_has_stopped(
-    cli: Cli, box: Path, wait_until: WaitUntil
-) -> None:
-    with shell(cli, box, "echo ready; kill -STOP $PPID; read line", "-v") as seat:
+def test_terminal_is_restored_although_the_plugin_hangs(cli: Cli, box: Path, wait_until: WaitUntil) -> None:
+    with shell(cli, box, "echo ready; read line") as seat:
         seat.see("ready\r\n")
+        (plugin,) = psutil.Process(seat.process.pid).children()
+        plugin.suspend()
         seat.process.send_signal(signal.SIGHUP)
         wait_until(lambda: seat.mode == seat.found)
+        # And nobody needs to wait for it.
+        seat.process.send_signal(signal.SIGHUP)
         seat.process.send_signal(signal.SIGHUP)
         assert seat.end() == 128 + signal.SIGHUP
 
@@ -191,6 +193,28 @@ def test_terminal_is_the_shells_while_the_command_is_stopped(
         seat.type("echo status=$?\r")
         seat.see("status=5")
         assert not seat.is_raw()
+        seat.type("exit\r")
+        assert seat.end() == 0
+
+
+def test_command_in_the_background_waits_for_the_terminal(
+    cli: Cli, box: Path, wait_until: WaitUntil
+) -> None:
+    command = f"{' '.join(COMMAND)} exec -it --plugin-dir {box} box -- sh -c"
+    with Seat(cli, program=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "prompt> "}) as seat:
+        seat.see("prompt> ")
+        seat.type(f"{command} 'read line; echo got $line; exit 5' &\r")
+        seat.see("prompt> ")
+        (host,) = psutil.Process(seat.process.pid).children()
+        wait_until(lambda: host.status() == psutil.STATUS_STOPPED)
+        assert not seat.is_raw()
+        seat.type("fg\r")
+        wait_until(seat.is_raw)
+        seat.type("text\r")
+        seat.see("got text\r\n")
+        seat.see("prompt> ")
+        seat.type("echo status=$?\r")
+        seat.see("status=5")
         seat.type("exit\r")
         assert seat.end() == 0
 

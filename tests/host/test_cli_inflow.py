@@ -154,3 +154,23 @@ def test_shared_descriptor_stays_blocking(run: Run) -> None:
         os.close(write_end)
 
     run(body())
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+def test_two_can_read_the_same(run: Run, kind: str) -> None:
+    async def read(fd: int) -> bytes:
+        async with aclosing(pieces(fd)) as reading:
+            return await anext(reading)
+
+    async def body() -> None:
+        read_end, write_end = os.pipe() if kind == "pipe" else pty.openpty()[::-1]
+        waiting = {asyncio.create_task(read(read_end)) for _ in range(2)}
+        while waiting:
+            await asyncio.sleep(0)
+            os.write(write_end, b"line\n")
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert [reader.result() for reader in done] == [b"line\n"]
+        os.close(read_end)
+        os.close(write_end)
+
+    run(body())

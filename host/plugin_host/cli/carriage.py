@@ -56,18 +56,19 @@ async def carry(
 
 async def _show(session: Session, outflow: Outflow, reacted: Callable[[], None]) -> None:
     shown = dict.fromkeys(_DESCRIPTORS, 0)
-    async with await session.attach(lossless=True) as viewer:
-        try:
-            async for piece in viewer:
-                if isinstance(piece, Gap):
-                    break
-                reacted()
-                await outflow.write(_DESCRIPTORS[piece.stream], piece.data)
-                shown[piece.stream] += len(piece.data)
-        except PluginHostError:
-            await outflow.flush()  # the last that is known
-            raise
-        await outflow.flush()
+    # Not detached when this is left early: a plugin that hangs would not answer, and the terminal waits.
+    viewer = await session.attach(lossless=True)
+    try:
+        async for piece in viewer:
+            if isinstance(piece, Gap):
+                break
+            reacted()
+            await outflow.write(_DESCRIPTORS[piece.stream], piece.data)
+            shown[piece.stream] += len(piece.data)
+    except PluginHostError:
+        await outflow.flush()  # the last that is known
+        raise
+    await outflow.flush()
     for name, total in (await session.totals()).items():
         if shown.get(name) != total:
             raise PluginHostError(f"output was lost: of {total} bytes of {name} came {shown.get(name)}")

@@ -1,9 +1,9 @@
 """Reads bytes from a descriptor without keeping the loop waiting, no faster than they are taken.
 
-What can be waited for (terminals, pipes, sockets) is read by the loop itself when something is there; the
-descriptor is never made non-blocking, because other processes share it. What cannot (files) is always
-ready and is read in larger pieces by a thread. Invariant: once the iteration is left nothing more is
-read, so that what is typed ahead stays for the next program.
+What can be waited for (terminals, pipes, sockets) is read by the loop itself when something is there. The
+descriptor is not made non-blocking, because other processes share that; one of our own is. What cannot be
+waited for (files) is always ready and is read in larger pieces by a thread. Invariant: once the iteration
+is left nothing more is read, so that what is typed ahead stays for the next program.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import stat
 from collections import deque
 from collections.abc import AsyncGenerator
 
@@ -40,7 +41,7 @@ class _Reading:
     """Reads ahead by a few pieces, in the loop."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self._fd = _own(fd)
         self._loop = asyncio.get_running_loop()
         self._pieces: deque[bytes | OSError] = deque()
         self._arrived: asyncio.Future[None] | None = None
@@ -56,9 +57,8 @@ class _Reading:
         return True
 
     def end(self) -> None:
-        if self._is_watched:
-            self._is_watched = False
-            self._loop.remove_reader(self._fd)
+        self._unwatch()
+        os.close(self._fd)
 
     async def next(self) -> bytes:
         """The next piece, b"" at the end. Raises OSError."""
@@ -76,6 +76,11 @@ class _Reading:
         self._loop.add_reader(self._fd, self._ready)
         self._is_watched = True
 
+    def _unwatch(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self._loop.remove_reader(self._fd)
+
     def _ready(self) -> None:
         piece = _read_now(self._fd)
         if piece is None:
@@ -83,9 +88,23 @@ class _Reading:
         self._pieces.append(piece)
         self._has_ended = not isinstance(piece, bytes) or not piece
         if self._has_ended or len(self._pieces) >= _MOST_PIECES:
-            self.end()
+            self._unwatch()
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
+
+
+def _own(fd: int) -> int:
+    """A descriptor of the same pipe or terminal that reading never blocks; of all else a copy.
+
+    Another process may read what this one was told is there.
+    """
+    try:
+        if os.isatty(fd) or stat.S_ISFIFO(os.fstat(fd).st_mode):
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+            return os.open(f"/proc/self/fd/{fd}", flags)
+    except OSError:  # not on this system, or another user's
+        pass
+    return os.dup(fd)
 
 
 def _read_now(fd: int) -> bytes | OSError | None:

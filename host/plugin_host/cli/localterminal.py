@@ -2,7 +2,7 @@
 
 Raw means that every key is a byte (Ctrl-C too) and that output is passed on untouched. Invariant: a
 terminal made raw here is as it was found once the body is left, however that happens, and while this
-process is stopped. A terminal that has gone to other processes is left to them.
+process is stopped. A terminal that other processes have in the foreground is not touched.
 """
 
 from __future__ import annotations
@@ -80,8 +80,9 @@ class LocalTerminal:
             self._restore()
 
     def _make_raw(self) -> None:
-        if self._found is not None and self._is_ours():
+        if self._found is not None:
             try:
+                # In the background this stops the process until it is brought to the foreground.
                 tty.setraw(self._keys, termios.TCSANOW)
             except termios.error:  # it is gone
                 pass
@@ -96,7 +97,7 @@ class LocalTerminal:
                 pass
 
     def _is_ours(self) -> bool:
-        """Whether this process is in the foreground; from behind it would change others' terminal."""
+        """Whether this process is in the foreground: from behind it would change others' terminal."""
         try:
             return os.tcgetpgrp(self._keys) == os.getpgrp()
         except OSError:  # a terminal without jobs
