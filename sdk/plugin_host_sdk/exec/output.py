@@ -42,7 +42,7 @@ __all__ = ["Output"]
 
 _CHUNK = 64 * 1024
 _TERMINAL_CHUNK = 8 * 1024
-_GATHERED_BYTES = 32 * 1024
+_GATHERED_BYTES = 64 * 1024
 # As much is read at full speed of what nobody sees, before others have their turn.
 _UNSEEN_BYTES = 256 * 1024
 _SILENCE_S = 0.002  # after that much of it the next bytes do not wait
@@ -171,13 +171,13 @@ class Output:
     def _read_terminal(self, room: int) -> None:
         before = self._gathered_bytes
         most = min(_GATHERED_BYTES - before, room)
-        size = 0
-        while size < most and (data := self._read(min(_TERMINAL_CHUNK, most - size))):
-            self._gathered.append(data)
-            size += len(data)
-        if self._fd < 0 or not size:
-            return
+        size, has_ended = self._read_on(most)
+        self._budget -= size
         self._gathered_bytes += size
+        if has_ended:
+            self.close()
+        if has_ended or not size:
+            return
         now = monotonic()
         is_apart = not before and (size < _LITTLE_BYTES or now - self._last > _SILENCE_S)
         self._last = now
@@ -187,13 +187,29 @@ class Output:
             self._has_breath = True
             self._reactor.call_after_breath(_BREATH_S, self._breathe)
 
+    def _read_on(self, most: int) -> tuple[int, bool]:
+        """Gather what is there now, up to `most` bytes: how many there were, and whether that is all."""
+        read, fd, gather, size = os.read, self._fd, self._gathered.append, 0
+        try:
+            while size < most:
+                data = read(fd, min(_TERMINAL_CHUNK, most - size))
+                if not data:
+                    return size, True
+                gather(data)
+                size += len(data)
+        except BlockingIOError:
+            pass
+        except OSError:  # how the end of a terminal looks
+            return size, True
+        return size, False
+
     def _read(self, most: int) -> bytes:
         """What is there now; nothing at the end, which is reached then, and when nothing is."""
         try:
             data = os.read(self._fd, most)
         except BlockingIOError:
             return b""
-        except OSError:  # how the end of a terminal looks
+        except OSError:  # an author's file may be a terminal, too
             data = b""
         if data:
             self._budget -= len(data)
