@@ -112,12 +112,13 @@ def test_slow_lossless_viewer_sets_the_pace_for_the_others(run: Run, tmp_path: P
         async with runner(tmp_path) as host:
             session = await host.exec("desk", sh(f"yes 0123456789abcde | head -c {8 * MIB}"), tty=False)
             slow, fast = await session.attach(), await session.attach()
-            reading = asyncio.ensure_future(Reader(fast).rest())
-            reader = Reader(slow)
+            ahead, reader = Reader(fast), Reader(slow)
+            reading = asyncio.ensure_future(ahead.rest())
             while len(reader.stdout) < 8 * MIB:
-                for _ in range(8):
-                    await reader.next()
-                await host.call("desk", "echo")
+                await reader.next()
+                if len(reader.items) % 8 == 0:
+                    await host.call("desk", "echo")
+                assert len(ahead.stdout) - len(reader.stdout) < AHEAD_BYTES
             assert (await reading).stdout == (await reader.rest()).stdout == PATTERN * (8 * MIB // 16)
 
     run(body())
