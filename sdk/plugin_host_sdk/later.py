@@ -83,7 +83,13 @@ class Later:
             else:
                 future.set_exception(error)
 
-        self.then(lambda result, error: loop.call_soon_threadsafe(fill, result, error))
+        def tell(result: Any, error: CallError | None) -> None:
+            try:
+                loop.call_soon_threadsafe(fill, result, error)
+            except RuntimeError:
+                pass  # the loop is closed, so nobody waits any more
+
+        self.then(tell)
         return future.__await__()
 
     def _settle(self, result: Any, error: CallError | None) -> None:
