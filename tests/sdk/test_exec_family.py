@@ -231,6 +231,15 @@ def test_kill_reaches_children_that_are_born_meanwhile(wait_until: WaitUntil) ->
     close_pipes(process)
 
 
+def test_kill_needs_no_look_before_it(wait_until: WaitUntil) -> None:
+    process, family = family_of("sh", "-c", "sleep 60 & setsid sleep 60 & echo up; wait")
+    read_until(process.stdout_fd, b"up")
+    assert len(family.signal_all(signal.SIGKILL)) == 3
+    end_of(process.pid)
+    wait_until(lambda: not family.look())
+    close_pipes(process)
+
+
 def test_terminals_jobs_are_kin_whatever_their_groups(wait_until: WaitUntil) -> None:
     terminal = RealTerminalFactory().spawn(
         ["bash", "--norc", "-c", "set -m; sleep 60 & sleep 60 | cat & echo up; wait"],

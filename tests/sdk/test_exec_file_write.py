@@ -231,6 +231,7 @@ def test_closing_does_not_wait_for_a_buffered_file_that_is_being_read() -> None:
     ours.close()
     end = adapt_reader(both)
     end.close()
+    assert "exec close" not in [thread.name for thread in threading.enumerate()], "it would wait"
     theirs.close()  # only now the reading returns
 
 

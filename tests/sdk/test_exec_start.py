@@ -7,7 +7,9 @@ import gc
 import os
 import signal
 import stat
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,8 @@ def test_program_is_searched_in_the_childs_path_from_its_folder(
     assert run_it(["tool"], env={"PATH": str(tmp_path / "its")}) == b"its\n"
     assert run_it(["tool"], cwd=str(tmp_path), env={"PATH": "nowhere:its"}) == b"its\n"
     assert run_it(["tool"], cwd=str(tmp_path / "its"), env={"PATH": ""}) == b"its\n"
+    monkeypatch.chdir(tmp_path / "its")
+    assert run_it(["tool"], env={"PATH": ""}) == b"its\n"
     with pytest.raises(TerminalError) as caught:
         run_it(["tool"], env={"PATH": "/nowhere"})
     assert "/nowhere" in str(caught.value)
@@ -99,6 +103,10 @@ def test_search_goes_on_after_what_cannot_be_executed(run_it: Said, tmp_path: Pa
     executable(tmp_path / "good" / "tool", "#!/bin/sh\necho good\n")
     path = ":".join(str(tmp_path / name) for name in ("folder", "plain", "good"))
     assert run_it(["tool"], env={"PATH": path}) == b"good\n"
+    for folder, reason in (("folder", "not_found"), ("plain", "not_executable")):
+        with pytest.raises(TerminalError) as caught:
+            run_it(["tool"], env={"PATH": str(tmp_path / folder)})
+        assert caught.value.data["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -247,6 +255,44 @@ def test_program_leads_a_session_and_holds_nothing_of_the_plugin(run_it: Said) -
     assert session == pid
     # dash keeps none of its own while it runs a list of commands.
     assert set(fds) == {b"0", b"1", b"2"}
+
+
+def test_fork_beside_threads_warns_nobody(run_it: Said) -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        with warnings.catch_warnings(), handling(signal.SIGINT, signal.SIG_IGN):
+            warnings.simplefilter("error")
+            assert run_it(["echo", "hi"]) == b"hi\n"
+            filters = list(warnings.filters)
+            assert run_it(["echo", "hi"]) == b"hi\n"
+            assert warnings.filters == filters, "Python would show again what it has shown"
+            with pytest.raises(DeprecationWarning):
+                warnings.warn("others are still heard", DeprecationWarning, stacklevel=1)
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_signals_that_the_plugin_blocks_stay_blocked_while_it_starts_a_program(run_it: Said) -> None:
+    # One that waits with sigwait dies of what is unblocked for a moment only.
+    unblocked: list[object] = []
+    real = signal.pthread_sigmask
+
+    def observed(how: int, mask: Iterable[int]) -> set[int | signal.Signals]:
+        if how == signal.SIG_SETMASK:
+            unblocked.append(mask)
+        return real(how, mask)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(signal, "pthread_sigmask", observed)
+            assert signal_set(run_it(["cat", "/proc/self/status"]), "SigBlk") == set()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    assert unblocked == [], "only the child's"
 
 
 def test_script_and_device_are_told_apart(run_it: Said) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
 
 import pytest
 
@@ -253,21 +252,6 @@ def test_no_finaliser_of_the_plugin_runs_in_the_forked_child(monkeypatch: pytest
         assert not gc.isenabled(), "an author's choice stays"
     finally:
         gc.enable()
-
-
-def test_fork_beside_threads_warns_nobody() -> None:
-    done = threading.Event()
-    thread = threading.Thread(target=done.wait)
-    thread.start()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            finish(spawn("true"))
-            with pytest.raises(DeprecationWarning):
-                warnings.warn("others are still heard", DeprecationWarning, stacklevel=1)
-    finally:
-        done.set()
-        thread.join()
 
 
 @pytest.mark.deadline(60)

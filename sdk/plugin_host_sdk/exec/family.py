@@ -61,9 +61,7 @@ class Family:
         with self._lock:
             found = self._find(table)
             self._known = {row.pid: row.started for row in found}
-            self._sessions = {row.session for row in found if row.session in self._sessions} | {
-                row.pid for row in found if row.session == row.pid
-            }
+            self._sessions |= {row.pid for row in found if row.session == row.pid}
         return {(row.pid, row.started) for row in found if not row.is_dead}
 
     def alive(self) -> set[tuple[int, float]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from plugin_host_sdk.errors import TerminalError
 
 from .executable import explain_failure, refusal
-from .spawning import SPAWN_LOCK, Start, bad_folder, ignored_signals, prepare
+from .spawning import SPAWN_LOCK, Start, bad_folder, expect_fork, has_ordinary_signals, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,8 +42,6 @@ _STDOUT_PIPE_BYTES = 256 * 1024
 
 # A kernel or a sandbox without pidfds.
 _REFUSED = frozenset({errno.ENOSYS, errno.EPERM, errno.EINVAL})
-
-_RESTORED_BY_POPEN = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 _WORDS = {
     "SIGHUP": "hang-up",
@@ -117,9 +115,10 @@ def spawn_pipes(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str])
 
 def _popen(start: Start, ends: Sequence[int]) -> int:
     """Start it on `ends` and give its pid. Raises TerminalError."""
-    is_clean = _RESTORED_BY_POPEN.issuperset(ignored_signals())
-    # A child inherits what its parent's thread blocks.
-    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Slow, and needed only where signals are ignored or blocked.
+    restore = None if has_ordinary_signals() else start.restore_signals
+    if restore is not None:
+        expect_fork("fork", "subprocess")
     try:
         popen = subprocess.Popen(
             start.argv,
@@ -131,8 +130,7 @@ def _popen(start: Start, ends: Sequence[int]) -> int:
             env=start.env,
             close_fds=True,
             start_new_session=True,
-            # Slow, and needed only by a plugin that was started to ignore signals.
-            preexec_fn=None if is_clean else start.restore_signals,
+            preexec_fn=restore,
         )
     except OSError as error:
         number = error.errno or 0
@@ -141,8 +139,6 @@ def _popen(start: Start, ends: Sequence[int]) -> int:
         raise explain_failure(start.path, start.file, number) from None
     except subprocess.SubprocessError as error:
         raise TerminalError(f"{start.path!r} could not be started: {error}") from None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     # Reaping is ours: a Popen that is dropped before would complain, and reap the process at any time.
     popen.returncode = 0
     return popen.pid

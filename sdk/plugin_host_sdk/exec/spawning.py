@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 from .executable import find_executable, refusal
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.errors import TerminalError
 
-__all__ = ["SPAWN_LOCK", "Start", "bad_folder", "ignored_signals", "prepare"]
+__all__ = ["SPAWN_LOCK", "Start", "bad_folder", "expect_fork", "has_ordinary_signals", "prepare"]
 
 # From the making of a descriptor that a child could inherit until it no longer can, and from fork to exec:
 # programs start one after the other.
@@ -28,6 +30,7 @@ SPAWN_LOCK = threading.Lock()
 
 _KEPT = frozenset({signal.SIGKILL, signal.SIGSTOP, signal.SIGHUP})
 _RESTORED = sorted(signal.valid_signals() - _KEPT)
+_RESTORED_BY_POPEN = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
 class Start:
@@ -48,14 +51,13 @@ class Start:
         self._argv = [os.fsencode(word) for word in argv]
         self._env = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
         self._cwd = None if cwd is None else os.fsencode(cwd)
-        self._ignored = ignored_signals()
+        self._ignored = _ignored_signals()
 
     def become(self) -> None:
         """In the forked child: turn into the program. Raises OSError("step number") when that fails."""
         step = "signals"
         try:
             self.restore_signals()
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             if self._cwd is not None:
                 step = "chdir"
                 os.chdir(self._cwd)
@@ -65,12 +67,33 @@ class Start:
             raise OSError(f"{step} {error.errno}") from None
 
     def restore_signals(self) -> None:
-        """In the forked child: ignore no more what the plugin ignores."""
+        """In the forked child: ignore and block nothing that a new program should hear."""
         for number in self._ignored:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def ignored_signals() -> list[int]:
+def has_ordinary_signals() -> bool:
+    """Whether a child of this thread has nothing to restore beyond what every Popen does."""
+    return _RESTORED_BY_POPEN.issuperset(_ignored_signals()) and not signal.pthread_sigmask(
+        signal.SIG_BLOCK, ()
+    )
+
+
+def expect_fork(call: str, module: str) -> None:
+    """Python warns where a process with threads forks. A child that becomes a program at once is meant.
+
+    Called before each such fork: whoever set filters since the last has put theirs before ours.
+    """
+    if sys.version_info >= (3, 12):
+        message = rf"This process \(pid=\d+\) is multi-threaded, use of {call}\(\) may lead to deadlocks"
+        first = warnings.filters[0][1] if warnings.filters else None
+        # Setting a filter makes Python forget which warnings it has shown.
+        if getattr(first, "pattern", first) != message:
+            warnings.filterwarnings("ignore", message, DeprecationWarning, rf"{module}\Z")
+
+
+def _ignored_signals() -> list[int]:
     """The signals that a child would go on ignoring, and should not."""
     return [number for number in _RESTORED if signal.getsignal(number) == signal.SIG_IGN]
 
@@ -86,8 +109,6 @@ def prepare(argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> Sta
     for what, text in [*(("argument", word) for word in argv), *(_texts(env)), ("folder", cwd or "")]:
         _check_text(what, text)
     if cwd is not None:
-        # Relative to the plugin's folder once, not a second time from inside.
-        cwd = os.path.join(os.getcwd(), cwd) if not os.path.isabs(cwd) else cwd
         _check_folder(cwd)
     return Start(argv, cwd, env, find_executable(argv[0], cwd, env))
 

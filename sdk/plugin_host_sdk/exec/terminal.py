@@ -18,7 +18,6 @@ import signal
 import sys
 import termios
 import threading
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,7 +27,7 @@ from plugin_host_sdk.errors import TerminalError
 from plugin_host_sdk.protocol import LARGEST_SIZE
 
 from .executable import explain_failure, find_executable, refusal
-from .spawning import SPAWN_LOCK, bad_folder, prepare
+from .spawning import SPAWN_LOCK, bad_folder, expect_fork, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,8 +40,6 @@ __all__ = ["RealTerminal", "RealTerminalFactory", "Terminal", "TerminalFactory"]
 _END_OF_FILE = b"\x04"
 # Of Linux: the other end without a name, whatever is mounted where (TIOCGPTPEER); its number (TIOCGPTN).
 _GET_SLAVE, _GET_NUMBER = 0x5441, 0x80045430
-# The warning cannot know that the child does nothing but become another program.
-_FORK_WARNING = r"This process \(pid=\d+\) is multi-threaded, use of forkpty\(\) may lead to deadlocks"
 
 
 class Terminal(Protocol):
@@ -185,9 +182,7 @@ _started: list[_Child] = []
 
 def _spawn(start: Start, rows: int, cols: int) -> _Child:
     with SPAWN_LOCK, _no_collection():
-        if sys.version_info >= (3, 12):
-            # Each time: whoever set filters since then has put theirs before ours.
-            warnings.filterwarnings("ignore", _FORK_WARNING, DeprecationWarning)
+        expect_fork("forkpty", "pty")
         try:
             # The program is made sure of, and executed, by `become`: ptyprocess would search the plugin's
             # PATH, and change the folder where an error would leave two plugins running.
