@@ -22,7 +22,9 @@ import pytest
 from tests.host.cli_run import COMMAND, Cli
 from tests.stage import write_plugin
 
-__all__ = ["Seat", "box", "default_signals"]
+__all__ = ["PYTHON", "Seat", "box", "default_signals"]
+
+PYTHON = sys.executable
 
 LONGEST_S = 15.0
 
@@ -160,6 +162,3 @@ class Seat:
             return False
         self.seen += os.read(self._screen, 65536).decode(errors="replace")
         return True
-
-
-PYTHON = sys.executable

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import psutil
 import pytest
 
 from tests.host.cli_exec import Seat, box, default_signals
-from tests.host.cli_run import Background, Cli, cli
+from tests.host.cli_run import COMMAND, Background, Cli, cli
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
 
@@ -120,3 +122,21 @@ def test_interrupt_while_the_plugin_stops_does_not_change_the_status(
         ended = one.end()
     assert ended.status == 5
     assert time.monotonic() - began < 10
+
+
+def test_reader_that_stops_for_good_leaves_nobody_stuck(
+    cli: Cli, box: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    mark = tmp_path / "over"
+    script = f"head -c 300000 /dev/zero; touch {mark}"
+    command = [*COMMAND, "exec", "--plugin-dir", str(box), "box", "sh", "-c", script]
+    with default_signals():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env)
+    wait_until(mark.exists)
+    # One may still be meant for the command, which has just ended.
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+    assert process.returncode == 128 + signal.SIGTERM
+    process.communicate()
