@@ -185,14 +185,25 @@ class Handler:
         }
 
 
-def takes_terminal(function: Callable[..., Any]) -> bool:
-    """Whether a function has room for `(ctx, opts, tty, resize)`."""
-    plain = getattr(function, "__func__", function)
-    code = getattr(plain, "__code__", None)
-    if code is None:
-        return False
-    bound = 1 if plain is not function else 0
-    return bool(code.co_argcount - bound >= _TERMINAL_PARAMETERS)
+def takes_terminal(function: Any) -> bool:
+    """Whether a function has room for `(ctx, opts, tty, resize)`.
+
+    One that was wrapped is taken for what is inside, a partial or bound one for what it still takes.
+    """
+    given = 0
+    while True:
+        if hasattr(function, "__func__"):  # a bound method
+            given, function = given + 1, function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif (code := getattr(function, "__code__", None)) is not None:
+            return bool(code.co_argcount - given >= _TERMINAL_PARAMETERS)
+        elif hasattr(function, "func"):  # functools.partial
+            given, function = given + len(function.args), function.func
+        elif hasattr(call := getattr(type(function), "__call__"), "__code__"):  # noqa: B004, B009
+            given, function = given + 1, call
+        else:
+            return False
 
 
 class PluginOpts:
