@@ -37,7 +37,8 @@ def faults(cli: Cli, path: Path) -> list[str | None]:
 def test_real_plugins_have_no_faults(cli: Cli) -> None:
     ended = cli("validate", ROOT / "plugins")
     assert (ended.status, ended.err) == (0, "")
-    assert [line.rpartition(": ")[2] for line in ended.out.splitlines()] == ["ok", "ok"]
+    count = len(list(ROOT.glob("plugins/*/plugin_manifest.json")))
+    assert [line.rpartition(": ")[2] for line in ended.out.splitlines()] == ["ok"] * count
 
 
 def test_every_fault_of_a_manifest_is_named_with_its_place(cli: Cli, tmp_path: Path) -> None:

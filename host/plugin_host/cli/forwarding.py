@@ -31,7 +31,7 @@ _ASKING = (signal.SIGINT, signal.SIGTERM)
 _NEXT_TURN_S = 0.01
 
 
-class Target(Protocol):
+class _Target(Protocol):
     """What signals are sent to."""
 
     async def signal(self, signal: str) -> None: ...
@@ -79,7 +79,7 @@ class Forwarder:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._target: Target | None = None
+        self._target: _Target | None = None
         self._has_keys = False
         self._patience = Patience()
         self._sending: set[asyncio.Task[None]] = set()
@@ -91,7 +91,7 @@ class Forwarder:
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 self._loop.add_signal_handler(signum, self._caught, signum)
 
-    def forward_to(self, target: Target | None, *, has_keys: bool = False) -> None:
+    def forward_to(self, target: _Target | None, *, has_keys: bool = False) -> None:
         """From now on pass signals on to `target`; None is to nobody. `has_keys`: keys arrive as bytes."""
         self._target = target
         self._has_keys = has_keys
@@ -113,7 +113,7 @@ class Forwarder:
     def _is_for_us(self, signum: signal.Signals) -> bool:
         return self._has_keys and signum in _ENDING
 
-    async def _send(self, target: Target, signum: signal.Signals) -> None:
+    async def _send(self, target: _Target, signum: signal.Signals) -> None:
         try:
             await target.signal(signum.name)
         except (SessionClosed, SessionNotFound, PluginDied):
