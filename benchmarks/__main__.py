@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from . import report
-from .figure import ROWS
+from .catalogue import ROWS
 from .worker import WorkerFailed
 
 if TYPE_CHECKING:
@@ -18,12 +19,24 @@ _PROFILE = "profile"
 
 
 def main() -> int:
-    """Run what the arguments ask for; 0, or 1 when a floor or this project could not be measured."""
+    """Run what the arguments ask for; 0, or 1 when a floor or this project could not be measured.
+
+    With --soak also 1 when that found anything wrong.
+    """
     arguments = _parser().parse_intermixed_args()
     rows = [row for row in arguments.rows if row != _PROFILE] or ROWS
     if _PROFILE in arguments.rows:
         _explain(rows, quick=arguments.quick)
         return 0
+    status = _measure(rows, arguments)
+    if arguments.soak is not None:
+        command = [sys.executable, "-m", "benchmarks.soak", "--minutes", str(arguments.soak)]
+        print(flush=True)
+        status = max(status, subprocess.run(command).returncode)
+    return status
+
+
+def _measure(rows: Collection[str], arguments: argparse.Namespace) -> int:
     rounds = arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS)
     try:
         lines = report.make(
@@ -46,18 +59,20 @@ def main() -> int:
 
 
 def _explain(rows: Collection[str], *, quick: bool) -> None:
-    from . import hotspot, startup
+    from . import hotspot, session_profile, startup
 
     if "cold" in rows:
         startup.report(quick)
     if not set(rows).isdisjoint(hotspot.ROWS):
         hotspot.report(rows, quick=quick)
+    if not set(rows).isdisjoint(session_profile.ROWS):
+        session_profile.report(rows, quick=quick)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Costs of calls, launches and idle plugins, beside floors and peers of the same run.",
+        description="Costs of calls, launches, idle plugins and sessions, beside floors and peers.",
     )
     parser.add_argument(
         "rows",
@@ -66,9 +81,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ROW",
         help=f"of {', '.join(ROWS)} (all); `{_PROFILE}` with rows: where their time goes",
     )
-    parser.add_argument("--quick", action="store_true", help="a short form: rough figures in about 20 s")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short form: rough figures in about a minute"
+    )
     parser.add_argument("--rounds", type=_positive, help=f"rounds to take medians of ({_ROUNDS})")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="floors and ours alone")
+    parser.add_argument(
+        "--soak", metavar="MINUTES", type=float, help="then run the soak of sessions as well"
+    )
     parser.add_argument("--json", metavar="FILE", help="write all figures of all rounds there as well")
     return parser
 

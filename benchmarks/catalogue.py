@@ -1,4 +1,4 @@
-"""Who takes part, what each can be measured at, and how its driver is started."""
+"""Who takes part, what each can be measured at, how its driver is started; and all figures there are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import peer_goplugin
+from . import call_figure, peer_goplugin, session_figure
 
-__all__ = ["CONTESTANTS", "Contestant"]
+__all__ = ["CONTESTANTS", "FIGURES", "ROWS", "Contestant"]
+
+FIGURES = (*call_figure.FIGURES, *session_figure.FIGURES)
+ROWS = tuple(dict.fromkeys(figure.row for figure in FIGURES))
 
 _CALLS = frozenset({"rtt", "flight", "big", "cold"})
+_SESSIONS = frozenset({"pipe_out", "pipe_in", "terminal", "keystroke"})
 
 
 def _python(module: str) -> Callable[[], list[str]]:
@@ -42,7 +46,15 @@ CONTESTANTS = (
     Contestant("bare asyncio", "floor", _python("floor_asyncio"), verbs=_CALLS - {"cold"}),
     Contestant("bare blocking", "floor", _python("floor_blocking")),
     Contestant("interpreter", "floor", _python("floor_start"), verbs=frozenset({"cold", "cold_typed"})),
+    Contestant("bare relay", "floor", _python("floor_relay"), verbs=frozenset({"pipe_out", "pipe_in"})),
+    Contestant(
+        "bare terminal", "floor", _python("floor_terminal"), verbs=frozenset({"terminal", "keystroke"})
+    ),
+    Contestant("bare crowd", "floor", _python("floor_crowd"), verbs=frozenset({"crowd"})),
     Contestant("ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}),
+    # Others of the same name: calls, sessions and crowds of sessions are measured in hosts of their own.
+    Contestant("ours", "ours", _python("session_driver"), verbs=_SESSIONS),
+    Contestant("ours", "ours", _python("session_crowd"), verbs=frozenset({"crowd"})),
     Contestant("go-plugin", "peer", peer_goplugin.command, peer_goplugin.missing),
     Contestant("rpyc", "peer", _python("peer_rpyc"), _needs("rpyc")),
     Contestant("execnet", "peer", _python("peer_execnet"), _needs("execnet")),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .ours import Ours
 
-__all__ = ["ROWS", "report"]
+__all__ = ["ROWS", "Costs", "plugin_module", "report", "show"]
 
 _QUICK_SHARE = 10  # --quick makes one of so many calls
 _SHOWN = 14
@@ -99,7 +99,7 @@ async def _plain(scenarios: list[Scenario], share: int) -> list[float]:
 
 async def _profiled(scenarios: list[Scenario], share: int, plain: list[float]) -> None:
     ours = await _open()
-    costs_of = _plugin_module().costs_of
+    costs_of = plugin_module().costs_of
     try:
         for scenario, plain_us in zip(scenarios, plain, strict=True):
             before = Costs.of(await ours.command("profile", {}))
@@ -110,8 +110,8 @@ async def _profiled(scenarios: list[Scenario], share: int, plain: list[float]) -
             after = Costs.of(await ours.command("profile", {}))
             calls = scenario.calls // share
             print(f"\n{scenario.title}: {plain_us:.1f} µs a call; profiled {us:.1f}")
-            _show("host", Costs.of(costs_of(profiler)), calls)
-            _show("plugin", after.since(before), calls)
+            show("host", Costs.of(costs_of(profiler)), calls, "a call")
+            show("plugin", after.since(before), calls, "a call")
     finally:
         await ours.close()
 
@@ -141,18 +141,19 @@ async def _drive(ours: Ours, scenario: Scenario, share: int) -> float:
     return (time.perf_counter() - before) / calls * 1e6
 
 
-def _show(side: str, costs: Costs, calls: int) -> None:
+def show(side: str, costs: Costs, calls: int, what: str, waits: tuple[str, ...] = _WAITS) -> None:
+    """Print the largest costs of one side, for each of so many calls, or whatever was done."""
     # Waiting is left out: of the plugin's threads all but one wait all the time.
-    idle = {name for name in costs.seconds if any(wait in name for wait in _WAITS)}
+    idle = {name for name in costs.seconds if any(wait in name for wait in waits)}
     busy = sum(seconds for name, seconds in costs.seconds.items() if name not in idle)
-    print(f"  {side}: {busy / calls * 1e6:.1f} µs of work a call")
+    print(f"  {side}: {busy / calls * 1e6:.1f} µs of work {what}")
     shown = [item for item in costs.seconds.most_common() if item[0] not in idle][:_SHOWN]
     for name, seconds in shown:
         each, times = seconds / calls * 1e6, costs.calls[name] / calls
         print(f"    {seconds / busy:5.1%}  {each:6.2f} µs  {times:6.2f} times  {name}")
 
 
-def _plugin_module() -> Any:
+def plugin_module() -> Any:
     """The module that names costs; it lies with the plugin, which is no package of ours."""
     import importlib
 

@@ -8,8 +8,7 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from . import table, verdict
-from .catalogue import CONTESTANTS
-from .figure import FIGURES
+from .catalogue import CONTESTANTS, FIGURES
 from .schedule import run
 
 if TYPE_CHECKING:

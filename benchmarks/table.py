@@ -40,7 +40,8 @@ def verdicts(lines: Sequence[Line], contestants: Sequence[Contestant]) -> str:
 
 def figures(lines: Sequence[Line], contestants: Sequence[Contestant]) -> str:
     """One row per figure: the median of every contestant, in the figure's unit."""
-    names = [one.name for one in contestants if _took_part(one.name, lines)]
+    # One column for all of one name: no figure has two of them.
+    names = [name for name in dict.fromkeys(one.name for one in contestants) if _took_part(name, lines)]
     rows = [["figure", "unit", *names]]
     for line in lines:
         values = [_number(line.values.get(name)) for name in names]

@@ -20,6 +20,9 @@ __all__ = ["Check", "Line", "lines"]
 
 OURS = "ours"
 
+# What a budget may compare ours with in the same answer.
+_WITHIN = {"median": "median_us", "idle p99": "p99_us"}
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -86,8 +89,8 @@ def _measured(
     ours = [answer[figure.key] for answer in rounds[OURS]]
     if budget.against is None:
         return median(ours) * figure.scale
-    if budget.against == "median":
-        return _ratio(ours, [answer["median_us"] for answer in rounds[OURS]])
+    if budget.against in _WITHIN:
+        return _ratio(ours, [answer[_WITHIN[budget.against]] for answer in rounds[OURS]])
     return ratios.get((figure.floor or "") if budget.against == "floor" else budget.against)
 
 
@@ -98,4 +101,4 @@ def _ratio(ours: list[float], theirs: list[float]) -> float:
 def _spread(numbers: list[float]) -> float:
     ordered = sorted(numbers)
     low, high = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
-    return (high - low) / median(ordered)
+    return (high - low) / middle if (middle := median(ordered)) else 0.0

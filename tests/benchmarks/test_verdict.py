@@ -58,3 +58,10 @@ def test_missed_lines_come_first_and_those_without_budget_last() -> None:
     rows = table.verdicts(found, [peer]).splitlines()
     assert rows[0].split() == ["figure", "unit", "ours", "spread", "floor", "x", "floor", "budget"]
     assert [row.split()[0] for row in rows[1:]] == ["MISSED", "met", "-"]
+
+
+def test_budget_against_the_idle_figure_compares_ours_with_ours() -> None:
+    rounds = {"ours": [{"us": 50.0, "p99_us": 20.0}, {"us": 60.0, "p99_us": 30.0}]}
+    (found,) = lines([figure("it", Budget(2.4, "idle p99"))], Results(rounds={"trial": rounds}))
+    assert found.checks[0].measured == 2.25
+    assert found.verdict == "met"
