@@ -221,7 +221,9 @@ class Manager:
     def list(self) -> builtins.list[SessionInfo]:
         with self._lock:
             sessions = builtins.list(self._sessions.values())
-        return sorted((one.info() for one in sessions), key=lambda info: info.created_at)
+        # One that is still to be opened may never be, and then no exit would tell who saw it here.
+        infos = [one.info() for one in sessions if one.state != STARTING]
+        return sorted(infos, key=lambda info: info.created_at)
 
     def attach(self, session: str, options: AttachOptions) -> Attached:
         found = self._find(session)
