@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import gc
 import os
 import signal
@@ -68,18 +67,6 @@ def test_input_ends_when_its_descriptor_is_closed() -> None:
     os.close(first.stdout_fd)
     os.close(first.stderr_fd)
     outcome(second)
-
-
-def test_output_pipe_is_large_where_the_system_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    process = spawn("cat")
-    assert fcntl.fcntl(process.stdout_fd, fcntl.F_GETPIPE_SZ) == 256 * 1024
-    outcome(process)
-
-    def refuse(fd: int, command: int, argument: int = 0) -> int:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(fcntl, "fcntl", refuse)
-    assert outcome(spawn("echo", "hi"))[0] == b"hi\n"
 
 
 def test_nobody_else_reaps_a_program_that_was_started(monkeypatch: pytest.MonkeyPatch) -> None:

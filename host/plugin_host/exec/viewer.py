@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plugin_host.errors import RemoteProtocolError, ViewerReadOnly
+from plugin_host.errors import CallError, RemoteProtocolError, ViewerReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +85,7 @@ class Viewer:
         self._taken = (0, 0)  # the stream and size of what was given out last
         self._wake: asyncio.Future[None] | None = None
         self._is_detached = False
+        self._error: CallError | None = None  # why the plugin ended a stream early
 
     def __repr__(self) -> str:
         return f"<Viewer {self.number} of session {self.session.id} waiting={len(self._waiting)}>"
@@ -127,8 +128,10 @@ class Viewer:
         name = self._names.pop(stream)
         if error is None:
             self._ends[name] = total
-        else:
+        elif isinstance(error, dict) and error.get("name") == "detached":
             self._is_detached = True
+        else:
+            self._error = CallError.from_map(error)
         self.wake()
 
     def wake(self) -> None:
@@ -171,6 +174,8 @@ class Viewer:
 
     async def _check_end(self) -> None:
         """Both sides must have counted the same bytes."""
+        if self._error is not None:
+            raise self._error
         if self._is_detached:
             return
         totals = await self.session.totals()

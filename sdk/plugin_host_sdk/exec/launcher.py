@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import SessionClosed, TerminalError, excerpt
@@ -19,11 +20,12 @@ from .filebody import FileBody
 from .handler import ExecSpec
 from .output import Output
 from .performance import Performance
+from .pipesize import PipeSizes
 from .process import spawn_pipes
-from .program import Program
+from .program import Program, discard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from plugin_host_sdk.context import Context
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .file import ReadEnd
     from .handler import Handler
     from .performance import RunAsync
+    from .process import PipeProcess
     from .reactor import Reactor
     from .session import Session
     from .terminal import Terminal, TerminalFactory
@@ -54,6 +57,7 @@ class Launcher:
         self._clock = clock
         self._terminals = terminals
         self._run_async = run_async
+        self._sizes = PipeSizes()
         # Ids are the callers', so another plugin's session may have the same.
         self._nonce = secrets.token_hex(4)
 
@@ -117,37 +121,62 @@ class Launcher:
                 spec.argv, cwd=cwd, env=env, rows=options.rows, cols=options.cols
             )
             assert terminal.pid is not None
-            program = self._program(session, terminal.pid, env, terminal)
-            outputs = self._connect(session, terminal)
+            self._run_process(
+                session,
+                terminal.pid,
+                env,
+                run,
+                [terminal.close],
+                lambda: self._connect(session, terminal),
+                terminal,
+            )
         else:
             process = spawn_pipes(spec.argv, cwd=cwd, env=env)
-            program = self._program(session, process.pid, env, None)
-            stdin = process.stdin_fd
-            session.input.connect(stdin, lambda: os.close(stdin))
-            outputs = [
-                self._pipe(session, "stdout", process.stdout_fd),
-                self._pipe(session, "stderr", process.stderr_fd),
-            ]
+            closers = [partial(os.close, fd) for fd in process[1:]]
+            self._run_process(
+                session, process.pid, env, run, closers, lambda: self._connect_pipes(session, process)
+            )
+
+    def _run_process(
+        self,
+        session: Session,
+        pid: int,
+        env: Mapping[str, str],
+        run: Callable[[Body, Iterable[Output]], None],
+        closers: Sequence[Callable[[], object]],
+        connect: Callable[[], list[Output]],
+        terminal: Terminal | None = None,
+    ) -> None:
+        """A process that was just started becomes the body of its session, or is ended again."""
+        try:
+            family = Family(pid, f"{MARK}={env[MARK]}")
+            program = Program(session, self._reactor, pid, family, terminal=terminal)
+        except BaseException:
+            discard(pid)
+            for close in closers:
+                close()
+            raise
+        outputs = connect()
         try:
             run(program, outputs)
         except SessionClosed:  # meanwhile
-            program.kill()
+            program.abandon()
             for output in outputs:
-                output.close()
+                output.abandon()
             raise
-        finally:
-            program.start()
+        program.start()
 
-    def _program(
-        self, session: Session, pid: int, env: Mapping[str, str], terminal: Terminal | None
-    ) -> Program:
-        family = Family(pid, f"{MARK}={env[MARK]}")
-        return Program(session, self._reactor, pid, family, terminal=terminal)
+    def _connect_pipes(self, session: Session, process: PipeProcess) -> list[Output]:
+        session.input.connect(process.stdin_fd, partial(os.close, process.stdin_fd))
+        return [
+            self._pipe(session, "stdout", process.stdout_fd),
+            self._pipe(session, "stderr", process.stderr_fd),
+        ]
 
     def _connect(self, session: Session, terminal: Terminal) -> list[Output]:
         """Both directions of a terminal; each has a descriptor of its own, because one may end first."""
         into = os.dup(terminal.master_fd)
-        session.input.connect(into, lambda: os.close(into), terminal.end_of_file)
+        session.input.connect(into, partial(os.close, into), terminal.end_of_file)
         return [
             Output(
                 "stdout",
@@ -155,12 +184,21 @@ class Launcher:
                 self._reactor,
                 session,
                 is_terminal=True,
+                sizes=self._sizes,
                 close=terminal.close,
             )
         ]
 
     def _pipe(self, session: Session, name: str, fd: int) -> Output:
-        return Output(name, fd, self._reactor, session, is_terminal=False, close=lambda: os.close(fd))
+        return Output(
+            name,
+            fd,
+            self._reactor,
+            session,
+            is_terminal=False,
+            close=partial(os.close, fd),
+            sizes=self._sizes,
+        )
 
     def _environment(self, session: Session, own: Mapping[str, str | None]) -> dict[str, str]:
         """The plugin's, then the handler's, then the caller's."""
@@ -212,6 +250,7 @@ class Launcher:
             is_terminal=False,
             close=end.close,
             before=end.buffered,
+            sizes=self._sizes,
         )
 
 

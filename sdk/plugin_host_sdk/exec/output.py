@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from .pipesize import PipeSizes
     from .reactor import Reactor
 
     class Reader(Protocol):
@@ -43,6 +44,7 @@ __all__ = ["Output"]
 _CHUNK = 64 * 1024
 _TERMINAL_CHUNK = 8 * 1024
 _GATHERED_BYTES = 64 * 1024
+_FULL_READS = 16  # after so many a pipe is worth to be made larger
 # As much is read at full speed of what nobody sees, before others have their turn.
 _UNSEEN_BYTES = 256 * 1024
 _SILENCE_S = 0.002  # after that much of it the next bytes do not wait
@@ -55,7 +57,7 @@ _DRAINED_BYTES = 1024 * 1024 + 64 * 1024
 class Output:
     """A descriptor that is read for a session. Owns it, and ends with `close`.
 
-    `before` is what was read from it already.
+    `before` is what was read from it already; `sizes` may make its pipe larger.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Output:
         "_budget",
         "_close",
         "_fd",
+        "_full_reads",
         "_gathered",
         "_gathered_bytes",
         "_has_breath",
@@ -70,6 +73,7 @@ class Output:
         "_last",
         "_reactor",
         "_reader",
+        "_sizes",
         "_unseen",
         "is_terminal",
         "name",
@@ -85,6 +89,7 @@ class Output:
         is_terminal: bool,
         close: Callable[[], None],
         before: bytes = b"",
+        sizes: PipeSizes,
     ) -> None:
         self.name = name
         self.is_terminal = is_terminal
@@ -93,11 +98,13 @@ class Output:
         self._reader = reader
         self._close = close
         self._before = before
+        self._sizes = sizes
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._has_breath = False
         self._is_watched = False
         self._last = 0.0
+        self._full_reads = 0
         self._unseen = 0  # read since the last pause, with nobody to see it
         self._budget = 0  # what may be read beyond the session's leave, once its process has ended
 
@@ -130,10 +137,16 @@ class Output:
         if self._fd < 0:
             return
         self._pause()
+        self._sizes.forget(self._fd)
         self._fd = -1
         self._pass_on()
         self._close()
         self._reader.output_ended(self.name)
+
+    def abandon(self) -> None:
+        """Close it without a word: its session never had it."""
+        self._fd = -1
+        self._close()
 
     def _pause(self) -> None:
         if self._is_watched:
@@ -157,6 +170,10 @@ class Output:
         data = self._read(min(_CHUNK, room))
         if data:
             self._reader.feed(self.name, data)
+            if len(data) == _CHUNK and self._full_reads < _FULL_READS:
+                self._full_reads += 1
+                if self._full_reads == _FULL_READS:
+                    self._sizes.enlarge(self._fd)
             if not self._reader.is_watched:
                 self._slow_down(len(data))
 

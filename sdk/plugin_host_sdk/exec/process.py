@@ -7,7 +7,6 @@ descriptor that the caller gives back to `close_exit`. `reap` takes the status o
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import signal
@@ -36,9 +35,6 @@ __all__ = [
     "spawn_pipes",
     "watch_exit",
 ]
-
-# A child that writes fast wakes the reader a quarter as often as with the usual 64 KiB.
-_STDOUT_PIPE_BYTES = 256 * 1024
 
 # A kernel or a sandbox without pidfds.
 _REFUSED = frozenset({errno.ENOSYS, errno.EPERM, errno.EINVAL})
@@ -97,7 +93,6 @@ def spawn_pipes(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str])
                 ours.append(writing if is_input else reading)
                 theirs.append(reading if is_input else writing)
                 os.set_blocking(ours[-1], False)
-            _enlarge(ours[1])
             pid = _popen(start, theirs)
     except BaseException as error:
         for fd in ours:
@@ -142,13 +137,6 @@ def _popen(start: Start, ends: Sequence[int]) -> int:
     # Reaping is ours: a Popen that is dropped before would complain, and reap the process at any time.
     popen.returncode = 0
     return popen.pid
-
-
-def _enlarge(fd: int) -> None:
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _STDOUT_PIPE_BYTES)
-    except (AttributeError, OSError):
-        pass  # not Linux, or more than the system allows: the usual size does
 
 
 # The end of a process.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .terminal import Terminal
 
-__all__ = ["Program"]
+__all__ = ["Program", "discard"]
 
 # What a keyboard sends goes to whoever has the terminal, as if it had been typed.
 _OF_THE_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH})
@@ -134,3 +134,21 @@ class Program:
 
     def release(self) -> None:
         pass  # the outputs own the descriptors
+
+    def abandon(self) -> None:
+        """End it before it was started to be watched: its session has ended. Waits for the kill."""
+        self.kill()
+        close_exit(self._exit_fd)
+        discard(self._pid)
+
+
+def discard(pid: int) -> None:
+    """End a process that nobody will watch, and reap it."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass  # it has ended
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # reaped by the author's own code
