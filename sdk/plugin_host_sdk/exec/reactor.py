@@ -67,7 +67,7 @@ class Reactor:
     def watch(self, fd: int, events: int, ready: Ready) -> None:
         """Call `ready(events)` whenever `fd` is ready for one of `events`; 0 stops that.
 
-        Of a descriptor that is closed the watch is ended first.
+        Of a descriptor that is closed the watch is ended first. One last call may be under way meanwhile.
         """
         with self._lock:
             if self._is_closed:
@@ -125,12 +125,13 @@ class Reactor:
                 self._thread.start()
 
     def _wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"\0")
-        except BlockingIOError:
-            pass  # it has not yet heard of the last ones
-        except OSError:
-            pass  # closed
+        with self._lock:  # or its number may be another's by now
+            if self._wake_write < 0:
+                return
+            try:
+                os.write(self._wake_write, b"\0")
+            except BlockingIOError:
+                pass  # it has not yet heard of the last ones
 
     def _drain_wakes(self, events: int) -> None:
         try:
@@ -148,7 +149,8 @@ class Reactor:
             ready = self._selector.select(timeout)
             self._is_waiting = False
             for key, events in ready:
-                self._guard(key.data, events)
+                if events:  # or the watch was changed under the wait
+                    self._guard(key.data, events)
             for _ in range(len(self._soon)):
                 self._guard(self._soon.popleft())
             if self._breaths:
@@ -195,6 +197,8 @@ class Reactor:
             self._report(traceback.format_exc())
 
     def _release(self) -> None:
-        self._selector.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        with self._lock:
+            self._selector.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            self._wake_write = -1
