@@ -115,8 +115,20 @@ class Session:
         viewer.joined(attached)
         self._viewers[viewer.number] = viewer
         if rows is not None and cols is not None and self.tty and not read_only and self.exit is None:
-            await viewer.resize(rows=rows, cols=cols)
+            await self._give_size(viewer, rows, cols)
         return viewer
+
+    async def _give_size(self, viewer: Viewer, rows: int, cols: int) -> None:
+        """The size that a viewer comes with; when it is refused there is no viewer."""
+        try:
+            await viewer.resize(rows=rows, cols=cols)
+        except SessionClosed:
+            pass  # it has just ended, and can be read
+        except BaseException:
+            self._viewers.pop(viewer.number, None)
+            for number in () if self._proxy.is_over else viewer.streams:
+                self._proxy.streams.stop(number)
+            raise
 
     async def detach(self) -> None:
         """Detach every viewer that was attached through this object; the session runs on."""
