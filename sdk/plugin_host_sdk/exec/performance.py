@@ -8,6 +8,7 @@ when it is done, so its last output is read up to the end.
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 from typing import TYPE_CHECKING
@@ -156,6 +157,9 @@ class Performance:
             code = error.code or 0
             self._session.body_exited(code=code, reason=f"its handler exited with {code}")
             return
+        if self._session.closed_by and isinstance(error, OSError) and error.errno == errno.EIO:
+            self._session.body_exited(reason="its terminal was hung up")
+            return
         failure = failure_of(error)
         self._session.body_exited(
             reason=(failure.message and f"{failure.title}: {failure.message}") or failure.title,
@@ -206,7 +210,8 @@ class Performance:
             pass  # nothing of it has the terminal
 
     def terminate(self) -> None:
-        # Whoever reads or writes the other end learns of it.
+        # With both of our descriptors closed, whoever reads or writes the other end learns of it.
+        self._session.input.close()
         self._reactor.call_soon(self._session.cut_off)
 
     def kill(self, thoroughly: bool = True) -> None:
