@@ -63,6 +63,11 @@ class Input:
         """
         with self._lock:
             self._let_go()
+            self._mark = None
+            if not self._waiting:
+                self._last = b"\n"  # no line was begun there
+                if self._is_complete():
+                    self._is_over = False  # it has to be told of the end, as the one before it was
             is_over = self._is_over or fd < 0
             if not is_over:
                 self._fd, self._close, self._end_of_file = fd, close, end_of_file
@@ -77,6 +82,10 @@ class Input:
     def received(self, offset: int, data: bytes) -> None:
         with self._lock:
             if self._is_over:
+                return
+            if self._total is not None:
+                data = data[: max(0, self._total - self._received)]  # what is behind the end is not input
+            if not data:
                 return
             self._received += len(data)
             self._last = data[-1:]
