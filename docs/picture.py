@@ -1,6 +1,6 @@
 """Draws `docs/session.svg`: real commands and what they really print.
 
-    python docs/picture.py        (both distributions and both plugins installed)
+    python docs/picture.py        (both distributions and all plugins installed)
 
 Run it when what the commands print has changed.
 """
@@ -18,6 +18,7 @@ COMMANDS = [
     "plugin-host list",
     "plugin-host call system disk_usage path=/",
     "plugin-host call neovim nvim_eval '[\"6*7\"]'",
+    "plugin-host exec shell -w /usr -- sh -c 'echo \"from $PWD\"'",
     "plugin-host call system proceses limit=3",
     "timeout -s INT 2 plugin-host run",
 ]
