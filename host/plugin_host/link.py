@@ -54,6 +54,8 @@ __all__ = ["Link", "LinkOwner"]
 # From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
 _READ_BYTES = 64 * 1024
 _DRAINED_READS = 1024
+# A full read has more behind it, and another turn of the loop costs half as much as reading that.
+_READS_AT_ONCE = 4
 # A read that held more messages than this, and no answers, is followed by small ones: a peer that sends
 # without end has its turn of the loop like everybody else, and what it sends waits in the kernel.
 _MANY_EVENTS = 128
@@ -237,7 +239,7 @@ class Link:
 
     # Reading.
 
-    def _read(self) -> None:
+    def _read(self, again: int = _READS_AT_ONCE - 1) -> None:
         try:
             size = self._recv_into(self._room)
         except (BlockingIOError, InterruptedError):
@@ -267,6 +269,8 @@ class Link:
             self._room = self._small_view if is_flood else self._view
         else:
             self._room = self._view
+        if size == _READ_BYTES and again and not self._is_over:
+            self._read(again - 1)
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""

@@ -131,6 +131,11 @@ class Input:
         if number is not None:
             self._sink.forget(number)
 
+    def disown(self) -> None:
+        """In a forked child, where the parent's threads and locks are not: close its copy."""
+        if self._fd >= 0:
+            os.close(self._fd)
+
     def _let_go(self) -> None:
         fd, close, self._fd, self._close = self._fd, self._close, -1, None
         if fd >= 0:

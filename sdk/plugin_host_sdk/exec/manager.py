@@ -8,8 +8,10 @@ minute after the last look, and no more than 64 of them.
 from __future__ import annotations
 
 import builtins
+import os
 import signal as signals
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -93,6 +95,13 @@ class Manager:
         self._contexts: dict[str, Context] = {}
         self._closings: dict[str, Closing] = {}
         self._is_stopping = False
+        disown = weakref.WeakMethod(self._disown)
+        os.register_at_fork(after_in_child=lambda: (call := disown()) and call())
+
+    def _disown(self) -> None:
+        """In a forked child: its copies of our descriptors would keep terminals and pipes open."""
+        for session in self._sessions.values():
+            session.disown()
 
     def __repr__(self) -> str:
         return f"<Manager handlers={sorted(self._handlers)} sessions={len(self._sessions)}>"

@@ -143,6 +143,11 @@ class Output:
         self._close()
         self._reader.output_ended(self.name)
 
+    def disown(self) -> None:
+        """In a forked child, where the parent's threads and locks are not: close its copy."""
+        if self._fd >= 0:
+            os.close(self._fd)
+
     def abandon(self) -> None:
         """Close it without a word: its session never had it."""
         self._fd = -1

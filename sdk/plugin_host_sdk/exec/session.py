@@ -393,6 +393,12 @@ class Session:
             self.body.release()
         self._ended(self)
 
+    def disown(self) -> None:
+        """In a forked child: programs must not wait for it to close their ends, too."""
+        self.input.disown()
+        for output in self._outputs.values():
+            output.disown()
+
     def abandon(self) -> None:
         """It never ran: its handler failed, or nobody wants it any more."""
         with self._lock:
