@@ -73,6 +73,7 @@ class Performance:
         self._go_on = go_on
         self._resizes = Resizes(session.id)
         self._is_over = False
+        self._cancel: Callable[[], None] | None = None  # of a coroutine
         self._drained: Later | None = None  # while its successor waits for its last output
         self._tty = open(terminal.open_slave(), "r+b", buffering=0)  # noqa: SIM115  # the handler's
 
@@ -82,7 +83,7 @@ class Performance:
         assert function is not None
         arguments = (self._ctx, options, self._tty, self._resizes)
         if is_async(function):
-            self._run_async(lambda: self._perform_async(function, arguments))
+            self._cancel = self._run_async(lambda: self._perform_async(function, arguments))
         else:
             threading.Thread(
                 target=self._perform,
@@ -157,7 +158,7 @@ class Performance:
             code = error.code or 0
             self._session.body_exited(code=code, reason=f"its handler exited with {code}")
             return
-        if self._session.closed_by and isinstance(error, OSError) and error.errno == errno.EIO:
+        if self._session.closed_by and _is_of_closing(error):
             self._session.body_exited(reason="its terminal was hung up")
             return
         failure = failure_of(error)
@@ -210,6 +211,8 @@ class Performance:
             pass  # nothing of it has the terminal
 
     def terminate(self) -> None:
+        if self._cancel is not None and not self._is_over:
+            self._cancel()
         # With both of our descriptors closed, whoever reads or writes the other end learns of it.
         self._session.input.close()
         self._reactor.call_soon(self._session.cut_off)
@@ -226,3 +229,10 @@ class Performance:
         self._resizes.close()
         if self._drained is not None:
             self._drained.resolve()
+
+
+def _is_of_closing(error: BaseException) -> bool:
+    """Whether that is how a function hears that its session is closed: at its terminal, or as a task."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EIO
+    return type(error).__name__ == "CancelledError"
