@@ -93,14 +93,31 @@ def test_grant_and_stop_are_told_with_the_stream() -> None:
     assert seat.changes == [(seat.stream, 3), (seat.stream, None)]
 
 
-def test_gap_needs_no_credit() -> None:
+def test_gap_goes_with_the_bytes_behind_it() -> None:
     seat = Seat(credit=0)
     seat.stream.backlog.push_gap(7)
     seat.stream.feed(b"x")
-    assert seat.gaps == [(0, 7)]
-    assert seat.sent == b""
+    assert (seat.gaps, seat.sent) == ([], b"")
     seat.credit(1)
-    assert seat.sent == b"x"
+    assert (seat.gaps, seat.sent) == ([(0, 7)], b"x")
+
+
+def test_gap_with_nothing_behind_it_needs_no_credit() -> None:
+    seat = Seat(credit=0)
+    seat.stream.backlog.push_gap(7)
+    seat.stream.finish()
+    seat.stream.advance()
+    assert (seat.gaps, seat.end) == ([(0, 7)], StreamEnd(7, None))
+
+
+def test_viewer_that_takes_nothing_is_sent_nothing_however_much_it_misses() -> None:
+    """Neither gaps: a flood would be one of them."""
+    seat = Seat(credit=2, limit=16)
+    for _ in range(1000):
+        seat.stream.feed(content(0, 8))
+    assert (len(seat.sent), seat.gaps) == (2, [])
+    seat.credit(100)
+    assert (len(seat.sent), seat.gaps) == (18, [(2, 8000 - 18)])
 
 
 def test_end_waits_for_the_backlog() -> None:

@@ -73,9 +73,11 @@ class ViewerStream:
         self.advance()
 
     def advance(self) -> None:
-        """Send what the credit allows."""
+        """Send what the credit allows. A gap goes with the bytes behind it: until then it may grow."""
         backlog, sink = self.backlog, self._sink
         while backlog:
+            if not self._credit and backlog.size:
+                return
             piece = backlog.take(min(self._credit, sink.frame_bytes))
             if piece is None:
                 return
