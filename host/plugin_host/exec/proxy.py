@@ -95,7 +95,10 @@ class ExecProxy:
         return (await self._ask("exec.handlers", {}, _Handlers)).handlers
 
     async def create(self, options: SessionOptions, stdin: int | None = None) -> Created:
-        params = msgspec.to_builtins(options, builtin_types=(bytes, bytearray, memoryview))
+        try:
+            params = msgspec.to_builtins(options, builtin_types=(bytes, bytearray, memoryview))
+        except TypeError as error:
+            raise CallFailed(f"exec: {error}", name="rpc.not_encodable") from None
         try:
             return await self._ask("exec.create", params | {"stdin": stdin}, Created)
         except asyncio.CancelledError:

@@ -271,7 +271,7 @@ class Manager:
         return found.resize(rows, cols)
 
     def signal(self, session: str, signal: str) -> None:
-        number = getattr(signals.Signals, signal, None) if isinstance(signal, str) else None
+        number = signals.Signals.__members__.get(signal) if isinstance(signal, str) else None
         if number is None:
             known = ", ".join(sorted(one.name for one in signals.Signals))
             raise CallFailed(
