@@ -16,7 +16,7 @@ import psutil
 from plugin_host import Gap, Output, PluginHost, Session, Viewer
 from tests.stage import stage, write_plugin
 
-__all__ = ["DESK", "PATIENCE_S", "Reader", "is_alive", "read", "runner", "sh"]
+__all__ = ["DESK", "PATIENCE_S", "Reader", "is_alive", "read", "runner", "sh", "waiting_bytes"]
 
 PATIENCE_S = 10.0
 
@@ -74,7 +74,7 @@ class Reader:
 
     def end(self, stream: str = "stdout") -> int:
         """The session's offset behind the last byte that came."""
-        return self._ends[stream]
+        return self._ends.get(stream, 0)
 
     async def next(self) -> Output | Gap:
         """One more piece. Raises StopAsyncIteration."""
@@ -126,3 +126,8 @@ async def read(session: Session, **options: Any) -> Reader:
     """Attach, with `options`, and read to the session's end."""
     async with await session.attach(**options) as viewer:
         return await Reader(viewer).rest()
+
+
+def waiting_bytes(viewer: Viewer) -> int:
+    """What has arrived at a viewer and was not read."""
+    return sum(len(what) for _, _, _, what in viewer._waiting if isinstance(what, bytes))

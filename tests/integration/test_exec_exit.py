@@ -130,11 +130,12 @@ def test_grandchild_that_holds_the_output_does_not_hold_the_end(
     async def body() -> None:
         async with runner(tmp_path) as host:
             # It also writes on, without end.
-            script = "trap '' HUP; (while echo more; do sleep 0.05; done) & echo $!; exit 4"
-            session = await host.exec("desk", sh(script), tty=tty)
+            more = "echo $$; while echo more; do sleep 0.05; done"
+            session = await host.exec("desk", sh(f"trap '' HUP; sh -c '{more}' & read x; exit 4"), tty=tty)
             reader = Reader(await session.attach())
+            child = int(await reader.until(b"\n"))
             before = time.monotonic()
-            child = int((await reader.until(b"\n")).split()[0])
+            await session.write(b"\n")
             exit = await session.wait()
             assert exit.code == 4
             assert time.monotonic() - before < 2.5
