@@ -12,7 +12,7 @@ import pytest
 
 from plugin_host import SessionClosed
 from tests.run import Run
-from tests.session import Reader, read, runner, sh
+from tests.session import PATIENCE_S, Reader, read, runner, sh
 
 MIB = 1024 * 1024
 EVERY_BYTE = bytes(range(256))
@@ -303,7 +303,24 @@ def test_program_that_ends_ends_the_writing(run: Run, tmp_path: Path) -> None:
                     await reading
                 with pytest.raises(SessionClosed, match="has ended"):
                     await session.write(b"more")
-                with pytest.raises(SessionClosed):
+                await session.close_stdin()  # what has ended takes no more input as it is
+
+    run(body())
+
+
+def test_busy_shell_on_a_terminal_ends_at_the_end_of_its_input(run: Run, tmp_path: Path) -> None:
+    """Whatever it is at when the end is typed, and whoever reads it first."""
+
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            for typed in (b"", b"sleep 0.3; echo done\n", b"cat\n", b"bash --norc\n"):
+                session = await host.exec("desk", ["bash", "--norc"], tty=True)
+                async with await session.attach() as viewer:
+                    await session.write(typed)
                     await session.close_stdin()
+                    reader = Reader(viewer)
+                    await asyncio.wait_for(reader.rest(), PATIENCE_S)
+                assert (await session.wait()).code == 0
+                assert (b"done\r\n" in reader.stdout) == (b"done" in typed)
 
     run(body())

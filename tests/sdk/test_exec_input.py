@@ -69,6 +69,14 @@ class Seat:
                 return whole
             whole += data
 
+    def read_to_hangup(self) -> bytes:
+        """What the program of a terminal gets, up to the moment when its session has ended."""
+        self.reactor.settle()
+        whole = self.read()
+        assert self.closes == 0  # it may have to be told again
+        self.input.close()
+        return whole + self.read_all()
+
     @property
     def has_ended(self) -> bool:
         """Whether the program has seen all, and the end."""
@@ -336,7 +344,7 @@ def test_end_on_a_terminal_is_a_character_and_two_within_a_line(
     if typed:
         seat.type(typed)
     seat.input.end_after(len(typed))
-    assert seat.read_all() == typed + END_OF_FILE * marks
+    assert seat.read_to_hangup() == typed + END_OF_FILE * marks
     assert seat.consumed == len(typed)
 
 
@@ -345,14 +353,14 @@ def test_character_is_the_one_that_the_terminal_has_then(seat: Seat) -> None:
     seat.input.connect(seat.writing, seat._close, lambda: marks[0])
     marks[0] = b"\x1a"
     seat.input.end_after(0)
-    assert seat.read_all() == b"\x1a"
+    assert seat.read_to_hangup() == b"\x1a"
 
 
-def test_terminal_without_such_a_character_is_only_let_go_of(seat: Seat) -> None:
+def test_terminal_without_such_a_character_gets_none(seat: Seat) -> None:
     seat.input.connect(seat.writing, seat._close, lambda: b"")
     seat.type(b"word")
     seat.input.end_after(4)
-    assert seat.read_all() == b"word"
+    assert seat.read_to_hangup() == b"word"
 
 
 def test_character_that_finds_no_room_waits(seat: Seat) -> None:
@@ -361,7 +369,23 @@ def test_character_that_finds_no_room_waits(seat: Seat) -> None:
     seat.input.end_after(0)
     seat.reactor.settle()
     assert (seat.closes, seat.reactor.watched) == (0, {seat.writing: WRITE})
-    assert seat.read_all() == bytes(filled) + END_OF_FILE
+    assert len(seat.read()) == filled
+    assert seat.read_to_hangup() == END_OF_FILE
+
+
+def test_end_on_a_terminal_is_told_again_when_asked_for(seat: Seat) -> None:
+    told: list[bool] = []
+    seat.input.on_terminal_end = lambda: told.append(seat.input.has_ended_terminal)
+    seat.connect(is_terminal=True)
+    seat.type(b"line\n")
+    seat.input.mark_end_again()  # it has not ended yet
+    seat.input.end_after(5)
+    seat.reactor.settle()
+    assert told == [True]
+    seat.input.mark_end_again()
+    seat.input.mark_end_again()
+    assert seat.read_to_hangup() == b"line\n" + END_OF_FILE * 3
+    seat.input.mark_end_again()  # nor is there anybody to tell after it
 
 
 # Nobody reads.
@@ -452,10 +476,12 @@ def test_terminal_that_takes_anothers_place_after_the_end_is_told_of_it(seat: Se
     seat.connect(is_terminal=True)
     seat.type(b"line\n")
     seat.input.end_after(5)
-    assert seat.read_all() == b"line\n" + END_OF_FILE
+    assert seat.read() == b"line\n" + END_OF_FILE
     reading, writing = os.pipe()
     seat.input.connect(writing, lambda: os.close(writing), lambda: END_OF_FILE)
+    assert seat.closes == 1
     assert os.read(reading, 100) == END_OF_FILE
+    seat.input.close()
     assert os.read(reading, 100) == b""
     os.close(reading)
 

@@ -170,9 +170,18 @@ class Session:
         await self.write(data)
 
     async def close_stdin(self) -> None:
-        """End the input after what was written: the program reads end of file, on a terminal Ctrl-D."""
+        """End the input after what was written: the program reads end of file.
+
+        A terminal has no end: there the end-of-file character, Ctrl-D, is typed, and again whenever the
+        program is silent after it has put something out. Does nothing when the session has ended.
+        """
+        if self.exit is not None:
+            return
         total = await self._open_input().end()
-        await self._proxy.close_stdin(self.id, total)
+        try:
+            await self._proxy.close_stdin(self.id, total)
+        except SessionClosed:
+            pass  # it has just ended, or closed its input itself
 
     async def resize(self, *, rows: int, cols: int) -> None:
         """Give the terminal a size, 1 to 65535 each way.

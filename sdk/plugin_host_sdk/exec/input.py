@@ -47,6 +47,8 @@ class Input:
         self._last = b"\n"
         self._mark: bytes | None = None  # what is left to write of a terminal's end of file
         self._is_over = False
+        self.has_ended_terminal = False  # all was written, and that it is all
+        self.on_terminal_end: Callable[[], None] | None = None  # called on the reactor's thread
 
     def open(self, number: int, window: int) -> int:
         """Listen to stream `number`; the window that is granted."""
@@ -64,6 +66,7 @@ class Input:
         with self._lock:
             self._let_go()
             self._mark = None
+            self.has_ended_terminal = False
             if not self._waiting:
                 self._last = b"\n"  # no line was begun there
                 if self._is_complete():
@@ -136,6 +139,16 @@ class Input:
         if self._fd >= 0:
             os.close(self._fd)
 
+    def mark_end_again(self) -> None:
+        """Tell a terminal's program once more that the input has ended."""
+        with self._lock:
+            if self._fd < 0 or not self.has_ended_terminal or self._end_of_file is None:
+                return
+            try:
+                os.write(self._fd, self._end_of_file())
+            except OSError:
+                pass  # nobody reads, or there is much to read still
+
     def _let_go(self) -> None:
         fd, close, self._fd, self._close = self._fd, self._close, -1, None
         if fd >= 0:
@@ -157,12 +170,18 @@ class Input:
                 is_done = self._is_complete() and not self._waiting and self._write_mark()
             except OSError:  # nobody reads any more
                 is_done = True
+                self._end_of_file = None
+            # A terminal may have to be told again, so its descriptor stays.
+            self.has_ended_terminal = is_done and self._end_of_file is not None
+            self._is_over = self._is_over or is_done
             is_full = bool(self._waiting or self._mark) and not is_done
             self._reactor.watch(self._fd, WRITE if is_full else 0, self._write_on)
         if written and self._number is not None:
             self._sink.consumed(self._number, written)
-        if is_done:
+        if is_done and not self.has_ended_terminal:
             self.close()
+        elif is_done and self.on_terminal_end is not None:
+            self._reactor.call_soon(self.on_terminal_end)
         if events:
             self._sink.flush()
 

@@ -28,6 +28,7 @@ from plugin_host_sdk.types.session import (
 from .backlog import Backlog
 from .buffer import OutputBuffer
 from .input import Input
+from .reminder import Reminder
 from .viewer import Viewer, ViewerStream
 
 if TYPE_CHECKING:
@@ -100,6 +101,10 @@ class Session:
         self._held = None if options.detached else {name: Backlog(None) for name in self.names}
         self._viewers: dict[int, Viewer] = {}
         self._outputs: dict[str, Output] = {}
+        self._reminder: Reminder | None = None
+        if options.tty:
+            self._reminder = Reminder(self.input, reactor, clock)
+            self.input.on_terminal_end = self._reminder.note_output
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self._state} viewers={len(self._viewers)}>"
@@ -201,6 +206,8 @@ class Session:
             for viewer in self._viewers.values():
                 viewer.streams[name].feed(data)
         self._sink.flush()
+        if self._reminder is not None:
+            self._reminder.note_output()
 
     def output_ended(self, name: str) -> None:
         """One of its outputs has reached its end."""
