@@ -16,7 +16,7 @@ from plugin_host_sdk.errors import excerpt
 
 from . import checksum, ladder
 from .environment import run_token
-from .errors import CallCancelled, HandlerNotFound, LaunchError, PluginDied, PluginNotReady
+from .errors import CallCancelled, CallFailed, HandlerNotFound, LaunchError, PluginDied, PluginNotReady
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
@@ -297,7 +297,10 @@ class Supervisor(LinkOwner):
         elif method == "log":
             self._log_record(params)
         elif method == "exec.exited" and self.exec is not None:
-            self.exec.exited(params)
+            try:
+                self.exec.exited(params)
+            except CallFailed as error:
+                self._log.error("plugin %s: %s", self.plugin.id, error.message)
         elif method == "command.changed":
             self.plugin.capabilities["command"] = params
         elif method == "failure":
