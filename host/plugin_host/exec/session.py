@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from plugin_host.errors import SessionClosed, SessionNotFound
+from plugin_host.errors import CallError, SessionClosed, SessionNotFound
 from plugin_host_sdk.protocol import TERMINAL_WINDOW_BYTES, WINDOW_BYTES
 from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
 
@@ -85,6 +85,7 @@ class Session:
         are the viewer's size. Raises CallFailed named `rpc.invalid_params` for an offset beyond the end.
         """
         self.check_plugin()
+        wanted = offset if offset is None or isinstance(offset, int) else dict(offset)
         streams = self._proxy.streams
         viewer = Viewer(self, self._proxy.next_viewer(), read_only=read_only)
         window = TERMINAL_WINDOW_BYTES if self.tty else WINDOW_BYTES
@@ -97,22 +98,21 @@ class Session:
             stdout=numbers["stdout"],
             stderr=numbers.get("stderr"),
             window=window,
-            offset=offset if offset is None or isinstance(offset, int) else dict(offset),
+            offset=wanted,
             lossless=not read_only if lossless is None else lossless,
             read_only=read_only,
         )
         try:
-            attached = await self._proxy.attach(self.id, options)
-        except asyncio.CancelledError:
+            viewer.joined(await self._proxy.attach(self.id, options))
+        except CallError as error:
+            for number in viewer.streams:
+                (streams.stop if error.name == "rpc.foreign" else streams.forget)(number)
+            raise
+        except BaseException:
             # The plugin may attach it yet, and would wait for a viewer that nobody is.
             for number in viewer.streams:
                 streams.stop(number)
             raise
-        except BaseException:
-            for number in viewer.streams:
-                streams.forget(number)
-            raise
-        viewer.joined(attached)
         self._viewers[viewer.number] = viewer
         if rows is not None and cols is not None and self.tty and not read_only and self.exit is None:
             await self._give_size(viewer, rows, cols)
@@ -222,9 +222,14 @@ class Session:
         self.check_plugin()
         if self._input is None:
             raise SessionClosed("it was opened by another, who holds its input", session=self.id)
+        self._check_runs()
+        return self._input
+
+    def _check_runs(self) -> None:
+        """Raise why it takes no more input, if so."""
+        self.check_plugin()
         if self.exit is not None:
             raise SessionClosed(f"it has ended: {self.exit.reason}", session=self.id)
-        return self._input
 
     # Ending.
 
@@ -251,12 +256,14 @@ class Session:
         """
         await self._proxy.close(self.id)
         self._proxy.drop(self)
+        # A program that nothing can end is the last to be told of.
+        self.note_exit(Exit(reason="it was closed, and its plugin did not say how it ended"), {})
 
     # The proxy's.
 
     def open_input(self, number: int) -> Input:
         """Its input, on a stream that the plugin is asked for."""
-        self._input = Input(self.id, self._proxy.streams, number, urgent=self.tty, check=self.check_plugin)
+        self._input = Input(self.id, self._proxy.streams, number, urgent=self.tty, check=self._check_runs)
         return self._input
 
     def opened(self, created: Created) -> None:

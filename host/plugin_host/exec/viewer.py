@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plugin_host.errors import CallError, RemoteProtocolError, ViewerReadOnly
+from plugin_host.errors import CallError, CallFailed, RemoteProtocolError, ViewerReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,10 +97,15 @@ class Viewer:
         self._names[stream] = name
 
     def joined(self, attached: Attached) -> None:
-        """The plugin has answered."""
+        """The plugin has answered. Raises CallFailed for an output without a place."""
         for name, place in (("stdout", attached.stdout), ("stderr", attached.stderr)):
             if place is not None:
                 self._join(name, place)
+        if missing := sorted(set(self._names.values()) - self._bases.keys()):
+            raise CallFailed(
+                f"a viewer of session {self.session.id} was given no place in {missing[0]}",
+                name="rpc.foreign",
+            )
 
     def _join(self, name: str, place: AttachedStream) -> None:
         self._bases[name] = place.base
@@ -147,7 +152,7 @@ class Viewer:
     async def __anext__(self) -> Output | Gap:
         self._give_back()
         while not self._waiting:
-            if not self._names:
+            if not self._names or self._error is not None:
                 await self._check_end()
                 raise StopAsyncIteration
             self.session.check_plugin()

@@ -42,6 +42,7 @@ Extent = Annotated[int, Meta(ge=1, le=LARGEST_SIZE)]
 Offset = Annotated[int, Meta(ge=-1)]
 StreamId = Annotated[int, Meta(ge=1)]
 Window = Annotated[int, Meta(ge=1, le=2**30)]
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Size(Struct, frozen=True):
@@ -160,7 +161,7 @@ class Created(Struct, frozen=True, kw_only=True):
     """The answer to `create`: `stdin_window` is the first credit of the input stream."""
 
     session: SessionInfo
-    stdin_window: int = 0
+    stdin_window: Annotated[int, Meta(ge=0, le=2**30)] = 0
 
 
 class AttachedStream(Struct, frozen=True, kw_only=True):
@@ -170,10 +171,10 @@ class AttachedStream(Struct, frozen=True, kw_only=True):
     live output joins, `evicted` how many of the bytes it asked for are kept no longer.
     """
 
-    base: int = 0
-    start: int = 0
-    end: int = 0
-    evicted: int = 0
+    base: Count = 0
+    start: Count = 0
+    end: Count = 0
+    evicted: Count = 0
 
 
 class Attached(Struct, frozen=True, kw_only=True):
