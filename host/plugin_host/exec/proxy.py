@@ -64,6 +64,7 @@ class ExecProxy:
         self._viewers = 0
         self._known: WeakValueDictionary[str, Held] = WeakValueDictionary()
         self._running: set[Held] = set()  # held until their exit, also when nobody else does
+        self._called_off: set[str] = set()  # ids of what is being closed because nobody wants it
         self._make_error: Callable[[str], Exception] | None = None
 
     def __repr__(self) -> str:
@@ -102,7 +103,7 @@ class ExecProxy:
         try:
             return await self._ask("exec.create", params | {"stdin": stdin}, Created)
         except asyncio.CancelledError:
-            self._tell("exec.close", {"session": options.id, "missing_ok": True})
+            self._call_off(options.id)
             raise
 
     async def get(self, session: str) -> SessionInfo:
@@ -146,15 +147,25 @@ class ExecProxy:
                 f"{self.plugin} answered {method} oddly: {error}", name="rpc.foreign"
             ) from None
 
-    def _tell(self, method: str, params: dict[str, Any]) -> None:
-        """Ask without waiting; how it ends does not matter any more."""
+    def _call_off(self, session: str) -> None:
+        """Close what may have been opened, without waiting.
+
+        The id stays taken until that is done: the exit that may come till then is not a successor's.
+        """
         if self._make_error is not None:
             return
         try:
-            _, answer = self._link.request(method, params)
+            _, answer = self._link.request("exec.close", {"session": session, "missing_ok": True})
         except CallError:
             return
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._called_off.add(session)
+
+        def settle(done: asyncio.Future[Any]) -> None:
+            self._called_off.discard(session)
+            if not done.cancelled():
+                done.exception()  # how it ends does not matter any more
+
+        answer.add_done_callback(settle)
 
     # The sessions that somebody holds.
 
@@ -174,7 +185,7 @@ class ExecProxy:
         Returns an ended one that had its id. Raises SessionExists when one that runs has it.
         """
         before = self._known.get(session.id)
-        if before in self._running:
+        if before in self._running or session.id in self._called_off:
             raise SessionExists("the id is taken", session=session.id)
         self._known[session.id] = session
         self._running.add(session)
