@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .terminal import Terminal, TerminalFactory
 
-__all__ = ["MARK", "Launcher"]
+__all__ = ["MARK", "Launcher", "close_result"]
 
 # Every process of a session finds its id here; what left the session's tree is found by it.
 MARK = "PLUGIN_HOST_SESSION"
@@ -94,7 +94,7 @@ class Launcher:
         if isinstance(result, ExecSpec):
             self._run_spec(session, result, session.run)
         elif session.options.tty:
-            _close_all(result)
+            close_result(result)
             raise TerminalError(
                 f"{session.key} gave {excerpt(result)}, which is no terminal: ask with tty=False",
                 session=session.id,
@@ -261,7 +261,7 @@ def _three(session: Session, result: Any) -> tuple[Any, Any, Any]:
             return result[0], result[1], result[2]
         if len(result) == 2:
             return None, result[0], result[1]
-    close_quietly(result)
+    close_result(result)
     raise TerminalError(
         f"{session.key} returned {excerpt(result)}: give an ExecSpec, (stdout, stderr), "
         "(stdin, stdout, stderr) or a Popen",
@@ -277,9 +277,12 @@ def _leads_group(pid: int) -> bool:
         return False
 
 
-def _close_all(result: Any) -> None:
+def close_result(result: Any) -> None:
     """Close the files of a result that cannot be used; a process among them is the author's to end."""
     if hasattr(result, "poll") and hasattr(result, "pid"):
         result = (result.stdin, result.stdout, result.stderr)
-    for one in result if isinstance(result, (tuple, list)) else (result,):
-        close_quietly(one)
+    if isinstance(result, (tuple, list)):
+        for one in result:
+            close_quietly(one)
+    elif type(result) is not int:  # which is meant as an exit code, and somebody else's descriptor
+        close_quietly(result)

@@ -32,8 +32,8 @@ from plugin_host_sdk.types.session import Created, HandlerInfo
 from .clock import SystemClock
 from .closing import GRACE_S, Closing
 from .failure import error_of
-from .handler import find_handler
-from .launcher import Launcher
+from .handler import ExecSpec, find_handler
+from .launcher import Launcher, close_result
 from .processtable import ProcessTable
 from .reactor import Reactor
 from .session import ENDED, STARTING, Session
@@ -161,7 +161,12 @@ class Manager:
         ctx = self._runtime.context(f"exec {handler.key}")
         if call is not None:
             ctx.chain = call.chain
-            call.cancelled.listen(lambda: ctx.cancelled.set("the caller cancelled"))
+
+            def give_up() -> None:
+                if session.state == STARTING:  # what runs outlives the call
+                    ctx.cancelled.set("the caller cancelled")
+
+            call.cancelled.listen(give_up)
         with self._lock:
             if self._is_stopping:
                 raise CallCancelled("the plugin is stopping", name="rpc.cancelled")
@@ -189,7 +194,9 @@ class Manager:
         return handler.session_handler or handler.command_handler
 
     def _start(self, session: Session, handler: Handler, result: Any) -> None:
-        if session.closed_by:
+        # Files and processes are taken all the same, to be ended with the session, while somebody ends it.
+        if session.closed_by and (self._is_stopping or result is None or isinstance(result, ExecSpec)):
+            close_result(result)
             raise CallCancelled(f"session {session.id}: {session.closed_by}", name="rpc.cancelled")
         ctx = self._contexts[session.id]
         if handler.runs_commands:
