@@ -1,0 +1,164 @@
+"""A manager with a test around it: the test says what handlers do, hears what the host hears, moves time.
+
+`Managed.close` ends everything that is left, so a test may end in the middle of a session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from plugin_host_sdk.context import Context
+from plugin_host_sdk.errors import SessionNotFound
+from plugin_host_sdk.exec import Handler
+from plugin_host_sdk.exec.manager import Manager
+from plugin_host_sdk.exec.solitude import Solitude
+from plugin_host_sdk.later import Later
+from plugin_host_sdk.testing import FakeClock, FakeTerminalFactory, RecordingSink
+from plugin_host_sdk.types.session import Attached, AttachOptions, Created, SessionOptions
+from tests.wait import WaitUntil
+
+__all__ = ["Managed", "Outcome", "Script"]
+
+_T = TypeVar("_T")
+
+PATIENCE_S = 10.0
+_wait_until = WaitUntil()
+
+
+class Script:
+    """A handler that waits for the test: it sets `begun`, and `go` lets it do `act(ctx, opts, ...)`.
+
+    When its context is cancelled it goes on at once, unless it `is_deaf`. `contexts` are what it was given.
+    """
+
+    def __init__(self, act: Callable[..., Any] = lambda *_: None, *, is_deaf: bool = False) -> None:
+        self.begun = threading.Event()
+        self.go = threading.Event()
+        self.contexts: list[Context] = []
+        self._act = act
+        self._is_deaf = is_deaf
+
+    def __call__(self, ctx: Context, opts: SessionOptions, *rest: Any) -> Any:
+        self.contexts.append(ctx)
+        if not self._is_deaf:
+            ctx.cancelled.listen(self.go.set)
+        self.begun.set()
+        assert self.go.wait(PATIENCE_S)
+        return self._act(ctx, opts, *rest)
+
+    def on_terminal(self, ctx: Context, opts: SessionOptions, tty: Any, resize: Any) -> Any:
+        """The same for a terminal."""
+        return self(ctx, opts, tty, resize)
+
+    async def as_coroutine(self, ctx: Context, opts: SessionOptions, *rest: Any) -> Any:
+        """The same as a coroutine function."""
+        return await asyncio.to_thread(self, ctx, opts, *rest)
+
+    async def on_terminal_async(self, ctx: Context, opts: SessionOptions, tty: Any, resize: Any) -> Any:
+        return await asyncio.to_thread(self, ctx, opts, tty, resize)
+
+
+class Outcome(Generic[_T]):
+    """Something that is done on a thread of its own."""
+
+    def __init__(self, function: Callable[[], _T]) -> None:
+        self._function = function
+        self._results: list[_T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._results.append(self._function())
+        except BaseException as error:
+            self._error = error
+
+    @property
+    def is_done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def result(self) -> _T:
+        """What it gave, or raise what it raised."""
+        self._thread.join(PATIENCE_S)
+        assert self.is_done, "it is still being done"
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
+
+
+class Managed:
+    """`options` go to the manager, whose handlers belong to plugin `demo`."""
+
+    def __init__(self, handlers: Iterable[Handler], **options: Any) -> None:
+        self.clock = FakeClock()
+        self.sink = RecordingSink()
+        self.terminals = FakeTerminalFactory()
+        self.logged: list[tuple[str, str]] = []
+        handlers = list(handlers)
+        for handler in handlers:
+            handler.plugin = handler.plugin or "demo"
+        self.manager = Manager(
+            handlers,
+            sink=self.sink,
+            terminals=self.terminals,
+            clock=self.clock,
+            logger=lambda level, message: self.logged.append((level, message)),
+            **options,
+        )
+
+    def create(
+        self, id: str = "s", *, stdin: int | None = None, call: Context | None = None, **options: Any
+    ) -> Created:
+        return self.manager.create(SessionOptions(id=id, **options), stdin, call)
+
+    def attach(self, id: str = "s", number: int = 1, **options: Any) -> Attached:
+        """Attach viewer `number`, whose streams are 4n and 4n + 2."""
+        streams = {"viewer": number, "stdout": 4 * number, "stderr": 4 * number + 2}
+        return self.manager.attach(id, AttachOptions(**(streams | options)))
+
+    def call(self) -> Context:
+        """A call of the host, as the runtime gives it to `create`."""
+        return Context(Solitude(self.sink, lambda level, message: None), "exec.create")
+
+    def pass_time_until(self, predicate: Callable[[], object], step: float = 0.05) -> None:
+        """Move the clock until something holds; real time passes with it, for those who need it."""
+
+        def move_and_look() -> object:
+            self.clock.advance(step)
+            return predicate()
+
+        _wait_until(move_and_look)
+
+    def wait_until(self, predicate: Callable[[], object]) -> None:
+        """Wait for what needs no time of the manager's clock."""
+        _wait_until(predicate)
+
+    def settle(self, later: Later | None) -> Any:
+        """The result of something that needs time."""
+        if later is None:
+            return None
+        self.pass_time_until(lambda: later.is_settled)
+        return later.wait(0)
+
+    def end(self, id: str = "s") -> None:
+        """Close a session, and wait until it is gone."""
+        self.settle(self.manager.close(id))
+
+    def is_gone(self, id: str = "s") -> bool:
+        """Whether there is no such session."""
+        try:
+            self.manager.get(id)
+        except SessionNotFound:
+            return True
+        return False
+
+    def close(self) -> None:
+        for id in [] if self.manager._is_stopping else list(self.manager._sessions):
+            self.settle(self.manager.close(id, missing_ok=True))
+        self.manager.shutdown(1.0)
+        self.terminals.close()
+        assert self.sink.faults == []
