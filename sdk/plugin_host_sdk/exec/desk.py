@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from plugin_host_sdk.errors import CallFailed
-from plugin_host_sdk.types.session import AttachOptions, SessionOptions
+from plugin_host_sdk.types.session import AttachOptions, SessionOptions, StreamId
 
 from .manager import Manager
 
@@ -30,7 +30,7 @@ class _Named(msgspec.Struct):
 
 
 class _Create(SessionOptions, frozen=True, kw_only=True):
-    stdin: int | None = None
+    stdin: StreamId | None = None
 
 
 class _Attach(AttachOptions, frozen=True, kw_only=True):
