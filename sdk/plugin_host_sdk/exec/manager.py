@@ -12,7 +12,7 @@ import os
 import signal as signals
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .handler import Handler
+    from .reactor import Timer
     from .terminal import TerminalFactory
 
     Logger = Callable[[str, str], None]
@@ -94,6 +95,7 @@ class Manager:
         self._sessions: dict[str, Session] = {}
         self._contexts: dict[str, Context] = {}
         self._closings: dict[str, Closing] = {}
+        self._sweeping: Timer | None = None  # the next look at those that have ended
         self._is_stopping = False
         disown = weakref.WeakMethod(self._disown)
         os.register_at_fork(after_in_child=lambda: (call := disown()) and call())
@@ -124,10 +126,9 @@ class Manager:
             window = self._open_input(session, stdin)
             function = self._function(session, handler)
             result = function and function(self._contexts[session.id], session.options)
-            self._start(session, handler, result)
         except BaseException as error:
-            raise self._given_up(session, error) from error
-        return self._created(session, window, call)
+            self._give_up(session, error)
+        return self._begin(session, handler, result, window, call)
 
     async def create_async(
         self, options: SessionOptions, stdin: int | None = None, call: Context | None = None
@@ -140,11 +141,17 @@ class Manager:
             window = self._open_input(session, stdin)
             function = self._function(session, handler)
             result = function and await function(self._contexts[session.id], session.options)
-            # A spawn takes longer than others on the loop should wait.
-            await asyncio.to_thread(self._start, session, handler, result)
         except BaseException as error:
-            raise self._given_up(session, error) from error
-        return self._created(session, window, call)
+            self._give_up(session, error)
+        # A spawn takes longer than others on the loop should wait, and cannot be left half-way.
+        loop = asyncio.get_running_loop()
+        beginning = loop.run_in_executor(None, self._begin, session, handler, result, window, call)
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            self._begin_closing(session, "the caller cancelled", 0.0)
+            beginning.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
 
     def _reserve(self, options: SessionOptions, call: Context | None) -> tuple[Session, Handler]:
         handler = find_handler(self._handlers, options.handler)
@@ -193,6 +200,15 @@ class Manager:
             )
         return handler.session_handler or handler.command_handler
 
+    def _begin(
+        self, session: Session, handler: Handler, result: Any, window: int, call: Context | None
+    ) -> Created:
+        try:
+            self._start(session, handler, result)
+        except BaseException as error:
+            self._give_up(session, error)
+        return self._created(session, window, call)
+
     def _start(self, session: Session, handler: Handler, result: Any) -> None:
         # Files and processes are taken all the same, to be ended with the session, while somebody ends it.
         if session.closed_by and (self._is_stopping or result is None or isinstance(result, ExecSpec)):
@@ -206,8 +222,8 @@ class Manager:
         else:
             self._launcher.run(session, result)
 
-    def _given_up(self, session: Session, error: BaseException) -> BaseException:
-        """A session that was not to be: nothing of it stays."""
+    def _give_up(self, session: Session, error: BaseException) -> NoReturn:
+        """A session that was not to be: nothing of it stays. Raises what the caller is told."""
         if session.body is not None:
             self._begin_closing(session, "its start failed", 0.0)
         else:
@@ -216,8 +232,8 @@ class Manager:
             if closing is not None:
                 closing.begin(0.0)
         if not isinstance(error, Exception):
-            return error
-        return error_of(error, session.id, session.key)
+            raise error
+        raise error_of(error, session.id, session.key)
 
     def _created(self, session: Session, window: int, call: Context | None) -> Created:
         if call is not None and call.cancelled and not session.closed_by:
@@ -314,23 +330,27 @@ class Manager:
         self, session: Session, reason: str, grace: float, table: ProcessTable | None = None
     ) -> Closing:
         with self._lock:
-            closing = self._closings.get(session.id)
+            is_known = self._sessions.get(session.id) is session
+            closing = self._closings.get(session.id) if is_known else None
             if closing is not None:
                 return closing
             closing = Closing(session, self._reactor, self._clock, self._forget_closed)
-            self._closings[session.id] = closing
-            session.closed_by = reason
-            ctx = self._contexts.get(session.id)
+            ctx = None
+            if is_known:  # or it has gone just now
+                self._closings[session.id] = closing
+                session.closed_by = reason
+                ctx = self._contexts.get(session.id)
         if ctx is not None:
             ctx.cancelled.set(reason)
-        if session.body is not None:  # one that only starts is ended by who starts it
+        if session.body is not None or not is_known:  # one that only starts is ended by who starts it
             closing.begin(grace, table)
         return closing
 
     def _forget(self, session: Session) -> Closing | None:
         with self._lock:
-            if self._sessions.get(session.id) is session:
-                del self._sessions[session.id]
+            if self._sessions.get(session.id) is not session:
+                return None  # its id may be another's by now
+            del self._sessions[session.id]
             self._contexts.pop(session.id, None)
             return self._closings.pop(session.id, None)
 
@@ -344,19 +364,24 @@ class Manager:
         ended.sort(key=lambda one: one.ended_at)
         for one in ended[: max(0, len(ended) - KEPT_SESSIONS)]:
             self._forget_ended(one)
-        self._reactor.call_at(self._clock.monotonic() + KEPT_S, lambda: self._sweep(session))
+        if self._sweeping is None:
+            self._sweeping = self._reactor.call_at(self._clock.monotonic() + KEPT_S, self._sweep)
 
-    def _sweep(self, session: Session) -> None:
-        if self._sessions.get(session.id) is not session:
-            return
+    def _sweep(self) -> None:
+        """Forget those that have ended long enough ago; the timer holds none of them."""
+        self._sweeping = None
         now = self._clock.monotonic()
-        left = KEPT_S - (now - session.last_seen)
-        if session.is_watched or left > 0:
-            self._reactor.call_at(
-                now + (KEPT_S if session.is_watched else left), lambda: self._sweep(session)
-            )
-        else:
-            self._forget_ended(session)
+        with self._lock:
+            ended = [one for one in self._sessions.values() if one.state == ENDED]
+        left = []
+        for one in ended:
+            until = now + KEPT_S if one.is_watched else one.last_seen + KEPT_S
+            if until <= now:
+                self._forget_ended(one)
+            else:
+                left.append(until)
+        if left:
+            self._sweeping = self._reactor.call_at(min(left), self._sweep)
 
     def _forget_ended(self, session: Session) -> None:
         if session.id not in self._closings:
