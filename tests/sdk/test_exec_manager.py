@@ -469,6 +469,7 @@ def test_error_of_a_call_passes_as_it_is(manage: Manage) -> None:
     with pytest.raises(CallFailed) as caught:
         managed.create(tty=False)
     assert caught.value is error
+    assert caught.value.__cause__ is None
     assert managed.is_gone()
 
 
@@ -665,6 +666,36 @@ def test_coroutine_that_is_cancelled_while_it_opens_leaves_nothing(manage: Manag
         managed.sink.consumed_bytes(2)
 
 
+def test_coroutine_that_is_cancelled_while_its_program_starts_leaves_nothing(
+    manage: Manage, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def program(ctx: Any, opts: Any) -> Any:
+        return ExecSpec(["program"])
+
+    managed = manage(Handler("run", session_handler=program))
+    has_begun, may_go_on, spawn = threading.Event(), threading.Event(), managed.terminals.spawn
+
+    def spawn_slowly(*arguments: Any, **options: Any) -> Any:
+        has_begun.set()
+        assert may_go_on.wait(5)
+        return spawn(*arguments, **options)
+
+    monkeypatch.setattr(managed.terminals, "spawn", spawn_slowly)
+
+    async def body() -> None:
+        task = asyncio.ensure_future(managed.manager.create_async(SessionOptions(id="s"), 2))
+        assert await asyncio.to_thread(has_begun.wait, 5)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        may_go_on.set()
+        await asyncio.to_thread(managed.terminals.wait_for_terminal)
+
+    run(body())
+    managed.pass_time_until(managed.is_gone)
+    managed.terminals.terminals[0].wait_for_close()
+
+
 def test_coroutine_that_fails_is_told_like_a_function(manage: Manage, run: Run) -> None:
     async def files(ctx: Any, opts: Any) -> Any:
         raise LookupError("no pod")
@@ -673,6 +704,20 @@ def test_coroutine_that_fails_is_told_like_a_function(manage: Manage, run: Run) 
     with pytest.raises(TerminalError, match="LookupError: no pod"):
         run(managed.manager.create_async(SessionOptions(id="s", tty=False)))
     assert managed.is_gone()
+
+
+def test_close_that_comes_just_after_the_end_of_a_session_is_settled(manage: Manage) -> None:
+    """Whoever closes has found it a moment before it was forgotten."""
+    managed = manage(waits())
+    managed.create()
+    session = managed.manager._sessions["s"]
+    managed.end()
+    closing = managed.manager._begin_closing(session, "late", 0.0)
+    managed.settle(closing.done)
+    managed.create()
+    managed.manager._forget(session)  # another has its id now
+    assert managed.manager.get("s").state == "running"
+    managed.end()
 
 
 # Retention.
