@@ -7,6 +7,7 @@ repeated bytes. Invariant: nothing here waits without a limit.
 from __future__ import annotations
 
 import asyncio
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,18 @@ import psutil
 from plugin_host import Gap, Output, PluginHost, Session, Viewer
 from tests.stage import stage, write_plugin
 
-__all__ = ["DESK", "PATIENCE_S", "Reader", "is_alive", "read", "runner", "sh", "waiting_bytes"]
+__all__ = [
+    "DESK",
+    "PATIENCE_S",
+    "Reader",
+    "ids",
+    "is_alive",
+    "processes",
+    "read",
+    "runner",
+    "sh",
+    "waiting_bytes",
+]
 
 PATIENCE_S = 10.0
 
@@ -51,6 +63,25 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def processes(place: Path) -> list[int]:
+    """Those that have the path among their arguments, and so were started by the test's scripts."""
+    mark = os.fsencode(place)
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            arguments = Path(f"/proc/{name}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark in arguments and b"plugin_host_sdk" not in arguments:
+            found.append(int(name))
+    return [pid for pid in found if pid != os.getpid() and is_alive(pid)]
+
+
+async def ids(host: PluginHost) -> list[str]:
+    """Of the sessions there are."""
+    return [session.id for session in await host.sessions()]
 
 
 class Reader:

@@ -100,8 +100,7 @@ def test_many_stopped_viewers_hold_a_window_each(run: Run, tmp_path: Path, wait_
             before = memory(host)
             sessions = [await host.exec("desk", FLOOD, tty=False) for _ in range(10)]
             viewers = [await session.attach() for session in sessions for _ in range(3)]
-            for session in sessions:
-                await standing_still(session, wait_until)
+            await asyncio.gather(*(standing_still(session, wait_until) for session in sessions))
             assert await host.call("desk", "echo", {"value": 1}) == 1
             # By the wire: a window for each viewer in the host, and in the plugin what did not fit into it.
             assert memory(host) - before < len(viewers) * 3 * WINDOW_BYTES + len(sessions) * 4 * MIB
@@ -165,13 +164,16 @@ def test_viewers_that_may_write_are_lossless_and_read_only_ones_may_be(
     async def body() -> None:
         async with runner(tmp_path) as host:
             script = sh(f"head -c {16 * MIB} /dev/zero")
-            for options in ({}, {"read_only": True, "lossless": True}):
+
+            async def look(**options: bool) -> None:
                 session = await host.exec("desk", script, tty=False)
                 viewer = await session.attach(**options)
                 assert await standing_still(session, wait_until) < AHEAD_BYTES
                 assert session.exit is None
                 reader = await Reader(viewer).rest()
                 assert (len(reader.stdout), reader.gaps) == (16 * MIB, [])
+
+            await asyncio.gather(look(), look(read_only=True, lossless=True))
 
     run(body())
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,20 +10,14 @@ from typing import Any
 import pytest
 
 from plugin_host import (
-    CallCancelled,
     CallError,
-    HandlerNotFound,
-    PluginDied,
-    PluginHost,
-    PluginNotReady,
     Session,
     SessionClosed,
     SessionExists,
     SessionNotFound,
 )
 from tests.run import Run
-from tests.session import Reader, is_alive, read, runner, sh
-from tests.stage import stage, write_plugin
+from tests.session import Reader, ids, processes, read, runner, sh
 from tests.wait import WaitUntil
 
 PIPES_AND_TERMINALS = pytest.mark.parametrize("tty", [False, True])
@@ -52,24 +44,6 @@ SLOW = """
 
     asked = []
 """
-
-
-async def ids(host: PluginHost) -> list[str]:
-    return [session.id for session in await host.sessions()]
-
-
-def processes(place: Path) -> list[int]:
-    """Those that have the path among their arguments, and so were started by the test's scripts."""
-    mark = os.fsencode(place)
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            arguments = Path(f"/proc/{name}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if mark in arguments and b"plugin_host_sdk" not in arguments:
-            found.append(int(name))
-    return [pid for pid in found if pid != os.getpid() and is_alive(pid)]
 
 
 # Beginning.
@@ -268,7 +242,6 @@ def test_ended_session_is_only_read(run: Run, tmp_path: Path, tty: bool) -> None
             refused: list[Callable[[], Awaitable[object]]] = [
                 lambda: session.write(b"more"),
                 lambda: session.signal("SIGTERM"),
-                lambda: session.close_stdin(),
             ]
             if tty:
                 refused.append(lambda: session.resize(rows=10, cols=10))
@@ -276,6 +249,7 @@ def test_ended_session_is_only_read(run: Run, tmp_path: Path, tty: bool) -> None
                 with pytest.raises(SessionClosed) as caught:
                     await act()
                 assert caught.value.session == session.id
+            await session.close_stdin()  # it takes no more input as it is
             assert (await session.get()).state == "ended"
             async with await session.attach(rows=10, cols=10) as viewer:
                 assert (await Reader(viewer).rest()).stdout.split() == [b"hi"]
@@ -334,367 +308,5 @@ def test_sixty_four_ended_sessions_are_kept_the_newest(run: Run, tmp_path: Path)
                 assert (await session.wait()).code == 0
             assert (await Reader(watched).rest()).stdout == b""
             await running.close()
-
-    run(body())
-
-
-# Closing.
-
-
-@PIPES_AND_TERMINALS
-def test_close_lets_the_program_end_in_its_own_way(run: Run, tmp_path: Path, tty: bool) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            polite = "HUP" if tty else "TERM"
-            script = f"trap 'echo bye; exit 7' {polite}; echo ready; read x"
-            session = await host.exec("desk", sh(script), tty=tty)
-            reader = Reader(await session.attach())
-            await reader.until(b"ready")
-            await session.close()
-            exit = await session.wait()
-            assert exit.code == 7
-            assert "closed" in exit.reason
-            await reader.rest()
-            assert reader.stdout.split() == [b"ready", b"bye"]
-
-    run(body())
-
-
-def test_what_ignores_being_asked_is_killed(run: Run, tmp_path: Path) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            script = sh("trap '' HUP TERM; echo ready; while :; do sleep 0.05; done")
-            sessions = [await host.exec("desk", script, tty=tty) for tty in (False, True)]
-            readers = [Reader(await session.attach()) for session in sessions]
-            for reader in readers:
-                await reader.until(b"ready")
-            pids = [(await session.get()).pid or 0 for session in sessions]
-            before = asyncio.get_running_loop().time()
-            await asyncio.gather(*(session.close() for session in sessions))
-            assert 1.9 < asyncio.get_running_loop().time() - before < 4
-            assert not any(map(is_alive, pids))
-            for session, reader in zip(sessions, readers, strict=True):
-                assert (await session.wait()).signal == "SIGKILL"
-                await reader.rest()
-
-    run(body())
-
-
-def test_closing_twice_at_once_is_closing_once(run: Run, tmp_path: Path) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            session = await host.exec("desk", ["sleep", "60"], tty=False)
-            outcomes = await asyncio.gather(*(session.close() for _ in range(5)), return_exceptions=True)
-            assert None in outcomes
-            assert all(one is None or isinstance(one, SessionNotFound) for one in outcomes)
-            assert (await session.wait()).signal == "SIGTERM"
-
-    run(body())
-
-
-ESCAPES = """
-import os, signal, sys, time
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if os.fork() == 0:  # a child
-    if os.fork() == 0:  # one whose parent ends
-        os.setsid()
-        if os.fork() == 0:  # and one that does it twice
-            os.setsid()
-        time.sleep(60)
-    elif os.fork() == 0:  # a group of its own
-        os.setpgid(0, 0)
-        time.sleep(60)
-    os._exit(0)
-if os.fork() == 0:  # a session of its own
-    os.setsid()
-    time.sleep(60)
-print("ready", flush=True)
-time.sleep(60)
-"""
-
-
-def test_close_ends_the_whole_group_and_all_descendants(
-    run: Run, tmp_path: Path, wait_until: WaitUntil
-) -> None:
-    """And nobody else: another session's stay."""
-
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-
-            async def open_one(name: str, tty: bool) -> Session:
-                command = ["python3", "-c", ESCAPES, str(tmp_path / name)]
-                session = await host.exec("desk", command, tty=tty)
-                await Reader(await session.attach()).until(b"ready")
-                await wait_until.aio(lambda: len(processes(tmp_path / name)) == 5)
-                return session
-
-            closed = [await open_one("pipes", False), await open_one("terminal", True)]
-            await open_one("bystander", True)
-            await asyncio.gather(*(session.close() for session in closed))
-            assert processes(tmp_path / "pipes") == processes(tmp_path / "terminal") == []
-            assert len(processes(tmp_path / "bystander")) == 5
-        assert processes(tmp_path / "bystander") == []
-
-    run(body())
-
-
-def test_stopped_programs_are_closed_as_well(run: Run, tmp_path: Path, wait_until: WaitUntil) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            for tty in (False, True):
-                session = await host.exec("desk", sh(f"sleep 60; : {tmp_path}"), tty=tty)
-                await session.signal("SIGSTOP")
-                await session.close()
-                assert (await session.wait()).signal in ("SIGTERM", "SIGHUP")
-                assert processes(tmp_path) == []
-
-    run(body())
-
-
-def test_many_are_closed_at_once(run: Run, tmp_path: Path) -> None:
-    """Each takes two seconds, and all of them together, too."""
-
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            script = sh(f"trap '' HUP TERM; echo ready; while :; do sleep 0.5; done; : {tmp_path}")
-            sessions = [await host.exec("desk", script, tty=number % 2 == 0) for number in range(30)]
-            for session in sessions:
-                await Reader(await session.attach()).until(b"ready")
-            before = asyncio.get_running_loop().time()
-            await asyncio.gather(*(session.close() for session in sessions))
-            assert asyncio.get_running_loop().time() - before < 6
-            assert processes(tmp_path) == []
-            assert await ids(host) == []
-
-    run(body())
-
-
-FUNCTIONS = """
-    import asyncio, time
-
-    ended = []
-
-    @plugin.exec("waiting")
-    def waiting(ctx, opts, tty, resize):
-        try:
-            while tty.read(1):
-                pass
-        finally:
-            ended.append("waiting")
-
-    @plugin.exec("attentive")
-    def attentive(ctx, opts, tty, resize):
-        ctx.cancelled.wait()
-        tty.write(b"bye")
-        ended.append("attentive")
-        return 7
-
-    @plugin.exec("attentive_async")
-    async def attentive_async(ctx, opts, tty, resize):
-        async for size in resize:
-            pass
-        tty.write(b"bye")
-        ended.append("attentive_async")
-        return 7
-
-    @plugin.exec("stubborn")
-    def stubborn(ctx, opts, tty, resize):
-        time.sleep(2.5)
-        ended.append("stubborn")
-
-    @plugin.exec("lost")
-    async def lost(ctx, opts, tty, resize):
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("lost")
-
-    @plugin.command("ended")
-    def get_ended(ctx):
-        return sorted(ended)
-"""
-
-
-def test_functions_are_told_and_hung_up_and_given_up(
-    run: Run, tmp_path: Path, wait_until: WaitUntil
-) -> None:
-    names = ["attentive", "attentive_async", "lost", "stubborn", "waiting"]
-
-    async def body() -> None:
-        async with runner(tmp_path, FUNCTIONS) as host:
-            sessions = {name: await host.exec("desk", resource=name) for name in names}
-            viewers = {name: await session.attach() for name, session in sessions.items()}
-            loop = asyncio.get_running_loop()
-            before = loop.time()
-
-            async def close(name: str) -> float:
-                await sessions[name].close()
-                return loop.time() - before
-
-            took = dict(zip(names, await asyncio.gather(*map(close, names)), strict=True))
-            for name in ("attentive", "attentive_async"):
-                assert took[name] < 0.9
-                assert (await sessions[name].wait()).code == 7
-                assert (await Reader(viewers[name]).rest()).stdout == b"bye"
-            for name in ("waiting", "lost"):
-                assert took[name] < 1.9, "it was neither hung up nor cancelled"
-                exit = await sessions[name].wait()
-                assert (exit.code, exit.error) == (None, None)
-                assert "hung up" in exit.reason
-            assert took["stubborn"] < 4
-            assert "did not return" in (await sessions["stubborn"].wait()).reason
-
-            async def all_ended() -> bool:
-                return bool(await host.call("desk", "ended") == names)
-
-            await wait_until.aio(all_ended)
-
-    run(body())
-
-
-def test_viewers_of_a_closed_session_have_its_last_output(run: Run, tmp_path: Path) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            script = sh("trap 'seq 20000; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
-            session = await host.exec("desk", script, tty=False)
-            reader = Reader(await session.attach())
-            await reader.until(b"ready\n")
-            closing = asyncio.ensure_future(session.close())
-            await reader.rest()
-            await closing
-            assert reader.stdout == b"ready\n" + b"".join(b"%d\n" % number for number in range(1, 20_001))
-
-    run(body())
-
-
-# The plugin's end.
-
-
-@PIPES_AND_TERMINALS
-def test_death_of_the_plugin_is_told_everywhere(
-    run: Run, tmp_path: Path, wait_until: WaitUntil, tty: bool
-) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            session = await host.exec("desk", sh(f"echo hi; cat; : {tmp_path}"), tty=tty)
-            ended = await host.exec("desk", ["true"], tty=tty)
-            exit = await ended.wait()
-            viewer = await session.attach()
-            reader = Reader(viewer)
-            await reader.until(b"hi")
-            waiting = [
-                asyncio.ensure_future(one)
-                for one in (session.wait(), reader.rest(), session.write(bytes(64 * 1024 * 1024)))
-            ]
-            await host.call("desk", "echo")
-            pid = host.plugins["desk"].pid
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-            await asyncio.wait(waiting)
-            errors = [task.exception() for task in waiting]
-            acts: list[Callable[[], Awaitable[object]]] = [
-                session.wait,
-                session.get,
-                session.attach,
-                session.close,
-                session.close_stdin,
-                lambda: session.write(b"more"),
-                lambda: session.signal("SIGTERM"),
-                lambda: session.resize(rows=10, cols=10),
-                lambda: viewer.write(b"more"),
-                lambda: viewer.resize(rows=10, cols=10),
-                lambda: anext(viewer),
-                ended.get,
-                ended.attach,
-            ]
-            for act in acts:
-                with pytest.raises(PluginDied) as caught:
-                    await act()
-                errors.append(caught.value)
-            for error in errors:
-                assert isinstance(error, PluginDied), error
-                assert error.retryable
-                assert "SIGKILL" in str(error)
-                assert error.plugin == "desk"
-            assert f"with session {session.id} open" in str(errors[0])
-            # What was known stays known, and leaving is no failure.
-            assert await ended.wait() == exit
-            await viewer.detach()
-            await session.detach()
-            assert await host.sessions() == []
-            with pytest.raises(PluginNotReady):
-                await host.exec("desk", ["true"])
-            await wait_until.aio(lambda: processes(tmp_path) == [])
-
-    run(body())
-
-
-def test_plugin_that_dies_while_a_session_is_opened_fails_that(run: Run, tmp_path: Path) -> None:
-    code = """
-        import os
-
-        @plugin.exec("deadly")
-        def deadly(ctx, opts):
-            os._exit(9)
-    """
-
-    async def body() -> None:
-        async with runner(tmp_path, code) as host:
-            with pytest.raises(PluginDied) as caught:
-                await host.exec("desk", resource="deadly", tty=False)
-            assert caught.value.retryable
-
-    run(body())
-
-
-def test_stop_of_the_plugin_ends_its_sessions(run: Run, tmp_path: Path) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            script = f"trap 'echo bye; exit 7' HUP TERM; echo ready; read x; : {tmp_path}"
-            sessions = [await host.exec("desk", sh(script), tty=tty) for tty in (False, True)]
-            readers = [Reader(await session.attach()) for session in sessions]
-            for reader in readers:
-                await reader.until(b"ready")
-            await host.stop("desk")
-            assert processes(tmp_path) == []
-            for session, reader in zip(sessions, readers, strict=True):
-                exit = await session.wait()
-                assert exit.code == 7
-                assert "the plugin is stopping" in exit.reason
-                await reader.rest()
-                assert reader.stdout.split() == [b"ready", b"bye"]
-                with pytest.raises(CallCancelled):
-                    await session.get()
-
-    run(body())
-
-
-def test_plugin_that_is_started_again_has_new_sessions(run: Run, tmp_path: Path) -> None:
-    async def body() -> None:
-        async with runner(tmp_path) as host:
-            old = await host.exec("desk", ["cat"], id="one", tty=False)
-            await host.restart("desk")
-            assert await ids(host) == []
-            new = await host.exec("desk", ["cat"], id="one", tty=False)
-            with pytest.raises(CallCancelled):
-                await old.get()
-            assert old.exit is not None
-            await new.write(b"new")
-            await new.close_stdin()
-            assert (await read(new)).stdout == b"new"
-
-    run(body())
-
-
-def test_plugin_without_sessions_says_so(run: Run, tmp_path: Path) -> None:
-    write_plugin(tmp_path, "plain")
-
-    async def body() -> None:
-        async with stage("plain", dirs=[tmp_path]) as host:
-            with pytest.raises(HandlerNotFound) as caught:
-                await host.exec("plain", ["true"])
-            assert caught.value.data == {"handlers": []}
-            assert await host.sessions() == []
 
     run(body())

@@ -10,6 +10,7 @@ import pytest
 from plugin_host import CallFailed, Session, Viewer, ViewerReadOnly
 from tests.run import Run
 from tests.session import Reader, read, runner, sh
+from tests.wait import WaitUntil
 
 NUMBERS = b"".join(b"%d\n" % number for number in range(1, 100_001))
 
@@ -145,13 +146,19 @@ def test_program_sees_the_size_change_with_who_types(run: Run, tmp_path: Path) -
     run(body())
 
 
-def test_viewer_without_a_fitting_size_is_refused_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
+def test_viewer_without_a_fitting_size_is_refused_and_leaves_nothing(
+    run: Run, tmp_path: Path, wait_until: WaitUntil
+) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:
             session = await host.exec("desk", ["cat"])
             with pytest.raises(CallFailed):
                 await session.attach(rows=0, cols=80)
-            assert (await session.get()).viewers == 0
+
+            async def is_gone() -> bool:
+                return (await session.get()).viewers == 0
+
+            await wait_until.aio(is_gone)
             await session.close()
 
     run(body())

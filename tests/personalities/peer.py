@@ -22,6 +22,7 @@ class Peer:
     def __init__(self) -> None:
         self._connection = Connection(PLUGIN)
         self._events: list[Event] = []
+        self.streams = self._connection.streams
         self.pack: Callable[[Any], bytes] = Encoder().pack  # held to no limit
 
     def send(self, data: bytes) -> None:
@@ -46,9 +47,13 @@ class Peer:
                 os._exit(0)
         return event
 
+    def expect_answer(self, msgid: int) -> None:
+        """A request was sent by hand, or will be."""
+        self._connection.pending[msgid] = "by hand"
+
     def answer(self, msgid: int) -> Any:
         """The result of a request that was sent by hand."""
-        self._connection.pending[msgid] = "by hand"
+        self.expect_answer(msgid)
         others = []
         while not isinstance(event := self.event(), ResponseReceived):
             if event is None:
@@ -58,15 +63,24 @@ class Peer:
         return event.result
 
     def be_ready(
-        self, plugin: str, *, commands: Sequence[str] = (), protocol: int = 1, more: bytes = b""
+        self,
+        plugin: str,
+        *,
+        commands: Sequence[str] = (),
+        capabilities: Mapping[str, Any] | None = None,
+        protocol: int = 1,
+        more: bytes = b"",
     ) -> RequestReceived:
-        """Wait for `initialize` and answer it; `more` follows in the same write."""
+        """Wait for `initialize` and answer it; `more` follows in the same write.
+
+        `capabilities` are those besides `command`.
+        """
         asked = self.request()
         answer = {
             "protocol": protocol,
             "plugin": {"id": plugin, "version": "1.0.0"},
             "sdk": {"name": "by hand", "version": "0"},
-            "capabilities": {"command": {"commands": list(commands)}},
+            "capabilities": {"command": {"commands": list(commands)}, **(capabilities or {})},
         }
         self.send(self._connection.send_response(asked.msgid, answer) + more)
         return asked
