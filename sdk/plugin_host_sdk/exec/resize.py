@@ -51,17 +51,27 @@ class Resizes:
         return self
 
     async def __anext__(self) -> Size:
-        later = Later()
+        while True:
+            waiting = Later()
+            with self._changed:
+                size, putters = self._take()
+                is_over = size is None and self._is_closed
+                if size is None and not is_over:
+                    self._getters.append(waiting)
+            _resolve(putters)
+            if size is not None:
+                return size
+            if is_over:
+                raise StopAsyncIteration
+            try:
+                await waiting
+            finally:
+                self._forget(waiting)  # who gave up waiting must take nothing
+
+    def _forget(self, getter: Later) -> None:
         with self._changed:
-            size, putters = self._take()
-            if size is None and not self._is_closed:
-                self._getters.append(later)
-        _resolve(putters)
-        if size is None and not self._is_closed:
-            size = await later
-        if size is None:
-            raise StopAsyncIteration
-        return size
+            if getter in self._getters:
+                self._getters.remove(getter)
 
     # The session's.
 
@@ -72,13 +82,8 @@ class Resizes:
             if later is not None:
                 self._putters.append(later)
             getters, self._getters = self._getters, []
-            putters: list[Later] = []
-            if getters:
-                _, putters = self._take()
             self._changed.notify_all()
-        for getter in getters:
-            getter.resolve(size)
-        _resolve(putters)
+        _resolve(getters)
 
     def give_up(self, later: Later, seconds: float) -> None:
         """The handler did not take it in time."""
@@ -98,8 +103,7 @@ class Resizes:
             getters, self._getters = self._getters, []
             putters, self._putters = self._putters, []
             self._changed.notify_all()
-        for getter in getters:
-            getter.resolve(None)
+        _resolve(getters)
         _resolve(putters)
 
     def _take(self) -> tuple[Size | None, list[Later]]:
@@ -110,6 +114,6 @@ class Resizes:
         return size, putters
 
 
-def _resolve(putters: list[Later]) -> None:
-    for later in putters:
+def _resolve(laters: list[Later]) -> None:
+    for later in laters:
         later.resolve({})
