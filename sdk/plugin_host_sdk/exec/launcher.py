@@ -117,9 +117,8 @@ class Launcher:
         cwd = options.cwd if options.cwd is not None else spec.cwd
         env = self._environment(session, spec.env)
         if options.tty:
-            terminal = self._terminals.spawn(
-                spec.argv, cwd=cwd, env=env, rows=options.rows, cols=options.cols
-            )
+            rows, cols = session.size  # of now: another may have had the terminal before
+            terminal = self._terminals.spawn(spec.argv, cwd=cwd, env=env, rows=rows, cols=cols)
             assert terminal.pid is not None
             self._run_process(
                 session,

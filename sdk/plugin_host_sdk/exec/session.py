@@ -154,6 +154,11 @@ class Session:
             how = f": {self.exit.reason}" if self.exit is not None and self.exit.reason else ""
             raise SessionClosed(f"it has ended{how}", session=self.id)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the terminal as it is now."""
+        return self._size
+
     def note_size(self, rows: int, cols: int) -> None:
         """The terminal has this size now."""
         self._size = (rows, cols)
