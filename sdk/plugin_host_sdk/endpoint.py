@@ -73,15 +73,23 @@ class Endpoint:
 
     `run(ctx, arguments)` gives the result, or a `Later` of it; it is a coroutine function when
     `is_async`. `quick` endpoints have proved `proof` times in a row to be fast enough for the reading
-    thread.
+    thread. What runs no author code may be `is_urgent`: it does not wait for workers that do.
     """
 
-    __slots__ = ("is_async", "name", "proof", "proved", "quick", "run")
+    __slots__ = ("is_async", "is_urgent", "name", "proof", "proved", "quick", "run")
 
-    def __init__(self, name: str, run: Callable[[Any, Any], Any], *, is_async: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Any, Any], Any],
+        *,
+        is_async: bool = False,
+        is_urgent: bool = False,
+    ) -> None:
         self.name = name
         self.run = run
         self.is_async = is_async
+        self.is_urgent = is_urgent
         self.quick = False
         self.proved = 0
         self.proof = FIRST_PROOF

@@ -232,7 +232,9 @@ class ExecError(PluginHostError):
         self.message = message
         self.suggestion = suggestion
         self.retryable = retryable
-        self.retry_commands = tuple(retry_commands)
+        self.retry_commands = (
+            (retry_commands,) if isinstance(retry_commands, str) else tuple(retry_commands)
+        )
 
     def to_map(self) -> dict[str, Any]:
         """The error as it travels."""

@@ -28,6 +28,8 @@ __all__ = ["ExecProxy", "Held"]
 
 _T = TypeVar("_T")
 
+_KEPT_EXITS = 1024
+
 
 class Held(Protocol):
     """A session that somebody holds, as its proxy needs it."""
@@ -49,6 +51,7 @@ class _Exited(msgspec.Struct):
 
 class _Sessions(msgspec.Struct):
     sessions: list[SessionInfo]
+    more: bool = False
 
 
 class _Handlers(msgspec.Struct):
@@ -65,6 +68,8 @@ class ExecProxy:
         self._known: WeakValueDictionary[str, Held] = WeakValueDictionary()
         self._running: set[Held] = set()  # held until their exit, also when nobody else does
         self._called_off: set[str] = set()  # ids of what is being closed because nobody wants it
+        # What was told of sessions that nobody held: a list that was made before may be on the way.
+        self._exits: dict[str, _Exited] = {}
         self._make_error: Callable[[str], Exception] | None = None
 
     def __repr__(self) -> str:
@@ -110,7 +115,12 @@ class ExecProxy:
         return await self._ask("exec.get", {"session": session}, SessionInfo)
 
     async def list(self) -> builtins.list[SessionInfo]:
-        return (await self._ask("exec.list", {}, _Sessions)).sessions
+        found: builtins.list[SessionInfo] = []
+        while True:
+            part = await self._ask("exec.list", {"after": found[-1].id} if found else {}, _Sessions)
+            found += part.sessions
+            if not part.more or not part.sessions:
+                return found
 
     async def attach(self, session: str, options: AttachOptions) -> Attached:
         params = msgspec.to_builtins(options)
@@ -147,6 +157,16 @@ class ExecProxy:
                 f"{self.plugin} answered {method} oddly: {error}", name="rpc.foreign"
             ) from None
 
+    def tell_size(self, session: str, rows: int, cols: int) -> None:
+        """Resize without waiting; how that ends does not matter."""
+        if self._make_error is not None:
+            return
+        try:
+            _, answer = self._link.request("exec.resize", {"session": session, "rows": rows, "cols": cols})
+        except CallError:
+            return
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
     def _call_off(self, session: str) -> None:
         """Close what may have been opened, without waiting.
 
@@ -176,7 +196,10 @@ class ExecProxy:
     def hold(self, session: Held, is_running: bool) -> None:
         """An object for a session that was opened by another."""
         self._known[session.id] = session
-        if is_running:
+        told = self._exits.get(session.id)
+        if is_running and told is not None:
+            session.note_exit(told.exit, told.totals)
+        elif is_running:
             self._running.add(session)
 
     def adopt(self, session: Held) -> Held | None:
@@ -187,6 +210,7 @@ class ExecProxy:
         before = self._known.get(session.id)
         if before in self._running or session.id in self._called_off:
             raise SessionExists("the id is taken", session=session.id)
+        self._exits.pop(session.id, None)
         self._known[session.id] = session
         self._running.add(session)
         return before
@@ -206,6 +230,9 @@ class ExecProxy:
         except msgspec.ValidationError as error:
             raise CallFailed(f"{self.plugin} told of an exit oddly: {error}", name="rpc.foreign") from None
         session = self._known.get(told.session)
+        self._exits[told.session] = told
+        if len(self._exits) > _KEPT_EXITS:
+            del self._exits[next(iter(self._exits))]
         if session is not None:
             self._running.discard(session)
             session.note_exit(told.exit, told.totals)

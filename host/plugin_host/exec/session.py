@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from plugin_host.errors import CallError, SessionClosed, SessionNotFound
+from plugin_host.errors import CallError, SessionClosed, SessionNotFound, TerminalError
 from plugin_host_sdk.protocol import TERMINAL_WINDOW_BYTES, WINDOW_BYTES
 from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
 
@@ -166,7 +166,10 @@ class Session:
 
     async def write_as(self, viewer: Viewer, data: bytes | bytearray | memoryview) -> None:
         """See `Viewer.write`."""
-        await self._apply(self._sizes.active(viewer.number))
+        size = self._sizes.active(viewer.number)
+        if size is not None:  # a handler that is deaf to sizes must not keep what is typed
+            self._sizes.current = size
+            self._proxy.tell_size(self.id, *size)
         await self.write(data)
 
     async def close_stdin(self) -> None:
@@ -207,8 +210,8 @@ class Session:
         self._sizes.current = size
         try:
             await self._proxy.resize(self.id, *size)
-        except SessionClosed:
-            pass  # it has just ended
+        except (SessionClosed, TerminalError):
+            pass  # it has just ended, or its handler is deaf to sizes
 
     async def signal(self, signal: str) -> None:
         """Send a signal by name, "SIGTERM": to the program's process group.

@@ -96,7 +96,7 @@ class ExecCapability:
         def run(ctx: Context, params: dict[str, Any]) -> Any:
             return getattr(self._made_desk(), method)(params)
 
-        endpoint = Endpoint(f"exec.{method}", run)
+        endpoint = Endpoint(f"exec.{method}", run, is_urgent=True)
         return lambda params: (endpoint, params)
 
     def _resolve_create(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:

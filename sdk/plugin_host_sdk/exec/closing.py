@@ -54,7 +54,7 @@ class Closing:
         """
         self._grace = min(self._grace, grace)
         body = self._session.body
-        if body is not None and self._session.state != ENDED:
+        if body is not None:
             body.hang_up(table)
         self._reactor.call_soon(self._step)
 

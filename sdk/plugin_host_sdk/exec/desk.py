@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from plugin_host_sdk.errors import CallFailed
-from plugin_host_sdk.types.session import AttachOptions, SessionOptions, StreamId
+from plugin_host_sdk.types.session import AttachOptions, SessionInfo, SessionOptions, StreamId
 
 from .manager import Manager
 
@@ -24,6 +25,8 @@ __all__ = ["Desk"]
 
 _T = TypeVar("_T")
 
+_PART_BYTES = 2 * 1024 * 1024
+
 
 class _Named(msgspec.Struct):
     session: str
@@ -35,6 +38,10 @@ class _Create(SessionOptions, frozen=True, kw_only=True):
 
 class _Attach(AttachOptions, frozen=True, kw_only=True):
     session: str
+
+
+class _List(msgspec.Struct):
+    after: str | None = None
 
 
 class _Detach(_Named):
@@ -85,7 +92,20 @@ class Desk:
         return _builtins(self.manager.get(_convert("exec.get", params, _Named).session))
 
     def list(self, params: dict[str, Any]) -> Any:
-        return {"sessions": _builtins(self.manager.list())}
+        """A part of them that fits into a message; the rest comes `after` its last."""
+        asked = _convert("exec.list", params, _List)
+        infos = self.manager.list()
+        ids = [info.id for info in infos]
+        if asked.after in ids:
+            infos = infos[ids.index(asked.after) + 1 :]
+        part: builtins.list[SessionInfo] = []
+        size = 0
+        for info in infos:
+            size += len(msgspec.msgpack.encode(info))
+            if part and size > _PART_BYTES:
+                break
+            part.append(info)
+        return {"sessions": _builtins(part), "more": len(part) < len(infos)}
 
     def attach(self, params: dict[str, Any]) -> Any:
         asked = _convert("exec.attach", params, _Attach)

@@ -9,8 +9,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["error_of", "failure_of"]
+__all__ = ["error_of", "failure_of", "sayable"]
 
+_CHARACTERS = 16 * 1024
 _TITLE = "Session failed"
 _SUGGESTION = "The exec session terminated unexpectedly."
 
@@ -19,12 +20,13 @@ def failure_of(error: BaseException) -> SessionFailure:
     """The end of a session that ran: an `ExecError` anywhere in the chain of causes speaks for it."""
     told = _exec_error(error)
     if told is not None:
+        # An author may have given anything, and it has to travel.
         return SessionFailure(
-            title=told.title,
-            message=told.message,
-            suggestion=told.suggestion,
-            retryable=told.retryable,
-            retry_commands=told.retry_commands,
+            title=sayable(told.title),
+            message=sayable(told.message),
+            suggestion=sayable(told.suggestion),
+            retryable=bool(told.retryable),
+            retry_commands=tuple(map(sayable, told.retry_commands)),
         )
     return SessionFailure(title=_TITLE, message=_said(error), suggestion=_SUGGESTION, retryable=True)
 
@@ -67,9 +69,15 @@ def _exec_error(error: BaseException | None) -> ExecError | None:
 
 def _said(error: BaseException) -> str:
     if isinstance(error, CallError):
-        return error.message
-    try:
-        text = str(error)
-    except Exception:  # of the author's class
-        text = ""
+        return sayable(error.message)
+    text = sayable(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def sayable(value: object) -> str:
+    """`value` as a text that travels: file names may be no Unicode, and texts of any length."""
+    try:
+        text = str(value)
+    except Exception:  # of the author's class
+        text = f"({type(value).__name__} whose text cannot be had)"
+    return text[:_CHARACTERS].encode("utf-8", "backslashreplace").decode()

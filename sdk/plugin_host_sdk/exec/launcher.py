@@ -18,6 +18,7 @@ from .family import Family
 from .file import adapt_files, adapt_popen
 from .filebody import FileBody
 from .handler import ExecSpec
+from .hold import Hold
 from .output import Output
 from .performance import Performance
 from .pipesize import PipeSizes
@@ -120,14 +121,16 @@ class Launcher:
             rows, cols = session.size  # of now: another may have had the terminal before
             terminal = self._terminals.spawn(spec.argv, cwd=cwd, env=env, rows=rows, cols=cols)
             assert terminal.pid is not None
+            hold = Hold(terminal)
             self._run_process(
                 session,
                 terminal.pid,
                 env,
                 run,
                 [terminal.close],
-                lambda: self._connect(session, terminal),
+                lambda: self._connect(session, terminal, hold),
                 terminal,
+                hold,
             )
         else:
             process = spawn_pipes(spec.argv, cwd=cwd, env=env)
@@ -145,17 +148,19 @@ class Launcher:
         closers: Sequence[Callable[[], object]],
         connect: Callable[[], list[Output]],
         terminal: Terminal | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """A process that was just started becomes the body of its session, or is ended again."""
+        let_go = hold.release if hold is not None else _nothing
         try:
+            outputs = connect()
             family = Family(pid, f"{MARK}={env[MARK]}")
-            program = Program(session, self._reactor, pid, family, terminal=terminal)
+            program = Program(session, self._reactor, pid, family, terminal=terminal, let_go=let_go)
         except BaseException:
             discard(pid)
             for close in closers:
                 close()
             raise
-        outputs = connect()
         try:
             run(program, outputs)
         except SessionClosed:  # meanwhile
@@ -172,7 +177,7 @@ class Launcher:
             self._pipe(session, "stderr", process.stderr_fd),
         ]
 
-    def _connect(self, session: Session, terminal: Terminal) -> list[Output]:
+    def _connect(self, session: Session, terminal: Terminal, hold: Hold | None = None) -> list[Output]:
         """Both directions of a terminal; each has a descriptor of its own, because one may end first."""
         into = os.dup(terminal.master_fd)
         session.input.connect(into, partial(os.close, into), terminal.end_of_file)
@@ -185,6 +190,7 @@ class Launcher:
                 is_terminal=True,
                 sizes=self._sizes,
                 close=terminal.close,
+                revive=hold.take if hold is not None else None,
             )
         ]
 
@@ -229,14 +235,21 @@ class Launcher:
             session.run(body, outputs)
             return
         status = ends.status
-        program = Program(
-            session,
-            self._reactor,
-            ends.pid,
-            Family(ends.pid, f"{MARK}={session.id}:{self._nonce}"),
-            leads=_leads_group(ends.pid),
-            status_of=lambda pid: status(),
-        )
+        try:
+            program = Program(
+                session,
+                self._reactor,
+                ends.pid,
+                Family(ends.pid, f"{MARK}={session.id}:{self._nonce}"),
+                leads=_leads_group(ends.pid),
+                status_of=lambda pid: status(),
+            )
+        except BaseException:
+            for output in outputs:
+                output.abandon()
+            result.kill()
+            result.wait()
+            raise
         session.run(program, outputs)
         program.start()
 
@@ -267,6 +280,10 @@ def _three(session: Session, result: Any) -> tuple[Any, Any, Any]:
         session=session.id,
         data={"reason": "bad_result"},
     )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _leads_group(pid: int) -> bool:

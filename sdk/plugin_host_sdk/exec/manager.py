@@ -57,10 +57,22 @@ if TYPE_CHECKING:
 
     Logger = Callable[[str, str], None]
 
-__all__ = ["KEPT_S", "KEPT_SESSIONS", "Manager"]
+__all__ = ["KEPT_S", "KEPT_SESSIONS", "MOST_TOLD_BYTES", "Manager"]
 
 KEPT_S = 60.0
 KEPT_SESSIONS = 64
+MOST_TOLD_BYTES = 1024 * 1024
+
+
+def _check_told(options: SessionOptions) -> None:
+    """Refuse more than is repeated to everybody who asks for the session. Raises CallFailed."""
+    size = len(msgspec.msgpack.encode((options.command, options.labels, options.params)))
+    if size > MOST_TOLD_BYTES:
+        raise CallFailed(
+            f"command, labels and params of a session are {size} bytes, and may be {MOST_TOLD_BYTES}: give "
+            "what is large as resource_data, which only the handler gets",
+            name="rpc.invalid_params",
+        )
 
 
 class Manager:
@@ -155,6 +167,7 @@ class Manager:
 
     def _reserve(self, options: SessionOptions, call: Context | None) -> tuple[Session, Handler]:
         handler = find_handler(self._handlers, options.handler)
+        _check_told(options)
         options = msgspec.structs.replace(options, command=options.command or handler.default_command)
         session = Session(
             options,
@@ -255,7 +268,7 @@ class Manager:
             sessions = builtins.list(self._sessions.values())
         # One that is still to be opened may never be, and then no exit would tell who saw it here.
         infos = [one.info() for one in sessions if one.state != STARTING]
-        return sorted(infos, key=lambda info: info.created_at)
+        return sorted(infos, key=lambda info: (info.created_at, info.id))
 
     def attach(self, session: str, options: AttachOptions) -> Attached:
         found = self._find(session)
@@ -321,7 +334,8 @@ class Manager:
                 return None
             self._find(session)
         assert found is not None
-        if found.state == ENDED and session not in self._closings:
+        # What an ended one left behind goes, too: the kernel hangs up a terminal's, nobody those of pipes.
+        if found.is_over and session not in self._closings and found.has_left_nothing():
             self._forget(found)
             return None
         return self._begin_closing(found, "the host closed the session", GRACE_S).done
@@ -352,7 +366,9 @@ class Manager:
                 return None  # its id may be another's by now
             del self._sessions[session.id]
             self._contexts.pop(session.id, None)
-            return self._closings.pop(session.id, None)
+            closing = self._closings.pop(session.id, None)
+        session.forget_output()
+        return closing
 
     def _forget_closed(self, session: Session) -> None:
         self._forget(session)

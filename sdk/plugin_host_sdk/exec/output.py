@@ -57,7 +57,8 @@ _DRAINED_BYTES = 1024 * 1024 + 64 * 1024
 class Output:
     """A descriptor that is read for a session. Owns it, and ends with `close`.
 
-    `before` is what was read from it already; `sizes` may make its pipe larger.
+    `before` is what was read from it already; `sizes` may make its pipe larger; `revive` is asked whether
+    an end is one.
     """
 
     __slots__ = (
@@ -73,6 +74,7 @@ class Output:
         "_last",
         "_reactor",
         "_reader",
+        "_revive",
         "_sizes",
         "_unseen",
         "is_terminal",
@@ -90,6 +92,7 @@ class Output:
         close: Callable[[], None],
         before: bytes = b"",
         sizes: PipeSizes,
+        revive: Callable[[], bool] | None = None,
     ) -> None:
         self.name = name
         self.is_terminal = is_terminal
@@ -99,6 +102,7 @@ class Output:
         self._close = close
         self._before = before
         self._sizes = sizes
+        self._revive = revive
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._has_breath = False
@@ -142,6 +146,16 @@ class Output:
         self._pass_on()
         self._close()
         self._reader.output_ended(self.name)
+
+    def cut_off(self) -> None:
+        """Wait for the end no longer: what lies in the kernel now is still read, within the budget."""
+        self._pass_on()
+        while self._fd >= 0 and self._budget > 0:
+            data = self._read(min(_CHUNK, self._budget))
+            if not data:
+                break
+            self._reader.feed(self.name, data)
+        self.close()
 
     def disown(self) -> None:
         """In a forked child, where the parent's threads and locks are not: close its copy."""
@@ -197,7 +211,7 @@ class Output:
         self._budget -= size
         self._gathered_bytes += size
         if has_ended:
-            self.close()
+            self._reach_end()
         if has_ended or not size:
             return
         now = monotonic()
@@ -236,8 +250,14 @@ class Output:
         if data:
             self._budget -= len(data)
         else:
-            self.close()
+            self._reach_end()
         return data
+
+    def _reach_end(self) -> None:
+        if self._revive is None or not self._revive():
+            self.close()
+        else:
+            self._pass_on()
 
     def _breathe(self) -> None:
         self._has_breath = False

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["RESIZE_TIMEOUT_S", "Performance"]
 
 RESIZE_TIMEOUT_S = 0.5
+_LARGEST_CODE = 2**31 - 1
 # How long a successor waits for the end of a terminal that something else may hold.
 _LAST_OUTPUT_S = 0.5
 
@@ -128,7 +129,10 @@ class Performance:
         if result is not None and not isinstance(result, int):
             return False
         code = int(result or 0)
-        self._session.body_exited(code=code, reason=f"its handler returned {code}")
+        if not -_LARGEST_CODE <= code <= _LARGEST_CODE:
+            self._failed(ValueError("its handler returned a number that is no exit code"))
+        else:
+            self._session.body_exited(code=code, reason=f"its handler returned {code}")
         return True
 
     def _drain(self) -> Later:
@@ -155,7 +159,7 @@ class Performance:
     def _failed(self, error: BaseException) -> None:
         self._end()
         if isinstance(error, SystemExit) and (error.code is None or type(error.code) is int):
-            code = error.code or 0
+            code = max(-_LARGEST_CODE, min(error.code or 0, _LARGEST_CODE))
             self._session.body_exited(code=code, reason=f"its handler exited with {code}")
             return
         if self._session.closed_by and _is_of_closing(error):

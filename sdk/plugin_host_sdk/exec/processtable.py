@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +54,19 @@ class ProcessTable:
             _environments.pop(pid, None)
         return table
 
+    @classmethod
+    def recent(cls, age_s: float) -> ProcessTable:
+        """The last table that was read, if that began less than `age_s` seconds ago; else a new one.
+
+        Many sessions that end together look at the machine once. Raises OSError as `read` does.
+        """
+        global _latest
+        with _reading:
+            now = time.monotonic()
+            if _latest is None or _latest[0] < now - age_s:
+                _latest = now, cls.read()
+            return _latest[1]
+
     def carries(self, row: ProcessRow, entry: bytes) -> bool:
         """Whether the process was given `entry` (NAME=value) in its environment; False when unreadable."""
         known = _environments.get(row.pid)
@@ -67,6 +81,8 @@ class ProcessTable:
         return entry in known[1]
 
 
+_reading = threading.Lock()
+_latest: tuple[float, ProcessTable] | None = None
 _environments: dict[int, tuple[float, list[bytes]]] = {}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from plugin_host_sdk.errors import TerminalError
 
 from .process import close_exit, reap, watch_exit
+from .processtable import ProcessTable
 from .reactor import READ
 
 if TYPE_CHECKING:
@@ -23,19 +24,24 @@ if TYPE_CHECKING:
 
     from .family import Family
     from .process import Status
-    from .processtable import ProcessTable
     from .reactor import Reactor
     from .session import Session
     from .terminal import Terminal
 
 __all__ = ["Program", "discard"]
 
+# How old a look at the machine's processes may be: those of sessions that end together are one.
+_RECENT_S = 0.05
+
 # What a keyboard sends goes to whoever has the terminal, as if it had been typed.
 _OF_THE_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH})
 
 
 class Program:
-    """Process `pid`, which leads a group of its own if `leads`. `status_of` takes its exit status."""
+    """Process `pid`, which leads a group of its own if `leads`. `status_of` takes its exit status.
+
+    `let_go` is called when it has ended, before its last output is read.
+    """
 
     def __init__(
         self,
@@ -45,6 +51,7 @@ class Program:
         family: Family,
         *,
         terminal: Terminal | None = None,
+        let_go: Callable[[], None] = lambda: None,
         leads: bool = True,
         status_of: Callable[[int], Status | None] = reap,
     ) -> None:
@@ -53,11 +60,13 @@ class Program:
         self._pid = pid
         self._family = family
         self._terminal = terminal
+        self._let_go = let_go
         self._leads = leads
         self._status_of = status_of
         self._lock = threading.Lock()
         self._has_exited = False
         self._is_closing = False
+        self._is_confirmed = False  # that nothing is left
         self._exit_fd = watch_exit(pid)
 
     def __repr__(self) -> str:
@@ -76,7 +85,7 @@ class Program:
 
     def _look(self, events: int) -> None:
         if self._is_closing:
-            self._family.look()  # while its number still tells who is in its session
+            self._look_around()  # while its number still tells who is in its session
         with self._lock:
             status = self._status_of(self._pid)
             if status is None:
@@ -84,6 +93,7 @@ class Program:
             self._has_exited = True
             self._reactor.watch(self._exit_fd, 0, self._look)
             close_exit(self._exit_fd)
+        self._let_go()
         self._session.body_exited(code=status.code, signal=status.signal, reason=status.reason)
 
     def resize(self, rows: int, cols: int) -> Later | None:
@@ -117,20 +127,42 @@ class Program:
 
     def hang_up(self, table: ProcessTable | None = None) -> None:
         # Looked for before the first signal: once parents die, nobody can tell whose the children were.
-        self._family.look(table)
+        self._look_around(table)
         self._is_closing = True
-        self._family.signal_all(signal.SIGTERM if self._terminal is None else signal.SIGHUP)
+        self._signal_all(signal.SIGTERM if self._terminal is None else signal.SIGHUP)
 
     def terminate(self) -> None:
-        self._family.signal_all(signal.SIGTERM)
+        self._signal_all(signal.SIGTERM)
 
     def kill(self, thoroughly: bool = True) -> None:
         if thoroughly:
-            self._family.look()
-        self._family.signal_all(signal.SIGKILL, again=thoroughly)
+            self._look_around()
+        self._signal_all(signal.SIGKILL)
+        self._is_confirmed = not thoroughly
 
     def is_gone(self) -> bool:
-        return self._has_exited and not self._family.alive()
+        if not self._has_exited or self._family.alive():
+            return False
+        if not self._is_confirmed:  # what was born between the last look and the signal
+            self._is_confirmed = not self._look_around()
+        return self._is_confirmed
+
+    def _look_around(self, table: ProcessTable | None = None) -> set[tuple[int, float]]:
+        """Who belongs to it now; nobody when the machine cannot be looked at, for want of descriptors."""
+        try:
+            return self._family.look(table or ProcessTable.recent(_RECENT_S))
+        except OSError:
+            return set()
+
+    def _signal_all(self, number: int) -> None:
+        if self._family.signal_all(number, again=False):
+            return
+        with self._lock:
+            if not self._has_exited:  # so its number is its own, whatever could be looked at
+                try:
+                    (os.killpg if self._leads else os.kill)(self._pid, number)
+                except OSError:
+                    pass  # it has ended and waits to be reaped
 
     def release(self) -> None:
         pass  # the outputs own the descriptors
@@ -138,6 +170,7 @@ class Program:
     def abandon(self) -> None:
         """End it before it was started to be watched: its session has ended. Waits for the kill."""
         self.kill()
+        self._let_go()
         close_exit(self._exit_fd)
         discard(self._pid)
 

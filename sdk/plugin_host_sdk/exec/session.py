@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.errors import CallFailed, SessionClosed
+from plugin_host_sdk.errors import CallFailed, LocalProtocolError, SessionClosed, SessionNotFound
 from plugin_host_sdk.protocol import VIEWERS
 from plugin_host_sdk.types.session import (
     Attached,
@@ -85,6 +85,8 @@ class Session:
         self.names = ("stdout",) if options.tty else ("stdout", "stderr")
         self.closed_by = ""  # why it is being closed, if it is
         self.ended_at = 0.0
+        self._is_forgotten = False
+        self.is_over = False  # ended, and that was told
         self.last_seen = 0.0  # when it ended, or when its last viewer left after that
         self.exit: Exit | None = None
         self._sink = sink
@@ -147,6 +149,26 @@ class Session:
 
     def _start_offset(self, name: str) -> int:
         return 0 if self._held is not None else self._ring.start_offset(name)
+
+    def forget_output(self) -> None:
+        """Nobody can ask for it any more; its viewers have what they are still to get.
+
+        What it is made of refers to each other, so without this the ring would stay until the collector of
+        garbage comes by, which counts objects and not bytes.
+        """
+        with self._lock:
+            self._is_forgotten = True
+            if self._state == ENDED:
+                self._drop_output()
+
+    def _drop_output(self) -> None:
+        self._ring = OutputBuffer(0)
+        self._held = None
+        self._outputs = {}
+
+    def has_left_nothing(self) -> bool:
+        """Whether all that it ran is gone. Looks at the machine's processes."""
+        return self.body is None or self.body.is_gone()
 
     def check_runs(self) -> None:
         """Raise SessionClosed for one that has ended."""
@@ -233,6 +255,8 @@ class Session:
     def attach(self, options: AttachOptions) -> Attached:
         """Add a viewer. Raises CallFailed for an offset, number or stream that cannot be."""
         with self._lock:
+            if self._is_forgotten:
+                raise SessionNotFound("it was forgotten just now", session=self.id)
             if options.viewer in self._viewers or len(self._viewers) >= VIEWERS:
                 problem = "is taken" if options.viewer in self._viewers else f"is one over {VIEWERS}"
                 raise _invalid(f"viewer {options.viewer} of session {self.id} {problem}")
@@ -385,7 +409,7 @@ class Session:
     def cut_off(self) -> None:
         """Read no more. On the reactor's thread."""
         for output in list(self._outputs.values()):
-            output.close()
+            output.cut_off()
 
     def _finish(self) -> None:
         with self._lock:
@@ -398,12 +422,25 @@ class Session:
                 for stream in viewer.streams.values():
                     stream.finish()
             self._prune()
+            if self._is_forgotten:
+                self._drop_output()
         assert self.exit is not None
-        self._sink.notify("exec.exited", {"session": self.id, "exit": _as_map(self.exit), "totals": totals})
+        self._tell_exit(self.exit, totals)
+        self.is_over = True
         self._sink.flush()
         if self.body is not None:
             self.body.release()
         self._ended(self)
+
+    def _tell_exit(self, exit: Exit, totals: dict[str, int]) -> None:
+        params = {"session": self.id, "exit": _as_map(exit), "totals": totals}
+        try:
+            self._sink.notify("exec.exited", params)
+        except LocalProtocolError as error:  # an author's words, too many for this host
+            self.exit = exit = Exit(
+                code=exit.code, signal=exit.signal, reason=str(error), duration=exit.duration
+            )
+            self._sink.notify("exec.exited", params | {"exit": _as_map(exit)})
 
     def disown(self) -> None:
         """In a forked child: programs must not wait for it to close their ends, too."""

@@ -167,7 +167,8 @@ class Server:
             self._run_async(endpoint, ctx, arguments)
         else:
             self.crew.submit(
-                lambda: self._run_pooled(endpoint, ctx, arguments), extra=self.plugin.id in ctx.chain
+                lambda: self._run_pooled(endpoint, ctx, arguments),
+                extra=endpoint.is_urgent or self.plugin.id in ctx.chain,
             )
 
     def _receive_system_request(self, event: RequestReceived) -> None:

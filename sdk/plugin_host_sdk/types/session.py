@@ -37,7 +37,7 @@ __all__ = [
     "Stored",
 ]
 
-SessionId = Annotated[str, Meta(min_length=1, max_length=SESSION_ID_CHARACTERS, pattern=r"^[!-~]+$")]
+SessionId = Annotated[str, Meta(min_length=1, max_length=SESSION_ID_CHARACTERS, pattern=r"\A[!-~]+\Z")]
 Extent = Annotated[int, Meta(ge=1, le=LARGEST_SIZE)]
 Offset = Annotated[int, Meta(ge=-1)]
 StreamId = Annotated[int, Meta(ge=1)]
@@ -203,7 +203,7 @@ class Provider(Protocol):
         """One session, running or ended."""
 
     def list(self) -> builtins.list[SessionInfo] | Awaitable[builtins.list[SessionInfo]]:
-        """All of them, the oldest first."""
+        """All of them, the oldest first. On the wire they come in parts: `after` an id, while `more`."""
 
     def attach(self, session: str, options: AttachOptions) -> Attached | Awaitable[Attached]:
         """Add a viewer: replay first, then live output from exactly the next byte."""
