@@ -21,10 +21,11 @@ __all__ = ["FakeBody", "OutputPipe", "Sitting"]
 
 
 class FakeBody:
-    """What a session runs: nothing. `calls` is what it was asked to do."""
+    """What a session runs: nothing. `calls` is what it was asked; with `is_left` something of it stays."""
 
     def __init__(self, pid: int | None = 4711) -> None:
         self.pid = pid
+        self.is_left = False
         self.calls: list[tuple[Any, ...]] = []
         self.resize_answer: Later | None = None
 
@@ -48,10 +49,10 @@ class FakeBody:
         self.calls.append(("terminate",))
 
     def kill(self, thoroughly: bool = True) -> None:
-        self.calls.append(("kill",))
+        self.calls.append(("kill", thoroughly))
 
     def is_gone(self) -> bool:
-        return True
+        return not self.is_left
 
     def release(self) -> None:
         self.calls.append(("release",))

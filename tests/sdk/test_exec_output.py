@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,7 +22,13 @@ SILENCE_S, BUSY_S = 1.0, 0.0005
 class Seat:
     """A session as its output sees it, with the output, its pipe, and the real time that passes."""
 
-    def __init__(self, *, is_terminal: bool = False, before: bytes = b"") -> None:
+    def __init__(
+        self,
+        *,
+        is_terminal: bool = False,
+        before: bytes = b"",
+        revive: Callable[[], bool] | None = None,
+    ) -> None:
         self.reactor = TurnedReactor()
         self.sizes = PipeSizes()
         self.is_watched = True
@@ -44,6 +50,7 @@ class Seat:
             close=self._close,
             before=before,
             sizes=self.sizes,
+            revive=revive,
         )
 
     def _close(self) -> None:
@@ -255,6 +262,55 @@ def test_no_more_is_read_than_a_process_can_leave(pipe: Seat) -> None:
                 break
     assert MIB <= len(pipe.data) <= MIB + 64 * 1024
     assert not pipe.is_reading
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_what_lies_there_is_read_when_it_is_cut_off(is_terminal: bool) -> None:
+    seat = Seat(is_terminal=is_terminal)
+    seat.may_read = 0
+    seat.output.resume()
+    seat.output.drain()
+    seat.write(b"just now")
+    seat.output.cut_off()
+    assert (seat.data, seat.ends, seat.closes) == (b"just now", ["stdout"], 1)
+    seat.output.cut_off()
+    seat.hang_up()
+
+
+def test_flood_is_cut_off_all_the_same(pipe: Seat) -> None:
+    pipe.may_read = 0
+    pipe.output.resume()
+    pipe.output.drain()
+    pipe.output._budget = 100
+    pipe.write(bytes(1000))
+    pipe.output.cut_off()
+    assert (len(pipe.data), pipe.ends) == (100, ["stdout"])
+
+
+def test_nothing_is_read_when_a_session_that_runs_is_cut_off(pipe: Seat) -> None:
+    pipe.write(b"x")
+    pipe.output.cut_off()
+    assert (pipe.fed, pipe.ends) == ([], ["stdout"])
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_end_that_is_none_is_passed_over(is_terminal: bool) -> None:
+    """A daemon has closed its terminal, and may open it again."""
+    revivals = [True, True, False]
+    seat = Seat(is_terminal=is_terminal, revive=lambda: revivals.pop(0))
+    seat.output.resume()
+    seat.write(b"before")
+    seat.hang_up()
+    assert seat.reactor.turn()
+    assert seat.reactor.turn()
+    assert (seat.data, seat.ends) == (b"before", [])
+    seat.reactor.settle()
+    assert (seat.data, seat.ends, revivals) == (b"before", ["stdout"], [])
+
+
+def test_abandoned_one_is_closed_without_a_word(pipe: Seat) -> None:
+    pipe.output.abandon()
+    assert (pipe.closes, pipe.ends, pipe.output.is_over) == (1, [], True)
 
 
 # Pipes.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugin_host_sdk.errors import CallFailed, SessionClosed
+from plugin_host_sdk.errors import CallFailed, MessageTooLarge, SessionClosed, SessionNotFound
 from plugin_host_sdk.exec import session as session_module
 from plugin_host_sdk.exec.session import ENDED, ENDING, RUNNING, STARTING
 from plugin_host_sdk.later import Later
@@ -672,6 +672,58 @@ def test_session_that_never_ran_forgets_its_input(make: Make) -> None:
     sitting.session.body_exited(code=0)
     sitting.reactor.settle()
     assert (sitting.sink.notifications, sitting.ended) == ([], [])
+
+
+def test_exit_that_cannot_travel_is_told_without_its_words(make: Make) -> None:
+    sitting = make()
+    sitting.run()
+    notify = sitting.sink.notify
+
+    def refuse_many_words(method: str, params: dict[str, Any]) -> None:
+        if params["exit"]["error"] is not None:
+            raise MessageTooLarge("a message of 9 bytes is over the peer's limit of 8")
+        notify(method, params)
+
+    sitting.sink.notify = refuse_many_words  # type: ignore[method-assign]
+    sitting.session.body_exited(code=None, reason="long", error=SessionFailure(message="x" * 1000))
+    sitting.hang_up()
+    sitting.reactor.settle()
+    ((_, params),) = sitting.sink.notifications
+    assert "over the peer's limit" in params["exit"]["reason"]
+    assert "over the peer's limit" in sitting.exit.reason
+    assert sitting.ended == [sitting.session]
+
+
+def test_forgotten_session_keeps_nothing_but_what_its_viewers_wait_for(make: Make) -> None:
+    sitting = make()
+    output = sitting.run()
+    output.write(b"kept")
+    output.hang_up()
+    sitting.session.body_exited(code=0)
+    sitting.reactor.settle()
+    sitting.attach(window=2)
+    sitting.session.forget_output()
+    assert len(sitting.session._ring) == 0
+    with pytest.raises(SessionNotFound, match="it was forgotten just now"):
+        sitting.attach()
+    sitting.sink.credit(4, 2)
+    sitting.reactor.settle()
+    assert (sitting.sink.output(4), sitting.sink.end_of(4)) == (b"kept", StreamEnd(4, None))
+
+
+def test_session_that_is_forgotten_while_it_runs_still_tells_its_exit(make: Make) -> None:
+    sitting = make()
+    output = sitting.run()
+    sitting.attach()
+    sitting.session.forget_output()
+    output.write(b"to the end")
+    output.hang_up()
+    sitting.reactor.settle()
+    sitting.session.body_exited(code=0)
+    sitting.reactor.settle()
+    assert sitting.sink.notifications[0][1]["totals"] == {"stdout": 10}
+    assert sitting.sink.output(4) == b"to the end"
+    assert len(sitting.session._ring) == 0
 
 
 # Another body.
