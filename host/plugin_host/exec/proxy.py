@@ -157,16 +157,6 @@ class ExecProxy:
                 f"{self.plugin} answered {method} oddly: {error}", name="rpc.foreign"
             ) from None
 
-    def tell_size(self, session: str, rows: int, cols: int) -> None:
-        """Resize without waiting; how that ends does not matter."""
-        if self._make_error is not None:
-            return
-        try:
-            _, answer = self._link.request("exec.resize", {"session": session, "rows": rows, "cols": cols})
-        except CallError:
-            return
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-
     def _call_off(self, session: str) -> None:
         """Close what may have been opened, without waiting.
 

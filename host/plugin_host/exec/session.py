@@ -166,10 +166,7 @@ class Session:
 
     async def write_as(self, viewer: Viewer, data: bytes | bytearray | memoryview) -> None:
         """See `Viewer.write`."""
-        size = self._sizes.active(viewer.number)
-        if size is not None:  # a handler that is deaf to sizes must not keep what is typed
-            self._sizes.current = size
-            self._proxy.tell_size(self.id, *size)
+        await self._apply(self._sizes.active(viewer.number))
         await self.write(data)
 
     async def close_stdin(self) -> None:

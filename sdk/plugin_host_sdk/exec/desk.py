@@ -105,7 +105,8 @@ class Desk:
             if part and size > _PART_BYTES:
                 break
             part.append(info)
-        return {"sessions": _builtins(part), "more": len(part) < len(infos)}
+        answer = {"sessions": _builtins(part)}
+        return answer | {"more": True} if len(part) < len(infos) else answer
 
     def attach(self, params: dict[str, Any]) -> Any:
         asked = _convert("exec.attach", params, _Attach)

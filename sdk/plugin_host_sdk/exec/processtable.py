@@ -55,16 +55,15 @@ class ProcessTable:
         return table
 
     @classmethod
-    def recent(cls, age_s: float) -> ProcessTable:
-        """The last table that was read, if that began less than `age_s` seconds ago; else a new one.
+    def recent(cls, since: float) -> ProcessTable:
+        """The last table that was read, if that began at `since` (monotonic) or later; else a new one.
 
         Many sessions that end together look at the machine once. Raises OSError as `read` does.
         """
         global _latest
         with _reading:
-            now = time.monotonic()
-            if _latest is None or _latest[0] < now - age_s:
-                _latest = now, cls.read()
+            if _latest is None or _latest[0] < since:
+                _latest = time.monotonic(), cls.read()
             return _latest[1]
 
     def carries(self, row: ProcessRow, entry: bytes) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import TerminalError
@@ -65,6 +66,8 @@ class Program:
         self._status_of = status_of
         self._lock = threading.Lock()
         self._has_exited = False
+        self._began = monotonic()  # no look at the machine before this one knows it
+        self._changed = self._began  # when it was last signalled, or ended
         self._is_closing = False
         self._is_confirmed = False  # that nothing is left
         self._exit_fd = watch_exit(pid)
@@ -91,6 +94,7 @@ class Program:
             if status is None:
                 return
             self._has_exited = True
+            self._changed = monotonic()
             self._reactor.watch(self._exit_fd, 0, self._look)
             close_exit(self._exit_fd)
         self._let_go()
@@ -144,17 +148,22 @@ class Program:
         if not self._has_exited or self._family.alive():
             return False
         if not self._is_confirmed:  # what was born between the last look and the signal
-            self._is_confirmed = not self._look_around()
+            self._is_confirmed = not self._look_around(since=self._changed)
         return self._is_confirmed
 
-    def _look_around(self, table: ProcessTable | None = None) -> set[tuple[int, float]]:
+    def _look_around(
+        self, table: ProcessTable | None = None, since: float | None = None
+    ) -> set[tuple[int, float]]:
         """Who belongs to it now; nobody when the machine cannot be looked at, for want of descriptors."""
         try:
-            return self._family.look(table or ProcessTable.recent(_RECENT_S))
+            if since is None:
+                since = max(monotonic() - _RECENT_S, self._began)
+            return self._family.look(table or ProcessTable.recent(since))
         except OSError:
             return set()
 
     def _signal_all(self, number: int) -> None:
+        self._changed = monotonic()
         if self._family.signal_all(number, again=False):
             return
         with self._lock:
