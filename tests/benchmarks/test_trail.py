@@ -16,9 +16,7 @@ SIZE = 100_000
 
 
 def trail(start: int | None = 0, *, may_skip: bool = False, may_start_late: bool = True) -> Trail:
-    return Trail(
-        {"stdout": PATTERN}, {"stdout": start}, may_skip=may_skip, may_start_late=may_start_late
-    )
+    return Trail({"stdout": PATTERN}, {"stdout": start}, may_skip=may_skip, may_start_late=may_start_late)
 
 
 def output(offset: int, size: int, shift: int = 0) -> Output:
