@@ -18,16 +18,13 @@ from plugin_host_sdk.errors import CallFailed, LocalProtocolError, SessionClosed
 from plugin_host_sdk.protocol import VIEWERS
 from plugin_host_sdk.types.session import (
     Attached,
-    AttachedStream,
     Exit,
     SessionFailure,
     SessionInfo,
-    Stored,
 )
 
-from .backlog import Backlog
-from .buffer import OutputBuffer
 from .input import Input
+from .record import Record
 from .reminder import Reminder
 from .viewer import Viewer, ViewerStream
 
@@ -97,10 +94,7 @@ class Session:
         self._state = STARTING
         self._began = clock.monotonic()
         self._size = (options.rows, options.cols)
-        self._capacity = replay_bytes
-        self._ring = OutputBuffer(replay_bytes)
-        # Everything since the start, for the first viewer; None once it came or need not be waited for.
-        self._held = None if options.detached else {name: Backlog(None) for name in self.names}
+        self._record = Record(self.names, replay_bytes, holds=not options.detached)
         self._viewers: dict[int, Viewer] = {}
         self._outputs: dict[str, Output] = {}
         self._reminder: Reminder | None = None
@@ -140,15 +134,9 @@ class Session:
                 state=self._state,
                 pid=self.body.pid if self.body is not None else None,
                 viewers=len(self._viewers),
-                output={name: self._stored(name) for name in self.names},
+                output={name: self._record.stored(name) for name in self.names},
                 exit=self.exit,
             )
-
-    def _stored(self, name: str) -> Stored:
-        return Stored(self._start_offset(name), self._ring.end_offset(name))
-
-    def _start_offset(self, name: str) -> int:
-        return 0 if self._held is not None else self._ring.start_offset(name)
 
     def forget_output(self) -> None:
         """Nobody can ask for it any more; its viewers have what they are still to get.
@@ -162,8 +150,7 @@ class Session:
                 self._drop_output()
 
     def _drop_output(self) -> None:
-        self._ring = OutputBuffer(0)
-        self._held = None
+        self._record.drop()
         self._outputs = {}
 
     def has_left_nothing(self) -> bool:
@@ -217,9 +204,9 @@ class Session:
     def room(self, name: str) -> int:
         """How many bytes of an output may be read now."""
         with self._lock:
-            if self._held is not None:
-                waiting = sum(backlog.size for backlog in self._held.values())
-                return max(0, self._capacity - waiting)
+            held = self._record.room()
+            if held is not None:
+                return held
             if any(viewer.blocks(name) for viewer in self._viewers.values()):
                 return 0
         return _UNLIMITED
@@ -227,9 +214,7 @@ class Session:
     def feed(self, name: str, data: bytes) -> None:
         """Output was read."""
         with self._lock:
-            self._ring.append(name, data)
-            if self._held is not None:
-                self._held[name].push(data)
+            self._record.append(name, data)
             for viewer in self._viewers.values():
                 viewer.streams[name].feed(data)
         self._sink.flush()
@@ -261,15 +246,20 @@ class Session:
                 problem = "is taken" if options.viewer in self._viewers else f"is one over {VIEWERS}"
                 raise _invalid(f"viewer {options.viewer} of session {self.id} {problem}")
             numbers = self._numbers(options)
-            places = {name: self._place(name, options.offset) for name in numbers}
+            record = self._record
+            places = {name: record.place(name, options.offset) for name in numbers}
             streams = self._open(numbers, options)
             for name, place in places.items():
-                self._replay(streams[name], name, place)
+                backlog = streams[name].backlog
+                if place.start > place.base:
+                    backlog.push_gap(place.start - place.base)
+                for piece in record.pieces(name, place.start):
+                    backlog.push(piece)
+            record.release()
             viewer = Viewer(
                 options.viewer, streams, is_lossless=options.lossless, is_read_only=options.read_only
             )
             self._viewers[viewer.number] = viewer
-            self._held = None
             for stream in streams.values():
                 stream.advance()
                 if self._state == ENDED:
@@ -286,26 +276,8 @@ class Session:
             numbers["stderr"] = options.stderr
         return numbers
 
-    def _place(self, name: str, wanted: Any) -> AttachedStream:
-        """Where a viewer's copy of an output lies."""
-        if isinstance(wanted, dict):
-            if unknown := wanted.keys() - set(self.names):
-                raise _invalid(f"session {self.id} has no output {sorted(unknown)[0]!r}")
-            wanted = wanted.get(name)
-        elif name == "stderr" and wanted != -1:
-            wanted = None
-        start, end = self._start_offset(name), self._ring.end_offset(name)
-        if wanted is None:
-            return AttachedStream(base=start, start=start, end=end, evicted=start)
-        if wanted == -1:
-            return AttachedStream(base=end, start=end, end=end)
-        if wanted > end:
-            raise _invalid(f"offset {wanted} is beyond the end of {name} of session {self.id}, {end}")
-        first = max(wanted, start)
-        return AttachedStream(base=wanted, start=first, end=end, evicted=first - wanted)
-
     def _open(self, numbers: dict[str, int], options: AttachOptions) -> dict[str, ViewerStream]:
-        limit = None if options.lossless else max(self._capacity, _LEAST_LIMIT)
+        limit = None if options.lossless else max(self._record.capacity, _LEAST_LIMIT)
         streams: dict[str, ViewerStream] = {}
         try:
             for name, number in numbers.items():
@@ -317,24 +289,6 @@ class Session:
                 stream.end()
             raise
         return streams
-
-    def _replay(self, stream: ViewerStream, name: str, place: AttachedStream) -> None:
-        backlog = stream.backlog
-        if place.start > place.base:
-            backlog.push_gap(place.start - place.base)
-        if self._held is not None:
-            held, skipped = self._held[name], place.start
-            while skipped and held:
-                piece = held.take(skipped)
-                assert not isinstance(piece, int)
-                skipped -= len(piece or b"")
-            while held:
-                piece = held.take(_UNLIMITED)
-                assert isinstance(piece, (bytes, memoryview))
-                backlog.push(piece)
-        else:
-            for piece in self._ring.snapshot(name, place.start)[1]:
-                backlog.push(piece)
 
     def detach(self, number: int) -> None:
         """Remove a viewer; one that is not there, or no longer, is no error."""
@@ -417,7 +371,7 @@ class Session:
                 return
             self._move(ENDED)
             self.ended_at = self.last_seen = self._clock.monotonic()
-            totals = {name: self._ring.end_offset(name) for name in self.names}
+            totals = self._record.totals()
             for viewer in self._viewers.values():
                 for stream in viewer.streams.values():
                     stream.finish()
