@@ -151,8 +151,8 @@ def test_offset_says_where_a_viewer_joins(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"offset": 4}, "offset 4 is beyond the end of stdout of session s, 3"),
-        ({"offset": {"stderr": 2}}, "offset 2 is beyond the end of stderr of session s, 1"),
+        ({"offset": 4}, "offset 4 is beyond the end of stdout, 3"),
+        ({"offset": {"stderr": 2}}, "offset 2 is beyond the end of stderr, 1"),
         ({"offset": {"stdin": 0}}, "has no output 'stdin'"),
         ({"stderr": None}, "name a stream for stderr, too"),
         ({"viewer": 1}, "viewer 1 of session s is taken"),
