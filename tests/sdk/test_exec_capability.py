@@ -250,6 +250,56 @@ def test_initialize_tells_of_the_handlers() -> None:
         assert [handler["key"] for handler in said["handlers"]] == ["demo/files"]
 
 
+def test_everything_that_can_be_asked_of_a_session_is_answered() -> None:
+    with serving(plugin_of(Handler("wait", tty_handler=wait))) as host:
+        streams = host.connection.streams
+        stdin, stdout = streams.reserve(), streams.reserve()
+        streams.open_receive(stdout, 1024)
+        created = host.result(host.ask("exec.create", {"id": "s", "stdin": stdin}))
+        streams.open_send(stdin, created["stdin_window"])
+        viewer = {"session": "s", "viewer": 1, "stdout": stdout, "offset": {"stdout": -1}}
+        attached = host.result(host.ask("exec.attach", viewer))
+        assert attached["stdout"] == {"base": 0, "start": 0, "end": 0, "evicted": 0}
+        assert attached["stderr"] is None
+        for method, params in [
+            ("resize", {"rows": 50, "cols": 132}),
+            ("close_stdin", {"total": 0}),
+            ("detach", {"viewer": 1}),
+        ]:
+            assert host.result(host.ask(f"exec.{method}", params | {"session": "s"})) == {}
+        assert host.error(host.ask("exec.signal", {"session": "s", "signal": "SIGINT"}))["code"] == 4
+        (info,) = host.result(host.ask("exec.list"))["sessions"]
+        assert (info["id"], info["rows"], info["cols"], info["viewers"]) == ("s", 50, 132, 0)
+        assert host.result(host.ask("exec.close", {"session": "s"})) == {}
+        assert "the host closed the session" in exit_of(host)["reason"]
+
+
+def test_list_comes_in_parts_that_fit_into_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_host_sdk.exec.desk._PART_BYTES", 3000)
+    with serving(plugin_of(Handler("files", command_handler=files))) as host:
+        names = [f"s{number}" for number in range(5)]
+        for name in names:
+            params = {"id": name, "tty": False, "labels": {"large": "x" * 1000}}
+            host.result(host.ask("exec.create", params))
+        parts, after = [], None
+        while True:
+            answer = host.result(host.ask("exec.list", {"after": after}))
+            parts.append([info["id"] for info in answer["sessions"]])
+            after = parts[-1][-1]
+            if not answer.get("more"):
+                break
+        assert parts == [["s0", "s1"], ["s2", "s3"], ["s4"]]
+
+
+def test_session_that_is_larger_than_a_part_is_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_host_sdk.exec.desk._PART_BYTES", 1)
+    with serving(plugin_of(Handler("files", command_handler=files))) as host:
+        for name in ("a", "b"):
+            host.result(host.ask("exec.create", {"id": name, "tty": False}))
+        answer = host.result(host.ask("exec.list"))
+        assert ([info["id"] for info in answer["sessions"]], answer["more"]) == (["a"], True)
+
+
 def test_errors_travel_with_their_names() -> None:
     with serving(plugin_of(Handler("files", command_handler=files))) as host:
         for method, params, name, code in [

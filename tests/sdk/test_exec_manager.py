@@ -27,7 +27,7 @@ from plugin_host_sdk.errors import (
 )
 from plugin_host_sdk.exec import ExecSpec, Handler
 from plugin_host_sdk.exec.launcher import MARK
-from plugin_host_sdk.exec.manager import KEPT_S, KEPT_SESSIONS, Manager
+from plugin_host_sdk.exec.manager import KEPT_S, KEPT_SESSIONS, MOST_TOLD_BYTES, Manager
 from plugin_host_sdk.testing import RecordingSink, StreamEnd
 from plugin_host_sdk.types.session import HandlerInfo, Provider, SessionOptions, Stored
 from tests.run import Run
@@ -338,6 +338,24 @@ def test_input_is_opened_with_the_window_of_its_kind(manage: Manage, tty: bool, 
     managed = manage(waits(), gives(b""))
     handler = "wait" if tty else "files"
     assert managed.create(tty=tty, handler=handler, stdin=2).stdin_window == window
+
+
+LARGE = "x" * MOST_TOLD_BYTES
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"labels": {"a": LARGE}}, {"params": {"a": LARGE.encode()}}, {"command": (LARGE,)}],
+    ids=["labels", "params", "command"],
+)
+def test_more_than_can_be_told_again_and_again_is_refused(manage: Manage, options: dict[str, Any]) -> None:
+    """Everybody who lists sessions is told; what only the handler needs may be larger."""
+    managed = manage(gives(b""))
+    with pytest.raises(CallFailed, match="give what is large as resource_data") as caught:
+        managed.create(tty=False, **options)
+    assert caught.value.name == "rpc.invalid_params"
+    assert managed.is_gone()
+    managed.create(tty=False, resource_data={"a": LARGE})
 
 
 def test_input_stream_that_is_in_use_fails_the_session(manage: Manage) -> None:

@@ -313,6 +313,27 @@ def test_program_has_the_size_that_was_given_to_the_function(perform: Perform) -
     exit_of(managed)
 
 
+def test_program_waits_half_a_second_for_what_holds_the_terminal_of_the_function(perform: Perform) -> None:
+    held: list[int] = []
+
+    def choose(ctx: Any, opts: Any, tty: io.FileIO, resize: Any) -> ExecSpec:
+        held.append(os.dup(tty.fileno()))
+        tty.write(b"last of the function")
+        return ExecSpec(["program"])
+
+    managed = perform(choose)
+    managed.sink.wait_for_output(b"last of the function", stream=4)
+    assert len(managed.terminals.terminals) == 1
+    managed.pass_time_until(lambda: len(managed.terminals.terminals) == 2)
+    terminal = managed.terminals.wait_for_terminal(2)
+    terminal.write_output(b" first of the program")
+    managed.sink.wait_for_output(b"first of the program", stream=4)
+    terminal.finish(0)
+    exit_of(managed)
+    assert managed.sink.output(4) == b"last of the function first of the program"
+    os.close(held[0])
+
+
 def test_nothing_takes_the_place_of_one_that_was_closed(perform: Perform) -> None:
     script = Script(lambda *_: ExecSpec(["program"]))
     managed = perform(script.on_terminal)
@@ -485,6 +506,25 @@ def test_signal_goes_to_what_has_the_terminal(perform: Perform, monkeypatch: pyt
     managed.manager.signal("s", "SIGINT")
     assert sent == [(4711, signal.SIGINT)]
     managed.terminals.terminals[0].group = None
+
+
+def test_what_has_the_terminal_is_hung_up_when_its_session_is_closed(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function may have put a group of processes on it."""
+    script = Script()
+    managed = perform(script.on_terminal)
+    assert script.begun.wait(5)
+    sent: list[tuple[int, int]] = []
+
+    def kill(group: int, number: int) -> None:
+        sent.append((group, number))
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", kill)
+    managed.terminals.terminals[0].group = 4711
+    managed.end()
+    assert sent == [(4711, signal.SIGHUP)]
 
 
 def test_plain_function_has_a_thread_that_is_named_after_it(manage: Manage) -> None:
