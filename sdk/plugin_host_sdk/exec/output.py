@@ -42,11 +42,13 @@ if TYPE_CHECKING:
 __all__ = ["Output"]
 
 _CHUNK = 64 * 1024
-_TERMINAL_CHUNK = 8 * 1024
+_TERMINAL_CHUNK = 4 * 1024
+_TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
 _GATHERED_BYTES = 64 * 1024
 _FULL_READS = 16  # after so many a pipe is worth to be made larger
 # As much is read at full speed of what nobody sees, before others have their turn.
 _UNSEEN_BYTES = 256 * 1024
+_UNSEEN_TERMINAL_BYTES = 64 * 1024
 _SILENCE_S = 0.002  # after that much of it the next bytes do not wait
 _LITTLE_BYTES = 1024  # nor do so few: a flood brings more by the time it is looked at
 _BREATH_S = 0.001  # how long others wait for what follows them
@@ -194,19 +196,19 @@ class Output:
                 if self._full_reads == _FULL_READS:
                     self._sizes.enlarge(self._fd)
             if not self._reader.is_watched:
-                self._slow_down(len(data))
+                self._slow_down(len(data), _UNSEEN_BYTES)
 
-    def _slow_down(self, size: int) -> None:
+    def _slow_down(self, size: int, most: int) -> None:
         """Nobody looks: let others go first, now and then."""
         self._unseen += size
-        if self._unseen >= _UNSEEN_BYTES:
+        if self._unseen >= most:
             self._unseen = 0
             self._pause()
             self._reactor.call_after_breath(_BREATH_S, self.resume)
 
     def _read_terminal(self, room: int) -> None:
         before = self._gathered_bytes
-        most = min(_GATHERED_BYTES - before, room)
+        most = min(_TURN_BYTES, _GATHERED_BYTES - before, room)
         size, has_ended = self._read_on(most)
         self._budget -= size
         self._gathered_bytes += size
@@ -222,6 +224,8 @@ class Output:
         elif not self._has_breath:
             self._has_breath = True
             self._reactor.call_after_breath(_BREATH_S, self._breathe)
+        if not self._reader.is_watched:
+            self._slow_down(size, _UNSEEN_TERMINAL_BYTES)
 
     def _read_on(self, most: int) -> tuple[int, bool]:
         """Gather what is there now, up to `most` bytes: how many there were, and whether that is all."""

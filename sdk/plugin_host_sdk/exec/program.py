@@ -12,7 +12,7 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.errors import TerminalError
+from plugin_host_sdk.errors import SessionClosed, TerminalError
 
 from .process import close_exit, reap, watch_exit
 from .processtable import ProcessTable
@@ -103,7 +103,12 @@ class Program:
     def resize(self, rows: int, cols: int) -> Later | None:
         if self._terminal is None:
             raise TerminalError("it runs on pipes, which have no size", session=self._session.id)
-        self._terminal.resize(rows, cols)
+        try:
+            self._terminal.resize(rows, cols)
+        except TerminalError as error:
+            if isinstance(error.data, dict) and error.data.get("reason") == "closed":
+                raise SessionClosed("it has just ended", session=self._session.id) from None
+            raise
         self._session.note_size(rows, cols)
         return None
 
