@@ -1,11 +1,14 @@
 """A manager with a test around it: the test says what handlers do, hears what the host hears, moves time.
 
-`Managed.close` ends everything that is left, so a test may end in the middle of a session.
+`Managed.close` ends everything that is left, so a test may end in the middle of a session. The fixture
+`manage` makes one of handlers, `perform` one of a function on a terminal.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -16,15 +19,33 @@ from plugin_host_sdk.exec import Handler
 from plugin_host_sdk.exec.manager import Manager
 from plugin_host_sdk.exec.solitude import Solitude
 from plugin_host_sdk.later import Later
+from plugin_host_sdk.protocol import NOTIFICATION
 from plugin_host_sdk.testing import FakeClock, FakeTerminalFactory, RecordingSink
 from plugin_host_sdk.types.session import Attached, AttachOptions, Created, SessionOptions
+from plugin_host_sdk.wire import Encoder
 from tests.wait import WaitUntil
 
-__all__ = ["Managed", "Outcome", "Script"]
+__all__ = [
+    "CHANGES",
+    "Manage",
+    "Managed",
+    "Outcome",
+    "Perform",
+    "PipeFiles",
+    "Script",
+    "acts",
+    "exit_of",
+    "gives",
+    "is_open",
+    "waits",
+]
 
 _T = TypeVar("_T")
 
 PATIENCE_S = 10.0
+CHANGES = [("resize", (1, 1)), ("signal", ("SIGINT",)), ("close_stdin", (0,))]
+"""What may be asked of a session while it runs, with arguments."""
+
 _wait_until = WaitUntil()
 
 
@@ -137,6 +158,13 @@ class Managed:
         """Wait for what needs no time of the manager's clock."""
         _wait_until(predicate)
 
+    def turn(self) -> None:
+        """Let the manager do what is due now."""
+        for _ in range(3):
+            done = threading.Event()
+            self.manager._reactor.call_soon(done.set)
+            assert done.wait(PATIENCE_S)
+
     def settle(self, later: Later | None) -> Any:
         """The result of something that needs time."""
         if later is None:
@@ -162,3 +190,56 @@ class Managed:
         self.manager.shutdown(1.0)
         self.terminals.close()
         assert self.sink.faults == []
+
+
+Manage = Callable[..., Managed]
+Perform = Callable[..., Managed]
+
+
+# Handlers.
+
+
+def gives(stdout: bytes, stderr: bytes = b"") -> Handler:
+    """A handler whose sessions put out these bytes and end."""
+    return Handler("files", command_handler=lambda ctx, opts: (io.BytesIO(stdout), io.BytesIO(stderr)))
+
+
+def waits(resource: str = "wait") -> Handler:
+    """A handler whose terminals wait until they are closed."""
+    return Handler(resource, tty_handler=lambda ctx, opts, tty, resize: ctx.cancelled.wait(20) and None)
+
+
+def acts(function: Callable[..., Any], **options: Any) -> Handler:
+    """A handler whose terminals are given to a function."""
+    return Handler("act", tty_handler=function, **options)
+
+
+class PipeFiles:
+    """Files of a handler whose other end is the test's: `out` is what its sessions read."""
+
+    def __init__(self) -> None:
+        self.reading, self.out = os.pipe()
+
+    def handler(self, resource: str = "pipe") -> Handler:
+        return Handler(resource, command_handler=lambda ctx, opts: (self.reading, None))
+
+    def close(self) -> None:
+        os.close(self.out)
+
+
+def is_open(fd: int) -> bool:
+    """Whether a descriptor is one."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def exit_of(managed: Managed) -> dict[str, Any]:
+    """How session "s" ended, by a message that travels."""
+    exited = managed.sink.wait_for_exit("s")
+    Encoder().encode([NOTIFICATION, "exec.exited", [exited]])
+    exit = exited["exit"]
+    assert isinstance(exit, dict)
+    return exit

@@ -1,8 +1,12 @@
-"""A session with a test around it: the test is its program, its host, its time and its reactor."""
+"""A session with a test around it: the test is its program, its host, its time and its reactor.
+
+The fixture `sit` makes them.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.exec.output import Output
@@ -17,7 +21,7 @@ from tests.sdk.turned import TurnedReactor
 if TYPE_CHECKING:
     from plugin_host_sdk.sink import OutputListener
 
-__all__ = ["FakeBody", "OutputPipe", "Sitting"]
+__all__ = ["FakeBody", "OutputPipe", "Sit", "Sitting"]
 
 
 class FakeBody:
@@ -171,3 +175,6 @@ class Sitting:
         self.hang_up()
         for pipe in self.outputs.values():
             pipe.output.close()
+
+
+Sit = Callable[..., Sitting]
