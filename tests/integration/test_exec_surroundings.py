@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from plugin_host import CallError, PluginDied, PluginHost, Session, SessionNotFound, TerminalError
+from plugin_host_sdk.protocol import WORKERS
 from tests.run import Run
 from tests.session import Reader, ids, processes, read, runner, sh
 from tests.wait import WaitUntil
@@ -108,6 +109,51 @@ def test_hundreds_of_sessions_take_no_thread_each(run: Run, tmp_path: Path) -> N
             await asyncio.gather(*(session.close() for session in sessions))
             assert await ids(host) == []
             assert plugin_process(host).num_threads() < 45
+
+    run(body())
+
+
+def test_sessions_are_served_while_every_worker_is_busy(
+    run: Run, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """An interrupt, another size, a second look and the end wait for nobody's slow command."""
+    code = """
+        @plugin.command("nap")
+        def nap(ctx):
+            begun.append(1)
+            ctx.cancelled.wait(30)
+
+        @plugin.command("begun")
+        async def count(ctx):
+            return len(begun)
+
+        begun = []
+    """
+
+    async def body() -> None:
+        async with runner(tmp_path, code) as host:
+            script = (
+                "trap 'echo interrupted' INT; trap 'stty size' WINCH; echo ready; while :; do read x; done"
+            )
+            session = await host.exec("desk", sh(script))
+            reader = Reader(await session.attach())
+            await reader.until(b"ready")
+            naps = [asyncio.ensure_future(host.call("desk", "nap")) for _ in range(40)]
+
+            async def are_taken() -> bool:
+                return bool(await host.call("desk", "begun") == WORKERS)
+
+            await wait_until.aio(are_taken)
+            async with asyncio.timeout(5):
+                await session.signal("SIGINT")
+                await reader.until(b"interrupted")
+                await session.resize(rows=10, cols=20)
+                await reader.until(b"10 20")
+                await (await session.attach(offset=-1)).detach()
+                await session.close()
+            for task in naps:
+                task.cancel()
+            await asyncio.wait(naps)
 
     run(body())
 
