@@ -148,7 +148,8 @@ def test_cancel_at_any_moment_leaves_nothing(
                 return await ids(host) == []
 
             await wait_until.aio(is_free)
-            assert processes(tmp_path) == []
+            # One that was still being opened is not listed, and ended all the same.
+            await wait_until.aio(lambda: processes(tmp_path) == [])
             assert await host.call("desk", "echo", {"value": 1}) == 1
 
     run(body())
