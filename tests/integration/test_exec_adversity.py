@@ -224,3 +224,30 @@ def test_hosts_do_not_share_the_sessions_of_their_plugins(run: Run, tmp_path: Pa
         return reader.stdout.strip()
 
     run(body())
+
+
+ON_TERMINAL = """
+    import subprocess
+
+    @plugin.exec("popen")
+    def popen(ctx, opts, tty, resize):
+        command = ["sh", "-c", "echo $(stty size); read line; echo got $line; exit 6"]
+        return subprocess.Popen(command, stdin=tty, stdout=tty, stderr=tty)
+"""
+
+
+def test_popen_on_its_terminal_takes_the_place_of_a_function(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with runner(tmp_path, ON_TERMINAL) as host:
+            session = await host.exec("desk", resource="popen", rows=9, cols=99)
+            reader = Reader(await session.attach())
+            await reader.until(b"9 99")
+            await session.write(b"typed\n")
+            assert b"got typed" in (await reader.rest()).stdout
+            assert (await session.wait()).code == 6
+            session = await host.exec("desk", resource="popen")
+            await Reader(await session.attach()).until(b"27 72")
+            await session.close()
+            assert (await session.wait()).signal == "SIGHUP"
+
+    run(body())

@@ -41,6 +41,12 @@ def plugin_of(*handlers: Handler) -> Plugin:
     return plugin
 
 
+def cursor(answer: Any) -> list[Any]:
+    """Where the next part of a list begins."""
+    last = answer["sessions"][-1]
+    return [last["created_at"], last["id"]]
+
+
 # What is loaded.
 
 
@@ -285,7 +291,7 @@ def test_list_comes_in_parts_that_fit_into_a_message(monkeypatch: pytest.MonkeyP
         while True:
             answer = host.result(host.ask("exec.list", {"after": after}))
             parts.append([info["id"] for info in answer["sessions"]])
-            after = parts[-1][-1]
+            after = cursor(answer)
             if not answer.get("more"):
                 break
         assert parts == [["s0", "s1"], ["s2", "s3"], ["s4"]]
@@ -298,6 +304,18 @@ def test_session_that_is_larger_than_a_part_is_a_part(monkeypatch: pytest.Monkey
             host.result(host.ask("exec.create", {"id": name, "tty": False}))
         answer = host.result(host.ask("exec.list"))
         assert ([info["id"] for info in answer["sessions"]], answer["more"]) == (["a"], True)
+
+
+def test_list_goes_on_when_its_last_session_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_host_sdk.exec.desk._PART_BYTES", 1)
+    with serving(plugin_of(Handler("files", command_handler=files))) as host:
+        for name in "abc":
+            host.result(host.ask("exec.create", {"id": name, "tty": False}))
+            host.notification("exec.exited")
+        first = host.result(host.ask("exec.list", {}))
+        host.result(host.ask("exec.close", {"session": "a"}))
+        answer = host.result(host.ask("exec.list", {"after": cursor(first)}))
+        assert [info["id"] for info in answer["sessions"]] == ["b"]
 
 
 def test_errors_travel_with_their_names() -> None:

@@ -77,7 +77,7 @@ def test_result_that_is_no_way_to_go_on_is_a_failure(perform: Perform, result: A
     exit = exit_of(perform(lambda ctx, opts, tty, resize: result))
     assert exit["code"] is None
     assert exit["error"]["message"].startswith(
-        "TypeError: a tty_handler returns an exit code, None or an ExecSpec, not "
+        "TypeError: a tty_handler returns an exit code, None, an ExecSpec or a Popen, not "
     )
 
 

@@ -117,7 +117,8 @@ class ExecProxy:
     async def list(self) -> builtins.list[SessionInfo]:
         found: builtins.list[SessionInfo] = []
         while True:
-            part = await self._ask("exec.list", {"after": found[-1].id} if found else {}, _Sessions)
+            after = {"after": [found[-1].created_at, found[-1].id]} if found else {}
+            part = await self._ask("exec.list", after, _Sessions)
             found += part.sessions
             if not part.more or not part.sessions:
                 return found

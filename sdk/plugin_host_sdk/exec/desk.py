@@ -41,7 +41,7 @@ class _Attach(AttachOptions, frozen=True, kw_only=True):
 
 
 class _List(msgspec.Struct):
-    after: str | None = None
+    after: tuple[float, str] | None = None
 
 
 class _Detach(_Named):
@@ -92,12 +92,11 @@ class Desk:
         return _builtins(self.manager.get(_convert("exec.get", params, _Named).session))
 
     def list(self, params: dict[str, Any]) -> Any:
-        """A part of them that fits into a message; the rest comes `after` its last."""
+        """A part of them that fits into a message; the rest comes `after` the time and id of its last."""
         asked = _convert("exec.list", params, _List)
         infos = self.manager.list()
-        ids = [info.id for info in infos]
-        if asked.after in ids:
-            infos = infos[ids.index(asked.after) + 1 :]
+        if asked.after is not None:
+            infos = [info for info in infos if (info.created_at, info.id) > asked.after]
         part: builtins.list[SessionInfo] = []
         size = 0
         for info in infos:

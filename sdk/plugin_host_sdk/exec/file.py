@@ -14,6 +14,7 @@ import io
 import os
 import stat
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from plugin_host_sdk.errors import TerminalError
@@ -30,7 +31,17 @@ if TYPE_CHECKING:
 
     from .process import Status
 
-__all__ = ["PopenEnds", "ReadEnd", "WriteEnd", "adapt_files", "adapt_popen", "adapt_reader", "adapt_writer"]
+__all__ = [
+    "PopenEnds",
+    "ReadEnd",
+    "WriteEnd",
+    "adapt_files",
+    "adapt_popen",
+    "adapt_reader",
+    "adapt_writer",
+    "is_popen",
+    "popen_status",
+]
 
 _AT_ONCE_BYTES = 64 * 1024  # of a BytesIO; more goes through a pipe, so that nobody has to hold it
 
@@ -193,14 +204,20 @@ def adapt_popen(popen: Any) -> PopenEnds:
     """A `subprocess.Popen`, or what behaves like one. Streams it lacks are empty. Raises TerminalError."""
     stdin, stdout, stderr = adapt_files(popen.stdin, popen.stdout, popen.stderr)
     has_ended = popen.poll() is not None
+    return PopenEnds(stdin, stdout, stderr, None if has_ended else popen.pid, partial(popen_status, popen))
 
-    def status() -> Status | None:
-        code = popen.poll()
-        if code is None:
-            return None
-        return describe_signal(-code) if code < 0 else describe_code(code)
 
-    return PopenEnds(stdin, stdout, stderr, None if has_ended else popen.pid, status)
+def is_popen(result: Any) -> bool:
+    """Whether a handler returned a `subprocess.Popen`, or what behaves like one."""
+    return hasattr(result, "poll") and hasattr(result, "pid")
+
+
+def popen_status(popen: Any) -> Status | None:
+    """How its process has ended; None while it runs."""
+    code = popen.poll()
+    if code is None:
+        return None
+    return describe_signal(-code) if code < 0 else describe_code(code)
 
 
 def _half_close(fd: int, close: Callable[[], None]) -> None:

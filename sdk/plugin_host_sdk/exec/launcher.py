@@ -15,7 +15,7 @@ from plugin_host_sdk.errors import SessionClosed, TerminalError, excerpt
 
 from .custody import close_quietly
 from .family import Family
-from .file import adapt_files, adapt_popen
+from .file import adapt_files, adapt_popen, is_popen, popen_status
 from .filebody import FileBody
 from .handler import ExecSpec
 from .hold import Hold
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .file import ReadEnd
     from .handler import Handler
     from .performance import RunAsync
-    from .process import PipeProcess
+    from .process import PipeProcess, Status
     from .reactor import Reactor
     from .session import Session
     from .terminal import Terminal, TerminalFactory
@@ -81,7 +81,7 @@ class Launcher:
                 reactor=self._reactor,
                 clock=self._clock,
                 run_async=self._run_async,
-                go_on=lambda result: self._go_on(session, result),
+                go_on=lambda result: self._go_on(session, terminal, result),
             )
             outputs = self._connect(session, terminal)
         except BaseException:
@@ -103,13 +103,36 @@ class Launcher:
         else:
             self._run_files(session, result)
 
-    def _go_on(self, session: Session, result: Any) -> None:
+    def _go_on(self, session: Session, terminal: Terminal, result: Any) -> None:
         """A terminal handler has named what is to take its place."""
-        if not isinstance(result, ExecSpec):
+        if is_popen(result):
+            status = partial(popen_status, result)
+            program = self._popen_program(session, result.pid, status, terminal)
+            session.replace_body(program)
+            program.start()
+        elif isinstance(result, ExecSpec):
+            self._run_spec(session, result, session.replace_body)
+        else:
             raise TypeError(
-                f"a tty_handler returns an exit code, None or an ExecSpec, not {excerpt(result)}"
+                f"a tty_handler returns an exit code, None, an ExecSpec or a Popen, not {excerpt(result)}"
             )
-        self._run_spec(session, result, session.replace_body)
+
+    def _popen_program(
+        self,
+        session: Session,
+        pid: int,
+        status: Callable[[], Status | None],
+        terminal: Terminal | None = None,
+    ) -> Program:
+        return Program(
+            session,
+            self._reactor,
+            pid,
+            Family(pid, f"{MARK}={session.id}:{self._nonce}"),
+            terminal=terminal,
+            leads=_leads_group(pid),
+            status_of=lambda pid: status(),
+        )
 
     def _run_spec(
         self, session: Session, spec: ExecSpec, run: Callable[[Body, Iterable[Output]], None]
@@ -222,7 +245,7 @@ class Launcher:
     # An author's files.
 
     def _run_files(self, session: Session, result: Any) -> None:
-        if hasattr(result, "poll") and hasattr(result, "pid"):
+        if is_popen(result):
             ends = adapt_popen(result)
             stdin, stdout, stderr = ends.stdin, ends.stdout, ends.stderr
         else:
@@ -234,16 +257,8 @@ class Launcher:
             body = FileBody(session, self._reactor, (stdout, stderr), ends and ends.status)
             session.run(body, outputs)
             return
-        status = ends.status
         try:
-            program = Program(
-                session,
-                self._reactor,
-                ends.pid,
-                Family(ends.pid, f"{MARK}={session.id}:{self._nonce}"),
-                leads=_leads_group(ends.pid),
-                status_of=lambda pid: status(),
-            )
+            program = self._popen_program(session, ends.pid, ends.status)
         except BaseException:
             for output in outputs:
                 output.abandon()
@@ -295,7 +310,7 @@ def _leads_group(pid: int) -> bool:
 
 def close_result(result: Any) -> None:
     """Close the files of a result that cannot be used; a process among them is the author's to end."""
-    if hasattr(result, "poll") and hasattr(result, "pid"):
+    if is_popen(result):
         result = (result.stdin, result.stdout, result.stderr)
     if isinstance(result, (tuple, list)):
         for one in result:

@@ -19,6 +19,7 @@ from plugin_host_sdk.later import Later
 from plugin_host_sdk.types.session import Size
 
 from .failure import failure_of
+from .file import is_popen
 from .resize import Resizes
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ _LAST_OUTPUT_S = 0.5
 class Performance:
     """One run of `handler.tty_handler`.
 
-    `go_on(result)` is called with what it returned if that is no exit code, when its output has been read:
-    the session then has another body. It raises what is wrong with the result.
+    `go_on(result)` is called with what it returned if that is no exit code: the session then has another
+    body. What is to be run on another terminal waits until all of this one has been read; a Popen has it
+    already. It raises what is wrong with the result.
     """
 
     def __init__(
@@ -108,7 +110,8 @@ class Performance:
             self._failed(error)
         else:
             if not self._returned(result):
-                self._drain().wait()
+                if not is_popen(result):
+                    self._drain().wait()
                 self._succeed(result)
 
     async def _perform_async(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -120,7 +123,8 @@ class Performance:
             if not self._returned(result):
                 import asyncio
 
-                await self._drain()
+                if not is_popen(result):
+                    await self._drain()
                 await asyncio.to_thread(self._succeed, result)
 
     def _returned(self, result: Any) -> bool:

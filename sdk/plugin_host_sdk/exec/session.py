@@ -187,12 +187,16 @@ class Session:
             self._move(RUNNING)
         self._reactor.call_soon(self._resume)
 
-    def replace_body(self, body: Body, outputs: Iterable[Output]) -> None:
-        """Go on with another body, once the outputs of the first have ended. Raises SessionClosed."""
+    def replace_body(self, body: Body, outputs: Iterable[Output] | None = None) -> None:
+        """Go on with another body, on the same outputs or, when those have ended, on others.
+
+        Raises SessionClosed.
+        """
         with self._lock:
             if self._state == RUNNING:
                 self.body = body
-                self._outputs = {output.name: output for output in outputs}
+                if outputs is not None:
+                    self._outputs = {output.name: output for output in outputs}
         self.check_runs()
         self._reactor.call_soon(self._resume)
 

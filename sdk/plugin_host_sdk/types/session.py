@@ -203,7 +203,7 @@ class Provider(Protocol):
         """One session, running or ended."""
 
     def list(self) -> builtins.list[SessionInfo] | Awaitable[builtins.list[SessionInfo]]:
-        """All of them, the oldest first. On the wire they come in parts: `after` an id, while `more`."""
+        """All of them, the oldest first. On the wire they come in parts."""
 
     def attach(self, session: str, options: AttachOptions) -> Attached | Awaitable[Attached]:
         """Add a viewer: replay first, then live output from exactly the next byte."""
