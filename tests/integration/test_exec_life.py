@@ -130,7 +130,7 @@ def test_cancel_at_any_moment_leaves_nothing(
 ) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:
-            command = sh(f"sleep 60; : {tmp_path}")
+            command = ["tail", "-f", "/dev/null", str(tmp_path / "absent")]
             await (await host.exec("desk", command, tty=tty)).close()
             for step in range(60):
                 opening = asyncio.ensure_future(host.exec("desk", command, tty=tty))

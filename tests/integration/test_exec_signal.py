@@ -19,7 +19,8 @@ HANDLERS = """
 
     @plugin.exec("function")
     def function(ctx, opts, tty, resize):
-        tty.read(1)
+        for size in resize:
+            pass
 
     @plugin.exec("files")
     def files(ctx, opts):
