@@ -155,6 +155,8 @@ class Walk:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                # A run in the background may have been started to ignore it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
         try:
             end = time.monotonic() + EXAMPLE_S

@@ -122,7 +122,7 @@ def test_odd_result_of_a_function_is_the_end_with_an_explanation(run: Run, tmp_p
                 assert (await read(session)).stdout == b"before"
                 error = (await session.wait()).error
                 assert error is not None
-                assert "an exit code, None or an ExecSpec" in error.message
+                assert "an exit code, None, an ExecSpec or a Popen" in error.message
             session = await host.exec("desk", resource="odd_spec")
             assert (await read(session)).stdout == b"before"
             error = (await session.wait()).error

@@ -162,7 +162,7 @@ def test_both_streams_join_exactly(run: Run, tmp_path: Path) -> None:
                     start = reader.viewer.start[stream]
                     data = reader._data[stream]
                     assert data == expected[start : start + len(data)]
-            assert len(others) > 3
+            assert others
 
     run(body())
 

@@ -298,7 +298,7 @@ def test_installed_they_are_found_by_their_entry_points(tmp_path: Path) -> None:
     call([*pip, "--ignore-installed", "--no-build-isolation", *plugins], tmp_path)
     said = json.loads(call([python, "-c", DRIVER], tmp_path))
     assert said["errors"] == {}
-    assert said["sources"].keys() == {"system", "neovim"}
+    assert said["sources"].keys() >= {"system", "neovim"}  # and what else is installed around it
     assert all(source.startswith("entry point of plugin-host-") for source in said["sources"].values())
     assert (said["path"], said["answer"]) == ("/", 42)
     assert not [
