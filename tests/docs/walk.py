@@ -156,7 +156,7 @@ class Walk:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 # A run in the background may have been started to ignore it.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         try:
             end = time.monotonic() + EXAMPLE_S
