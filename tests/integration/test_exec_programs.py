@@ -213,7 +213,9 @@ def test_less_turns_pages_and_quits(run: Run, tmp_path: Path) -> None:
             await less.until(lambda screen: screen.lines[9] == "line 33" and screen.lines[10] == ":")
             await less.type("G")
             await less.until(lambda screen: screen.lines[9] == "line 200")
-            await less.type("g/line 77\r")
+            await less.type("g")
+            await less.until(lambda screen: screen.lines[0] == "line 1" and screen.lines[10] == ":")
+            await less.type("/line 77\r")
             await less.until(lambda screen: screen.lines[0] == "line 77")
             await less.type("q")
             assert await less.exit_code() == 0
