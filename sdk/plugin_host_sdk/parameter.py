@@ -8,6 +8,8 @@ of one; the same goes for `annotation`, which reads and words the types. Wrong p
 
 from __future__ import annotations
 
+import threading
+
 from .errors import PluginHostError, RegistrationError, excerpt
 
 TYPE_CHECKING = False
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["BadParameters", "Signature", "near"]
+
+_preparing = threading.Lock()
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
 _LONGEST_NAME = 200
@@ -53,7 +57,9 @@ class Signature:
         if self.typed:
             if self._convert is None:
                 self._check_names(params)
-                self._convert = _converter(self)
+                with _preparing:
+                    if self._convert is None:
+                        self._convert = _converter(self)
             return self._convert(params, text)
         if params.keys() == self._known:
             return params
@@ -171,6 +177,10 @@ def _converter(signature: Signature) -> Callable[[dict[str, Any], bool], dict[st
     import msgspec
 
     struct = _struct(signature)
+    try:  # msgspec looks at a type when it is first used; two threads that do it at once crash it
+        msgspec.convert({}, struct)
+    except (msgspec.ValidationError, TypeError):
+        pass  # the first call says what is wrong
 
     def convert(params: dict[str, Any], text: bool) -> dict[str, Any]:
         signature._check_names(params)

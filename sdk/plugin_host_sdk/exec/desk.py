@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from plugin_host_sdk.errors import CallFailed
-from plugin_host_sdk.types.session import AttachOptions, SessionInfo, SessionOptions, StreamId
+from plugin_host_sdk.types.session import (
+    AttachOptions,
+    HandlerInfo,
+    SessionInfo,
+    SessionOptions,
+    StreamId,
+)
 
 from .manager import Manager
 
@@ -69,6 +75,7 @@ class Desk:
     """One method for each request: parameters as a map in, the answer out. Raises CallError."""
 
     def __init__(self, handlers: Iterable[Handler], runtime: Runtime, replay_bytes: int) -> None:
+        _prepare()
         self.manager = Manager(
             handlers,
             sink=runtime.sink,
@@ -133,6 +140,17 @@ class Desk:
     def close(self, params: dict[str, Any]) -> Any:
         asked = _convert("exec.close", params, _Close)
         return self.manager.close(asked.session, asked.missing_ok) or {}
+
+
+def _prepare() -> None:
+    """Let msgspec look at every type once, on one thread: two that do it at the same time crash it."""
+    for kind in (
+        _Named, _Create, _Attach, _List, _Detach, _Resize, _Signal, _CloseStdin, _Close, HandlerInfo
+    ):  # fmt: skip
+        try:
+            msgspec.convert({}, kind)
+        except msgspec.ValidationError:
+            pass  # nothing is missing from what is asked
 
 
 def _convert(method: str, params: dict[str, Any], kind: type[_T]) -> _T:
