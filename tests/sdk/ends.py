@@ -97,10 +97,13 @@ def has_children() -> bool:
 
 
 def signal_set(status: bytes, field: str) -> set[int]:
-    """The signals of one line of /proc/<pid>/status, as in `signal_set(status, "SigIgn")`."""
+    """The signals of one line of /proc/<pid>/status, as in `signal_set(status, "SigIgn")`.
+
+    Without 32 and 33, which are the C library's own: no program can change them, or what it inherits.
+    """
     (line,) = [line for line in status.splitlines() if line.startswith(field.encode())]
     mask = int(line.split()[1], 16)
-    return {number for number in range(1, 65) if mask & 1 << number - 1}
+    return {number for number in range(1, 65) if mask & 1 << number - 1} - {32, 33}
 
 
 @contextmanager
