@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
 
 
+# The host's clock of the same deadline may be ahead of this one by so much.
+_ROUNDING_S = 0.05
+
+
 class Handler:
     """One command: its name, the function `function(ctx, ...)`, plain or async, and a line of help."""
 
@@ -96,7 +100,9 @@ class Handler:
 
         Those by which a handler gives up a call that nobody waits for stay what they are.
         """
-        if type(error) is CallCancelled or (type(error) is CallTimeout and ctx.remaining() == 0.0):
+        if type(error) is CallCancelled:
+            return error
+        if type(error) is CallTimeout and (left := ctx.remaining()) is not None and left < _ROUNDING_S:
             return error
         return self._described(
             f"command {self.name!r} raised {type(error).__name__}: {_said(error)}", error
