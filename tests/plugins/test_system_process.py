@@ -162,7 +162,9 @@ UNPRIVILEGED = """
 import os, sys, traceback
 sys.path.append({folder!r})
 from plugin_host_system import deferred, plugin as plugin
-deferred.psutil, deferred.parameter  # while the files of the interpreter can be read
+# While the files of the interpreter can be read: their folders may be private to this user.
+import plugin_host_sdk.annotation, plugin_host_sdk.parameter, plugin_host_sdk.runtime.server
+deferred.psutil, deferred.parameter
 plugin.id = "unprivileged"
 if os.geteuid() == 0:
     os.seteuid(65534)
