@@ -43,13 +43,13 @@ SDK = {
 }
 
 HOST = {
-    "ground": Wing("errors version", sdk="ground"),
+    # Also how a process ended, as plain data: exceptions carry it.
+    "ground": Wing("errors version exitstatus death", sdk="ground"),
     # The host's end of the wire to a child: where processes and links touch.
     "channel": Wing("channel", below="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "environment exitstatus stderr reaper process diagnosis tree processtable ladder"
-        " executable admission",
+        "environment stderr reaper process diagnosis tree processtable ladder executable admission",
         below="ground channel",
     ),
     # The protocol; no processes.
@@ -68,7 +68,8 @@ HOST = {
         sdk="ground types",
     ),
     "supervision": Wing(
-        "state event plugin service servicethread launchspec launchfailure launch supervisor"
+        "state event plugin service servicethread facility journal launchspec launchfailure launch"
+        " precondition instance restart idleness retirement admittance supervisor"
         " command exec metadata action",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",

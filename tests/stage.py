@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from plugin_host import PluginHost
+from plugin_host.link import Link
 
 PERSONALITIES = Path(__file__).parent / "personalities"
 
@@ -26,6 +27,13 @@ def stage(*ids: str, dirs: Sequence[Path] = (), **options: Any) -> PluginHost:
     """A host of these plugins and no others; the first half of `async with`."""
     folders = [PERSONALITIES, *dirs] if any((PERSONALITIES / id).is_dir() for id in ids) else dirs
     return PluginHost(plugin_dirs=folders, entry_points=False, only=ids, **options)
+
+
+def link_of(host: PluginHost, plugin: str) -> Link:
+    """The link of a plugin that is ready."""
+    link = host._supervisors[plugin].link
+    assert link is not None
+    return link
 
 
 def write_plugin(
@@ -47,7 +55,8 @@ def write_plugin(
     start = {"stop_timeout_s": 1, **(launch or {})}
     if "argv" not in start:
         start.setdefault("entry_point", f"{id}_plugin:plugin")
-    manifest = {"id": id, "version": "1.0.0", "launch": start, **keys}
+    # A test that wants its plugin back says so: the others look at what is left of it.
+    manifest = {"id": id, "version": "1.0.0", "launch": start, "restart": {"policy": "never"}, **keys}
     (home / "plugin_manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     lines = [
         textwrap.dedent(head),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .configuration import Configuration
+    from .death import DeathReport, Phase
     from .errors import (
         BadAnswer,
         CallCancelled,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         CallFailed,
         CallTimeout,
         ConfigurationError,
+        CrashLoop,
         ExecSessionError,
         HandlerNotFound,
         IncompatibleProtocol,
@@ -47,7 +49,15 @@ if TYPE_CHECKING:
         TerminalError,
         ViewerReadOnly,
     )
-    from .event import EventsLost, HostEvent, PluginNotified, StateChanged
+    from .event import (
+        DeathTold,
+        EventsLost,
+        HealthChanged,
+        HostEvent,
+        PluginNotified,
+        PluginSwapped,
+        StateChanged,
+    )
     from .exec.session import Session
     from .exec.viewer import Gap, Output, Viewer
     from .hookspecs import hookimpl
@@ -68,12 +78,16 @@ __all__ = [
     "Candidate",
     "Configuration",
     "ConfigurationError",
+    "CrashLoop",
+    "DeathReport",
+    "DeathTold",
     "EventsLost",
     "ExecSessionError",
     "Exit",
     "Gap",
     "HandlerInfo",
     "HandlerNotFound",
+    "HealthChanged",
     "HostEvent",
     "IncompatibleProtocol",
     "InitializeFailed",
@@ -83,6 +97,7 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "Output",
+    "Phase",
     "Plugin",
     "PluginDied",
     "PluginExited",
@@ -91,6 +106,7 @@ __all__ = [
     "PluginNotFound",
     "PluginNotReady",
     "PluginNotified",
+    "PluginSwapped",
     "ProtocolError",
     "RemoteProtocolError",
     "Session",
@@ -114,16 +130,21 @@ _HOMES = {
     "Caller": "service",
     "Candidate": "candidate",
     "Configuration": "configuration",
+    "DeathReport": "death",
+    "DeathTold": "event",
     "EventsLost": "event",
     "Exit": "exec.session",
     "Gap": "exec.viewer",
     "HandlerInfo": "exec.session",
+    "HealthChanged": "event",
     "HostEvent": "event",
     "Manifest": "manifest",
     "Output": "exec.viewer",
+    "Phase": "death",
     "Plugin": "plugin",
     "PluginHost": "host",
     "PluginNotified": "event",
+    "PluginSwapped": "event",
     "Session": "exec.session",
     "SessionFailure": "exec.session",
     "SessionInfo": "exec.session",

@@ -50,7 +50,7 @@ async def call_command(
     try:
         if not plugin.is_raw and not _is_flat(params):
             link.survey(params)
-        msgid, answer = link.request(method, arguments, meta, deadline, on_progress)
+        msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
         result = await answer
     except asyncio.CancelledError:
         link.abandon(msgid)

@@ -7,7 +7,7 @@ person. Everything derives from `plugin_host_sdk.errors.PluginHostError`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import (
     CallCancelled,
@@ -26,6 +26,10 @@ from plugin_host_sdk.errors import (
     TerminalError,
 )
 
+if TYPE_CHECKING:
+    from .death import DeathReport, Phase
+    from .exitstatus import ExitStatus
+
 __all__ = [
     "BadAnswer",
     "CallCancelled",
@@ -33,6 +37,7 @@ __all__ = [
     "CallFailed",
     "CallTimeout",
     "ConfigurationError",
+    "CrashLoop",
     "ExecSessionError",
     "HandlerNotFound",
     "IncompatibleProtocol",
@@ -99,8 +104,14 @@ class PluginNotReady(PluginHostError):
 class LaunchError(PluginHostError):
     """A plugin did not become ready; the leaf says in which way.
 
-    `plugin` is its id, `stderr` the last lines it wrote, `hint` what to do about it.
+    `plugin` is its id, `stderr` the last lines it wrote, `hint` what to do about it; `status` how the
+    process ended, when it did, and `phase` how far it had come, where that is known; `report` all of it
+    together, once the host has made it.
     """
+
+    phase: Phase | None = None
+    status: ExitStatus | None = None
+    report: DeathReport | None = None
 
     def __init__(
         self,
@@ -145,7 +156,8 @@ class BadAnswer(LaunchError):
 class PluginDied(CallError):
     """The plugin's process or connection ended while the call was in flight.
 
-    The same call may succeed once the plugin runs again, so `retryable` is true.
+    The same call may succeed once the plugin runs again, so `retryable` is true. `report` is the whole
+    story; `stderr` and `uptime` are taken from it.
     """
 
     def __init__(
@@ -153,14 +165,28 @@ class PluginDied(CallError):
         message: str,
         *,
         plugin: str | None = None,
-        stderr: Sequence[str] = (),
-        uptime: float | None = None,
+        report: DeathReport | None = None,
         data: Any = None,
     ) -> None:
         super().__init__(message, name="command.connection", data=data)
         self.plugin = plugin
-        self.stderr = tuple(stderr)
-        self.uptime = uptime
+        self.report = report
+        self.stderr = report.stderr if report is not None else ()
+        self.uptime = report.uptime if report is not None else None
+
+    @classmethod
+    def of(cls, report: DeathReport, when: str = "") -> PluginDied:
+        """The exception of one call, or of one session, for a death; `when` completes "died"."""
+        return cls(report.describe(when), plugin=report.plugin, report=report)
+
+
+class CrashLoop(PluginHostError):
+    """A plugin failed too often and is not started again; `reports` are its deaths, oldest first."""
+
+    def __init__(self, message: str, *, plugin: str, reports: Sequence[DeathReport] = ()) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.reports = tuple(reports)
 
 
 class ViewerReadOnly(PluginHostError):

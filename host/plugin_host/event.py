@@ -15,9 +15,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from .death import DeathReport
     from .state import State
 
-__all__ = ["EventHub", "EventStream", "EventsLost", "HostEvent", "PluginNotified", "StateChanged"]
+__all__ = [
+    "DeathTold",
+    "EventHub",
+    "EventStream",
+    "EventsLost",
+    "HealthChanged",
+    "HostEvent",
+    "PluginNotified",
+    "PluginSwapped",
+    "StateChanged",
+]
 
 _KEPT = 10_000
 
@@ -37,6 +48,30 @@ class StateChanged(HostEvent):
     old: State
     new: State
     reason: str = ""
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeathTold(HostEvent):
+    """A plugin ended without being asked to, or did not come up; comes before the change of state."""
+
+    report: DeathReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthChanged(HostEvent):
+    """A plugin became unresponsive, or answers again; `reason` says by which sign, and what it does."""
+
+    healthy: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSwapped(HostEvent):
+    """A plugin that was started anew beside the running one has taken its place, without a pause."""
+
+    old_version: str
+    new_version: str
     pid: int | None = None
 
 

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 from . import configuration as _configuration
 from . import discovery
 from .admission import launch_gate
+from .admittance import not_ready
 from .command import call_command
 from .configuration import Configuration
 from .errors import PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, StateChanged
 from .exec.opening import list_sessions, open_session
 from .extension import Extensions
+from .facility import Facilities
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .state import State
-from .supervisor import Supervisor, not_ready
+from .supervisor import Supervisor
 from .version import VERSION
 from .wording import near, suggestion
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.types.session import HandlerInfo
 
+    from .candidate import Candidate
     from .exec.session import Session
     from .service import Service
 
@@ -96,33 +99,43 @@ class PluginHost:
         if self._is_discovered:
             return
         self._is_discovered = True
+        self._extensions.load()
+        facilities = Facilities(
+            run=secrets.token_hex(8),
+            version=VERSION,
+            gate=launch_gate(),
+            services=self._services,
+            emit=self._events.put,
+        )
+        for candidate in self._find_candidates():
+            if candidate.id in self._plugins:
+                continue  # sound ones come first; of several broken ones of a name, the first explains it
+            plugin = Plugin(candidate, self._changed)
+            self._plugins[plugin.id] = plugin
+            self._supervisors[plugin.id] = Supervisor(plugin, facilities)
+
+    def _find_candidates(self) -> list[Candidate]:
         config = self._config
         if config is not None and not isinstance(config, Configuration):
             config = _configuration.load(config)
-        self._extensions.load()
-        gate = launch_gate()
-        run = secrets.token_hex(8)
-        for candidate in discovery.discover(
+        return discovery.discover(
             plugin_dirs=self._plugin_dirs,
             entry_points=self._entry_points,
             only=self._only,
             block=self._block,
             configuration=config,
             extensions=self._extensions,
-        ):
-            if candidate.id in self._plugins:
-                continue  # sound ones come first; of several broken ones of a name, the first explains it
-            plugin = Plugin(candidate, self._changed)
-            self._plugins[plugin.id] = plugin
-            self._supervisors[plugin.id] = Supervisor(
-                plugin, run=run, version=VERSION, gate=gate, services=self._services, emit=self._events.put
-            )
+        )
 
     async def __aenter__(self) -> PluginHost:
         self._check_open()
         try:
             self.discover()
-            await asyncio.gather(*(self._start_quietly(one) for one in self._startable()))
+            startable = self._startable()
+            for supervisor in startable:
+                if supervisor.is_lazy:
+                    supervisor.wait_for_calls()
+            await asyncio.gather(*(self._start_quietly(one) for one in startable if not one.is_lazy))
         except BaseException:
             await self.close()
             raise
@@ -136,7 +149,7 @@ class PluginHost:
     async def close(self) -> None:
         """Stop every plugin and end every event stream, for good."""
         self._is_closed = True
-        stops = [asyncio.create_task(one.stop()) for one in self._supervisors.values()]
+        stops = [asyncio.create_task(one.close()) for one in self._supervisors.values()]
         try:
             if stops:
                 await _all_done([*stops, *self._besides])
@@ -172,20 +185,26 @@ class PluginHost:
         *,
         timeout: float | None = None,
         on_progress: Callable[[float, float | None, str], None] | None = None,
+        fail_fast: bool = False,
     ) -> Any:
         """Call a command and return its result.
 
         `params` is a map of named parameters; for raw peers a list. `timeout` is in seconds, None waits
-        for as long as it takes. `on_progress(done, total, message)` is called on the loop.
+        for as long as it takes. `on_progress(done, total, message)` is called on the loop. A plugin that
+        is starting, or about to be started again after a death, is waited for within `timeout`, unless
+        `fail_fast`; a lazy one is started.
 
         Raises PluginNotFound, PluginNotReady, CallFailed (its `code` is the handler's status, or 101 and
         up for the system's), CallTimeout, CallCancelled (the plugin or a stopping host cancelled it) and
         PluginDied. Cancelling the task that awaits cancels the call.
         """
         supervisor = self._supervisors.get(plugin) or self._find(plugin)
-        return await call_command(
-            supervisor.plugin, supervisor.ensure_link(), command, params, timeout, on_progress
-        )
+        link = supervisor.link
+        if link is None:
+            link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
+        if supervisor.idleness is not None:
+            supervisor.idleness.uses += 1
+        return await call_command(supervisor.plugin, link, command, params, timeout, on_progress)
 
     async def call_text(
         self,
@@ -195,6 +214,7 @@ class PluginHost:
         *,
         timeout: float | None = None,
         on_progress: Callable[[float, float | None, str], None] | None = None,
+        fail_fast: bool = False,
     ) -> Any:
         """Like `call`, for parameters that a person wrote: a text is converted to the handler's type.
 
@@ -202,9 +222,8 @@ class PluginHost:
         have no named parameters.
         """
         supervisor = self._find(plugin)
-        return await call_command(
-            supervisor.plugin, supervisor.ensure_link(), command, params, timeout, on_progress, text=True
-        )
+        link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
+        return await call_command(supervisor.plugin, link, command, params, timeout, on_progress, text=True)
 
     async def exec(
         self,
@@ -223,6 +242,7 @@ class PluginHost:
         resource_data: Mapping[str, Any] | None = None,
         replay_bytes: int | None = None,
         detached: bool = False,
+        fail_fast: bool = False,
     ) -> Session:
         """Open a session in a plugin: a terminal, or with `tty=False` pipes with stderr apart.
 
@@ -232,13 +252,16 @@ class PluginHost:
 
         Unless it is `detached`, a session whose ring of `replay_bytes` is full waits for its first viewer,
         so nothing is lost before `attach`. It ends with its program, by `close`, or with its plugin, and
-        never because of this call, which when cancelled leaves nothing behind.
+        never because of this call, which when cancelled leaves nothing behind. A plugin that is not ready
+        yet is waited for as `call` does.
 
         Raises PluginNotFound, PluginNotReady, HandlerNotFound (which lists the handlers), SessionExists,
         TerminalError (its `data` has a `reason`), CallFailed named `rpc.invalid_params`, PluginDied.
         """
+        supervisor = self._find(plugin)
+        link, _ = await supervisor.admit(None, fail_fast=fail_fast)
         return await open_session(
-            self._find(plugin).ensure_exec(),
+            supervisor.exec_of(link),
             command=command,
             handler=resource,
             tty=tty,
@@ -257,16 +280,14 @@ class PluginHost:
     async def sessions(self) -> list[Session]:
         """The exec sessions of every plugin that is ready, the oldest of each first; also ended ones that
         are still kept."""
-        proxies = [
-            one.ensure_exec()
-            for one in self._supervisors.values()
-            if one.plugin.state is State.READY and "exec" in one.plugin.capabilities
-        ]
+        proxies = [proxy for one in self._supervisors.values() for proxy in one.exec_proxies()]
         return await list_sessions(proxies)
 
     async def exec_handlers(self, plugin: str) -> list[HandlerInfo]:
         """What sessions can be opened in a plugin. Raises as `exec` does."""
-        return await self._find(plugin).ensure_exec().handlers()
+        supervisor = self._find(plugin)
+        link, _ = await supervisor.admit(None, fail_fast=False)
+        return await supervisor.exec_of(link).handlers()
 
     async def start(self, plugin: str) -> None:
         """Start a plugin unless it runs. Raises PluginNotFound, ManifestError, LaunchError."""
@@ -289,6 +310,25 @@ class PluginHost:
     async def _restart(self, supervisor: Supervisor) -> None:
         await supervisor.stop()
         await self.start(supervisor.plugin.id)
+
+    async def reload(self, plugin: str) -> None:
+        """Look at a plugin's manifest and code anew and let them take over without a pause.
+
+        A new process is started beside the running one and takes new calls once it is ready. The old one
+        finishes the calls and sessions it has, however long that takes, and is stopped then. If the new
+        one does not come up, nothing has changed. A plugin that does not run is started.
+
+        Raises PluginNotFound, also when it is no longer to be found, ManifestError, LaunchError.
+        """
+        supervisor = self._find(plugin)
+        self._check_open()
+        found = [one for one in self._find_candidates() if one.id == plugin]
+        if not found:
+            raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
+        if found[0].skipped:
+            raise not_ready(supervisor.plugin)
+        await supervisor.swap(found[0])
+        await supervisor.start()
 
     async def _beside(self, plugin: str, work: Coroutine[Any, Any, None]) -> None:
         """Do what stops `plugin`, to its end, also when the plugin itself asked for it through a service.

@@ -46,9 +46,10 @@ class LaunchFacts:
 
 def exited(facts: LaunchFacts, status: ExitStatus) -> LaunchError:
     """The process ended before it was ready."""
-    return _build(
-        PluginExited, facts, f"{status.describe()} before it was ready", _exit_hint(facts, status)
-    )
+    text = f"{status.describe()} before it was ready"
+    error = _build(PluginExited, facts, text, _exit_hint(facts, status))
+    error.status = status
+    return error
 
 
 def timed_out(facts: LaunchFacts, timeout_s: float) -> LaunchError:

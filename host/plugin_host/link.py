@@ -116,6 +116,11 @@ class Link:
         """Calls that wait for their answer."""
         return len(self._futures)
 
+    def calls(self) -> list[str]:
+        """The names of the calls in flight, the oldest first."""
+        names = self.connection.pending
+        return [names[msgid] for msgid in self._futures if msgid in names]
+
     @property
     def is_over(self) -> bool:
         """Whether the link has ended."""
@@ -134,10 +139,12 @@ class Link:
         meta: dict[str, Any] | None = None,
         deadline: float | None = None,
         on_progress: Progress | None = None,
+        name: str | None = None,
     ) -> tuple[int, asyncio.Future[Any]]:
         """Send a request; its id, and the future of its result, which fails with CallError.
 
-        `deadline` is a time of the loop. A caller that stops waiting calls `abandon` with the id.
+        `deadline` is a time of the loop. `name` is what the call is known by while it is in flight, the
+        method unless given. A caller that stops waiting calls `abandon` with the id.
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
@@ -153,6 +160,8 @@ class Link:
         except LocalProtocolError as error:
             raise CallFailed(str(error), name="rpc.not_encodable") from None
         future = self._futures[msgid] = self._loop.create_future()
+        if name is not None:
+            connection.pending[msgid] = name
         if deadline is not None:
             self._deadlines.add(msgid, deadline)
         if on_progress is not None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .candidate import Candidate
+    from .death import DeathReport
 
 __all__ = ["Plugin"]
 
@@ -22,7 +23,9 @@ class Plugin:
     """One plugin of a host. Read-only for embedders; `PluginHost` starts and stops it.
 
     `pid` is None while no process runs; `capabilities` maps the name of each to what the plugin said of
-    it; `error` is why it is not running, if something went wrong.
+    it; `error` is why it is not running, if something went wrong. `death` is the report of its last
+    death, also after it was started again; `restarts` counts how often it was started again by itself.
+    `healthy` is False while it does not answer.
     """
 
     def __init__(self, candidate: Candidate, changed: Callable[[StateChanged], None]) -> None:
@@ -33,6 +36,9 @@ class Plugin:
         self.pid: int | None = None
         self.capabilities: dict[str, Any] = {}
         self.error: Exception | None = candidate.error
+        self.death: DeathReport | None = None
+        self.restarts = 0
+        self.healthy = True
         self._changed = changed
 
     def __repr__(self) -> str:

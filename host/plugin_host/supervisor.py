@@ -1,370 +1,429 @@
-"""One plugin's life: starting it, noticing its end, stopping it.
+"""One plugin's life: starting it, restarting it when it dies, replacing it, stopping it.
 
-A `Supervisor` owns the process and the link of one plugin while it runs. Starts and stops of one plugin
-never overlap. When a plugin dies, the calls in flight fail at once with the reason, and what it leaves
-behind is cleaned up beside.
+A `Supervisor` decides; each run of the plugin is an `Instance`. Invariants: starts, stops and swaps of one
+plugin never overlap; every change of state goes through `_move`; a plugin that dies fails its calls at
+once with the reason, and what happens next is part of the reason.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from plugin_host_sdk.errors import excerpt
-
-from . import checksum, ladder
-from .environment import run_token
-from .errors import CallCancelled, CallFailed, HandlerNotFound, LaunchError, PluginDied, PluginNotReady
-from .event import PluginNotified
-from .exec.proxy import ExecProxy
-from .launch import LaunchOrder, launch
-from .launchspec import process_spec
-from .link import LinkOwner
-from .manifest import Limits, Manifest
+from .admittance import admitted, not_ready
+from .errors import CrashLoop, HandlerNotFound, LaunchError, PluginDied, PluginHostError
+from .event import DeathTold, PluginSwapped
+from .idleness import Idleness
+from .instance import Instance, InstanceOwner
+from .journal import Journal
+from .manifest import Restart
+from .precondition import check_launchable
+from .restart import RestartLedger
+from .retirement import retire
 from .state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from plugin_host_sdk.events import RequestReceived
-
-    from .event import HostEvent
-    from .launch import Launched
+    from .candidate import Candidate
+    from .death import DeathReport
+    from .exec.proxy import ExecProxy
+    from .facility import Facilities
     from .link import Link
+    from .manifest import Manifest
     from .plugin import Plugin
-    from .process import PluginProcess
-    from .service import ServiceTable
 
-__all__ = ["Supervisor", "not_ready"]
-
-# How long after a plugin closed its connection the host waits for the exit that explains it.
-_EXIT_FOLLOWS_S = 0.2
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-_SHOWN_LINES = 3
-# A program that is no plugin may write tens of thousands of lines before it is ended.
-_STRAY_LINES = 20
+__all__ = ["Supervisor"]
 
 
-class Supervisor(LinkOwner):
-    """Runs one plugin. `emit` gets its events; `gate` limits how many launches run at once."""
+class Supervisor(InstanceOwner):
+    """Runs one plugin. `link` is there while it is ready, and only then."""
 
-    def __init__(
-        self,
-        plugin: Plugin,
-        *,
-        run: str,
-        version: str,
-        gate: asyncio.Semaphore,
-        services: ServiceTable,
-        emit: Callable[[HostEvent], None],
-        outer: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, plugin: Plugin, facilities: Facilities) -> None:
         self.plugin = plugin
         self.link: Link | None = None
-        self.exec: ExecProxy | None = None
-        self._process: PluginProcess | None = None
-        self._run = run
-        self._version = version
-        self._gate = gate
-        self._services = services
-        self._emit = emit
-        self._outer = os.environ if outer is None else outer
+        self.idleness: Idleness | None = None  # of a lazy plugin that runs; who uses it counts there
+        self._facilities = facilities
+        self._journal = Journal(plugin.id)
+        self._ledger = RestartLedger(_restart_of(plugin.candidate))
+        self._instance: Instance | None = None
+        self._last: Instance | None = None  # perhaps still being cleared away
+        self._retiring: dict[Instance, asyncio.Task[None]] = {}
         self._launches = 0
         self._lock = asyncio.Lock()
-        self._ending: asyncio.Task[None] | None = None
-        self._launching: asyncio.Task[Launched] | None = None
+        self._launching: asyncio.Task[None] | None = None
+        self._revival: asyncio.Task[None] | None = None
+        self._waking: asyncio.Task[None] | None = None
+        self._dozing: asyncio.Task[None] | None = None
         self._is_called_off = False  # a stop does not wait for the launch it ends
-        self._log = logging.getLogger(f"plugin_host.plugin.{plugin.id}")
+        self._is_closed = False
+        self._moved: asyncio.Future[None] | None = None
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the plugin is started by its first call."""
+        manifest = self.plugin.candidate.manifest
+        return manifest is not None and manifest.activation == "lazy"
 
     # Starting.
 
     async def start(self) -> None:
         """Start the plugin unless it runs. Raises LaunchError, ManifestError."""
         async with self._lock:
-            await self._finish_ending()
+            self._call_off_revival()
+            self._ledger.forgive()
+            await self._wait_cleared()
             if self.plugin.state is State.READY:
                 return
-            await self._start()
+            await self._start(is_restart=False)
 
-    async def _start(self) -> None:
+    def wait_for_calls(self) -> None:
+        """A lazy plugin is there from now on, and started when it is called."""
+        if self.plugin.state is State.DISCOVERED:
+            self._move(State.IDLE)
+
+    async def _start(self, *, is_restart: bool) -> None:
+        """One launch, with the lock held. What it raises has been told by the state already."""
         plugin = self.plugin
+        if self._is_closed:
+            raise LaunchError(f"plugin `{plugin.id}` is not started: its host is closed", plugin=plugin.id)
         manifest = plugin.candidate.manifest
         if manifest is None:
             assert plugin.candidate.error is not None
             raise plugin.candidate.error
         plugin.error = None
-        plugin.move(State.STARTING)
-        self._launching = asyncio.create_task(self._launch(manifest), name=f"launch of plugin {plugin.id}")
+        self._move(State.STARTING)
+        instance = self._new_instance(plugin.candidate, manifest)
         try:
-            launched = await self._launching
+            await self._launch(instance)
         except Exception as error:
-            if isinstance(error, LaunchError):
-                error.plugin = plugin.id
-            self._fail(error)
+            self._launch_failed(error, is_restart=is_restart)
             raise
         except BaseException:
             if self._is_called_off:
                 raise self._called_off() from None
             self._fail(LaunchError(f"plugin `{plugin.id}`: its launch was cancelled", plugin=plugin.id))
             raise
+        self._adopt(instance)
+
+    def _new_instance(self, candidate: Candidate, manifest: Manifest) -> Instance:
+        self._launches += 1
+        instance = Instance(
+            candidate, manifest, self._launches, self._facilities, self._journal, owner=self
+        )
+        instance.restarts = self._ledger.restarts
+        return instance
+
+    async def _launch(self, instance: Instance) -> None:
+        """In a task of its own, which `stop` cancels."""
+        self._launching = asyncio.create_task(
+            self._launch_in_turn(instance), name=f"launch of plugin {self.plugin.id}"
+        )
+        try:
+            await self._launching
         finally:
             self._launching = None
-        self._adopt(launched)
 
-    async def _launch(self, manifest: Manifest) -> Launched:
-        async with self._gate:
-            await self._verify(manifest)
-            return await launch(self._order(manifest), self, self._log_stderr)
+    async def _launch_in_turn(self, instance: Instance) -> None:
+        async with self._facilities.gate:
+            await check_launchable(instance.candidate, instance.manifest, self._journal.logger)
+            await instance.launch()
 
     def _called_off(self) -> LaunchError:
         """The plugin was stopped while it started."""
         self._is_called_off = False
-        self.plugin.move(State.STOPPING)
-        self.plugin.move(State.STOPPED, "while it started")
+        self._move(State.STOPPING)
+        self._move(State.STOPPED, "while it started")
         return LaunchError(f"plugin `{self.plugin.id}` was stopped while it started", plugin=self.plugin.id)
 
-    async def _verify(self, manifest: Manifest) -> None:
-        """Hold the plugin to what was asked of it before any of its code runs."""
-        candidate = self.plugin.candidate
-        if candidate.user is not None:
-            raise LaunchError(
-                f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this host "
-                "cannot do yet; it was not started, rather than started as another user"
+    def _adopt(self, instance: Instance) -> None:
+        """The instance is the one that serves from now on."""
+        plugin, answer = self.plugin, instance.answer
+        self._instance, self.link = instance, instance.link
+        plugin.candidate = instance.candidate
+        plugin.pid = instance.pid
+        plugin.error = None
+        plugin.healthy = True
+        version = answer.get("plugin", {}).get("version")
+        plugin.version = version if version and isinstance(version, str) else instance.manifest.version
+        plugin.capabilities = dict(answer.get("capabilities", {}))
+        if plugin.state is not State.READY:
+            self._move(State.READY)
+        if self.is_lazy:
+            self.idleness = Idleness(
+                instance.manifest.idle_stop_s, lambda: instance.is_busy, self._stop_idle
             )
-        if manifest.limits != Limits():
-            self._log.warning("the limits of plugin %s are not enforced by this version", candidate.id)
-        if manifest.checksum or candidate.pin:
-            await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)
+        instance.begin()
 
-    def _order(self, manifest: Manifest) -> LaunchOrder:
-        candidate = self.plugin.candidate
-        self._launches += 1
-        token = run_token(self._run, self.plugin.id, self._launches)
-        return LaunchOrder(
-            plugin=self.plugin.id,
-            spec=process_spec(candidate, manifest, token, self._outer),
-            token=token,
-            raw=self.plugin.is_raw,
-            timeout_s=manifest.launch.start_timeout_s,
-            host_version=self._version,
-            settings=candidate.settings,
-            permissions=candidate.granted,
-        )
-
-    def _adopt(self, launched: Launched) -> None:
-        plugin = self.plugin
-        self._process, self.link = launched.process, launched.link
-        self.exec = ExecProxy(plugin.id, launched.link)
-        plugin.pid = launched.process.pid
-        version = launched.answer.get("plugin", {}).get("version")
-        plugin.version = version if version and isinstance(version, str) else plugin.version
-        plugin.capabilities = dict(launched.answer.get("capabilities", {}))
-        plugin.move(State.READY)
-        launched.process.exited.add_done_callback(self._exited)
-        launched.hand_over()
-
-    def _fail(self, error: Exception) -> None:
-        self.plugin.error = error
-        self.plugin.pid = None
-        self.plugin.move(State.FAILED, str(error).partition("\n")[0])
+    def _launch_failed(self, error: Exception, *, is_restart: bool) -> None:
+        """A launch came to nothing. One that somebody asked for is not tried again, unless by policy:
+        what is wrong then is hardly ever right a second later."""
+        report = error.report if isinstance(error, LaunchError) else None
+        if report is not None and (is_restart or self._ledger.policy.policy == "always"):
+            self._decide(report, error, ready_for=0.0)
+            return
+        if report is not None:
+            self._tell_death(replace(report, next="It is not started again: it never was ready."))
+        self._fail(error)
 
     # Dying.
 
-    def ended(self, error: Exception | None) -> None:
-        """The link is over; if the plugin is not being stopped, it has died or must be ended."""
-        self._begin_ending(error)
+    def died(self, instance: Instance, report: DeathReport) -> DeathReport:
+        if instance is not self._instance:  # its calls fail, and that is all
+            is_replaced = instance in self._retiring
+            how = "It had been replaced already." if is_replaced else "The host was stopping it."
+            report = replace(report, next=how)
+            self._tell_death(report)
+            return report
+        self._drop_instance()
+        return self._decide(report, None, ready_for=instance.ready_for)
 
-    def _exited(self, _: asyncio.Future[Any]) -> None:
-        if self.link is not None:
-            self.link.drain()
-        self._begin_ending(None)
-
-    def _begin_ending(self, error: Exception | None) -> None:
-        if self.plugin.state is State.READY and self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(
-                self._end(error), name=f"ending of plugin {self.plugin.id}"
-            )
-
-    async def _end(self, error: Exception | None) -> None:
-        """Explain the death to every caller, then clear away what is left of the plugin."""
-        process, link = self._process, self.link
-        assert process is not None
-        assert link is not None
-        # Also after an error: a process that is killed while it writes leaves half a message behind.
-        status = await process.wait(_EXIT_FOLLOWS_S)
-        process.stderr.drain()
-        if status is not None:
-            how = status.describe() + (f", after it broke the protocol: {error}" if error else "")
-        elif error is not None:
-            how = f"it broke the protocol: {error}"
+    def _decide(self, report: DeathReport, error: Exception | None, *, ready_for: float) -> DeathReport:
+        """What follows from a death, or from a restart that came to nothing; the report that says it."""
+        plugin = self.plugin
+        now = asyncio.get_running_loop().time()
+        decision = self._ledger.ended(report, now, ready_for=ready_for)
+        if decision.restart:
+            report = replace(report, next=f"It is started again in {decision.delay:.1f} s.")
+        elif report.is_failure:
+            report = replace(report, next=self._words_for_giving_up(decision.gave_up))
         else:
-            how = "it closed its connection and runs on"
-        self.link = None
-        link.close()
-        link.fail_calls(lambda: self._death(process, how, "while the call was in flight"))
-        if self.exec is not None:
-            self.exec.fail(lambda session: self._death(process, how, f"with session {session} open"))
-        self._services.forget(link)
-        self._fail(self._death(process, how, ""))
-        try:
-            await self._clear(process, link, None, 0.0 if status is None else 1.0)
-        except OSError as error:  # looking at processes takes descriptors, and there may be none left
-            self._log.error("plugin %s: clearing up after it failed: %s", self.plugin.id, error)
-        finally:
-            self._ending = None
+            report = replace(report, next="It ended by itself and is not started again.")
+        plugin.error = error or PluginDied.of(report)
+        self._tell_death(report)
+        if decision.restart:
+            self._move(State.BACKOFF, report.sentence())
+            self._revival = asyncio.create_task(
+                self._revive(decision.delay), name=f"restart of plugin {plugin.id}"
+            )
+        elif decision.gave_up:
+            self._fail(self._crash_loop())
+        elif report.is_failure:
+            self._fail(plugin.error)
+        else:
+            self._move(State.IDLE if self.is_lazy else State.STOPPED, report.sentence())
+        return report
 
-    def _death(self, process: PluginProcess, how: str, when: str) -> PluginDied:
-        ended = process.ended or asyncio.get_running_loop().time()
-        uptime = ended - process.started
-        lines = [line for line in process.stderr.tail if line.strip()][-_SHOWN_LINES:]
-        text = f"plugin `{self.plugin.id}` died {when}".rstrip() + f": {how}, after {uptime:.1f} s"
-        if lines:
-            text += "\n  last lines of its stderr:" + "".join(f"\n    {line}" for line in lines)
-        return PluginDied(text, plugin=self.plugin.id, stderr=process.stderr.tail, uptime=uptime)
+    def _words_for_giving_up(self, gave_up: bool = False) -> str:
+        policy = self._ledger.policy
+        if gave_up:
+            often = f"{policy.max_failures} times within {policy.window_s:g} s"
+            return f"It failed {often} and is not started again."
+        return f"It is not started again: its restart policy is {policy.policy}."
 
-    async def _finish_ending(self) -> None:
-        if self._ending is not None:
-            await asyncio.shield(self._ending)
+    def _crash_loop(self) -> CrashLoop:
+        plugin, policy, reports = self.plugin.id, self._ledger.policy, self._ledger.stories
+        often = f"{len(reports)} times within {policy.window_s:g} s"
+        text = f"plugin `{plugin}` failed {often} and is not started again"
+        lines = "".join(f"\n    {report.story()}" for report in reports)
+        return CrashLoop(f"{text}:{lines}", plugin=plugin, reports=reports)
+
+    def _tell_death(self, report: DeathReport) -> None:
+        self.plugin.death = report
+        self.plugin.restarts = self._ledger.restarts
+        self._journal.death(report)
+        self._facilities.emit(DeathTold(plugin=self.plugin.id, report=report))
+
+    def _fail(self, error: Exception) -> None:
+        self.plugin.error = error
+        self._move(State.FAILED, str(error).partition("\n")[0])
+
+    async def _revive(self, delay: float) -> None:
+        """Start the plugin again after a pause, unless somebody else decides about it meanwhile."""
+        await asyncio.sleep(delay)
+        async with self._lock:
+            if self._revival is not asyncio.current_task():
+                return
+            await self._wait_cleared()
+            if self.plugin.state is State.BACKOFF:
+                try:
+                    await self._start(is_restart=True)
+                except PluginHostError:
+                    pass  # the state says what follows
+                except OSError as error:
+                    self._journal.logger.error("plugin %s: its restart failed: %s", self.plugin.id, error)
+
+    def _call_off_revival(self) -> None:
+        if self._revival is not None:
+            self._revival.cancel()
+            self._revival = None
+
+    async def _wait_cleared(self) -> None:
+        if self._last is not None:
+            await self._last.wait_cleared()
+            self._last = None
 
     # Stopping.
+
+    async def close(self) -> None:
+        """Stop the plugin for good."""
+        self._is_closed = True
+        await self.stop()
+        errands = [one for one in (self._waking, self._dozing) if one is not None and not one.done()]
+        for one in errands:
+            one.cancel()
+        if errands:
+            await asyncio.wait(errands)
 
     async def stop(self) -> None:
         """Stop the plugin if it runs or starts; within its stop_timeout_s and the ladder's own bounds."""
         if self._launching is not None and not self._launching.done():
             self._is_called_off = True
             self._launching.cancel()
+        if self._revival is not asyncio.current_task():
+            self._call_off_revival()
         async with self._lock:
-            await self._finish_ending()
-            plugin, process, link = self.plugin, self._process, self.link
-            if plugin.state is not State.READY or process is None or link is None:
-                return
-            plugin.move(State.STOPPING)
-            manifest = plugin.candidate.manifest
-            timeout = manifest.launch.stop_timeout_s if manifest else 0.0
-            polite = None if plugin.is_raw else lambda: self._ask_to_stop(link, timeout)
-            try:
-                await self._clear(process, link, polite, timeout)
-            finally:
-                self.link = None
-                plugin.pid = None
-                plugin.move(State.STOPPED)
+            await asyncio.gather(*(self._end_retirement(one) for one in list(self._retiring)))
+            await self._wait_cleared()
+            if self.plugin.state is State.READY:
+                await self._stop(State.STOPPED)
+            elif self.plugin.state in (State.BACKOFF, State.IDLE):
+                self._move(State.STOPPED)
 
-    async def _clear(
-        self,
-        process: PluginProcess,
-        link: Link,
-        polite: Callable[[], Awaitable[None]] | None,
-        timeout_s: float,
-    ) -> None:
-        """Take the whole process tree down and give everything back."""
-        mark = run_token(self._run, self.plugin.id, self._launches)
+    async def _stop(self, final: State) -> None:
+        """Stop the instance that serves, with the lock held."""
+        instance = self._instance
+        assert instance is not None
+        self._drop_instance()
+        self._move(State.STOPPING)
         try:
-            report = await ladder.stop(process, polite=polite, timeout_s=timeout_s, mark=mark)
-            level = logging.INFO if report.clean else logging.WARNING
-            self._log.log(level, "plugin %s stopped: %s", self.plugin.id, report.describe())
+            await instance.stop()
         finally:
-            link.drain()
-            link.close()
-            link.fail_calls(lambda: _stopped(self.plugin.id))
-            if self.exec is not None:
-                self.exec.fail(lambda session: _stopped(self.plugin.id))
-            self._services.forget(link)
-            process.close()
-            self._process = None
+            self._move(final)
 
-    async def _ask_to_stop(self, link: Link, timeout_s: float) -> None:
-        """Ask and wait for the answer, which comes when the plugin's calls have ended."""
-        grace_ms = int(timeout_s * 1000 * 0.3)
-        _, answer = link.request("shutdown", {"grace_ms": grace_ms})
-        await answer
+    def _drop_instance(self) -> None:
+        """Nothing serves any more."""
+        self._last, self._instance, self.link = self._instance, None, None
+        self.plugin.pid = None
+        if self.idleness is not None:
+            self.idleness.close()
+            self.idleness = None
 
-    # What the plugin says while it runs.
+    def _stop_idle(self) -> None:
+        self._dozing = asyncio.create_task(self._stop_if_idle(), name=f"idle stop of {self.plugin.id}")
 
-    def requested(self, event: RequestReceived) -> None:
-        link = self.link
-        if link is not None:
-            self._services.serve(link, self.plugin.id, self.plugin.candidate.granted, event)
+    async def _stop_if_idle(self) -> None:
+        async with self._lock:
+            instance = self._instance
+            if self.plugin.state is State.READY and instance is not None and not instance.is_busy:
+                await self._stop(State.IDLE)
 
-    def cancelled(self, msgid: int) -> None:
-        if self.link is not None:
-            self._services.cancel(self.link, msgid)
+    # Replacing.
 
-    def notified(self, method: str, params: Any) -> None:
-        if self.plugin.is_raw:
-            self._emit(PluginNotified(plugin=self.plugin.id, method=method, params=params))
-        elif method == "log":
-            self._log_record(params)
-        elif method == "exec.exited" and self.exec is not None:
+    async def swap(self, candidate: Candidate) -> None:
+        """Start `candidate` beside the running instance and let it take over; see `PluginHost.reload`.
+
+        Raises what `start` raises; then the running instance goes on as if nothing had been tried.
+        """
+        manifest = candidate.manifest
+        if manifest is None:
+            assert candidate.error is not None
+            raise candidate.error
+        async with self._lock:
+            old = self._instance
+            if old is None or self.plugin.state is not State.READY:
+                self.plugin.candidate = candidate
+                self._ledger.policy = manifest.restart
+                return
+            new = self._new_instance(candidate, manifest)
             try:
-                self.exec.exited(params)
-            except CallFailed as error:
-                self._log.error("plugin %s: %s", self.plugin.id, error.message)
-        elif method == "command.changed":
-            self.plugin.capabilities["command"] = params
-        elif method == "failure":
-            self._log.error("plugin %s says: %s", self.plugin.id, _text(params.get("message")))
+                await self._launch(new)
+            except asyncio.CancelledError:
+                if not self._is_called_off:
+                    raise
+                self._is_called_off = False
+                text = f"plugin `{self.plugin.id}` was stopped while its successor started"
+                raise LaunchError(text, plugin=self.plugin.id) from None
+            if self._instance is not old:  # it died meanwhile: the new one is what would follow
+                self._call_off_revival()
+                await self._wait_cleared()
+                self._move(State.STARTING)
+            self._replace(old, new)
 
-    def stray_output(self, data: bytes) -> None:
-        lines = data.decode("utf-8", "replace").splitlines()
-        for line in lines[:_STRAY_LINES]:
-            self._log.warning("stdout before it was ready: %s", line)
-        if len(lines) > _STRAY_LINES:
-            self._log.warning("stdout before it was ready: %d more lines", len(lines) - _STRAY_LINES)
+    def _replace(self, old: Instance, new: Instance) -> None:
+        old_version = self.plugin.version
+        if self.idleness is not None:
+            self.idleness.close()
+            self.idleness = None
+        self._ledger.policy = new.manifest.restart
+        self._adopt(new)
+        if old is not self._last:
+            self._retiring[old] = asyncio.create_task(self._retire(old), name=f"retirement of {old.mark}")
+        self._facilities.emit(
+            PluginSwapped(
+                plugin=self.plugin.id, old_version=old_version, new_version=self.plugin.version, pid=new.pid
+            )
+        )
 
-    def _log_record(self, params: dict[str, Any]) -> None:
-        level = _LEVELS.get(_text(params.get("level")), logging.INFO)
-        if not self._log.isEnabledFor(level):
-            return
-        extra: dict[str, Any] = {
-            "plugin_id": self.plugin.id,
-            "plugin_logger": _text(params.get("logger", "")),
-        }
-        fields = params.get("fields")
-        text = _text(params.get("message", ""))
-        if isinstance(fields, dict):
-            if isinstance(traceback := fields.pop("traceback", None), str):
-                text += f"\n{traceback}"  # where logging itself puts one
-            extra["plugin_fields"] = fields
-        self._log.log(level, "%s: %s", extra["plugin_logger"], text, extra=extra)
+    async def _retire(self, old: Instance) -> None:
+        try:
+            await retire(old)
+        finally:
+            self._retiring.pop(old, None)
 
-    def _log_stderr(self, line: str) -> None:
-        self._log.info("stderr: %s", line)
+    async def _end_retirement(self, old: Instance) -> None:
+        """Do not wait any longer for the calls and sessions of one that was replaced."""
+        task = self._retiring.get(old)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+        await old.stop()
 
-    def ensure_exec(self) -> ExecProxy:
-        """The plugin's exec sessions. Raises PluginNotReady, and HandlerNotFound when it has none."""
-        self.ensure_link()
-        if "exec" not in self.plugin.capabilities or self.exec is None:
+    # Being used.
+
+    async def admit(self, timeout: float | None, *, fail_fast: bool) -> tuple[Link, float | None]:
+        """The link once the plugin is ready, and what is left of `timeout` (seconds) then.
+
+        Starts a lazy plugin. Raises PluginNotReady when it will not be ready by itself, or is not now and
+        `fail_fast`; CallTimeout.
+        """
+        return await admitted(self, timeout, fail_fast=fail_fast)
+
+    def wake(self) -> None:
+        """Start a lazy plugin, once however many ask."""
+        if self._waking is None or self._waking.done():
+            self._waking = asyncio.create_task(self._start_quietly(), name=f"start of {self.plugin.id}")
+
+    async def _start_quietly(self) -> None:
+        try:
+            await self.start()
+        except PluginHostError:
+            pass  # the state says why
+
+    async def next_move(self) -> None:
+        """Wait until the plugin's state changes."""
+        if self._moved is None:
+            self._moved = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._moved)
+
+    def _move(self, state: State, reason: str = "") -> None:
+        self.plugin.move(state, reason)
+        if self._moved is not None:
+            moved, self._moved = self._moved, None
+            moved.set_result(None)
+
+    def commands_changed(self, instance: Instance, offered: Any) -> None:
+        if instance is self._instance:
+            self.plugin.capabilities["command"] = offered
+
+    def exec_of(self, link: Link) -> ExecProxy:
+        """The exec sessions of the instance behind `link`. Raises HandlerNotFound when it has none."""
+        instance = self._instance
+        if instance is None or instance.link is not link:
+            raise not_ready(self.plugin)
+        if "exec" not in self.plugin.capabilities or instance.exec is None:
             raise HandlerNotFound(
                 f"plugin `{self.plugin.id}` offers no exec sessions", data={"handlers": []}
             )
-        return self.exec
+        return instance.exec
 
-    def ensure_link(self) -> Link:
-        """The link to call over. Raises PluginNotReady, which says why there is none."""
-        link = self.link
-        if link is None or self.plugin.state is not State.READY:
-            raise not_ready(self.plugin)
-        return link
-
-
-def not_ready(plugin: Plugin) -> PluginNotReady:
-    """Why a plugin cannot be called now."""
-    text = f"plugin `{plugin.id}` is {plugin.state}, not ready"
-    if plugin.candidate.skipped:
-        text += f": {plugin.candidate.skipped}"
-    elif plugin.error is not None:
-        text += f": {plugin.error}"
-    return PluginNotReady(text, plugin=plugin.id, state=str(plugin.state))
+    def exec_proxies(self) -> list[ExecProxy]:
+        """Where sessions may be: in the instance that serves and in those that only finish."""
+        if self._instance is None or "exec" not in self.plugin.capabilities:
+            serving = []
+        else:
+            serving = [self._instance]
+        return [one.exec for one in (*self._retiring, *serving) if one.exec is not None]
 
 
-def _text(value: Any) -> str:
-    """What should be text, from a plugin that may send anything."""
-    return value if isinstance(value, str) else excerpt(value)
-
-
-def _stopped(plugin: str) -> CallCancelled:
-    return CallCancelled(
-        f"the host stopped plugin `{plugin}` while the call was in flight", name="rpc.cancelled"
-    )
+def _restart_of(candidate: Candidate) -> Restart:
+    return candidate.manifest.restart if candidate.manifest is not None else Restart()

@@ -163,7 +163,12 @@ def test_run_with_nothing_running_ends(cli: Cli, plugins: Path) -> None:
     assert "no_such_module" in ended.err
     assert ended.err.endswith("plugin-host: no plugin is running any more, so there is nothing to do\n")
     ended = cli(*words, "--json")
-    assert [one.get("new", one["event"]) for one in events(ended.out)] == ["starting", "failed", "ready"]
+    assert [one.get("new", one["event"]) for one in events(ended.out)] == [
+        "starting",
+        "death",
+        "failed",
+        "ready",
+    ]
     assert ended.error["exit_code"] == 3
 
 

@@ -32,6 +32,7 @@ class Link:
         meta: Any = None,
         deadline: float | None = None,
         on_progress: Any = None,
+        name: str | None = None,
     ) -> tuple[int, asyncio.Future[Any]]:
         self.sent.append((method, params, meta, deadline))
         answer = asyncio.get_running_loop().create_future()

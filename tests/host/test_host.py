@@ -104,12 +104,21 @@ def test_signatures_of_the_contract() -> None:
         "services": None,
     }
     call = inspect.signature(PluginHost.call)
-    assert list(call.parameters) == ["self", "plugin", "command", "params", "timeout", "on_progress"]
+    assert list(call.parameters) == [
+        "self",
+        "plugin",
+        "command",
+        "params",
+        "timeout",
+        "on_progress",
+        "fail_fast",
+    ]
     assert [name for name, one in call.parameters.items() if one.kind is one.KEYWORD_ONLY] == [
         "timeout",
         "on_progress",
+        "fail_fast",
     ]
-    for name in ("call", "start", "stop", "restart"):
+    for name in ("call", "start", "stop", "restart", "reload"):
         assert inspect.iscoroutinefunction(getattr(PluginHost, name))
 
 

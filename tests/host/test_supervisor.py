@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plugin_host import supervisor as module
+from plugin_host import instance as module
+from plugin_host.admittance import not_ready
 from plugin_host.candidate import Candidate
 from plugin_host.errors import LaunchError, ManifestError, PluginNotReady
-from plugin_host.event import HostEvent, PluginNotified, StateChanged
+from plugin_host.event import HostEvent, StateChanged
+from plugin_host.facility import Facilities
 from plugin_host.manifest import decode
 from plugin_host.plugin import Plugin
 from plugin_host.service import ServiceTable
-from plugin_host.supervisor import Supervisor, not_ready
+from plugin_host.supervisor import Supervisor
 from tests.run import Run
 
 MANIFEST = decode(b'{"id": "demo", "version": "1.0.0", "launch": {"argv": ["x"]}}', file="demo")
-RAW = decode(
-    b'{"id": "demo", "version": "1", "protocol": "msgpack-rpc", "launch": {"argv": ["x"]}}', file="demo"
-)
 
 
 class Stage:
     """A supervisor, its plugin, and all that was told."""
 
-    def __init__(self, **candidate: Any) -> None:
+    def __init__(self, gate: asyncio.Semaphore | None = None, **candidate: Any) -> None:
         self.events: list[HostEvent] = []
         found = {"manifest": MANIFEST, "root": Path("/demo"), **candidate}
         self.plugin = Plugin(Candidate(id="demo", source="folder /demo", **found), self.events.append)
         self.supervisor = Supervisor(
             self.plugin,
-            run="run",
-            version="0",
-            gate=asyncio.Semaphore(1),
-            services=ServiceTable({}),
-            emit=self.events.append,
-            outer={},
+            Facilities(
+                run="run",
+                version="0",
+                gate=gate or asyncio.Semaphore(1),
+                services=ServiceTable({}),
+                emit=self.events.append,
+                outer={},
+            ),
         )
 
     @property
@@ -116,9 +116,7 @@ def test_gate_lets_no_more_launches_through_than_it_has_room_for(
     async def body() -> None:
         monkeypatch.setattr(module, "launch", launch)
         gate = asyncio.Semaphore(3)
-        stages = [Stage() for _ in range(12)]
-        for stage in stages:
-            stage.supervisor._gate = gate
+        stages = [Stage(gate) for _ in range(12)]
         await asyncio.gather(*(stage.supervisor.start() for stage in stages), return_exceptions=True)
         assert most == 3
 
@@ -129,115 +127,13 @@ def test_call_says_why_there_is_no_link(run: Run) -> None:
     async def body() -> None:
         stage = Stage()
         with pytest.raises(PluginNotReady, match="plugin `demo` is discovered, not ready"):
-            stage.supervisor.ensure_link()
+            await stage.supervisor.admit(None, fail_fast=False)
         stage.plugin.error = LaunchError("it has no head")
         with pytest.raises(PluginNotReady, match="it has no head") as caught:
-            stage.supervisor.ensure_link()
+            await stage.supervisor.admit(None, fail_fast=False)
         assert (caught.value.plugin, caught.value.state) == ("demo", "discovered")
         skipped = Stage(skipped="blocked")
         with pytest.raises(PluginNotReady, match="not ready: blocked"):
-            skipped.supervisor.ensure_link()
-
-    run(body())
-
-
-# What the plugin says.
-
-
-@pytest.mark.parametrize(
-    ("level", "number"),
-    [("debug", 10), ("info", 20), ("warning", 30), ("error", 40), ("critical", 50), ("shout", 20), (7, 20)],
-)
-def test_log_record_has_the_plugins_level(
-    run: Run, caplog: pytest.LogCaptureFixture, level: Any, number: int
-) -> None:
-    async def body() -> None:
-        with caplog.at_level(logging.DEBUG, logger="plugin_host"):
-            Stage().supervisor.notified("log", {"level": level, "logger": "a.b", "message": "hello"})
-
-    run(body())
-    (record,) = caplog.records
-    assert (record.levelno, record.getMessage(), record.name) == (
-        number,
-        "a.b: hello",
-        "plugin_host.plugin.demo",
-    )
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {},
-        {"level": None, "logger": None, "message": None, "fields": None},
-        {"level": [1], "logger": {"a": 1}, "message": [1, 2], "fields": [1]},
-        {"message": "100% %s %d", "fields": {"traceback": 5, 7: 8}},
-    ],
-)
-def test_record_of_any_shape_is_logged(
-    run: Run, caplog: pytest.LogCaptureFixture, params: dict[str, Any]
-) -> None:
-    async def body() -> None:
-        with caplog.at_level(logging.DEBUG, logger="plugin_host"):
-            Stage().supervisor.notified("log", params)
-
-    run(body())
-    assert len(caplog.records) == 1
-    assert caplog.records[0].getMessage()
-
-
-def test_changed_commands_are_seen_at_once(run: Run) -> None:
-    async def body() -> None:
-        stage = Stage()
-        stage.supervisor.notified("command.changed", {"commands": ["b", "a"]})
-        assert stage.plugin.commands == ["a", "b"]
-
-    run(body())
-
-
-def test_failure_it_tells_is_an_error_in_the_log(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    async def body() -> None:
-        Stage().supervisor.notified("failure", {"message": "the host broke the protocol"})
-
-    run(body())
-    assert caplog.messages == ["plugin demo says: the host broke the protocol"]
-    assert caplog.records[0].levelno == logging.ERROR
-
-
-def test_notice_that_nobody_knows_is_ignored(run: Run) -> None:
-    async def body() -> None:
-        stage = Stage()
-        stage.supervisor.notified("new.in_protocol_2", {"a": 1})
-        assert stage.events == []
-
-    run(body())
-
-
-def test_every_notice_of_a_raw_peer_is_an_event(run: Run) -> None:
-    async def body() -> None:
-        stage = Stage(manifest=RAW)
-        stage.supervisor.notified("log", [1, 2])
-        assert stage.events == [PluginNotified(plugin="demo", method="log", params=[1, 2])]
-
-    run(body())
-
-
-def test_stray_output_is_logged_by_line_and_bounded(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    async def body() -> None:
-        with caplog.at_level(logging.DEBUG, logger="plugin_host"):
-            Stage().supervisor.stray_output(b"one\ntwo \xff\n" + b"more\n" * 1000)
-
-    run(body())
-    assert caplog.messages[:2] == [
-        "stdout before it was ready: one",
-        "stdout before it was ready: two \ufffd",
-    ]
-    assert len(caplog.messages) < 100
-
-
-def test_request_before_there_is_a_link_is_nobodys(run: Run) -> None:
-    async def body() -> None:
-        stage = Stage()
-        stage.supervisor.cancelled(5)
-        stage.supervisor.requested(None)  # type: ignore[arg-type]
+            await skipped.supervisor.admit(None, fail_fast=False)
 
     run(body())

@@ -11,7 +11,7 @@ import pytest
 
 from plugin_host import CallCancelled, PluginHost
 from tests.run import Run
-from tests.stage import stage, write_plugin
+from tests.stage import link_of, stage, write_plugin
 from tests.wait import WaitUntil
 
 CODE = """
@@ -134,7 +134,7 @@ def test_handler_that_ignores_cancel_answers_late_to_nobody(
             await give_up(call)
             assert time.monotonic() - began < 1
             await host.call("demo", "open")
-            link = host._supervisors["demo"].ensure_link()
+            link = link_of(host, "demo")
             await wait_until.aio(lambda: link.connection.late_answers == 1)
             assert link.in_flight == 0
 
@@ -150,7 +150,7 @@ def test_async_handler_may_answer_though_it_was_cancelled(
             call = asyncio.ensure_future(host.call("demo", "insomnia"))
             await watch.sees("insomnia began")
             await give_up(call)
-            link = host._supervisors["demo"].ensure_link()
+            link = link_of(host, "demo")
             await wait_until.aio(lambda: link.connection.late_answers == 1)
 
     run(body())
@@ -171,7 +171,7 @@ def test_call_that_is_cancelled_while_it_waits_for_a_worker_never_runs(
             await asyncio.sleep(0)
             for call in queued:
                 await give_up(call)
-            link = host._supervisors["narrow"].ensure_link()
+            link = link_of(host, "narrow")
             await wait_until.aio(lambda: link.connection.late_answers == 5)
             await give_up(first)
             assert await last == ["first began", "first: the caller cancelled"]
@@ -192,7 +192,7 @@ def test_call_that_is_cancelled_before_it_was_sent_is_not_sent(run: Run, demo: P
 def test_many_cancels_leave_nothing_behind(run: Run, demo: PluginHost, wait_until: WaitUntil) -> None:
     async def body() -> None:
         async with demo as host:
-            link = host._supervisors["demo"].ensure_link()
+            link = link_of(host, "demo")
             for _ in range(20):
                 calls = [asyncio.ensure_future(host.call("demo", "nap")) for _ in range(50)]
                 await asyncio.sleep(0)

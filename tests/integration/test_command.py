@@ -17,7 +17,7 @@ from plugin_host import (
     PluginNotReady,
 )
 from tests.run import Run
-from tests.stage import stage
+from tests.stage import link_of, stage
 
 
 @pytest.fixture
@@ -220,8 +220,7 @@ def test_listener_of_progress_that_raises_spoils_nothing(run: Run, demo: PluginH
 def test_list_of_commands_tells_their_help_and_parameters(run: Run, demo: PluginHost) -> None:
     async def body() -> None:
         async with demo as host:
-            supervisor = host._supervisors["obliging"]
-            _, answer = supervisor.ensure_link().request("command.list", {})
+            _, answer = link_of(host, "obliging").request("command.list", {})
             listed = {one["name"]: one for one in (await answer)["commands"]}
             assert listed["echo"]["help"] == "Give back what came."
             assert listed["greet"]["help"] == "Greet somebody."
@@ -234,7 +233,7 @@ def test_list_of_commands_tells_their_help_and_parameters(run: Run, demo: Plugin
 def test_unknown_method_is_answered(run: Run, demo: PluginHost) -> None:
     async def body() -> None:
         async with demo as host:
-            _, answer = host._supervisors["obliging"].ensure_link().request("nobody.knows", {})
+            _, answer = link_of(host, "obliging").request("nobody.knows", {})
             with pytest.raises(CallFailed) as caught:
                 await answer
             assert caught.value.name == "rpc.method_not_found"

@@ -10,7 +10,7 @@ import pytest
 
 from plugin_host import CallCancelled, CallFailed, CallTimeout, PluginHost
 from tests.run import Run
-from tests.stage import stage, write_plugin
+from tests.stage import link_of, stage, write_plugin
 from tests.wait import WaitUntil
 
 CODE = """
@@ -85,7 +85,7 @@ def test_late_answer_is_dropped(run: Run, demo: PluginHost, wait_until: WaitUnti
         async with demo as host:
             with pytest.raises(CallTimeout):
                 await host.call("demo", "oversleep", {"seconds": 0.2}, timeout=0.05)
-            link = host._supervisors["demo"].ensure_link()
+            link = link_of(host, "demo")
             await wait_until.aio(lambda: link.connection.late_answers == 1)
             assert await host.call("demo", "seen") == ["overslept"]
 

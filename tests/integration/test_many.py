@@ -12,7 +12,7 @@ import pytest
 
 from plugin_host import State
 from tests.run import Run
-from tests.stage import stage, write_plugin
+from tests.stage import link_of, stage, write_plugin
 
 CODE = """
     @plugin.command("echo")
@@ -67,7 +67,7 @@ def test_ten_thousand_calls_in_flight_are_all_answered(run: Run, tmp_path: Path)
     async def body() -> None:
         async with stage("busy", dirs=[folder]) as host:
             threads = threading.active_count()
-            link = host._supervisors["busy"].ensure_link()
+            link = link_of(host, "busy")
             # So slow at first that they all wait at the same time.
             naps = [asyncio.ensure_future(host.call("busy", "nap", {"seconds": 0.2})) for _ in range(32)]
             calls = [asyncio.ensure_future(host.call("busy", "echo", {"value": n})) for n in range(10_000)]

@@ -14,7 +14,7 @@ import pytest
 from plugin_host import CallCancelled, Caller, CallFailed, CallTimeout, PluginDied, PluginHost
 from plugin_host.configuration import load
 from tests.run import Run
-from tests.stage import stage, write_plugin
+from tests.stage import link_of, stage, write_plugin
 from tests.wait import WaitUntil
 
 CODE = """
@@ -331,7 +331,7 @@ def test_cancel_travels_to_the_service(run: Run, folder: Path, wait_until: WaitU
             with pytest.raises(asyncio.CancelledError):
                 await call
             await services.ended.wait()
-            link = host._supervisors["a"].ensure_link()
+            link = link_of(host, "a")
             await wait_until.aio(lambda: not link.connection.incoming)
 
     run(body())

@@ -9,7 +9,7 @@ import pytest
 
 from plugin_host import CallFailed, PluginHost
 from tests.run import Run
-from tests.stage import stage, write_plugin
+from tests.stage import link_of, stage, write_plugin
 
 HEAD = """
     from __future__ import annotations
@@ -183,7 +183,7 @@ def test_text_that_cannot_be_converted_is_told(run: Run, typed: PluginHost) -> N
 def test_list_shows_types_as_they_are_declared(run: Run, typed: PluginHost) -> None:
     async def body() -> None:
         async with typed as host:
-            _, answer = host._supervisors["typed"].ensure_link().request("command.list", {})
+            _, answer = link_of(host, "typed").request("command.list", {})
             listed = {one["name"]: one["params"] for one in (await answer)["commands"]}
             types = {one["name"]: one["type"] for one in listed["flags"]}
             assert types["on"] == "bool"

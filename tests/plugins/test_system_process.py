@@ -22,6 +22,7 @@ from plugin_host import CallCancelled, CallFailed, CallTimeout, PluginHost, Plug
 from plugin_host.state import State
 from plugin_host_system import failure
 from tests.run import Run
+from tests.stage import link_of
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 COMMANDS = ["children", "cpu", "disk_usage", "disks", "memory", "network", "process", "processes"]
@@ -91,7 +92,7 @@ def test_parameters_may_be_left_out_where_they_have_a_default(run: Run) -> None:
 def test_commands_are_listed_in_words_a_caller_understands(run: Run) -> None:
     async def body() -> Any:
         async with system() as (_, host):
-            _, answer = host._find("system").ensure_link().request("command.list", {})
+            _, answer = link_of(host, "system").request("command.list", {})
             return await answer
 
     commands = {command["name"]: command for command in run(body())["commands"]}

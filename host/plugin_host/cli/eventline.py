@@ -3,7 +3,10 @@
 Pure but for the plugins it is given to look at. The JSON forms are a contract; each has `event` and
 `at`, in seconds since the epoch:
 
-    state         plugin, old, new, reason, pid, and `error` when new is "failed"
+    state         plugin, old, new, reason, pid, and `error` when new is "failed" or "backoff"
+    death         plugin, report: how and in the middle of what it ended, and what happens next
+    health        plugin, healthy, reason
+    swapped       plugin, old_version, new_version, pid
     ready         plugins: every plugin that may run has been started, or says why not
     notification  plugin, method, params: what a raw peer sent by itself
     lost          count: so many events were dropped because nobody read them
@@ -16,7 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plugin_host.event import EventsLost, HostEvent, PluginNotified, StateChanged
+from plugin_host.event import (
+    DeathTold,
+    EventsLost,
+    HealthChanged,
+    HostEvent,
+    PluginNotified,
+    PluginSwapped,
+    StateChanged,
+)
 from plugin_host.state import State
 
 from . import output
@@ -48,9 +59,19 @@ def event_text(event: HostEvent, plugins: Plugins, *, is_brief: bool) -> str:
         return f"\n{_overview(plugins)}\n"
     if isinstance(event, EventsLost):
         return f"{clock}  {event.count} events were lost: stdout was not read in time\n"
+    what = _what(event, is_brief)
+    width = max((len(one.id) for one in _wanted(plugins)), default=0)
+    return output.printable(f"{clock}  {event.plugin:<{width}}  {what}") + "\n" if what else ""
+
+
+def _what(event: HostEvent, is_brief: bool) -> str:
+    """What happened to a plugin, on one line; a death is told by the change of state that follows it."""
     if isinstance(event, StateChanged):
-        width = max((len(one.id) for one in _wanted(plugins)), default=0)
-        return output.printable(f"{clock}  {event.plugin:<{width}}  {_move(event, is_brief)}") + "\n"
+        return _move(event, is_brief)
+    if isinstance(event, HealthChanged):
+        return f"{'answers again' if event.healthy else 'unresponsive'}: {event.reason}"
+    if isinstance(event, PluginSwapped):
+        return f"replaced {event.old_version} by {event.new_version} (pid {event.pid})"
     return ""
 
 
@@ -64,6 +85,14 @@ def event_map(event: HostEvent, plugins: Plugins) -> dict[str, Any]:
     if isinstance(event, PluginNotified):
         said = {"plugin": event.plugin, "method": event.method, "params": event.params}
         return {"event": "notification", "at": event.at, **said}
+    if isinstance(event, DeathTold):
+        return {"event": "death", "at": event.at, "plugin": event.plugin, "report": event.report.to_map()}
+    if isinstance(event, HealthChanged):
+        said = {"plugin": event.plugin, "healthy": event.healthy, "reason": event.reason}
+        return {"event": "health", "at": event.at, **said}
+    if isinstance(event, PluginSwapped):
+        versions = {"old_version": event.old_version, "new_version": event.new_version}
+        return {"event": "swapped", "at": event.at, "plugin": event.plugin, **versions, "pid": event.pid}
     assert isinstance(event, StateChanged)
     moved: dict[str, Any] = {"plugin": event.plugin, "old": str(event.old), "new": str(event.new)}
     moved |= {"reason": event.reason or None, "pid": event.pid}
@@ -82,11 +111,11 @@ def troubles(event: HostEvent, plugins: Plugins) -> list[Exception]:
 
 
 def _error_of(event: StateChanged, plugins: Plugins) -> Exception | None:
-    return plugins[event.plugin].error if event.new is State.FAILED else None
+    return plugins[event.plugin].error if event.new in (State.FAILED, State.BACKOFF) else None
 
 
 def _move(event: StateChanged, is_brief: bool) -> str:
-    if is_brief and event.new is State.FAILED:
+    if is_brief and event.new in (State.FAILED, State.BACKOFF):
         return str(event.new)
     if event.new is State.READY:
         return f"{event.new} (pid {event.pid})"

@@ -73,19 +73,19 @@ async def _run(options: Options) -> None:
 
 
 async def _idle(host: PluginHost, events: EventStream) -> None:
-    """Returns when every plugin has failed, or the host has stopped."""
-    if _has_failed(host):
+    """Returns when every plugin has failed or ended, or the host has stopped."""
+    if _is_over(host):
         return
     async for _ in events:
-        if _has_failed(host):
+        if _is_over(host):
             return
 
 
-def _has_failed(host: PluginHost) -> bool:
+def _is_over(host: PluginHost) -> bool:
     from plugin_host.state import State
 
-    failed = (State.DISCOVERED, State.FAILED)
-    return all(plugin.state in failed for plugin in host.plugins.values())
+    over = (State.DISCOVERED, State.FAILED, State.STOPPED)
+    return all(plugin.state in over for plugin in host.plugins.values())
 
 
 async def _tell(host: PluginHost, events: EventStream, *, as_json: bool) -> None:

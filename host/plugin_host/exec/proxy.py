@@ -81,6 +81,11 @@ class ExecProxy:
         return self._link.streams
 
     @property
+    def running(self) -> builtins.list[str]:
+        """The ids of the sessions that have not ended, as far as anybody holds them."""
+        return sorted(session.id for session in self._running)
+
+    @property
     def is_over(self) -> bool:
         """Whether the plugin is gone."""
         return self._make_error is not None

@@ -1,0 +1,86 @@
+"""Letting a call in: at once when the plugin is ready, later when it is on its way, never otherwise.
+
+Invariant: a call waits only for a plugin that will be ready, or failed, without anybody's doing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .errors import CallTimeout, PluginNotReady
+from .service import current_caller
+from .state import State
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from .link import Link
+    from .plugin import Plugin
+
+    class Gatekeeper(Protocol):
+        """A supervisor, as waiting callers need it."""
+
+        plugin: Plugin
+        link: Link | None
+
+        def wake(self) -> None: ...
+        async def next_move(self) -> None: ...
+
+
+__all__ = ["admitted", "not_ready"]
+
+_ON_THEIR_WAY = frozenset({State.IDLE, State.STARTING, State.BACKOFF})
+
+
+async def admitted(
+    keeper: Gatekeeper, timeout: float | None, *, fail_fast: bool
+) -> tuple[Link, float | None]:
+    """See `Supervisor.admit`."""
+    loop = asyncio.get_running_loop()
+    deadline = _deadline(loop.time(), timeout)
+    has_asked = False
+    while (link := keeper.link) is None:
+        plugin = keeper.plugin
+        if plugin.candidate.skipped or not _comes(keeper):
+            raise not_ready(plugin)
+        if plugin.state is State.IDLE:
+            keeper.wake()
+            has_asked = True
+        elif fail_fast and not has_asked:
+            raise not_ready(plugin)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await keeper.next_move()
+        except TimeoutError:
+            raise CallTimeout(
+                f"{not_ready(plugin)}; it was waited for until the call's deadline",
+                name="command.timeout",
+            ) from None
+    return link, None if timeout is None or deadline is None else max(0.0, deadline - loop.time())
+
+
+def _comes(keeper: Gatekeeper) -> bool:
+    """Whether the plugin will be ready, or failed, by itself."""
+    plugin = keeper.plugin
+    if plugin.state is State.STOPPING:  # a lazy one that was idle is started again by this call
+        manifest = plugin.candidate.manifest
+        return manifest is not None and manifest.activation == "lazy"
+    return plugin.state in _ON_THEIR_WAY
+
+
+def _deadline(now: float, timeout: float | None) -> float | None:
+    caller = current_caller.get()
+    remaining = caller.remaining() if caller is not None else None
+    times = [one for one in (timeout, remaining) if one is not None]
+    return now + min(times) if times else None
+
+
+def not_ready(plugin: Plugin) -> PluginNotReady:
+    """Why a plugin cannot be called now."""
+    text = f"plugin `{plugin.id}` is {plugin.state}, not ready"
+    if plugin.candidate.skipped:
+        text += f": {plugin.candidate.skipped}"
+    elif plugin.error is not None:
+        text += f": {plugin.error}"
+    return PluginNotReady(text, plugin=plugin.id, state=str(plugin.state))

@@ -1,0 +1,29 @@
+"""What the plugins of one host share: who it is, room to launch, services, where events go."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from .event import HostEvent
+    from .service import ServiceTable
+
+__all__ = ["Facilities"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facilities:
+    """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
+    run at once; `emit` gets every event; `outer` is the environment that plugins inherit from."""
+
+    run: str
+    version: str
+    gate: asyncio.Semaphore
+    services: ServiceTable
+    emit: Callable[[HostEvent], None]
+    outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)

@@ -1,0 +1,326 @@
+"""One run of a plugin: from its launch to the moment nothing of it is left.
+
+Owns the process, the link and the exec sessions of that run. Its owner, the supervisor, decides what
+follows; an instance never starts another. Invariants: a death is reported to the owner once, and before
+the calls in flight fail; after `stop`, or once `cleared` is done, nothing of the run is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from signal import SIGKILL
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import ladder
+from .death import DeathReport, Phase
+from .environment import run_token
+from .errors import CallCancelled, CallFailed, LaunchError, PluginDied
+from .event import PluginNotified
+from .exec.proxy import ExecProxy
+from .launch import LaunchOrder, launch
+from .launchspec import process_spec
+from .link import LinkOwner
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from plugin_host_sdk.events import RequestReceived
+
+    from .candidate import Candidate
+    from .facility import Facilities
+    from .journal import Journal
+    from .launch import Launched
+    from .link import Link
+    from .manifest import Manifest
+    from .process import PluginProcess
+
+__all__ = ["Instance", "InstanceOwner"]
+
+# How long after a plugin closed its connection the host waits for the exit that explains it.
+_EXIT_FOLLOWS_S = 0.2
+# What the plugin's own clean-up may take when it closed its connection and runs on.
+_DEAD_STOP_S = 1.0
+
+
+class InstanceOwner(Protocol):
+    """Who runs instances."""
+
+    def died(self, instance: Instance, report: DeathReport) -> DeathReport:
+        """The instance has ended by itself; the same report with `next` filled in."""
+
+    def commands_changed(self, instance: Instance, offered: Any) -> None:
+        """The plugin registered or unregistered commands."""
+
+
+class Instance(LinkOwner):
+    """The run of number `number` of a plugin; `launch` starts it, `begin` opens it for use."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        manifest: Manifest,
+        number: int,
+        facilities: Facilities,
+        journal: Journal,
+        owner: InstanceOwner,
+    ) -> None:
+        self.candidate = candidate
+        self.manifest = manifest
+        self.number = number
+        self.mark = run_token(facilities.run, candidate.id, number)
+        self.is_raw = manifest.protocol == "msgpack-rpc"
+        self.answer: dict[str, Any] = {}
+        self.exec: ExecProxy | None = None
+        self.restarts = 0
+        self._facilities = facilities
+        self._journal = journal
+        self._owner = owner
+        self._launched: Launched | None = None
+        self._process: PluginProcess | None = None
+        self._link: Link | None = None
+        self._ready_at = 0.0
+        self._ending: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._hang: tuple[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.mark} pid={self.pid}>"
+
+    @property
+    def id(self) -> str:
+        """The plugin's id."""
+        return self.candidate.id
+
+    @property
+    def pid(self) -> int | None:
+        """The process, once there is one."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def link(self) -> Link:
+        """The way to ask the plugin; there is one from `launch` on."""
+        assert self._link is not None
+        return self._link
+
+    @property
+    def process(self) -> PluginProcess:
+        """The process; there is one from `launch` on."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def ready_for(self) -> float:
+        """Seconds since it became ready."""
+        return asyncio.get_running_loop().time() - self._ready_at
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls are in flight, sessions are open, or it asks something of the host."""
+        link = self._link
+        if link is None:
+            return False
+        sessions = self.exec is not None and bool(self.exec.running)
+        return bool(link.in_flight) or sessions or bool(link.connection.incoming)
+
+    # Starting.
+
+    async def launch(self) -> None:
+        """Start it and wait until it is ready. Raises LaunchError, ManifestError; nothing is left then."""
+        try:
+            launched = await launch(self._order(), self, self._journal.stderr)
+        except LaunchError as error:
+            error.plugin = self.id
+            error.report = error.report or self._stillborn(error)
+            raise
+        self._launched = launched
+        self._process, self._link = launched.process, launched.link
+        self.exec = ExecProxy(self.id, launched.link)
+        self.answer = launched.answer
+
+    def begin(self) -> None:
+        """Its owner knows it now: what it has said and how it ended since it was ready follows."""
+        launched = self._launched
+        assert launched is not None
+        self._ready_at = asyncio.get_running_loop().time()
+        launched.process.exited.add_done_callback(self._exited)
+        launched.hand_over()
+
+    def _order(self) -> LaunchOrder:
+        facilities, candidate, manifest = self._facilities, self.candidate, self.manifest
+        return LaunchOrder(
+            plugin=self.id,
+            spec=process_spec(candidate, manifest, self.mark, facilities.outer),
+            token=self.mark,
+            raw=self.is_raw,
+            timeout_s=manifest.launch.start_timeout_s,
+            host_version=facilities.version,
+            settings=candidate.settings,
+            permissions=candidate.granted,
+        )
+
+    def _stillborn(self, error: LaunchError) -> DeathReport:
+        """The report of a launch that failed."""
+        how = str(error).partition("\n")[0].removeprefix(f"plugin `{self.id}` ")
+        return DeathReport(
+            plugin=self.id,
+            phase=_phase_of(error, is_python=self.manifest.launch.entry_point is not None),
+            how=how,
+            status=error.status,
+            stderr=error.stderr,
+            peak_memory=None if error.status is None else error.status.peak_memory,
+            cpu_s=None if error.status is None else error.status.cpu_s,
+            restarts=self.restarts,
+        )
+
+    # Dying.
+
+    def ended(self, error: Exception | None) -> None:
+        """The link is over; if the plugin is not being stopped, it has died or must be ended."""
+        self._begin_ending(error)
+
+    def _exited(self, _: asyncio.Future[Any]) -> None:
+        self.link.drain()
+        self._begin_ending(None)
+
+    def _begin_ending(self, error: Exception | None) -> None:
+        if not self._is_stopping and self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(
+                self._end(error), name=f"ending of plugin {self.id}"
+            )
+
+    async def kill(self, how: str, doing: str) -> None:
+        """End a plugin that hangs, as a death: `how` says why, `doing` what it was found doing."""
+        if self._ending is None and not self._is_stopping:
+            self._hang = how, doing
+            self.process.send_signal(SIGKILL)
+            await self.process.wait(ladder.KILL_S)
+            self._begin_ending(None)  # also of one that the kernel does not let go
+
+    async def _end(self, error: Exception | None) -> None:
+        """Explain the death to the owner and to every caller, then clear away what is left."""
+        process = self.process
+        # Also after an error: a process that is killed while it writes leaves half a message behind.
+        status = await process.wait(_EXIT_FOLLOWS_S)
+        process.stderr.drain()
+        report = self._owner.died(self, self._report(error))
+        self.fail(report)
+        try:
+            await self._clear(None, 0.0 if status is None else _DEAD_STOP_S)
+        except OSError as problem:  # looking at processes takes descriptors, and there may be none left
+            self._journal.logger.error("plugin %s: clearing up after it failed: %s", self.id, problem)
+
+    def _report(self, error: Exception | None) -> DeathReport:
+        process, status = self.process, self.process.status
+        if self._hang is not None:
+            how = self._hang[0]
+        elif status is not None:
+            how = status.describe() + (f", after it broke the protocol: {error}" if error else "")
+        elif error is not None:
+            how = f"it broke the protocol: {error}"
+        else:
+            how = "it closed its connection and runs on"
+        calls = tuple(self.link.calls())
+        sessions = tuple(self.exec.running) if self.exec is not None else ()
+        ended = process.ended or asyncio.get_running_loop().time()
+        return DeathReport(
+            plugin=self.id,
+            phase=Phase.CALL if calls or sessions else Phase.IDLE,
+            how=how,
+            pid=process.pid,
+            status=status,
+            hang=self._hang[1] if self._hang is not None else None,
+            stderr=process.stderr.tail,
+            calls=calls,
+            sessions=sessions,
+            uptime=ended - process.started,
+            peak_memory=None if status is None else status.peak_memory,
+            cpu_s=None if status is None else status.cpu_s,
+            restarts=self.restarts,
+        )
+
+    def fail(self, report: DeathReport) -> None:
+        """End every call and session with the report."""
+        self.link.close()
+        self.link.fail_calls(lambda: PluginDied.of(report, "while the call was in flight"))
+        if self.exec is not None:
+            self.exec.fail(lambda session: PluginDied.of(report, f"with session {session} open"))
+        self._facilities.services.forget(self.link)
+
+    async def wait_cleared(self) -> None:
+        """Wait until nothing is left of it after a death."""
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+
+    # Stopping.
+
+    async def stop(self) -> None:
+        """Stop it politely, within its stop_timeout_s and the ladder's own bounds."""
+        if self._ending is not None:
+            await self.wait_cleared()
+            return
+        self._is_stopping = True
+        timeout = self.manifest.launch.stop_timeout_s
+        polite = None if self.is_raw else lambda: self._ask_to_stop(timeout)
+        await self._clear(polite, timeout)
+
+    async def _clear(self, polite: Callable[[], Awaitable[None]] | None, timeout_s: float) -> None:
+        """Take the whole process tree down and give everything back."""
+        process, link = self.process, self.link
+        try:
+            report = await ladder.stop(process, polite=polite, timeout_s=timeout_s, mark=self.mark)
+            level = logging.INFO if report.clean else logging.WARNING
+            self._journal.logger.log(level, "plugin %s stopped: %s", self.id, report.describe())
+        finally:
+            link.drain()
+            link.close()
+            link.fail_calls(lambda: _stopped(self.id))
+            if self.exec is not None:
+                self.exec.fail(lambda session: _stopped(self.id))
+            self._facilities.services.forget(link)
+            process.close()
+
+    async def _ask_to_stop(self, timeout_s: float) -> None:
+        """Ask and wait for the answer, which comes when the plugin's calls have ended."""
+        grace_ms = int(timeout_s * 1000 * 0.3)
+        _, answer = self.link.request("shutdown", {"grace_ms": grace_ms})
+        await answer
+
+    # What the plugin says while it runs.
+
+    def requested(self, event: RequestReceived) -> None:
+        self._facilities.services.serve(self.link, self.id, self.candidate.granted, event)
+
+    def cancelled(self, msgid: int) -> None:
+        self._facilities.services.cancel(self.link, msgid)
+
+    def notified(self, method: str, params: Any) -> None:
+        if self.is_raw:
+            self._facilities.emit(PluginNotified(plugin=self.id, method=method, params=params))
+        elif method == "log":
+            self._journal.record(params)
+        elif method == "exec.exited" and self.exec is not None:
+            try:
+                self.exec.exited(params)
+            except CallFailed as error:
+                self._journal.logger.error("plugin %s: %s", self.id, error.message)
+        elif method == "command.changed":
+            self._owner.commands_changed(self, params)
+        elif method == "failure":
+            self._journal.failure(params)
+
+    def stray_output(self, data: bytes) -> None:
+        self._journal.stray(data)
+
+
+def _phase_of(error: LaunchError, *, is_python: bool) -> Phase:
+    if error.phase is not None:
+        return error.phase
+    # A Python plugin that ends before its answer does so while its code is imported.
+    return Phase.IMPORT if is_python and error.status is not None else Phase.INITIALIZE
+
+
+def _stopped(plugin: str) -> CallCancelled:
+    return CallCancelled(
+        f"the host stopped plugin `{plugin}` while the call was in flight", name="rpc.cancelled"
+    )

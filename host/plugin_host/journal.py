@@ -1,0 +1,71 @@
+"""What a plugin says for the log: its records, the lines of its stderr, what it writes where it should not.
+
+Owns the logger `plugin_host.plugin.ID`. Invariant: whatever shape a record has, one line of the log comes
+out of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from plugin_host_sdk.errors import excerpt
+
+if TYPE_CHECKING:
+    from .death import DeathReport
+
+__all__ = ["Journal"]
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+# A program that is no plugin may write tens of thousands of lines before it is ended.
+_STRAY_LINES = 20
+
+
+class Journal:
+    """The log of one plugin."""
+
+    def __init__(self, plugin: str) -> None:
+        self.plugin = plugin
+        self.logger = logging.getLogger(f"plugin_host.plugin.{plugin}")
+
+    def record(self, params: dict[str, Any]) -> None:
+        """A `log` notification of the plugin."""
+        level = _LEVELS.get(_text(params.get("level")), logging.INFO)
+        if not self.logger.isEnabledFor(level):
+            return
+        extra: dict[str, Any] = {
+            "plugin_id": self.plugin,
+            "plugin_logger": _text(params.get("logger", "")),
+        }
+        fields = params.get("fields")
+        text = _text(params.get("message", ""))
+        if isinstance(fields, dict):
+            if isinstance(traceback := fields.pop("traceback", None), str):
+                text += f"\n{traceback}"  # where logging itself puts one
+            extra["plugin_fields"] = fields
+        self.logger.log(level, "%s: %s", extra["plugin_logger"], text, extra=extra)
+
+    def stderr(self, line: str) -> None:
+        """A line of its stderr."""
+        self.logger.info("stderr: %s", line)
+
+    def failure(self, params: dict[str, Any]) -> None:
+        """It says that it closes because of an error."""
+        self.logger.error("plugin %s says: %s", self.plugin, _text(params.get("message")))
+
+    def death(self, report: DeathReport) -> None:
+        """It ended without being asked to."""
+        level = logging.ERROR if report.is_failure else logging.INFO
+        self.logger.log(level, "%s", report.describe(), extra={"plugin_death": report.to_map()})
+
+    def stray(self, data: bytes) -> None:
+        """What came on the wire before the protocol."""
+        lines = data.decode("utf-8", "replace").splitlines()
+        for line in lines[:_STRAY_LINES]:
+            self.logger.warning("stdout before it was ready: %s", line)
+        if len(lines) > _STRAY_LINES:
+            self.logger.warning("stdout before it was ready: %d more lines", len(lines) - _STRAY_LINES)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else excerpt(value)

@@ -1,0 +1,84 @@
+"""Whether and when a plugin that ended is started again.
+
+Pure: times come in, a decision goes out. Invariants: no pause is longer than `backoff_max_s`; when
+`max_failures` failures lie within `window_s`, the plugin is given up.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .death import DeathReport
+    from .manifest import Restart
+
+__all__ = ["HEALTHY_S", "Decision", "RestartLedger"]
+
+HEALTHY_S = 60.0
+"""A plugin that was ready for this long has recovered: the next pause is short again."""
+
+_STORIES = 16
+_MOST_DOUBLINGS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do: `restart` after `delay` seconds; `gave_up` says that it failed too often."""
+
+    restart: bool
+    delay: float = 0.0
+    gave_up: bool = False
+
+
+class RestartLedger:
+    """The failures of one plugin, and what follows from them under a policy.
+
+    The pause before a restart is chosen evenly between 0 and a bound that doubles with every failure in a
+    row ("full jitter"), so that plugins which failed together do not come back together.
+    """
+
+    def __init__(self, policy: Restart, draw: Callable[[float, float], float] = random.uniform) -> None:
+        self.policy = policy
+        self.restarts = 0
+        self._draw = draw
+        self._row = 0
+        self._times: deque[float] = deque()
+        self._stories: deque[DeathReport] = deque(maxlen=_STORIES)
+
+    @property
+    def stories(self) -> tuple[DeathReport, ...]:
+        """The reports of the failures that count now, the oldest first."""
+        return tuple(self._stories)[-len(self._times) :] if self._times else ()
+
+    def ended(self, report: DeathReport, now: float, *, ready_for: float) -> Decision:
+        """The plugin ended at `now` (any clock, in seconds) after `ready_for` seconds of being ready."""
+        policy = self.policy
+        if ready_for >= HEALTHY_S:
+            self._row = 0
+        if report.is_failure:
+            self._note(report, now)
+        if policy.policy == "never" or (policy.policy == "on-failure" and not report.is_failure):
+            return Decision(restart=False)
+        if len(self._times) >= policy.max_failures:
+            return Decision(restart=False, gave_up=True)
+        bound = min(policy.backoff_max_s, policy.backoff_initial_s * 2 ** min(self._row, _MOST_DOUBLINGS))
+        self._row += 1
+        self.restarts += 1
+        return Decision(restart=True, delay=self._draw(0.0, bound))
+
+    def forgive(self) -> None:
+        """Somebody starts it by hand: what was before does not count any more."""
+        self._row = 0
+        self._times.clear()
+        self._stories.clear()
+
+    def _note(self, report: DeathReport, now: float) -> None:
+        self._times.append(now)
+        self._stories.append(report)
+        while self._times and self._times[0] <= now - self.policy.window_s:
+            self._times.popleft()
