@@ -37,11 +37,12 @@ async def admitted(
     keeper: Gatekeeper, timeout: float | None, *, fail_fast: bool
 ) -> tuple[Link, float | None]:
     """See `Supervisor.admit`."""
-    loop = asyncio.get_running_loop()
+    if (link := keeper.link) is not None:
+        return link, timeout
+    loop, plugin = asyncio.get_running_loop(), keeper.plugin
     deadline = _deadline(loop.time(), timeout)
     has_asked = False
     while (link := keeper.link) is None:
-        plugin = keeper.plugin
         if plugin.candidate.skipped or not _comes(keeper):
             raise not_ready(plugin)
         if plugin.state is State.IDLE:
@@ -54,7 +55,7 @@ async def admitted(
                 await keeper.next_move()
         except TimeoutError:
             raise CallTimeout(
-                f"{not_ready(plugin)}; it was waited for until the call's deadline",
+                f"{not_ready(plugin)}; it was waited for until the deadline of the call",
                 name="command.timeout",
             ) from None
     return link, None if timeout is None or deadline is None else max(0.0, deadline - loop.time())

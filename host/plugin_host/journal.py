@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import excerpt
 
+from .death import Phase
+
 if TYPE_CHECKING:
     from .death import DeathReport
 
@@ -55,7 +57,9 @@ class Journal:
 
     def death(self, report: DeathReport) -> None:
         """It ended without being asked to."""
-        level = logging.ERROR if report.is_failure else logging.INFO
+        # What ends a call, a session or a launch is told to who waits for that.
+        is_unheard = report.is_failure and report.phase is Phase.IDLE
+        level = logging.ERROR if is_unheard else logging.INFO
         self.logger.log(level, "%s", report.describe(), extra={"plugin_death": report.to_map()})
 
     def stray(self, data: bytes) -> None:

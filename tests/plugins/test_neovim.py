@@ -17,6 +17,7 @@ import pytest
 from msgpack import ExtType
 
 from plugin_host import CallFailed, CallTimeout, LaunchError, PluginDied, PluginHost, PluginNotReady
+from plugin_host.configuration import Configuration, PluginConfiguration, RestartOverride
 from plugin_host.event import EventStream, PluginNotified
 from plugin_host.state import State
 from tests.run import Run
@@ -24,6 +25,11 @@ from tests.wait import WaitUntil
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 MANIFEST: dict[str, Any] = json.loads((PLUGINS / "neovim" / "plugin_manifest.json").read_text())
+
+NEVER = Configuration(
+    plugins={"neovim": PluginConfiguration(restart=RestartOverride(policy="never"))},
+)
+"""These tests look at what is left of it, so it is not started again by itself."""
 
 BUFFER, WINDOW, TAB_PAGE = 0, 1, 2
 """Neovim's extension types, as `nvim_get_api_info` has them."""
@@ -66,6 +72,7 @@ class Neovim:
 
 @asynccontextmanager
 async def neovim(folder: Path = PLUGINS, **options: Any) -> AsyncIterator[Neovim]:
+    options.setdefault("config", NEVER)
     async with PluginHost(plugin_dirs=[folder], entry_points=False, only=["neovim"], **options) as host:
         assert host.plugins["neovim"].state is State.READY, host.plugins["neovim"].error
         yield Neovim(host)
