@@ -36,6 +36,11 @@ def link_of(host: PluginHost, plugin: str) -> Link:
     return link
 
 
+def runs(pid: int | None) -> bool:
+    """Whether there is a process of this number, dead or alive."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def write_plugin(
     folder: Path,
     id: str,

@@ -1,0 +1,282 @@
+"""Plugins that die and come back: when, how often, and what callers see meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin_host import CallTimeout, CrashLoop, LaunchError, PluginDied, PluginHost, PluginNotReady
+from plugin_host.event import DeathTold, EventStream, StateChanged
+from plugin_host.state import State
+from tests.run import Run
+from tests.stage import runs, stage, write_plugin
+from tests.wait import WaitUntil
+
+CODE = """
+    import os, signal, sys, time
+
+    @plugin.command("pid")
+    def pid(ctx): return os.getpid()
+
+    @plugin.command("crash")
+    def crash(ctx, status: int = 3):
+        sys.stderr.write("about to crash\\n")
+        sys.stderr.flush()
+        os._exit(status)
+
+    @plugin.command("leave")
+    def leave(ctx, status: int = 0):
+        import threading
+        threading.Timer(0.05, os._exit, (status,)).start()
+
+    @plugin.command("sleep")
+    def sleep(ctx, seconds: float = 60.0): time.sleep(seconds)
+"""
+QUICK: dict[str, Any] = {"policy": "on-failure", "backoff_initial_s": 0.05, "backoff_max_s": 0.1}
+
+
+def phoenix(folder: Path, head: str = "", **restart: Any) -> PluginHost:
+    write_plugin(folder, "phoenix", CODE, head=head, restart={**QUICK, **restart})
+    return stage("phoenix", dirs=[folder])
+
+
+async def next_state(events: EventStream, state: State) -> StateChanged:
+    async for event in events:
+        if isinstance(event, StateChanged) and event.new is state:
+            return event
+    raise AssertionError("the host has ended")
+
+
+def test_call_after_a_death_waits_until_the_plugin_is_back(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with phoenix(tmp_path) as host:
+            before = await host.call("phoenix", "pid")
+            with pytest.raises(PluginDied) as caught:
+                await host.call("phoenix", "crash")
+            report = caught.value.report
+            assert report is not None
+            assert "is started again in" in report.next
+            assert (report.calls, report.phase, report.restarts) == (("crash",), "call", 0)
+            assert report.stderr[-1] == "about to crash"
+            assert host.plugins["phoenix"].state is State.BACKOFF
+            assert host.plugins["phoenix"].death is report
+            after = await host.call("phoenix", "pid", timeout=10)
+            assert after != before
+            assert host.plugins["phoenix"].restarts == 1
+            assert host.plugins["phoenix"].error is None
+            assert not runs(before)
+
+    run(body())
+
+
+def test_call_that_is_not_to_wait_fails_at_once(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with phoenix(tmp_path, backoff_initial_s=60.0, backoff_max_s=60.0) as host:
+            with pytest.raises(PluginDied):
+                await host.call("phoenix", "crash")
+            with pytest.raises(PluginNotReady, match="is backoff, not ready: plugin .* died") as caught:
+                await host.call("phoenix", "pid", fail_fast=True)
+            assert caught.value.state == "backoff"
+            started = time.monotonic()
+            with pytest.raises(CallTimeout, match="waited for until the deadline of the call"):
+                await host.call("phoenix", "pid", timeout=0.2)
+            assert time.monotonic() - started < 5
+            # By hand it starts at once, whatever the pause is.
+            await host.start("phoenix")
+            assert host.plugins["phoenix"].state is State.READY
+
+    run(body())
+
+
+def test_calls_that_wait_survive_more_deaths_and_fail_together_at_the_end(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        # It comes up once; afterwards the import fails.
+        head = f"""
+            import os
+            if os.path.exists({str(tmp_path / "spoiled")!r}): raise ImportError("it is spoiled")
+        """
+        async with phoenix(tmp_path, head) as host:
+            (tmp_path / "spoiled").touch()
+            events = host.events()
+            with pytest.raises(PluginDied):
+                await host.call("phoenix", "crash")
+            calls = [asyncio.create_task(host.call("phoenix", "pid")) for _ in range(20)]
+            done = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(one) for one in done} == {PluginNotReady}
+            error = host.plugins["phoenix"].error
+            assert isinstance(error, CrashLoop)
+            assert len(error.reports) == 5
+            assert [str(one.phase) for one in error.reports] == ["call", *["import"] * 4]
+            lines = str(error).splitlines()
+            assert lines[0] == "plugin `phoenix` failed 5 times within 180 s and is not started again:"
+            assert len(lines) == 6
+            assert str(done[0]).startswith(
+                "plugin `phoenix` is failed, not ready: plugin `phoenix` failed 5"
+            )
+            failed = await next_state(events, State.FAILED)
+            assert "failed 5 times" in failed.reason
+            # Mended and started by hand, it has all its chances again.
+            (tmp_path / "spoiled").unlink()
+            await host.start("phoenix")
+            with pytest.raises(PluginDied, match="started again in"):
+                await host.call("phoenix", "crash")
+            assert await host.call("phoenix", "pid", timeout=10)
+
+    run(body())
+
+
+def test_death_is_told_before_the_change_of_state(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with phoenix(tmp_path) as host:
+            events = host.events()
+            pid = host.plugins["phoenix"].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSEGV)
+            death = await anext(events)
+            assert isinstance(death, DeathTold)
+            assert (
+                death.report.how == "killed by SIGSEGV (segmentation fault)" or "core" in death.report.how
+            )
+            assert (death.report.phase, death.report.pid) == ("idle", pid)
+            moved = await anext(events)
+            assert isinstance(moved, StateChanged)
+            assert (moved.old, moved.new) == (State.READY, State.BACKOFF)
+            await next_state(events, State.READY)
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "state"),
+    [
+        ("on-failure", 0, State.STOPPED),
+        ("on-failure", 3, State.BACKOFF),
+        ("always", 0, State.BACKOFF),
+        ("never", 0, State.STOPPED),
+        ("never", 3, State.FAILED),
+    ],
+)
+def test_policy_decides_what_a_quiet_end_leads_to(
+    run: Run, tmp_path: Path, policy: str, status: int, state: State
+) -> None:
+    async def body() -> None:
+        async with phoenix(tmp_path, policy=policy) as host:
+            events = host.events()
+            await host.call("phoenix", "leave", {"status": status})
+            moved = await next_state(events, state)
+            assert moved.old is State.READY
+            if state is State.BACKOFF:
+                await next_state(events, State.READY)
+
+    run(body())
+
+
+def test_launch_that_was_asked_for_is_not_tried_again(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with phoenix(tmp_path, head="import no_such_module") as host:
+            plugin = host.plugins["phoenix"]
+            assert plugin.state is State.FAILED
+            assert isinstance(plugin.error, LaunchError)
+            assert plugin.error.report is plugin.death or plugin.death is not None
+            assert plugin.death is not None
+            assert (plugin.death.phase, plugin.restarts) == ("import", 0)
+            assert plugin.death.status is not None
+            assert plugin.death.status.code == 1
+
+    run(body())
+
+
+def test_policy_always_tries_a_first_launch_again(run: Run, tmp_path: Path, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        head = f"""
+            import os
+            if not os.path.exists({str(tmp_path / "mended")!r}): raise ImportError("not yet")
+        """
+        async with phoenix(tmp_path, head, policy="always", max_failures=100) as host:
+            assert host.plugins["phoenix"].state in (State.BACKOFF, State.STARTING)
+            (tmp_path / "mended").touch()
+            assert await host.call("phoenix", "pid", timeout=10)
+
+    run(body())
+
+
+def test_stop_and_close_end_the_waiting_for_a_restart(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with phoenix(tmp_path, backoff_initial_s=60.0, backoff_max_s=60.0) as host:
+            with pytest.raises(PluginDied):
+                await host.call("phoenix", "crash")
+            waiting = asyncio.create_task(host.call("phoenix", "pid"))
+            await asyncio.sleep(0)
+            await host.stop("phoenix")
+            assert host.plugins["phoenix"].state is State.STOPPED
+            with pytest.raises(PluginNotReady, match="stopped"):
+                await waiting
+            await host.start("phoenix")
+            with pytest.raises(PluginDied):
+                await host.call("phoenix", "crash")
+            waiting = asyncio.create_task(host.call("phoenix", "pid"))
+            await asyncio.sleep(0)
+        with pytest.raises(PluginNotReady):
+            await waiting
+
+    run(body())
+
+
+def test_stop_ends_a_restart_that_is_under_way(run: Run, tmp_path: Path, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        head = f"""
+            import os, time
+            if os.path.exists({str(tmp_path / "slow")!r}):
+                open({str(tmp_path / "begun")!r}, "w").close()
+                time.sleep(60)
+        """
+        async with phoenix(tmp_path, head) as host:
+            (tmp_path / "slow").touch()
+            with pytest.raises(PluginDied):
+                await host.call("phoenix", "crash")
+            await wait_until.aio(lambda: (tmp_path / "begun").exists())
+            assert host.plugins["phoenix"].state is State.STARTING
+            started = time.monotonic()
+            await host.stop("phoenix")
+            assert time.monotonic() - started < 5
+            assert host.plugins["phoenix"].state is State.STOPPED
+            (tmp_path / "slow").unlink()
+            await host.start("phoenix")
+            assert await host.call("phoenix", "pid")
+
+    run(body())
+
+
+def test_other_plugins_do_not_notice(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        write_plugin(tmp_path, "phoenix", CODE, restart=QUICK)
+        async with stage("phoenix", "steady", dirs=[tmp_path]) as host:
+            before = host.plugins["steady"].pid
+            for _ in range(3):
+                with pytest.raises(PluginDied):
+                    await host.call("phoenix", "crash", timeout=10)
+                assert host.plugins["steady"].pid == before
+                assert host.plugins["steady"].state is State.READY
+
+    run(body())
+
+
+def test_restart_that_is_interrupted_by_a_manual_one_happens_once(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with phoenix(tmp_path) as host:
+            events = host.events()
+            with pytest.raises(PluginDied):
+                await host.call("phoenix", "crash")
+            await asyncio.gather(*(host.start("phoenix") for _ in range(5)))
+            await host.call("phoenix", "pid")
+            await host.stop("phoenix")
+        moves = [one.new async for one in events if isinstance(one, StateChanged)]
+        assert moves.count(State.STARTING) == 1
+
+    run(body())
