@@ -79,10 +79,9 @@ def test_story_is_one_line_that_says_what_it_was_doing(
     report = DeathReport(
         plugin="demo", phase=Phase.IDLE, how="exited with status 3", calls=calls, sessions=sessions
     )
-    assert (
-        re.fullmatch(r"\d\d:\d\d:\d\d  exited with status 3, after 0.0 s \((.*)\)", report.story())[1]
-        == busy
-    )  # type: ignore[index]
+    told = re.fullmatch(r"\d\d:\d\d:\d\d  exited with status 3, after 0.0 s \((.*)\)", report.story())
+    assert told
+    assert told[1] == busy
 
 
 def test_map_is_json_with_everything() -> None:
