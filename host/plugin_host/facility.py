@@ -19,11 +19,13 @@ __all__ = ["Facilities"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
-    run at once; `emit` gets every event; `outer` is the environment that plugins inherit from."""
+    run at once; `emit` gets every event; `outer` is the environment that plugins inherit from;
+    `restarts` says whether what died is started again."""
 
     run: str
     version: str
     gate: asyncio.Semaphore
     services: ServiceTable
     emit: Callable[[HostEvent], None]
+    restarts: bool = True
     outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)

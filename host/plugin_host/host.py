@@ -46,7 +46,8 @@ class PluginHost:
     `plugin_dirs` are folders of plugin folders; `entry_points` says whether installed plugins are found;
     `only` and `block` choose by id; `config` is a `Configuration` or the path of one (None reads none);
     `services` maps names to functions `fn(caller, **params)` that plugins with the permission
-    `host.NAME` may call: async ones run on the loop, plain ones in a thread.
+    `host.NAME` may call: async ones run on the loop, plain ones in a thread. With `restarts=False` no
+    plugin that died is started again, whatever its manifest says.
 
     Entering starts every plugin it may and waits until each is ready or explained. Leaving stops them
     all. Raises ConfigurationError, and PluginNotFound for an id in `only` that is nowhere.
@@ -61,6 +62,7 @@ class PluginHost:
         block: Collection[str] = (),
         config: Configuration | str | os.PathLike[str] | None = None,
         services: Mapping[str, Service] | None = None,
+        restarts: bool = True,
     ) -> None:
         for name, value in (("plugin_dirs", plugin_dirs), ("only", only), ("block", block)):
             if isinstance(value, (str, bytes)):
@@ -71,6 +73,7 @@ class PluginHost:
         self._block = block
         self._config = config
         self._services = ServiceTable(services or {})
+        self._restarts = restarts
         self._extensions = Extensions(block=block)
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
@@ -106,6 +109,7 @@ class PluginHost:
             gate=launch_gate(),
             services=self._services,
             emit=self._events.put,
+            restarts=self._restarts,
         )
         for candidate in self._find_candidates():
             if candidate.id in self._plugins:

@@ -44,7 +44,7 @@ class Supervisor(InstanceOwner):
         self.idleness: Idleness | None = None  # of a lazy plugin that runs; who uses it counts there
         self._facilities = facilities
         self._journal = Journal(plugin.id)
-        self._ledger = RestartLedger(_restart_of(plugin.candidate))
+        self._ledger = RestartLedger(self._policy_of(plugin.candidate))
         self._instance: Instance | None = None
         self._last: Instance | None = None  # perhaps still being cleared away
         self._retiring: dict[Instance, asyncio.Task[None]] = {}
@@ -57,6 +57,11 @@ class Supervisor(InstanceOwner):
         self._is_called_off = False  # a stop does not wait for the launch it ends
         self._is_closed = False
         self._moved: asyncio.Future[None] | None = None
+
+    def _policy_of(self, candidate: Candidate) -> Restart:
+        if candidate.manifest is None or not self._facilities.restarts:
+            return Restart(policy="never")
+        return candidate.manifest.restart
 
     @property
     def is_lazy(self) -> bool:
@@ -162,7 +167,8 @@ class Supervisor(InstanceOwner):
             self._decide(report, error, ready_for=0.0)
             return
         if report is not None:
-            self._tell_death(replace(report, next="It is not started again: it never was ready."))
+            again = "It is not started again: it never was ready." if self._facilities.restarts else ""
+            self._tell_death(replace(report, next=again))
         self._fail(error)
 
     # Dying.
@@ -175,6 +181,7 @@ class Supervisor(InstanceOwner):
             self._tell_death(report)
             return report
         self._drop_instance()
+        self.plugin.pid = None
         return self._decide(report, None, ready_for=instance.ready_for)
 
     def _decide(self, report: DeathReport, error: Exception | None, *, ready_for: float) -> DeathReport:
@@ -205,6 +212,8 @@ class Supervisor(InstanceOwner):
 
     def _words_for_giving_up(self, gave_up: bool = False) -> str:
         policy = self._ledger.policy
+        if not self._facilities.restarts:
+            return ""  # whoever made the host so knows it
         if gave_up:
             often = f"{policy.max_failures} times within {policy.window_s:g} s"
             return f"It failed {often} and is not started again."
@@ -288,12 +297,12 @@ class Supervisor(InstanceOwner):
         try:
             await instance.stop()
         finally:
+            self.plugin.pid = None
             self._move(final)
 
     def _drop_instance(self) -> None:
         """Nothing serves any more."""
         self._last, self._instance, self.link = self._instance, None, None
-        self.plugin.pid = None
         if self.idleness is not None:
             self.idleness.close()
             self.idleness = None
@@ -322,7 +331,7 @@ class Supervisor(InstanceOwner):
             old = self._instance
             if old is None or self.plugin.state is not State.READY:
                 self.plugin.candidate = candidate
-                self._ledger.policy = manifest.restart
+                self._ledger.policy = self._policy_of(candidate)
                 return
             new = self._new_instance(candidate, manifest)
             try:
@@ -344,7 +353,7 @@ class Supervisor(InstanceOwner):
         if self.idleness is not None:
             self.idleness.close()
             self.idleness = None
-        self._ledger.policy = new.manifest.restart
+        self._ledger.policy = self._policy_of(new.candidate)
         self._adopt(new)
         if old is not self._last:
             self._retiring[old] = asyncio.create_task(self._retire(old), name=f"retirement of {old.mark}")
@@ -423,7 +432,3 @@ class Supervisor(InstanceOwner):
         else:
             serving = [self._instance]
         return [one.exec for one in (*self._retiring, *serving) if one.exec is not None]
-
-
-def _restart_of(candidate: Candidate) -> Restart:
-    return candidate.manifest.restart if candidate.manifest is not None else Restart()

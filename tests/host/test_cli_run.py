@@ -182,6 +182,45 @@ def test_death_of_the_last_plugin_ends_it(cli: Cli, plugins: Path, wait_until: W
     assert ended.error["message"].startswith("no plugin is running any more")
 
 
+def test_plugin_that_dies_comes_back_and_the_table_is_printed_on_a_signal(
+    cli: Cli, plugins: Path, wait_until: WaitUntil
+) -> None:
+    write_plugin(plugins, "phoenix", restart={"backoff_initial_s": 0.1})
+    with cli.background("run", "--only", "phoenix", "--plugin-dir", plugins) as run:
+        wait_until(run.says("COMMANDS"))
+        pid = next(line for line in run.out.splitlines() if "ready (pid" in line).split()[-1].strip(")")
+        os.kill(int(pid), signal.SIGKILL)
+        wait_until(lambda: run.out.count("ready (pid") == 2)
+        run.send(signal.SIGUSR1)
+        wait_until(lambda: run.out.count("COMMANDS") == 2)
+        run.send(signal.SIGINT)
+        ended = run.end()
+    assert ended.status == 0
+    assert "backoff: died: killed by SIGKILL" in ended.out
+    assert "It is started again in" in ended.err
+    (row,) = [line for line in ended.out.splitlines() if "restarted" in line]
+    assert "ready, restarted once" in row
+
+
+def test_death_and_status_are_json_lines(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
+    write_plugin(plugins, "phoenix", restart={"backoff_initial_s": 0.1})
+    with cli.background("run", "--json", "--only", "phoenix", "--plugin-dir", plugins) as run:
+        wait_until(lambda: ready(run))
+        os.kill(pid_of(run, "phoenix"), signal.SIGSEGV)
+        wait_until(lambda: run.out.count('"new": "ready"') == 2)
+        run.send(signal.SIGUSR1)
+        wait_until(lambda: '"event": "status"' in run.out)
+        run.send(signal.SIGINT)
+        ended = run.end()
+    told = events(ended.out)
+    (death,) = [one for one in told if one["event"] == "death"]
+    assert (death["report"]["signal"], death["report"]["phase"]) == (11, "idle")
+    (status,) = [one for one in told if one["event"] == "status"]
+    (plugin,) = status["plugins"]
+    assert (plugin["state"], plugin["restarts"], plugin["healthy"]) == ("ready", 1, True)
+    assert plugin["death"]["signal"] == 11
+
+
 def test_run_without_plugins_says_so(cli: Cli, plugins: Path) -> None:
     ended = cli("run")
     assert ended.status == 3

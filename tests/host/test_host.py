@@ -92,7 +92,15 @@ def test_every_error_is_of_the_one_tree() -> None:
 
 def test_signatures_of_the_contract() -> None:
     made = inspect.signature(PluginHost)
-    assert list(made.parameters) == ["plugin_dirs", "entry_points", "only", "block", "config", "services"]
+    assert list(made.parameters) == [
+        "plugin_dirs",
+        "entry_points",
+        "only",
+        "block",
+        "config",
+        "services",
+        "restarts",
+    ]
     assert all(one.kind is one.KEYWORD_ONLY for one in made.parameters.values())
     defaults = {name: one.default for name, one in made.parameters.items()}
     assert defaults == {
@@ -102,6 +110,7 @@ def test_signatures_of_the_contract() -> None:
         "block": (),
         "config": None,
         "services": None,
+        "restarts": True,
     }
     call = inspect.signature(PluginHost.call)
     assert list(call.parameters) == [

@@ -89,12 +89,13 @@ async def _call(
 ) -> None:
     from .lookup import chosen
 
-    host = options.host(only=[plugin_id])
+    host = options.host(only=[plugin_id], restarts=False)
     plugin = chosen(host, options, plugin_id)
     given.check(plugin_id, is_raw=plugin.is_raw)
     async with host:
         if plugin.error is not None:
             raise plugin.error
+        await host.start(plugin_id)  # a lazy one
         if command is None:
             raise click.UsageError(_no_command(plugin))
         result = await _result(host, plugin_id, command, given, timeout, options.verbosity)

@@ -8,6 +8,7 @@ Pure but for the plugins it is given to look at. The JSON forms are a contract; 
     health        plugin, healthy, reason
     swapped       plugin, old_version, new_version, pid
     ready         plugins: every plugin that may run has been started, or says why not
+    status        plugins: the same at another time, asked for by a signal
     notification  plugin, method, params: what a raw peer sent by itself
     lost          count: so many events were dropped because nobody read them
 """
@@ -37,7 +38,7 @@ from .table import table
 if TYPE_CHECKING:
     from plugin_host.plugin import Plugin
 
-__all__ = ["HostReady", "event_map", "event_text", "troubles"]
+__all__ = ["HostReady", "StatusAsked", "event_map", "event_text", "troubles"]
 
 Plugins = Mapping[str, "Plugin"]
 
@@ -49,13 +50,20 @@ class HostReady(HostEvent):
     plugin: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusAsked(HostEvent):
+    """Somebody wants to see how every plugin is now."""
+
+    plugin: str = ""
+
+
 def event_text(event: HostEvent, plugins: Plugins, *, is_brief: bool) -> str:
     """The event for people, with its line end; empty for what does not concern them.
 
     `is_brief` leaves out the reasons that are also in `troubles`, for who sees both.
     """
     clock = time.strftime("%H:%M:%S", time.localtime(event.at))
-    if isinstance(event, HostReady):
+    if isinstance(event, (HostReady, StatusAsked)):
         return f"\n{_overview(plugins)}\n"
     if isinstance(event, EventsLost):
         return f"{clock}  {event.count} events were lost: stdout was not read in time\n"
@@ -77,9 +85,10 @@ def _what(event: HostEvent, is_brief: bool) -> str:
 
 def event_map(event: HostEvent, plugins: Plugins) -> dict[str, Any]:
     """The event for programs."""
-    if isinstance(event, HostReady):
+    if isinstance(event, (HostReady, StatusAsked)):
         shown = [_plugin_map(plugin) for plugin in _wanted(plugins)]
-        return {"event": "ready", "at": event.at, "plugins": shown}
+        name = "ready" if isinstance(event, HostReady) else "status"
+        return {"event": name, "at": event.at, "plugins": shown}
     if isinstance(event, EventsLost):
         return {"event": "lost", "at": event.at, "count": event.count}
     if isinstance(event, PluginNotified):
@@ -125,7 +134,8 @@ def _move(event: StateChanged, is_brief: bool) -> str:
 
 def _overview(plugins: Plugins) -> str:
     rows = [
-        (one.id, one.version, _state(one), str(one.pid or ""), _commands(one)) for one in _wanted(plugins)
+        (one.id, one.version, _state(one) + _restarted(one), str(one.pid or ""), _commands(one))
+        for one in _wanted(plugins)
     ]
     return table(("PLUGIN", "VERSION", "STATE", "PID", "COMMANDS"), rows)
 
@@ -136,7 +146,14 @@ def _wanted(plugins: Plugins) -> list[Plugin]:
 
 
 def _state(plugin: Plugin) -> str:
-    return "broken" if plugin.candidate.error is not None else str(plugin.state)
+    if plugin.candidate.error is not None:
+        return "broken"
+    return str(plugin.state) if plugin.healthy else "unresponsive"
+
+
+def _restarted(plugin: Plugin) -> str:
+    times = "once" if plugin.restarts == 1 else f"{plugin.restarts} times"
+    return f", restarted {times}" if plugin.restarts else ""
 
 
 def _commands(plugin: Plugin) -> str:
@@ -153,5 +170,8 @@ def _plugin_map(plugin: Plugin) -> dict[str, Any]:
         "pid": plugin.pid,
         "source": plugin.source,
         "commands": plugin.commands,
+        "healthy": plugin.healthy,
+        "restarts": plugin.restarts,
+        "death": None if plugin.death is None else plugin.death.to_map(),
         "error": None if plugin.error is None else as_map(plugin.error),
     }

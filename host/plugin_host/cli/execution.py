@@ -51,13 +51,14 @@ async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int
 
     Raises PluginHostError for what the host and the plugin could not do, and as `carry` does.
     """
-    host = options.host(only=[wanted.plugin])
+    host = options.host(only=[wanted.plugin], restarts=False)
     plugin = chosen(host, options, wanted.plugin)
     status = None
     try:
         async with host:
             if plugin.error is not None:
                 raise plugin.error
+            await host.start(wanted.plugin)  # a lazy one
             status = await _run(forwarder, host, wanted)
     except asyncio.CancelledError:
         # While the plugin stopped; how the program ended was known by then.

@@ -16,6 +16,7 @@ from plugin_host.errors import (
     CallError,
     CallTimeout,
     ConfigurationError,
+    CrashLoop,
     LaunchError,
     ManifestError,
     PluginDied,
@@ -62,6 +63,7 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (PluginNotFound, UNAVAILABLE),
     (PluginNotReady, UNAVAILABLE),
     (LaunchError, UNAVAILABLE),
+    (CrashLoop, UNAVAILABLE),
 )
 _ATTRIBUTES = (
     *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),
@@ -110,6 +112,10 @@ def as_map(error: Exception) -> dict[str, Any]:
     """`error` for programs: its type, its message, and those attributes that say something."""
     known = {name: getattr(error, name, None) for name in _ATTRIBUTES}
     said = {name: value for name, value in known.items() if value is not None and value != ()}
+    if isinstance(error, (PluginDied, LaunchError)) and error.report is not None:
+        said["report"] = error.report.to_map()
+    if isinstance(error, CrashLoop):
+        said["reports"] = [report.to_map() for report in error.reports]
     return {"type": type(error).__name__, "message": str(error), **said}
 
 

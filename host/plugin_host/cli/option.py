@@ -46,7 +46,7 @@ class Options:
         file = configuration.find(self.config)
         return None if file is None else configuration.load(file)
 
-    def host(self, only: Sequence[str] | None = None) -> PluginHost:
+    def host(self, only: Sequence[str] | None = None, *, restarts: bool = True) -> PluginHost:
         """A host that is not entered yet; `only` wins over the option. Raises ConfigurationError."""
         from plugin_host.host import PluginHost
 
@@ -55,6 +55,7 @@ class Options:
             only=self.only if only is None else only,
             block=self.block,
             config=self.configuration(),
+            restarts=restarts,
         )
 
     def reported(self, *, runs_program: bool = False) -> AbstractContextManager[None]:

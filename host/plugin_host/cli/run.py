@@ -30,6 +30,7 @@ every event is one JSON object on one line: {"event": "state" | "ready" | "notif
 
 The first signal stops the plugins politely and the exit status is 0; a second one kills them at once.
 A plugin that fails does not stop the others; when all have failed, the command ends with status 3.
+SIGUSR1 prints the table of plugins as it is then (with --json {"event": "status", ...}).
 
 \b
 Examples:
@@ -53,12 +54,14 @@ def command(options: Options) -> None:
 
 async def _run(options: Options) -> None:
     import asyncio
+    import signal
 
-    from .eventline import HostReady
+    from .eventline import HostReady, StatusAsked
 
     host = options.host()
     told, watched = host.events(), host.events()
     _check_found(host, options)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: told.put(StatusAsked()))
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
         async with host:
