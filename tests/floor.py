@@ -49,7 +49,7 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment exitstatus stderr reaper process diagnosis tree processtable ladder"
-        " executable admission",
+        " executable admission keeper",
         below="ground channel",
     ),
     # The protocol; no processes.

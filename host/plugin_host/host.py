@@ -18,6 +18,7 @@ from .errors import PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, StateChanged
 from .exec.opening import list_sessions, open_session
 from .extension import Extensions
+from .keeper.handle import Keeper
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .state import State
@@ -72,6 +73,8 @@ class PluginHost:
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._events = EventHub()
+        self._run = secrets.token_hex(8)
+        self._keeper = Keeper(self._run)
         self._is_discovered = False
         self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -101,7 +104,6 @@ class PluginHost:
             config = _configuration.load(config)
         self._extensions.load()
         gate = launch_gate()
-        run = secrets.token_hex(8)
         for candidate in discovery.discover(
             plugin_dirs=self._plugin_dirs,
             entry_points=self._entry_points,
@@ -115,14 +117,21 @@ class PluginHost:
             plugin = Plugin(candidate, self._changed)
             self._plugins[plugin.id] = plugin
             self._supervisors[plugin.id] = Supervisor(
-                plugin, run=run, version=VERSION, gate=gate, services=self._services, emit=self._events.put
+                plugin,
+                run=self._run,
+                version=VERSION,
+                gate=gate,
+                services=self._services,
+                emit=self._events.put,
             )
 
     async def __aenter__(self) -> PluginHost:
         self._check_open()
         try:
             self.discover()
-            await asyncio.gather(*(self._start_quietly(one) for one in self._startable()))
+            if startable := self._startable():
+                self._keeper.start()
+                await asyncio.gather(*map(self._start_quietly, startable))
         except BaseException:
             await self.close()
             raise
@@ -143,6 +152,7 @@ class PluginHost:
         finally:
             self._services.close()
             self._events.close()
+            await self._keeper.close()
 
     def _startable(self) -> list[Supervisor]:
         return [
@@ -274,6 +284,7 @@ class PluginHost:
         self._check_open()
         if supervisor.plugin.candidate.skipped:
             raise not_ready(supervisor.plugin)
+        self._keeper.start()
         await supervisor.start()
 
     async def stop(self, plugin: str) -> None:
