@@ -41,17 +41,8 @@ _REMOVE_S = 1.0
 def clear(census: Census, grace_s: float = GRACE_S) -> bool:
     """End everybody the census finds and take its cgroup folders away; whether nothing is left."""
     began = time.monotonic()
-    _come_first()
     is_clean = _wait(census, began, grace_s) or _kill_all(census, began + LIMIT_S)
     return _remove(census.folders) and is_clean
-
-
-def _come_first() -> None:
-    """Among a thousand processes that fork there is no time for this one unless it goes before them."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    except (AttributeError, OSError):  # not privileged
-        pass
 
 
 def _wait(census: Census, began: float, grace_s: float) -> bool:

@@ -19,6 +19,7 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING
 
 from plugin_host.reaper import Reaper
+
 from .dictation import HELLO, QUIT, cgroup_line, gone_line
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def process_ids() -> list[int]:
 
 def read_row(pid: int) -> ProcessRow | None:
     """One process as it is now; None when there is none of that number."""
-    data = _read(f"/proc/{pid}/stat")
+    data = _read(f"/proc/{pid}/stat", whole=False)
     return parse_stat(pid, data) if data else None
 
 
@@ -66,14 +66,14 @@ def is_marked(environ: bytes, run: bytes) -> bool:
     )
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, *, whole: bool = True) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
-        data = b""
-        while more := os.read(fd, _READ_BYTES):
+        data = os.read(fd, _READ_BYTES)
+        while whole and (more := os.read(fd, _READ_BYTES)):
             data += more
         return data
     except OSError:
