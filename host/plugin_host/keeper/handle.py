@@ -198,9 +198,7 @@ class Keeper:
 
     def _replace(self, story: str) -> None:
         if self._deaths > len(PAUSES_S):
-            _log.error(
-                "%s; that was the %dth in a row, and no other is started: %s", story, self._deaths, _LOSS
-            )
+            _log.error("%s, as %d did before it; no other is started: %s", story, len(PAUSES_S), _LOSS)
             return
         pause = PAUSES_S[self._deaths - 1]
         _log.warning("%s; another is started%s", story, f" in {pause:g} s" if pause else "")

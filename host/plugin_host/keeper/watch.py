@@ -42,6 +42,8 @@ def main() -> NoReturn:
     _call_oneself(_NAME)
     host, run = int(sys.argv[1]), os.fsencode(sys.argv[2])
     row = read_row(host)
+    if os.getppid() != host:
+        row = None  # the host is gone, and its number may be another's
     watch = Watch(host, _PIPE)
     is_done = True
     if watch.outlive():
@@ -92,16 +94,22 @@ class Watch:
         poll.register(self._pipe, select.POLLIN)
         if pidfd >= 0:
             poll.register(pidfd, select.POLLIN)
-        is_open = True
-        while True:
-            is_alive = os.getppid() == self._host
-            if is_open and not self._listen():
-                is_open = False
-                poll.unregister(self._pipe)
-                os.close(self._pipe)
-            if self._dictation.is_over or not is_alive:
-                return not self._dictation.is_over
-            poll.poll(None if pidfd >= 0 else _LOOK_MS)
+        try:
+            while self._is_needed(poll):
+                poll.poll(None if pidfd >= 0 else _LOOK_MS)
+        finally:
+            if pidfd >= 0:
+                os.close(pidfd)
+        return not self._dictation.is_over
+
+    def _is_needed(self, poll: select.poll) -> bool:
+        """Whether the host is there and has not said goodbye; what it said last counts, too."""
+        is_alive = os.getppid() == self._host
+        if self._pipe >= 0 and not self._listen():
+            poll.unregister(self._pipe)
+            os.close(self._pipe)
+            self._pipe = -1
+        return is_alive and not self._dictation.is_over
 
     def _open_pidfd(self) -> int:
         """A pidfd of the host, or -1. If the host is the parent afterwards, it is the host's."""
