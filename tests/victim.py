@@ -22,7 +22,14 @@ import pytest
 
 from tests.stage import PERSONALITIES
 
-__all__ = ["SCRIPT", "Victim", "is_there", "marked"]
+__all__ = ["CGROUP_ROOTS", "SCRIPT", "Victim", "is_there", "marked"]
+
+CGROUP_ROOTS = [
+    root
+    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids")
+    if os.access(f"{root}/cgroup.procs", os.W_OK)
+]
+"""Where this test run may make cgroups, of both versions."""
 
 SCRIPT = """
 import asyncio, json, os, signal, sys, time
@@ -95,6 +102,12 @@ class Victim:
         self._process.kill()
         self._process.wait()
         return at
+
+    def kill_with_keeper(self) -> float:
+        """Kill the keeper and then the host, which has no time to replace it."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.kill(self.told["keeper"], signal.SIGKILL)
+        return self.kill()
 
     def left(self) -> set[int]:
         """Of all that was told and all that carries its mark, what has not ended."""

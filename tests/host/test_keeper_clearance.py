@@ -15,6 +15,7 @@ from plugin_host.keeper import cgroup, clearance
 from plugin_host.keeper.census import Census
 from plugin_host.keeper.clearance import clear
 from plugin_host.keeper.procfs import ProcessRow, read_row
+from tests.victim import CGROUP_ROOTS
 
 RUN = f"clearance-{os.getpid()}"
 
@@ -138,14 +139,8 @@ def test_end_comes_even_if_somebody_does_not_die(monkeypatch: pytest.MonkeyPatch
 
 # Cgroups: with the kernel's own where there is leave to make one, and with folders that look like them.
 
-ROOTS = [
-    root
-    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids")
-    if os.path.exists(f"{root}/cgroup.procs") and os.access(f"{root}/cgroup.procs", os.W_OK)
-]
 
-
-@pytest.fixture(params=ROOTS)
+@pytest.fixture(params=CGROUP_ROOTS)
 def folder(request: pytest.FixtureRequest) -> Iterator[str]:
     """A cgroup with one inside it."""
     top = f"{request.param}/keeper-test-{os.getpid()}"

@@ -13,12 +13,15 @@ import pytest
 
 from tests.session import DESK
 from tests.stage import PERSONALITIES, write_plugin
-from tests.victim import SCRIPT, Victim, is_there, marked
+from tests.victim import CGROUP_ROOTS, SCRIPT, Victim, is_there, marked
 from tests.wait import WaitUntil
 
 GONE_WITHIN_S = 2.0
 
 Gone = Callable[[Victim], float]
+
+LISTENS_WITHIN_S = 1.5
+"""What a plugin that listens does by itself: it gives its work half a second."""
 
 CODE = f"""{DESK}
     import subprocess
@@ -32,6 +35,9 @@ CODE = f"""{DESK}
         open(path, "w").close()
         sum(range(10**14))
 """
+
+
+STUBBORN = "trap '' HUP TERM INT; while :; do sleep 0.2; done"
 
 
 @pytest.fixture
@@ -92,8 +98,8 @@ def test_daemon_in_a_session_of_its_own_is_killed(gone: Gone) -> None:
 
 
 def test_programs_of_sessions_are_ended(gone: Gone, folder: Path) -> None:
-    code = """
-    stubborn = ["sh", "-c", "trap '' HUP TERM INT; while :; do sleep 0.2; done"]
+    code = f"""
+    stubborn = ["sh", "-c", {STUBBORN!r}]
     sessions = [
         await host.exec("doer", argv, tty=tty, detached=True)
         for tty in (True, False) for argv in (["sleep", "600"], stubborn)
@@ -114,6 +120,26 @@ def test_program_that_cleared_its_environment_is_ended(gone: Gone, folder: Path)
     with Victim(["doer"], [folder], code) as victim:
         assert victim.told["others"][0] not in marked(victim.told["run"])
         gone(victim)
+
+
+@pytest.mark.parametrize("root", CGROUP_ROOTS)
+def test_daemon_without_mark_and_parent_is_killed_by_its_cgroup(
+    gone: Gone, folder: Path, root: str, wait_until: WaitUntil
+) -> None:
+    cgroup, said = f"{root}/host-killed-test-{os.getpid()}", folder / "daemon"
+    script = f"echo $$ >{cgroup}/cgroup.procs; env -i setsid -f sh -c 'echo $$ >{said}; exec sleep 600'"
+    code = f"""
+    os.mkdir({cgroup!r})
+    host._keeper.tell_cgroup({cgroup!r})
+    await host.call("doer", "spawn", {{"argv": ["sh", "-c", {script!r}]}})
+    while not Path({str(said)!r}).exists() or not Path({str(said)!r}).read_text():
+        await asyncio.sleep(0.01)
+    told["others"] = [int(Path({str(said)!r}).read_text())]
+    """
+    with Victim(["doer"], [folder], code) as victim:
+        assert victim.told["others"][0] not in marked(victim.told["run"])
+        gone(victim)
+        assert not os.path.exists(cgroup)
 
 
 BOMB = """
@@ -255,3 +281,55 @@ def test_reader_of_the_hosts_output_sees_its_end_at_once() -> None:
         victim.kill()
         assert victim.stdout.read() == b""
         assert is_there(victim.told["keeper"])
+
+
+# Without a keeper: what the plugin's own runtime does when its host is lost.
+
+
+def test_idle_plugin_goes_at_once_without_a_keeper() -> None:
+    with Victim(["steady"]) as victim:
+        assert victim.seconds_until_gone(victim.kill_with_keeper()) < LISTENS_WITHIN_S
+
+
+@pytest.mark.parametrize("command", ["sleep", "sleep_async"])
+def test_running_handler_has_half_a_second_without_a_keeper(tmp_path: Path, command: str) -> None:
+    handlers = """
+    import asyncio, time
+
+    @plugin.command("sleep")
+    def sleep(ctx, path):
+        open(path, "w").close()
+        time.sleep(600)
+
+    @plugin.command("sleep_async")
+    async def sleep_async(ctx, path):
+        open(path, "w").close()
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                pass
+    """
+    flag = tmp_path / "runs"
+    code = f"""
+    call = asyncio.ensure_future(host.call("sleeper", {command!r}, {{"path": {str(flag)!r}}}))
+    while not Path({str(flag)!r}).exists():
+        await asyncio.sleep(0.01)
+    """
+    with Victim(["sleeper"], [write_plugin(tmp_path, "sleeper", handlers)], code) as victim:
+        took = victim.seconds_until_gone(victim.kill_with_keeper())
+        assert 0.4 < took < LISTENS_WITHIN_S
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "terminal"])
+@pytest.mark.parametrize("program", ["sleep 600", STUBBORN], ids=["ordinary", "stubborn"])
+def test_programs_of_sessions_go_with_the_plugin_without_a_keeper(
+    folder: Path, tty: bool, program: str
+) -> None:
+    code = f"""
+    session = await host.exec("doer", ["sh", "-c", {program!r}], tty={tty}, detached=True)
+    told["others"] = [session.info.pid]
+    """
+    with Victim(["doer"], [folder], code) as victim:
+        assert is_there(victim.told["others"][0])
+        assert victim.seconds_until_gone(victim.kill_with_keeper()) < LISTENS_WITHIN_S
