@@ -49,7 +49,7 @@ HOST = {
     "channel": Wing("channel", below="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "environment stderr reaper process diagnosis tree processtable ladder executable admission",
+        "environment stderr reaper process diagnosis tree processtable ladder executable admission keeper",
         below="ground channel",
     ),
     # The protocol; no processes.
