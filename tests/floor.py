@@ -49,7 +49,7 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment exitstatus stderr reaper process diagnosis tree processtable ladder"
-        " executable admission",
+        " executable admission dumpfile threadstate",
         below="ground channel",
     ),
     # The protocol; no processes.
@@ -69,7 +69,7 @@ HOST = {
     ),
     "supervision": Wing(
         "state event plugin service servicethread launchspec launchfailure launch supervisor"
-        " command exec metadata action",
+        " command exec metadata action health vigil stack dumptext hangcause hang",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",
     ),

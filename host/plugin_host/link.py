@@ -104,6 +104,7 @@ class Link:
         self._view = memoryview(self._buffer)
         self._small_view = self._view[:_SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
+        self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
         self._loop.add_reader(channel.read_fd, self._read)
@@ -115,6 +116,20 @@ class Link:
     def in_flight(self) -> int:
         """Calls that wait for their answer."""
         return len(self._futures)
+
+    @property
+    def oldest_call(self) -> int | None:
+        """The id of the call that has waited longest for its answer."""
+        return next(iter(self._futures), None)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the peer named in its answer to `initialize`; nothing before it, and of a raw peer."""
+        done = self.initialized
+        if not done.done() or done.cancelled() or done.exception() is not None:
+            return frozenset()
+        named = done.result().get("features")
+        return frozenset(n for n in named if type(n) is str) if isinstance(named, list) else frozenset()
 
     @property
     def is_over(self) -> bool:
@@ -249,6 +264,7 @@ class Link:
         except OSError as error:
             self._lose(error)
             return
+        self.has_heard = True
         events = self._receive(self._view[:size])
         if len(events) == 1:
             event = events[0]
