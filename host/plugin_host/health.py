@@ -185,7 +185,8 @@ class HealthMonitor:
     def _next_look(policy: Health, now: float) -> float:
         """The next multiple of the interval: so all plugins of one interval are looked at together."""
         interval = policy.interval_s
-        return (now // interval + 1) * interval
+        due = (now // interval + 1) * interval
+        return due if due > now else due + interval  # a multiple of 0.05 is not quite one
 
 
 def _count(value: object) -> int | None:
