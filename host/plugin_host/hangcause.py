@@ -76,7 +76,8 @@ def _who_holds(working: Sequence[Seen], *, is_contended: bool) -> str:
     computing = [one for one in holding if one[1] is not None and one[1].computes]
     if not is_contended:
         return f"its reader is stuck: {_told(computing or holding)}"
-    return f"its interpreter is held: {_told(computing or holding, in_c=True)}"
+    # A sleep that gave the interpreter away looks the same from outside.
+    return f"its interpreter is held: {_told(computing or holding, in_c=True, joint='; or ')}"
 
 
 def _nobody_works(tasks: Sequence[Stack], process: ProcessState, *, answered: bool) -> str:
@@ -95,12 +96,12 @@ def _runs_loop(stack: Stack) -> bool:
     )
 
 
-def _told(every: Iterable[Seen], *, in_c: bool = False) -> str:
+def _told(every: Iterable[Seen], *, in_c: bool = False, joint: str = "; ") -> str:
     every = list(every)
     texts = [_tell(stack, state, in_c=in_c) for stack, state in every[:_NAMED]]
     if len(every) > _NAMED:
-        texts.append(f"and {len(every) - _NAMED} more")
-    return "; ".join(texts)
+        texts.append(f"{len(every) - _NAMED} more")
+    return joint.join(texts)
 
 
 def _tell(stack: Stack, state: ThreadState | None, *, in_c: bool) -> str:

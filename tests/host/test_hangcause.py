@@ -113,7 +113,7 @@ def test_no_more_than_three_are_named() -> None:
     every = [(NAP, state(n, **SLEEP)) for n in range(10)]
     text = told(*every)
     assert text.count("worker-2") == 3
-    assert text.endswith("; and 7 more")
+    assert text.endswith("; 7 more")
 
 
 # When the reader does not answer.
@@ -123,6 +123,14 @@ def test_who_sleeps_with_the_interpreter_is_told_from_who_wants_it() -> None:
     every = (LEFT, state(3, **TURN)), (UNNAMED, state(2, **SLEEP)), (LEADER[0], state(1, **TURN))
     assert told(*every, answered=False) == (
         "its interpreter is held: thread 0xff sleeps in C at /demo.py:17 in nap"
+    )
+
+
+def test_who_may_have_it_is_named_as_a_choice() -> None:
+    every = (UNNAMED, state(2, **SLEEP)), (LEFT, state(3, **SLEEP)), (LEADER[0], state(1, **TURN))
+    assert told(*every, answered=False) == (
+        "its interpreter is held: thread 0xff sleeps in C at /demo.py:17 in nap; "
+        "or thread worker-3, in the call `left`, sleeps in C at /demo.py:20 in left (`with second:`)"
     )
 
 
