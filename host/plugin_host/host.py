@@ -81,6 +81,7 @@ class PluginHost:
         self._events = EventHub()
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
+        self._facilities: Facilities | None = None
         self._is_discovered = False
         self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -106,7 +107,7 @@ class PluginHost:
             return
         self._is_discovered = True
         self._extensions.load()
-        facilities = Facilities(
+        self._facilities = facilities = Facilities(
             run=self._run,
             version=VERSION,
             gate=launch_gate(),
@@ -164,6 +165,8 @@ class PluginHost:
                 await _all_done([*stops, *self._besides])
         finally:
             self._services.close()
+            if self._facilities is not None:
+                self._facilities.close()
             self._events.close()
             await self._keeper.close()
 
