@@ -49,7 +49,8 @@ HOST = {
     "channel": Wing("channel", below="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "environment stderr reaper process diagnosis tree processtable ladder executable admission",
+        "environment stderr reaper process diagnosis tree processtable ladder executable admission keeper"
+        " dumpfile threadstate",
         below="ground channel",
     ),
     # The protocol; no processes.
@@ -70,6 +71,7 @@ HOST = {
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition instance restart idleness retirement admittance supervisor"
+        " health vigil stack dumptext hangcause hang intervention"
         " command exec metadata action",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",

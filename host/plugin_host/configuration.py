@@ -76,6 +76,7 @@ class HealthOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     interval_s: Seconds | None = None
     timeout_s: Seconds | None = None
     misses: Count | None = None
+    action: Literal["restart", "report"] | None = None
 
 
 class LimitsOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

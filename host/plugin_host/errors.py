@@ -27,7 +27,7 @@ from plugin_host_sdk.errors import (
 )
 
 if TYPE_CHECKING:
-    from .death import DeathReport, Phase
+    from .death import DeathReport
     from .exitstatus import ExitStatus
 
 __all__ = [
@@ -105,13 +105,13 @@ class LaunchError(PluginHostError):
     """A plugin did not become ready; the leaf says in which way.
 
     `plugin` is its id, `stderr` the last lines it wrote, `hint` what to do about it; `status` how the
-    process ended, when it did, and `phase` how far it had come, where that is known; `report` all of it
-    together, once the host has made it.
+    process ended, when it did; `report` all of it
+    together, once the host has made it. `hang` is what it was found doing when its time was over.
     """
 
-    phase: Phase | None = None
     status: ExitStatus | None = None
     report: DeathReport | None = None
+    hang: str | None = None
 
     def __init__(
         self,

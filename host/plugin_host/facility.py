@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .vigil import Vigil
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Facilities"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
     run at once; `emit` gets every event; `outer` is the environment that plugins inherit from;
@@ -29,3 +31,16 @@ class Facilities:
     emit: Callable[[HostEvent], None]
     restarts: bool = True
     outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)
+    _vigil: Vigil | None = None
+
+    @property
+    def vigil(self) -> Vigil:
+        """Who watches over the plugins' health, in the loop that asks first."""
+        if self._vigil is None:
+            self._vigil = Vigil()
+        return self._vigil
+
+    def close(self) -> None:
+        """Give back what is not any single plugin's."""
+        if self._vigil is not None:
+            self._vigil.close()

@@ -20,6 +20,7 @@ from .event import EventHub, EventStream, StateChanged
 from .exec.opening import list_sessions, open_session
 from .extension import Extensions
 from .facility import Facilities
+from .keeper.handle import Keeper
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .state import State
@@ -78,6 +79,9 @@ class PluginHost:
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._events = EventHub()
+        self._run = secrets.token_hex(8)
+        self._keeper = Keeper(self._run)
+        self._facilities: Facilities | None = None
         self._is_discovered = False
         self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -103,8 +107,8 @@ class PluginHost:
             return
         self._is_discovered = True
         self._extensions.load()
-        facilities = Facilities(
-            run=secrets.token_hex(8),
+        self._facilities = facilities = Facilities(
+            run=self._run,
             version=VERSION,
             gate=launch_gate(),
             services=self._services,
@@ -139,6 +143,8 @@ class PluginHost:
             for supervisor in startable:
                 if supervisor.is_lazy:
                     supervisor.wait_for_calls()
+            if startable:
+                self._keeper.start()
             await asyncio.gather(*(self._start_quietly(one) for one in startable if not one.is_lazy))
         except BaseException:
             await self.close()
@@ -159,7 +165,10 @@ class PluginHost:
                 await _all_done([*stops, *self._besides])
         finally:
             self._services.close()
+            if self._facilities is not None:
+                self._facilities.close()
             self._events.close()
+            await self._keeper.close()
 
     def _startable(self) -> list[Supervisor]:
         return [
@@ -299,6 +308,7 @@ class PluginHost:
         self._check_open()
         if supervisor.plugin.candidate.skipped:
             raise not_ready(supervisor.plugin)
+        self._keeper.start()
         await supervisor.start()
 
     async def stop(self, plugin: str) -> None:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import ladder
 from .death import DeathReport, Phase
 from .environment import run_token
-from .errors import CallCancelled, CallFailed, LaunchError, PluginDied
+from .errors import (
+    CallCancelled,
+    CallFailed,
+    InitializeTimeout,
+    LaunchError,
+    PluginDied,
+    PluginExited,
+    SpawnError,
+)
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
@@ -29,11 +37,13 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .facility import Facilities
+    from .health import HealthVerdict
     from .journal import Journal
     from .launch import Launched
     from .link import Link
     from .manifest import Manifest
     from .process import PluginProcess
+    from .vigil import Watch
 
 __all__ = ["Instance", "InstanceOwner"]
 
@@ -51,6 +61,12 @@ class InstanceOwner(Protocol):
 
     def commands_changed(self, instance: Instance, offered: Any) -> None:
         """The plugin registered or unregistered commands."""
+
+    def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
+        """The plugin does not answer, or its event loop does not come round."""
+
+    def recovered(self, instance: Instance) -> None:
+        """It is well again."""
 
 
 class Instance(LinkOwner):
@@ -81,6 +97,7 @@ class Instance(LinkOwner):
         self._link: Link | None = None
         self._ready_at = 0.0
         self._ending: asyncio.Task[None] | None = None
+        self._watch: Watch | None = None
         self._is_stopping = False
         self._hang: tuple[str, str] | None = None
 
@@ -121,7 +138,7 @@ class Instance(LinkOwner):
         if link is None:
             return False
         sessions = self.exec is not None and bool(self.exec.running)
-        return bool(link.in_flight) or sessions or bool(link.connection.incoming)
+        return bool(link.calls()) or sessions or bool(link.connection.incoming)
 
     # Starting.
 
@@ -144,6 +161,12 @@ class Instance(LinkOwner):
         assert launched is not None
         self._ready_at = asyncio.get_running_loop().time()
         launched.process.exited.add_done_callback(self._exited)
+        self._watch = self._facilities.vigil.watch(
+            self.link,
+            self.manifest.health,
+            on_unresponsive=lambda verdict: self._owner.unresponsive(self, verdict),
+            on_recovered=lambda: self._owner.recovered(self),
+        )
         launched.hand_over()
 
     def _order(self) -> LaunchOrder:
@@ -167,6 +190,7 @@ class Instance(LinkOwner):
             phase=_phase_of(error, is_python=self.manifest.launch.entry_point is not None),
             how=how,
             status=error.status,
+            hang=error.hang,
             stderr=error.stderr,
             peak_memory=None if error.status is None else error.status.peak_memory,
             cpu_s=None if error.status is None else error.status.cpu_s,
@@ -184,6 +208,7 @@ class Instance(LinkOwner):
         self._begin_ending(None)
 
     def _begin_ending(self, error: Exception | None) -> None:
+        self._close_watch()
         if not self._is_stopping and self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(
                 self._end(error), name=f"ending of plugin {self.id}"
@@ -247,6 +272,11 @@ class Instance(LinkOwner):
             self.exec.fail(lambda session: PluginDied.of(report, f"with session {session} open"))
         self._facilities.services.forget(self.link)
 
+    def _close_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
     async def wait_cleared(self) -> None:
         """Wait until nothing is left of it after a death."""
         if self._ending is not None:
@@ -260,6 +290,7 @@ class Instance(LinkOwner):
             await self.wait_cleared()
             return
         self._is_stopping = True
+        self._close_watch()
         timeout = self.manifest.launch.stop_timeout_s
         polite = None if self.is_raw else lambda: self._ask_to_stop(timeout)
         await self._clear(polite, timeout)
@@ -283,7 +314,7 @@ class Instance(LinkOwner):
     async def _ask_to_stop(self, timeout_s: float) -> None:
         """Ask and wait for the answer, which comes when the plugin's calls have ended."""
         grace_ms = int(timeout_s * 1000 * 0.3)
-        _, answer = self.link.request("shutdown", {"grace_ms": grace_ms})
+        _, answer = self.link.request("shutdown", {"grace_ms": grace_ms}, name="")
         await answer
 
     # What the plugin says while it runs.
@@ -314,10 +345,11 @@ class Instance(LinkOwner):
 
 
 def _phase_of(error: LaunchError, *, is_python: bool) -> Phase:
-    if error.phase is not None:
-        return error.phase
-    # A Python plugin that ends before its answer does so while its code is imported.
-    return Phase.IMPORT if is_python and error.status is not None else Phase.INITIALIZE
+    if isinstance(error, SpawnError):
+        return Phase.SPAWN
+    # A Python plugin that ends, or takes too long, before its answer does so while its code is imported.
+    is_before_answer = isinstance(error, (PluginExited, InitializeTimeout))
+    return Phase.IMPORT if is_python and is_before_answer else Phase.INITIALIZE
 
 
 def _stopped(plugin: str) -> CallCancelled:

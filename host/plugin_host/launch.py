@@ -14,7 +14,7 @@ from plugin_host_sdk.connection import HOST, Connection
 from plugin_host_sdk.errors import CallError, LocalProtocolError
 from plugin_host_sdk.handshake import initialize_params
 
-from . import ladder, launchfailure
+from . import hang, ladder, launchfailure
 from .launchfailure import LaunchFacts
 from .link import Link, LinkOwner
 from .process import PluginProcess
@@ -147,14 +147,14 @@ async def _initialize(
         answer = link.initialized.result()
         if answer["plugin"]["id"] == order.plugin:
             return answer
-    raise _failure(order, process, link, relay)
+    raise await _failure(order, process, link, relay)
 
 
 # How long after a plugin closed its end the host waits for the exit that explains it.
 _EXIT_FOLLOWS_S = 0.5
 
 
-def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay: _Relay) -> Exception:
+async def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay: _Relay) -> Exception:
     process.stderr.drain()
     facts = LaunchFacts(
         plugin=order.plugin,
@@ -174,4 +174,15 @@ def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay: _Rel
         return launchfailure.exited(facts, process.status)
     if relay.over.done():
         return launchfailure.wrong_answer(facts, EOFError("it closed its stdout and runs on"))
-    return launchfailure.timed_out(facts, order.timeout_s)
+    return await _lateness(order, process, facts)
+
+
+async def _lateness(order: LaunchOrder, process: PluginProcess, facts: LaunchFacts) -> Exception:
+    """Its time is over; a plugin of the SDK is in the middle of its import mostly, and can say where."""
+    found = await hang.examine(process, None) if process.dump is not None else None
+    process.stderr.drain()
+    facts.stderr = process.stderr.tail
+    facts.doing = found.summary if found is not None else None
+    error = launchfailure.timed_out(facts, order.timeout_s)
+    error.hang = found.render() if found is not None else None
+    return error

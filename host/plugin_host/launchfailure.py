@@ -42,6 +42,7 @@ class LaunchFacts:
     argv: Sequence[str]
     stray: bytes = b""  # first bytes on the wire that are not of the protocol
     stderr: Sequence[str] = ()
+    doing: str | None = None  # what it was found doing when its time was over
 
 
 def exited(facts: LaunchFacts, status: ExitStatus) -> LaunchError:
@@ -55,6 +56,8 @@ def exited(facts: LaunchFacts, status: ExitStatus) -> LaunchError:
 def timed_out(facts: LaunchFacts, timeout_s: float) -> LaunchError:
     """The process lives and said nothing in time."""
     text = f"did not answer initialize within {timeout_s:g} s and was killed"
+    if facts.doing:
+        text += f"; {facts.doing}"
     return _build(InitializeTimeout, facts, text, _timeout_hint(facts))
 
 

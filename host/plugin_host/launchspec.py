@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .candidate import interpreter_of
 from .environment import build_environment
 from .errors import SpawnError
-from .process import ProcessSpec
+from .process import DUMP_FD, ProcessSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
     paths = [part for folder in candidate.sys_path for part in ("--path", folder)]
     # -P: the working folder is nobody's package. -c: what `-m plugin_host_sdk` does, without the
     # milliseconds that finding a module to run takes.
-    return [interpreter, "-P", "-c", _SERVE, *paths, str(launch.entry_point)]
+    return [interpreter, "-P", "-c", _SERVE, "--stacks-fd", DUMP_FD, *paths, str(launch.entry_point)]
 
 
 def _relative_to_root(candidate: Candidate, path: str) -> str:

@@ -104,6 +104,7 @@ class Link:
         self._view = memoryview(self._buffer)
         self._small_view = self._view[:_SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
+        self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
         self._loop.add_reader(channel.read_fd, self._read)
@@ -117,9 +118,23 @@ class Link:
         return len(self._futures)
 
     def calls(self) -> list[str]:
-        """The names of the calls in flight, the oldest first."""
+        """The names of the calls in flight, the oldest first; without those of the host's own."""
         names = self.connection.pending
-        return [names[msgid] for msgid in self._futures if msgid in names]
+        return [name for msgid in self._futures if (name := names.get(msgid))]
+
+    @property
+    def oldest_call(self) -> int | None:
+        """The id of the call that has waited longest for its answer."""
+        return next(iter(self._futures), None)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the peer named in its answer to `initialize`; nothing before it, and of a raw peer."""
+        done = self.initialized
+        if not done.done() or done.cancelled() or done.exception() is not None:
+            return frozenset()
+        named = done.result().get("features")
+        return frozenset(n for n in named if type(n) is str) if isinstance(named, list) else frozenset()
 
     @property
     def is_over(self) -> bool:
@@ -144,7 +159,8 @@ class Link:
         """Send a request; its id, and the future of its result, which fails with CallError.
 
         `deadline` is a time of the loop. `name` is what the call is known by while it is in flight, the
-        method unless given. A caller that stops waiting calls `abandon` with the id.
+        method unless given; an empty one is the host's own and not counted among the calls. A caller that
+        stops waiting calls `abandon` with the id.
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
@@ -258,6 +274,7 @@ class Link:
         except OSError as error:
             self._lose(error)
             return
+        self.has_heard = True
         events = self._receive(self._view[:size])
         if len(events) == 1:
             event = events[0]

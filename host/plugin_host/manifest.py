@@ -104,11 +104,17 @@ class Restart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How often a silent plugin is pinged, and after how many unanswered pings it is unwell."""
+    """How often a silent plugin is asked for a sign of life, and when the lack of one is acted upon.
+
+    A question that is not answered within `timeout_s`, and every further interval without an answer, is a
+    miss; `misses` in a row make the plugin unresponsive. Then `action`: end it as if it had died, so that
+    `restart` decides, or only tell.
+    """
 
     interval_s: Seconds = 10.0
     timeout_s: Seconds = 3.0
     misses: Count = 3
+    action: Literal["restart", "report"] = "restart"
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .channel import open_pipes, open_socketpair
 from .diagnosis import diagnose
+from .dumpfile import DumpFile
 from .exitstatus import MAXRSS_UNIT, ExitStatus
 from .reaper import Reaper
 from .stderr import StderrReader
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
 
     from .channel import Channel, ChildEnds
 
-__all__ = ["PluginProcess", "ProcessSpec"]
+__all__ = ["DUMP_FD", "PluginProcess", "ProcessSpec"]
+
+DUMP_FD = "\0dump"
+"""An argument that is this becomes the number of a descriptor for stacks, -1 when there is none to give.
+
+A program can be given no argument with a zero byte, so none of anybody's is this.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +54,10 @@ class PluginProcess:
     """A running or ended child that leads a session of its own.
 
     `started` and `ended` (None while it runs) are `time.monotonic()` values; `identity` tells the
-    process from a later one of its number.
+    process from a later one of its number. `dump` is where it writes stacks, None unless it was told to.
     """
 
-    __slots__ = ("_loop", "_reaper", "channel", "ended", "identity", "pid", "started", "stderr")
+    __slots__ = ("_loop", "_reaper", "channel", "dump", "ended", "identity", "pid", "started", "stderr")
 
     def __init__(
         self,
@@ -59,9 +66,11 @@ class PluginProcess:
         stderr: StderrReader,
         *,
         memory_floor: int = 0,
+        dump: DumpFile | None = None,
     ) -> None:
-        """Take over a child of this process, its channel and its stderr; see `spawn`."""
+        """Take over a child of this process, its channel, its stderr and its dump; see `spawn`."""
         self.pid = pid
+        self.dump = dump
         self.started = time.monotonic()
         self.ended: float | None = None
         self.channel = channel
@@ -79,18 +88,25 @@ class PluginProcess:
         """
         loop = asyncio.get_running_loop()
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
+        dump = _open_dump() if DUMP_FD in spec.argv else None
+        argv = [str(dump.fd if dump else -1) if word == DUMP_FD else word for word in spec.argv]
         try:
             channel, ends = open_socketpair() if spec.channel == "socketpair" else open_pipes()
             try:
-                pid, stderr_fd = _start(spec, ends)
+                pid, stderr_fd = _start(argv, spec, ends, () if dump is None else (dump.fd,))
             except BaseException:
                 channel.close()
                 raise
             finally:
                 ends.close()
-        except (OSError, ValueError) as error:
-            raise diagnose(error, spec.argv, spec.cwd, spec.env) from error
-        return cls(pid, channel, StderrReader(stderr_fd, loop, on_stderr), memory_floor=floor)
+        except BaseException as error:
+            if dump is not None:
+                dump.close()
+            if isinstance(error, (OSError, ValueError)):
+                raise diagnose(error, argv, spec.cwd, spec.env) from error
+            raise
+        stderr = StderrReader(stderr_fd, loop, on_stderr)
+        return cls(pid, channel, stderr, memory_floor=floor, dump=dump)
 
     @property
     def status(self) -> ExitStatus | None:
@@ -145,6 +161,8 @@ class PluginProcess:
         self._forget(self.channel.write_fd)
         self.channel.close()
         self.stderr.close()
+        if self.dump is not None:
+            self.dump.close()
         self._reaper.close()
 
     def _forget(self, fd: int, *, writer_only: bool = False) -> None:
@@ -165,18 +183,28 @@ class PluginProcess:
         return f"<PluginProcess {self.pid} {state}>"
 
 
-def _start(spec: ProcessSpec, ends: ChildEnds) -> tuple[int, int]:
+def _open_dump() -> DumpFile | None:
+    try:
+        return DumpFile()
+    except OSError:  # a plugin without one runs as well, and its hangs are told in fewer words
+        return None
+
+
+def _start(
+    argv: Sequence[str], spec: ProcessSpec, ends: ChildEnds, passed: Sequence[int]
+) -> tuple[int, int]:
     """The pid and the reading end of its stderr. Raises OSError and ValueError."""
     stderr_fd, stderr_child = os.pipe()
     try:
         child = subprocess.Popen(
-            list(spec.argv),
+            argv,
             stdin=ends.stdin,
             stdout=ends.stdout,
             stderr=stderr_child,
             cwd=spec.cwd,
             env=dict(spec.env),
             start_new_session=True,
+            pass_fds=passed,
         )
     except BaseException:
         os.close(stderr_fd)

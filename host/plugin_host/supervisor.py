@@ -16,6 +16,7 @@ from .errors import CrashLoop, HandlerNotFound, LaunchError, PluginDied, PluginH
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
+from .intervention import Intervention
 from .journal import Journal
 from .manifest import Restart
 from .precondition import check_launchable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .death import DeathReport
     from .exec.proxy import ExecProxy
     from .facility import Facilities
+    from .health import HealthVerdict
     from .link import Link
     from .manifest import Manifest
     from .plugin import Plugin
@@ -45,6 +47,7 @@ class Supervisor(InstanceOwner):
         self._facilities = facilities
         self._journal = Journal(plugin.id)
         self._ledger = RestartLedger(self._policy_of(plugin.candidate))
+        self._intervention = Intervention(plugin, self._journal, facilities.emit)
         self._instance: Instance | None = None
         self._last: Instance | None = None  # perhaps still being cleared away
         self._retiring: dict[Instance, asyncio.Task[None]] = {}
@@ -303,6 +306,7 @@ class Supervisor(InstanceOwner):
     def _drop_instance(self) -> None:
         """Nothing serves any more."""
         self._last, self._instance, self.link = self._instance, None, None
+        self._intervention.call_off()
         if self.idleness is not None:
             self.idleness.close()
             self.idleness = None
@@ -350,6 +354,7 @@ class Supervisor(InstanceOwner):
 
     def _replace(self, old: Instance, new: Instance) -> None:
         old_version = self.plugin.version
+        self._intervention.call_off()
         if self.idleness is not None:
             self.idleness.close()
             self.idleness = None
@@ -409,6 +414,14 @@ class Supervisor(InstanceOwner):
         if self._moved is not None:
             moved, self._moved = self._moved, None
             moved.set_result(None)
+
+    def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
+        if instance is self._instance:
+            self._intervention.begin(instance, verdict)
+
+    def recovered(self, instance: Instance) -> None:
+        if instance is self._instance:
+            self._intervention.recovered()
 
     def commands_changed(self, instance: Instance, offered: Any) -> None:
         if instance is self._instance:

@@ -1,17 +1,29 @@
-"""`python -m plugin_host_sdk [--path FOLDER]... MODULE:ATTRIBUTE`: how a host starts a Python plugin."""
+"""`python -m plugin_host_sdk [OPTION VALUE]... MODULE:ATTRIBUTE`: how a host starts a Python plugin.
+
+What the options ask for is done before any author code is imported, in the order of the command line.
+"""
 
 from __future__ import annotations
 
 import gc
 import sys
 
+from .runtime.dump import dump_crashes, dump_on_signal
 from .runtime.serve import EX_USAGE, leave, open_wire, serve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .plugin import Plugin
 
 __all__ = ["main"]
+
+_OPTIONS: dict[str, Callable[[str], object]] = {
+    "--path": lambda folder: sys.path.append(folder),
+    "--stacks-fd": lambda number: dump_on_signal(int(number)),
+}
+"""What each option does with its value."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,8 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     gc.disable()
     arguments = sys.argv[1:] if argv is None else argv
     wiring = open_wire()
+    dump_crashes()
     try:
-        plugin = _load(arguments)
+        plugin = _load(_obey(arguments))
     except SystemExit as error:
         leave(_status_of(error))
     except BaseException:
@@ -42,15 +55,21 @@ def _status_of(error: SystemExit) -> int:
     return 1
 
 
-def _load(arguments: list[str]) -> Plugin:
-    while len(arguments) > 2 and arguments[0] == "--path":
-        sys.path.append(arguments[1])
+def _obey(arguments: list[str]) -> str:
+    """Do what the options say; the argument that names the plugin."""
+    while len(arguments) > 2 and arguments[0] in _OPTIONS:
+        _OPTIONS[arguments[0]](arguments[1])
         arguments = arguments[2:]
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m plugin_host_sdk [--path FOLDER]... MODULE:ATTRIBUTE\n")
+        options = " ".join(f"[{name} VALUE]..." for name in _OPTIONS)
+        sys.stderr.write(f"usage: python -m plugin_host_sdk {options} MODULE:ATTRIBUTE\n")
         raise SystemExit(EX_USAGE)
-    sys.argv = [arguments[0]]
-    module_name, _, attribute = arguments[0].partition(":")
+    return arguments[0]
+
+
+def _load(named: str) -> Plugin:
+    sys.argv = [named]
+    module_name, _, attribute = named.partition(":")
     __import__(module_name)
     target: object = sys.modules[module_name]
     for name in (attribute or "plugin").split("."):
@@ -59,7 +78,7 @@ def _load(arguments: list[str]) -> Plugin:
 
     if not isinstance(target, Plugin):
         raise TypeError(
-            f"{arguments[0]} is {type(target).__name__!r}, not a plugin_host_sdk.Plugin: "
+            f"{named} is {type(target).__name__!r}, not a plugin_host_sdk.Plugin: "
             "name the object that Plugin(...) gave"
         )
     return target

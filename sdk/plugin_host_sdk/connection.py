@@ -63,7 +63,7 @@ __all__ = ["HOST", "PLUGIN", "Connection"]
 _MOVING = frozenset({"initialize", "shutdown"})
 _REMEMBERED_METHODS = 1024
 # Answered at once or once: a peer with its hands full is neither dead nor immortal.
-_NEVER_BUSY = ("ping", "shutdown")
+_NEVER_BUSY = ("ping", "vitals", "stacks", "shutdown")
 _STREAM_ARITY = {"data": (3, 3), "gap": (3, 3), "end": (2, 3), "credit": (2, 2), "stop": (1, 2)}
 
 

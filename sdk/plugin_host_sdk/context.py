@@ -39,7 +39,17 @@ class Context:
     which the call came. `settings` are the operator's for this plugin.
     """
 
-    __slots__ = ("_cancelled", "_session", "chain", "deadline", "has_begun", "is_async", "msgid", "name")
+    __slots__ = (
+        "_cancelled",
+        "_session",
+        "arrived",
+        "chain",
+        "deadline",
+        "has_begun",
+        "is_async",
+        "msgid",
+        "name",
+    )
 
     def __init__(
         self,
@@ -52,6 +62,7 @@ class Context:
     ) -> None:
         self._session = session
         self._cancelled: Cancellation | None = None
+        self.arrived = 0.0  # by the runtime's clock
         self.name = name
         self.msgid = msgid
         self.deadline = deadline

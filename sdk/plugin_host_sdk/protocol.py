@@ -66,6 +66,8 @@ BOTH = frozenset({HOST, PLUGIN})
 METHODS: dict[str, tuple[frozenset[str], int]] = {
     "initialize": (frozenset({HOST}), REQUEST),
     "ping": (BOTH, REQUEST),
+    "vitals": (frozenset({HOST}), REQUEST),
+    "stacks": (frozenset({HOST}), REQUEST),
     "cancel": (BOTH, NOTIFICATION),
     "progress": (BOTH, NOTIFICATION),
     "log": (frozenset({PLUGIN}), NOTIFICATION),

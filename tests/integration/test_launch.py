@@ -296,7 +296,8 @@ def test_plugin_leads_a_session_of_its_own_and_holds_no_descriptor_of_the_host(
             facts = await host.call("clean", "facts")
         assert facts["session"] == facts["pid"]
         kinds = sorted(target.partition(":")[0] for target in facts["targets"])
-        assert kinds == ["/dev/null", "pipe", "pipe", "socket"]  # stderr is there twice
+        # Stderr is there twice; the file without a name is for stacks.
+        assert kinds == ["/dev/null", "/memfd", "pipe", "pipe", "socket"]
 
     with open(tmp_path / "secret", "w") as file:
         os.set_inheritable(file.fileno(), True)

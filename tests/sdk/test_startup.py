@@ -16,6 +16,7 @@ REASONS = {
     "__future__": "annotations that are not evaluated",
     "msgpack": "the wire",
     "threading": "the reader and the workers",
+    "faulthandler": "the line at which C crashed, and the stacks of a plugin that hangs",
     "fcntl": "moving the wire to descriptors that no child inherits",
     "gc": "no collections while modules are imported",
 }

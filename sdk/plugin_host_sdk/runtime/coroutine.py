@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from time import perf_counter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: AbstractEventLoop | None = None
         self._tasks: set[Task[None]] = set()
+        self._marked: float | None = None  # since when the loop has not come round to the mark
+
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        """The loop; None before the first call of a coroutine function."""
+        return self._loop
 
     def run(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """Start `make()` as a task on the loop; returns what cancels it, from any thread.
@@ -45,6 +52,27 @@ class LoopThread:
 
         loop.call_soon_threadsafe(start)
         return cancel
+
+    def lag(self) -> float | None:
+        """Seconds for which the loop has not come round to what an earlier look left; None without a loop.
+
+        Every look leaves something, unless the last is still there: so a loop that is blocked is seen to be
+        at the second look, and one that nobody looks at is never woken.
+        """
+        loop, marked = self._loop, self._marked
+        if loop is None:
+            return None
+        if marked is not None:
+            return perf_counter() - marked
+        self._marked = perf_counter()
+        try:
+            loop.call_soon_threadsafe(self._come_round)
+        except RuntimeError:  # the plugin is ending, and the loop has
+            return None
+        return 0.0
+
+    def _come_round(self) -> None:
+        self._marked = None
 
     def _start(self) -> AbstractEventLoop:
         import asyncio

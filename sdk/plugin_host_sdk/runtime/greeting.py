@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from plugin_host_sdk.handshake import Limits
     from plugin_host_sdk.plugin import Plugin
 
-__all__ = ["greet"]
+__all__ = ["FEATURES", "greet"]
+
+FEATURES = ("stacks", "vitals")
+"""What this runtime answers beyond what every plugin must."""
 
 
 def greet(plugin: Plugin, limits: Limits, params: dict[str, Any]) -> dict[str, Any]:
@@ -32,5 +35,5 @@ def greet(plugin: Plugin, limits: Limits, params: dict[str, Any]) -> dict[str, A
         "sdk": {"name": "plugin-host-sdk", "version": VERSION},
         "limits": limits.to_map(),
         "capabilities": {name: c.describe() for name, c in plugin.capabilities.items()},
-        "features": [],
+        "features": list(FEATURES),
     }

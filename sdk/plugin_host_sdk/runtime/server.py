@@ -32,11 +32,13 @@ from .ending import Ending
 from .greeting import greet
 from .nested import NestedCalls
 from .streamdesk import StreamDesk
+from .vitals import take_vitals
 from .wiring import Wiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from types import FrameType
     from typing import Any
 
     from plugin_host_sdk.endpoint import Endpoint, Resolver
@@ -67,6 +69,7 @@ class Server:
         self._loop = LoopThread()
         self._backlog: deque[Event] = deque()
         self._routes: dict[str, Resolver] = {}
+        self._finished = 0  # requests that were answered
         self._clock = 0.0  # when the leader began its turn, or ended its last run
         for capability in plugin.capabilities.values():
             self._routes.update(capability.routes)
@@ -152,6 +155,7 @@ class Server:
                 raise CallCancelled(f"plugin {self.plugin.id!r} is stopping", name="rpc.cancelled")
             endpoint, arguments = resolver(event.params)
             ctx = Context(self, endpoint.name, event.msgid)
+            ctx.arrived = self._clock
             if event.meta:
                 read_meta(ctx, event.meta, self.plugin.id)
         except CallError as error:
@@ -175,6 +179,14 @@ class Server:
         method = event.method
         if method == "ping":
             self._answer(event.msgid, event.params)
+        elif method == "vitals":
+            with self.wiring.mutex:
+                vitals = take_vitals(
+                    self.running.values(), self._finished, self._loop.lag(), perf_counter()
+                )
+            self._answer(event.msgid, vitals)
+        elif method == "stacks":
+            self._answer(event.msgid, self._take_stacks())
         elif method == "initialize":
             settings = event.params.get("settings")
             self.settings = settings if isinstance(settings, dict) else {}
@@ -194,6 +206,14 @@ class Server:
             raise CallFailed(
                 f"plugin {self.plugin.id!r} has no method {method!r}", name="rpc.method_not_found"
             )
+
+    def _take_stacks(self) -> dict[str, Any]:
+        from .stack import take_stacks  # for a plugin that is in trouble
+
+        try:
+            return take_stacks(self._loop.loop, _call_of)
+        except Exception as error:  # what is looked at changes under the look, and may be of any class
+            raise CallFailed(f"stacks: {type(error).__name__}: {error}", name="rpc.internal") from None
 
     # Running.
 
@@ -286,6 +306,7 @@ class Server:
             return
         msgid = ctx.msgid
         self.running.pop(msgid, None)
+        self._finished += 1
         if error is not None:
             self.wiring.refuse(msgid, error)
         else:
@@ -383,3 +404,15 @@ class Server:
 
 def _cancelled(ctx: Context) -> CallError:
     return CallCancelled(f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled")
+
+
+# The functions that run calls, by the names their frames have.
+_RUNS_CALLS = ("Server._run_inline", "Server._run_pooled", "Server._run_async.<locals>.work")
+
+
+def _call_of(frame: FrameType) -> str | None:
+    """The name of the call that this frame runs; None when it runs none."""
+    if frame.f_code.co_qualname not in _RUNS_CALLS or frame.f_globals is not globals():
+        return None
+    ctx = frame.f_locals.get("ctx")
+    return ctx.name if isinstance(ctx, Context) else None
