@@ -78,7 +78,7 @@ class Arena:
             self._host = host
             listener = asyncio.create_task(self._listen())
             beat = asyncio.create_task(self.pulse.beat())
-            await self._check_up()
+            await self._warm_up()
             held = {part.id: await self._holdings(part) for part in self._bystanders}
             await self._rage(
                 Scene(
@@ -112,10 +112,14 @@ class Arena:
         """A service: pass a call on to another plugin."""
         return await self._host.call(to, "echo", {"value": value}, timeout=_RELAY_S)
 
-    async def _check_up(self) -> None:
-        """Everybody answers before it begins."""
+    async def _warm_up(self) -> None:
+        """Everybody answers, and has loaded and opened what is loaded and opened once."""
         for part in self._parts:
-            await self._host.call(part.id, "echo", {"value": 1}, timeout=30)
+            await self._host.call(part.id, "doze", {"seconds": 0, "value": 1}, timeout=30)
+            for tty in (True, False):
+                session = await self._host.exec(part.id, ["true"], tty=tty)
+                await session.wait()
+                await session.close()
 
     async def _rage(self, scene: Scene) -> None:
         """Load and faults, until the time is up and every kind of fault has been suffered."""

@@ -25,6 +25,8 @@ _IMPATIENT = 0.1
 _BYSTANDERS_S = 15.0
 _VICTIMS_S = (0.2, 1.0, 3.0)
 _BLOBS = (1000, 60_000, 600_000)
+# Of the call itself, when it was not the other plugin that it failed at.
+_OWN_NAMES = ("host.relay", "'relay'")
 # The host's own bound for a call that has lost its way; nothing should come to it.
 _LOST_S = 30.0
 
@@ -128,7 +130,7 @@ def _not_relayed(scene: Scene, part: Part, to: Part, error: str) -> None:
     tally.calls["ok, the nested call failed"] += 1
     if not part.is_victim and not to.is_victim:
         tally.violate(to.id, f"a bystander missed a call passed on by {part.id}: {error}")
-    elif to.id not in error and "host.relay" not in error:
+    elif not any(name in error for name in (to.id, *_OWN_NAMES)):
         tally.violate(to.id, f"a call passed on by {part.id} failed and does not say of whom: {error!r}")
 
 
