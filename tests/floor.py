@@ -49,7 +49,7 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment exitstatus stderr reaper process diagnosis tree processtable ladder"
-        " executable admission",
+        " executable admission machine cgroup usage",
         below="ground channel",
     ),
     # The protocol; no processes.
@@ -69,6 +69,7 @@ HOST = {
     ),
     "supervision": Wing(
         "state event plugin service servicethread launchspec launchfailure launch supervisor"
+        " limit verdict shim confinement"
         " command exec metadata action",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",

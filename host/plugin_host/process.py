@@ -34,13 +34,16 @@ __all__ = ["PluginProcess", "ProcessSpec"]
 class ProcessSpec:
     """What to start: `argv[0]` is looked up in the PATH of `env` unless it holds a slash.
 
-    `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each.
+    `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each. `prefix` is a
+    command that is started in its place and becomes it; `pass_fds` are what that inherits besides.
     """
 
     argv: Sequence[str]
     cwd: str | None
     env: Mapping[str, str] = field(repr=False)  # may hold secrets
     channel: Literal["socketpair", "pipes"] = "socketpair"
+    prefix: Sequence[str] = ()
+    pass_fds: tuple[int, ...] = ()
 
 
 class PluginProcess:
@@ -89,7 +92,7 @@ class PluginProcess:
             finally:
                 ends.close()
         except (OSError, ValueError) as error:
-            raise diagnose(error, spec.argv, spec.cwd, spec.env) from error
+            raise diagnose(error, _at_fault(error, spec), spec.cwd, spec.env) from error
         return cls(pid, channel, StderrReader(stderr_fd, loop, on_stderr), memory_floor=floor)
 
     @property
@@ -165,18 +168,25 @@ class PluginProcess:
         return f"<PluginProcess {self.pid} {state}>"
 
 
+def _at_fault(error: Exception, spec: ProcessSpec) -> Sequence[str]:
+    """The command that a failed spawn is about."""
+    name = getattr(error, "filename", None)
+    return spec.prefix if spec.prefix and name == spec.prefix[0] else spec.argv
+
+
 def _start(spec: ProcessSpec, ends: ChildEnds) -> tuple[int, int]:
     """The pid and the reading end of its stderr. Raises OSError and ValueError."""
     stderr_fd, stderr_child = os.pipe()
     try:
         child = subprocess.Popen(
-            list(spec.argv),
+            [*spec.prefix, *spec.argv],
             stdin=ends.stdin,
             stdout=ends.stdout,
             stderr=stderr_child,
             cwd=spec.cwd,
             env=dict(spec.env),
             start_new_session=True,
+            pass_fds=spec.pass_fds,
         )
     except BaseException:
         os.close(stderr_fd)

@@ -1,4 +1,8 @@
-"""`python -m plugin_host_sdk [--path FOLDER]... MODULE:ATTRIBUTE`: how a host starts a Python plugin."""
+"""`python -m plugin_host_sdk [OPTION]... MODULE:ATTRIBUTE`: how a host starts a Python plugin.
+
+`--path FOLDER` puts a folder at the end of `sys.path`. Before it come the options of `runtime.shim`, which
+say what is laid on this process before any code of the author's runs.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_RESTRAINTS = ("--limit", "--umask", "--no-new-privs", "--gate")
+
 
 def main(argv: list[str] | None = None) -> None:
     """Load the plugin that `MODULE:ATTRIBUTE` names and serve it; never returns."""
     # What is imported stays: looking through it for garbage again and again only takes time.
     gc.disable()
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments and arguments[0] in _RESTRAINTS:
+        arguments = _restrain(arguments)
     wiring = open_wire()
     try:
         plugin = _load(arguments)
@@ -34,6 +42,19 @@ def main(argv: list[str] | None = None) -> None:
         leave(serve(plugin, wiring))
 
 
+def _restrain(arguments: list[str]) -> list[str]:
+    """Do what the options at the beginning ask for; the rest."""
+    from .runtime.shim import Refused, restrain, split
+
+    try:
+        options, rest = split(arguments)
+        restrain(options)
+    except Refused as error:
+        sys.stderr.write(f"this plugin cannot be started with {error}\n")
+        leave(EX_USAGE)
+    return rest
+
+
 def _status_of(error: SystemExit) -> int:
     """What the interpreter makes of it: a number is the status, a text is the reason to fail."""
     if error.code is None or isinstance(error.code, int):
@@ -47,7 +68,7 @@ def _load(arguments: list[str]) -> Plugin:
         sys.path.append(arguments[1])
         arguments = arguments[2:]
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m plugin_host_sdk [--path FOLDER]... MODULE:ATTRIBUTE\n")
+        sys.stderr.write("usage: python -m plugin_host_sdk [OPTION]... MODULE:ATTRIBUTE\n")
         raise SystemExit(EX_USAGE)
     sys.argv = [arguments[0]]
     module_name, _, attribute = arguments[0].partition(":")
