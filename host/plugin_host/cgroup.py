@@ -29,6 +29,8 @@ _FIRST_PAUSE_S = 0.002
 _LONGEST_PAUSE_S = 0.1
 _REMOVE_S = 2.0
 _KILL_ROUNDS = 20
+# The kernel takes memory for a group in pieces of this size: it is full when no more of them fits.
+_BATCH_BYTES = 64 * os.sysconf("SC_PAGESIZE")
 
 
 class Group:
@@ -65,7 +67,10 @@ class Group:
         """Whether it once wanted more memory than its limit and could not be made to fit."""
         match self._controllers.get("memory"):
             case (1, folder):
-                return any(_number(f"{folder}/memory.{name}failcnt") for name in ("", "memsw."))
+                # Its `failcnt` does not count what the limit of memory and swap together stops.
+                limit = _number(f"{folder}/memory.limit_in_bytes") or 0
+                peaks = (_number(f"{folder}/memory.{name}max_usage_in_bytes") for name in ("", "memsw."))
+                return any(peak is not None and peak + _BATCH_BYTES >= limit for peak in peaks)
             case (_, folder):
                 return _counters(f"{folder}/memory.events").get("oom", 0) > 0
         return False

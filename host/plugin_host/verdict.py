@@ -59,10 +59,10 @@ def verdict(
     `excess` is why the host itself ended it, `stderr` are its last lines.
     """
     names = {one.limit: named(one.limit, one.value) for one in enforcements}
-    if status.ok:
+    if excess is not None:
+        return _exceeded(excess, names)
+    if status.ok or status.by_us:
         return None
-    if status.by_us:
-        return _exceeded(excess, names) if excess else None
     if status.signal == signal.SIGKILL:
         return _killed(status, enforcements, counts, names)
     if status.signal == signal.SIGXCPU and "cpu_s" in names:
@@ -73,7 +73,7 @@ def verdict(
 
 def _exceeded(excess: Excess, names: dict[str, str]) -> str:
     name = names.get(excess.limit) or named(excess.limit, excess.allowed)
-    return f"killed by the host: {name} was exceeded (it had {amount(excess.limit, excess.seen)})"
+    return f"ended by the host: {name} was exceeded (it had {amount(excess.limit, excess.seen)})"
 
 
 def _killed(
