@@ -189,7 +189,8 @@ def _paths(own: str) -> dict[str, str]:
     for line in own.splitlines():
         number, _, rest = line.partition(":")
         names, _, path = rest.partition(":")
-        paths.update(dict.fromkeys(names.split(",") if number != "0" else [""], path))
+        if names or number == "0":
+            paths.update(dict.fromkeys(names.split(","), path))
     return paths
 
 

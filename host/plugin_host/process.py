@@ -7,6 +7,7 @@ protocol: the bytes of the channel are the link's. Used from the thread of the l
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import subprocess
@@ -169,9 +170,14 @@ class PluginProcess:
 
 
 def _at_fault(error: Exception, spec: ProcessSpec) -> Sequence[str]:
-    """The command that a failed spawn is about."""
-    name = getattr(error, "filename", None)
-    return spec.prefix if spec.prefix and name == spec.prefix[0] else spec.argv
+    """The command that a failed spawn is about: the prefix only when it cannot be started itself."""
+    is_of_prefix = (
+        isinstance(error, OSError)
+        and error.errno != errno.E2BIG
+        and spec.prefix
+        and error.filename == spec.prefix[0]
+    )
+    return spec.prefix if is_of_prefix else spec.argv
 
 
 def _start(spec: ProcessSpec, ends: ChildEnds) -> tuple[int, int]:
