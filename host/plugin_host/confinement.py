@@ -48,8 +48,8 @@ def confine(
     machine has such. `extra` are more options for the SDK's start-up or the shim, such as `--umask`.
     """
     confinement = Confinement(manifest, machine)
-    confinement.group_up(token, killable=killable)
-    confinement.choose_options(manifest.launch.argv is not None, extra)
+    confinement.enclose(token, killable=killable)
+    confinement.instruct(manifest.launch.argv is not None, extra)
     return confinement
 
 
@@ -73,7 +73,7 @@ class Confinement:
         self.enforcements = plan(manifest.limits, machine)
         self.options: list[str] = []
 
-    def group_up(self, token: str, *, killable: bool) -> None:
+    def enclose(self, token: str, *, killable: bool) -> None:
         """Make the group that the plan asks for; where it cannot be made the plan changes."""
         held = {one.limit: int(one.value) for one in self.enforcements if _is_of_cgroup(one.how)}
         if not held and not (killable and self._machine.killer):
@@ -88,7 +88,7 @@ class Confinement:
         except OSError as error:
             self._fall_back(error)
 
-    def choose_options(self, is_program: bool, extra: Sequence[str]) -> None:
+    def instruct(self, is_program: bool, extra: Sequence[str]) -> None:
         """Settle what the process is told on its command line."""
         is_gated = any(_is_of_cgroup(one.how) for one in self.enforcements)
         options = [*extra]

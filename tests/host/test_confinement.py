@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from plugin_host import cgroup, tree
+from plugin_host.candidate import Candidate
 from plugin_host.confinement import confine
 from plugin_host.errors import SpawnError
+from plugin_host.launchspec import process_spec
 from plugin_host.machine import Machine, Place
+from plugin_host.manifest import convert
 from tests.host.confined import (
     HERE,
     MIB,
@@ -330,5 +333,47 @@ def test_counts_outlive_the_group(run: Run) -> None:
             status = await one.ended()
             before = one.confinement.verdict(status)
         assert one.confinement.verdict(status) == before
+
+    run(body())
+
+
+def test_plugin_without_limits_that_memory_ran_out_on_is_told_from_the_hosts_own_group(run: Run) -> None:
+    if "memory" not in HERE.places:
+        assert HERE.lacking["memory"]
+        return
+    around = cgroup.make_group(HERE, token(), memory_bytes=60 * MIB, killable=False)
+    version = HERE.places["memory"].version
+    machine = Machine(own_memory=Place(version, around.folders[0]))
+    gated = "import sys\nsys.stdin.read(1)\n" + HOG
+
+    async def body() -> None:
+        async with Confined(gated, machine) as one:
+            around.add(one.process.pid)
+            one.process.channel.send(b"x")
+            assert await one.verdict() == "killed by the kernel's out-of-memory killer"
+        assert await around.remove()
+
+    run(body())
+
+
+def test_command_line_of_a_python_plugin_begins_with_its_restraints(run: Run) -> None:
+    raw = {
+        "id": "child",
+        "version": "1",
+        "launch": {"entry_point": "a:b"},
+        "limits": {"processes": 9, "cpu_s": 0.2, "memory_bytes": MIB},
+    }
+    what = convert(raw, file="a test")
+    candidate = Candidate(id="child", source="here", manifest=what, sys_path=("/x",))
+
+    async def body() -> None:
+        found = confine(what, token(), HERE, extra=["--umask", "027"])
+        spec = process_spec(candidate, what, "token", {}, found)
+        gate = ["--gate", "0"] if HERE.places else []
+        restraints = [*gate, "--umask", "027", "--limit", "cpu_s=1"]
+        assert spec.argv[4:] == [*restraints, "--path", "/x", "a:b"]
+        assert (list(spec.prefix), spec.pass_fds, found.needs_shim) == ([], (), False)
+        await found.release()
+        assert process_spec(candidate, what, "token", {}).argv[4:] == ["--path", "/x", "a:b"]
 
     run(body())
