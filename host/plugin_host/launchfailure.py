@@ -44,11 +44,10 @@ class LaunchFacts:
     stderr: Sequence[str] = ()
 
 
-def exited(facts: LaunchFacts, status: ExitStatus) -> LaunchError:
-    """The process ended before it was ready."""
-    return _build(
-        PluginExited, facts, f"{status.describe()} before it was ready", _exit_hint(facts, status)
-    )
+def exited(facts: LaunchFacts, status: ExitStatus, how: str | None = None) -> LaunchError:
+    """The process ended before it was ready; `how` says it better than its status, if given."""
+    text = f"{status.describe()} before it was ready" if how is None else f"did not get ready: {how}"
+    return _build(PluginExited, facts, text, _exit_hint(facts, status))
 
 
 def timed_out(facts: LaunchFacts, timeout_s: float) -> LaunchError:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import excerpt
 
 from . import checksum, ladder
+from .confinement import Confinement, confine
 from .environment import run_token
 from .errors import CallCancelled, CallFailed, HandlerNotFound, LaunchError, PluginDied, PluginNotReady
 from .event import PluginNotified
@@ -22,8 +24,10 @@ from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
 from .launchspec import process_spec
 from .link import LinkOwner
-from .manifest import Limits, Manifest
+from .machine import survey
+from .manifest import Manifest
 from .state import State
+from .usage import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from .event import HostEvent
     from .launch import Launched
     from .link import Link
+    from .machine import Machine
     from .plugin import Plugin
     from .process import PluginProcess
     from .service import ServiceTable
@@ -60,6 +65,8 @@ class Supervisor(LinkOwner):
         services: ServiceTable,
         emit: Callable[[HostEvent], None],
         outer: Mapping[str, str] | None = None,
+        machine: Machine | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self.plugin = plugin
         self.link: Link | None = None
@@ -71,6 +78,9 @@ class Supervisor(LinkOwner):
         self._services = services
         self._emit = emit
         self._outer = os.environ if outer is None else outer
+        self._machine = machine
+        self._sampler = sampler or Sampler()
+        self._confinement: Confinement | None = None
         self._launches = 0
         self._lock = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
@@ -116,7 +126,34 @@ class Supervisor(LinkOwner):
     async def _launch(self, manifest: Manifest) -> Launched:
         async with self._gate:
             await self._verify(manifest)
-            return await launch(self._order(manifest), self, self._log_stderr)
+            token = self._next_token()
+            self._confinement = self._confine(manifest, token)
+            try:
+                launched = await launch(self._order(manifest, token), self, self._log_stderr)
+            except BaseException:
+                await self._release()
+                raise
+            if self._confinement is not None:
+                identity = launched.process.identity
+                self._confinement.watch(self._sampler, identity, lambda _: self._kill(launched.process))
+            return launched
+
+    def _confine(self, manifest: Manifest, token: str) -> Confinement | None:
+        if self._machine is None:
+            self._machine = survey()
+        confinement = confine(manifest, token, self._machine)
+        for one in confinement.enforcements:
+            if not one.is_held:
+                self._log.warning("plugin %s: %s", self.plugin.id, one.describe())
+        return confinement
+
+    async def _release(self) -> None:
+        if self._confinement is not None:
+            await self._confinement.release()
+
+    @staticmethod
+    def _kill(process: PluginProcess) -> None:
+        process.send_signal(signal.SIGKILL)
 
     def _called_off(self) -> LaunchError:
         """The plugin was stopped while it started."""
@@ -133,24 +170,25 @@ class Supervisor(LinkOwner):
                 f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this host "
                 "cannot do yet; it was not started, rather than started as another user"
             )
-        if manifest.limits != Limits():
-            self._log.warning("the limits of plugin %s are not enforced by this version", candidate.id)
         if manifest.checksum or candidate.pin:
             await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)
 
-    def _order(self, manifest: Manifest) -> LaunchOrder:
-        candidate = self.plugin.candidate
+    def _next_token(self) -> str:
         self._launches += 1
-        token = run_token(self._run, self.plugin.id, self._launches)
+        return run_token(self._run, self.plugin.id, self._launches)
+
+    def _order(self, manifest: Manifest, token: str) -> LaunchOrder:
+        candidate = self.plugin.candidate
         return LaunchOrder(
             plugin=self.plugin.id,
-            spec=process_spec(candidate, manifest, token, self._outer),
+            spec=process_spec(candidate, manifest, token, self._outer, self._confinement),
             token=token,
             raw=self.plugin.is_raw,
             timeout_s=manifest.launch.start_timeout_s,
             host_version=self._version,
             settings=candidate.settings,
             permissions=candidate.granted,
+            confinement=self._confinement,
         )
 
     def _adopt(self, launched: Launched) -> None:
@@ -196,7 +234,10 @@ class Supervisor(LinkOwner):
         status = await process.wait(_EXIT_FOLLOWS_S)
         process.stderr.drain()
         if status is not None:
-            how = status.describe() + (f", after it broke the protocol: {error}" if error else "")
+            verdict = self._confinement.verdict(status, process.stderr.tail) if self._confinement else None
+            how = (verdict or status.describe()) + (
+                f", after it broke the protocol: {error}" if error else ""
+            )
         elif error is not None:
             how = f"it broke the protocol: {error}"
         else:
@@ -272,6 +313,7 @@ class Supervisor(LinkOwner):
                 self.exec.fail(lambda session: _stopped(self.plugin.id))
             self._services.forget(link)
             process.close()
+            await self._release()
             self._process = None
 
     async def _ask_to_stop(self, link: Link, timeout_s: float) -> None:
