@@ -50,7 +50,7 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment stderr reaper process diagnosis tree processtable ladder executable admission keeper"
-        " dumpfile threadstate",
+        " dumpfile threadstate machine cgroup usage",
         below="ground channel",
     ),
     # The protocol; no processes.
@@ -71,7 +71,7 @@ HOST = {
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition instance restart idleness retirement admittance supervisor"
-        " health vigil stack dumptext hangcause hang intervention"
+        " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
         " command exec metadata action",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",

@@ -21,6 +21,7 @@ from .constraint import (
     Checksum,
     Count,
     Environment,
+    FileCount,
     FilePath,
     Line,
     Permission,
@@ -84,8 +85,9 @@ class LimitsOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     memory_bytes: Count | None = None
     cpu_s: Seconds | None = None
-    open_files: Count | None = None
+    open_files: FileCount | None = None
     processes: Count | None = None
+    address_space_bytes: Count | None = None
 
 
 class PluginConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

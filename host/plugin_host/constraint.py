@@ -20,6 +20,7 @@ __all__ = [
     "Count",
     "EntryPoint",
     "Environment",
+    "FileCount",
     "FilePath",
     "Line",
     "Permission",
@@ -110,6 +111,11 @@ Seconds = Annotated[
     Meta(gt=0, le=31_536_000, description="a number of seconds above 0, at most a year"),
 ]
 Count = Annotated[int, Meta(gt=0, le=2**63 - 1, description="a whole number above 0 that fits 63 bits")]
+# Fewer would stop the SDK itself: its wire, an event loop, and a module that is imported.
+FileCount = Annotated[
+    int,
+    Meta(ge=16, le=2**63 - 1, description="a whole number of at least 16 that fits 63 bits"),
+]
 Environment = dict[VariableName, Argument]
 
 

@@ -40,11 +40,11 @@ class DeathReport:
     """How and in the middle of what a plugin ended.
 
     `how` is a clause such as "killed by SIGSEGV (segmentation fault)"; `status` the exit status, None
-    when no process ran or it still ran; `limit` the limit of its own that ended it, in words; `hang` what
-    it was doing when it was found unresponsive, with the stacks of its threads. `stderr` are its last
-    lines, `calls` the names of the calls in flight, `sessions` the ids of the open ones. `uptime` and
-    `cpu_s` are seconds, `peak_memory` bytes (None when unknown), `restarts` how often it had been started
-    again before. `next` is a sentence: what happens next. `at` is seconds since the epoch.
+    when no process ran or it still ran; `limit` says the same as `how` when a limit or a lack of memory
+    ended it; `hang` is what it was doing when it was found unresponsive, with the stacks of its threads.
+    `stderr` are its last lines, `calls` the names of the calls in flight, `sessions` the ids of the open
+    ones. `uptime` and `cpu_s` are seconds, `peak_memory` bytes (None when unknown), `restarts` how often it
+    had been started again before. `next` is a sentence: what happens next. `at` is seconds since the epoch.
     """
 
     plugin: str
@@ -74,7 +74,7 @@ class DeathReport:
     def sentence(self, when: str = "") -> str:
         """One line: who, when, how and after how long."""
         text = f"plugin `{self.plugin}` died {when}".rstrip()
-        return f"{text}: {self._how()}, after {self.uptime:.1f} s"
+        return f"{text}: {self.how}, after {self.uptime:.1f} s"
 
     def describe(self, when: str = "") -> str:
         """The sentence and what a person wants to see below it: last lines, stacks, what happens next."""
@@ -93,7 +93,7 @@ class DeathReport:
         clock = time.strftime("%H:%M:%S", time.localtime(self.at))
         busy = [_counted("call", self.calls), _counted("session", self.sessions)]
         doing = " and ".join(part for part in busy if part) or f"phase {self.phase}"
-        return f"{clock}  {self._how()}, after {self.uptime:.1f} s ({doing})"
+        return f"{clock}  {self.how}, after {self.uptime:.1f} s ({doing})"
 
     def to_map(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
@@ -117,9 +117,6 @@ class DeathReport:
             "restarts": self.restarts,
             "next": self.next,
         }
-
-    def _how(self) -> str:
-        return f"{self.how} ({self.limit})" if self.limit else self.how
 
 
 def _indented(lines: Sequence[str]) -> str:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .machine import Machine, survey
+from .usage import Sampler
 from .vigil import Vigil
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .event import HostEvent
+    from .keeper.handle import Keeper
     from .service import ServiceTable
 
 __all__ = ["Facilities"]
@@ -22,16 +25,19 @@ __all__ = ["Facilities"]
 class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
     run at once; `emit` gets every event; `outer` is the environment that plugins inherit from;
-    `restarts` says whether what died is started again."""
+    `keeper` clears up when the host is killed; `restarts` says whether what died is started again."""
 
     run: str
     version: str
     gate: asyncio.Semaphore
     services: ServiceTable
     emit: Callable[[HostEvent], None]
+    keeper: Keeper
     restarts: bool = True
     outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)
+    sampler: Sampler = field(default_factory=Sampler)
     _vigil: Vigil | None = None
+    _machine: Machine | None = None
 
     @property
     def vigil(self) -> Vigil:
@@ -39,6 +45,13 @@ class Facilities:
         if self._vigil is None:
             self._vigil = Vigil()
         return self._vigil
+
+    @property
+    def machine(self) -> Machine:
+        """What this machine can hold plugins to; looked at once, when it is first asked for."""
+        if self._machine is None:
+            self._machine = survey()
+        return self._machine
 
     def close(self) -> None:
         """Give back what is not any single plugin's."""

@@ -113,6 +113,7 @@ class PluginHost:
             gate=launch_gate(),
             services=self._services,
             emit=self._events.put,
+            keeper=self._keeper,
             restarts=self._restarts,
         )
         for candidate in self._find_candidates():

@@ -13,6 +13,7 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import ladder
+from .confinement import confine
 from .death import DeathReport, Phase
 from .environment import run_token
 from .errors import (
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import RequestReceived
 
     from .candidate import Candidate
+    from .confinement import Confinement
+    from .exitstatus import ExitStatus
     from .facility import Facilities
     from .health import HealthVerdict
     from .journal import Journal
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from .link import Link
     from .manifest import Manifest
     from .process import PluginProcess
+    from .usage import Excess
     from .vigil import Watch
 
 __all__ = ["Instance", "InstanceOwner"]
@@ -98,6 +102,7 @@ class Instance(LinkOwner):
         self._ready_at = 0.0
         self._ending: asyncio.Task[None] | None = None
         self._watch: Watch | None = None
+        self._confinement: Confinement | None = None
         self._is_stopping = False
         self._hang: tuple[str, str] | None = None
 
@@ -145,7 +150,7 @@ class Instance(LinkOwner):
     async def launch(self) -> None:
         """Start it and wait until it is ready. Raises LaunchError, ManifestError; nothing is left then."""
         try:
-            launched = await launch(self._order(), self, self._journal.stderr)
+            launched = await self._launch_confined()
         except LaunchError as error:
             error.plugin = self.id
             error.report = error.report or self._stillborn(error)
@@ -154,6 +159,36 @@ class Instance(LinkOwner):
         self._process, self._link = launched.process, launched.link
         self.exec = ExecProxy(self.id, launched.link)
         self.answer = launched.answer
+
+    async def _launch_confined(self) -> Launched:
+        """Under its limits from before its first instruction, and with nothing left when it fails."""
+        confinement = confine(self.manifest, self.mark, self._facilities.machine)
+        self._confinement = confinement
+        for one in confinement.enforcements:
+            if not one.is_held:
+                self._journal.logger.warning("plugin %s: %s", self.id, one.describe())
+        for folder in confinement.folders:
+            self._facilities.keeper.tell_cgroup(folder)
+        try:
+            launched = await launch(self._order(), self, self._journal.stderr)
+        except BaseException:
+            await self._release()
+            raise
+        confinement.watch(self._facilities.sampler, launched.process.identity, self._exceeded)
+        return launched
+
+    def _exceeded(self, _: Excess) -> None:
+        """A limit that is only looked at was passed: that ends the plugin as the kernel would."""
+        self.process.send_signal(SIGKILL)
+
+    async def _release(self) -> None:
+        confinement = self._confinement
+        if confinement is None:
+            return
+        folders = confinement.folders
+        await confinement.release()
+        for folder in folders:
+            self._facilities.keeper.forget_cgroup(folder)
 
     def begin(self) -> None:
         """Its owner knows it now: what it has said and how it ended since it was ready follows."""
@@ -173,13 +208,14 @@ class Instance(LinkOwner):
         facilities, candidate, manifest = self._facilities, self.candidate, self.manifest
         return LaunchOrder(
             plugin=self.id,
-            spec=process_spec(candidate, manifest, self.mark, facilities.outer),
+            spec=process_spec(candidate, manifest, self.mark, facilities.outer, self._confinement),
             token=self.mark,
             raw=self.is_raw,
             timeout_s=manifest.launch.start_timeout_s,
             host_version=facilities.version,
             settings=candidate.settings,
             permissions=candidate.granted,
+            confinement=self._confinement,
         )
 
     def _stillborn(self, error: LaunchError) -> DeathReport:
@@ -237,10 +273,14 @@ class Instance(LinkOwner):
 
     def _report(self, error: Exception | None) -> DeathReport:
         process, status = self.process, self.process.status
+        limit = None
         if self._hang is not None:
             how = self._hang[0]
         elif status is not None:
-            how = status.describe() + (f", after it broke the protocol: {error}" if error else "")
+            if self._confinement is not None:
+                limit = self._confinement.verdict(status, process.stderr.tail)
+            how = limit or status.describe()
+            how += f", after it broke the protocol: {error}" if error else ""
         elif error is not None:
             how = f"it broke the protocol: {error}"
         else:
@@ -254,15 +294,21 @@ class Instance(LinkOwner):
             how=how,
             pid=process.pid,
             status=status,
+            limit=limit,
             hang=self._hang[1] if self._hang is not None else None,
             stderr=process.stderr.tail,
             calls=calls,
             sessions=sessions,
             uptime=ended - process.started,
-            peak_memory=None if status is None else status.peak_memory,
+            peak_memory=self._peak_memory(status),
             cpu_s=None if status is None else status.cpu_s,
             restarts=self.restarts,
         )
+
+    def _peak_memory(self, status: ExitStatus | None) -> int | None:
+        """Of all its processes where that is known, else of itself."""
+        counted = self._confinement.peak_memory() if self._confinement is not None else None
+        return counted or (None if status is None else status.peak_memory)
 
     def fail(self, report: DeathReport) -> None:
         """End every call and session with the report."""
@@ -310,6 +356,7 @@ class Instance(LinkOwner):
                 self.exec.fail(lambda session: _stopped(self.id))
             self._facilities.services.forget(link)
             process.close()
+            await self._release()
 
     async def _ask_to_stop(self, timeout_s: float) -> None:
         """Ask and wait for the answer, which comes when the plugin's calls have ended."""

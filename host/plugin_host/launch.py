@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.events import RequestReceived
 
+    from .confinement import Confinement
     from .process import ProcessSpec
 
 __all__ = ["LaunchOrder", "Launched", "launch"]
@@ -44,6 +45,7 @@ class LaunchOrder:
     host_version: str
     settings: Mapping[str, Any] = field(repr=False, default_factory=dict)
     permissions: tuple[str, ...] = ()
+    confinement: Confinement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ async def launch(order: LaunchOrder, owner: LinkOwner, on_stderr: Callable[[str]
     relay = _Relay(owner)
     link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
     try:
+        await _admit(order, process, link, relay)
         answer = {} if order.raw else await _initialize(order, process, link, relay)
     except BaseException:
         link.close()
@@ -74,6 +77,17 @@ async def launch(order: LaunchOrder, owner: LinkOwner, on_stderr: Callable[[str]
             process.close()
         raise
     return Launched(process, link, answer, relay.hand_over)
+
+
+async def _admit(order: LaunchOrder, process: PluginProcess, link: Link, relay: _Relay) -> None:
+    """Put it under its limits, within the time that its start may take."""
+    if order.confinement is None:
+        return
+    try:
+        async with asyncio.timeout(order.timeout_s):
+            await order.confinement.admit(process.pid, order.spec)
+    except TimeoutError:
+        raise await _failure(order, process, link, relay) from None
 
 
 class _Relay(LinkOwner):
@@ -171,7 +185,8 @@ async def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay
     if relay.over.done() and (problem := relay.over.result()) is not None:
         return launchfailure.wrong_answer(facts, problem)
     if process.status is not None:
-        return launchfailure.exited(facts, process.status)
+        verdict = order.confinement.verdict(process.status, facts.stderr) if order.confinement else None
+        return launchfailure.exited(facts, process.status, verdict)
     if relay.over.done():
         return launchfailure.wrong_answer(facts, EOFError("it closed its stdout and runs on"))
     return await _lateness(order, process, facts)

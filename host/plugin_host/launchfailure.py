@@ -45,9 +45,9 @@ class LaunchFacts:
     doing: str | None = None  # what it was found doing when its time was over
 
 
-def exited(facts: LaunchFacts, status: ExitStatus) -> LaunchError:
-    """The process ended before it was ready."""
-    text = f"{status.describe()} before it was ready"
+def exited(facts: LaunchFacts, status: ExitStatus, how: str | None = None) -> LaunchError:
+    """The process ended before it was ready; `how` says it better than its status, if given."""
+    text = f"{status.describe()} before it was ready" if how is None else f"did not get ready: {how}"
     error = _build(PluginExited, facts, text, _exit_hint(facts, status))
     error.status = status
     return error

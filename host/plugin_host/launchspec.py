@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .candidate import Candidate
+    from .confinement import Confinement
     from .manifest import Manifest
 
 __all__ = ["process_spec"]
@@ -26,15 +27,21 @@ _SERVE = "from plugin_host_sdk.__main__ import main; main()"
 
 
 def process_spec(
-    candidate: Candidate, manifest: Manifest, token: str, outer: Mapping[str, str]
+    candidate: Candidate,
+    manifest: Manifest,
+    token: str,
+    outer: Mapping[str, str],
+    confinement: Confinement | None = None,
 ) -> ProcessSpec:
     """What to spawn. `token` marks the launch, `outer` is the host's own environment.
+
+    `confinement` is what holds this launch to its limits; None when there is nothing to hold it to.
 
     Raises ManifestError and SpawnError.
     """
     launch = manifest.launch
     return ProcessSpec(
-        argv=_argv(candidate, manifest),
+        argv=_argv(candidate, manifest, confinement.options if confinement else []),
         cwd=_relative_to_root(candidate, launch.cwd) if launch.cwd else None,
         env=build_environment(
             outer, token=token, inherit=launch.inherit_env, launch=launch.env, configured=candidate.env
@@ -42,10 +49,12 @@ def process_spec(
         # On a socketpair `/dev/stdout` cannot be opened and one direction cannot be closed alone, which
         # programs that know nothing of the SDK may want to do.
         channel="pipes" if launch.argv else "socketpair",
+        prefix=confinement.prefix if confinement else (),
+        pass_fds=confinement.pass_fds if confinement else (),
     )
 
 
-def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
+def _argv(candidate: Candidate, manifest: Manifest, options: list[str]) -> list[str]:
     launch = manifest.launch
     if launch.argv:
         program = launch.argv[0]
@@ -62,7 +71,8 @@ def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
     paths = [part for folder in candidate.sys_path for part in ("--path", folder)]
     # -P: the working folder is nobody's package. -c: what `-m plugin_host_sdk` does, without the
     # milliseconds that finding a module to run takes.
-    return [interpreter, "-P", "-c", _SERVE, "--stacks-fd", DUMP_FD, *paths, str(launch.entry_point)]
+    words = [interpreter, "-P", "-c", _SERVE, *options, "--stacks-fd", DUMP_FD, *paths]
+    return [*words, str(launch.entry_point)]
 
 
 def _relative_to_root(candidate: Candidate, path: str) -> str:

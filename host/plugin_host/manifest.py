@@ -23,6 +23,7 @@ from .constraint import (
     Count,
     EntryPoint,
     Environment,
+    FileCount,
     FilePath,
     Line,
     Permission,
@@ -118,12 +119,17 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the plugin's processes may use; a limit that is absent is none."""
+    """What the plugin may use; a limit that is absent is none.
+
+    `memory_bytes` and `processes` count for all processes of the plugin together, the others for each of
+    them by itself. Threads are counted among `processes`, as the kernel does.
+    """
 
     memory_bytes: Count | None = None
     cpu_s: Seconds | None = None
-    open_files: Count | None = None
+    open_files: FileCount | None = None
     processes: Count | None = None
+    address_space_bytes: Count | None = None
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,25 +7,20 @@ from typing import TYPE_CHECKING
 
 from . import checksum
 from .errors import LaunchError
-from .manifest import Limits
 
 if TYPE_CHECKING:
-    import logging
-
     from .candidate import Candidate
     from .manifest import Manifest
 
 __all__ = ["check_launchable"]
 
 
-async def check_launchable(candidate: Candidate, manifest: Manifest, log: logging.Logger) -> None:
+async def check_launchable(candidate: Candidate, manifest: Manifest) -> None:
     """Hold the plugin to what was asked of it. Raises LaunchError, ManifestError."""
     if candidate.user is not None:
         raise LaunchError(
             f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this host "
             "cannot do yet; it was not started, rather than started as another user"
         )
-    if manifest.limits != Limits():
-        log.warning("the limits of plugin %s are not enforced by this version", candidate.id)
     if manifest.checksum or candidate.pin:
         await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)

@@ -7,6 +7,7 @@ protocol: the bytes of the channel are the link's. Used from the thread of the l
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import subprocess
@@ -41,13 +42,16 @@ A program can be given no argument with a zero byte, so none of anybody's is thi
 class ProcessSpec:
     """What to start: `argv[0]` is looked up in the PATH of `env` unless it holds a slash.
 
-    `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each.
+    `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each. `prefix` is a
+    command that is started in its place and becomes it; `pass_fds` are what that inherits besides.
     """
 
     argv: Sequence[str]
     cwd: str | None
     env: Mapping[str, str] = field(repr=False)  # may hold secrets
     channel: Literal["socketpair", "pipes"] = "socketpair"
+    prefix: Sequence[str] = ()
+    pass_fds: tuple[int, ...] = ()
 
 
 class PluginProcess:
@@ -103,7 +107,7 @@ class PluginProcess:
             if dump is not None:
                 dump.close()
             if isinstance(error, (OSError, ValueError)):
-                raise diagnose(error, argv, spec.cwd, spec.env) from error
+                raise diagnose(error, _at_fault(error, spec, argv), spec.cwd, spec.env) from error
             raise
         stderr = StderrReader(stderr_fd, loop, on_stderr)
         return cls(pid, channel, stderr, memory_floor=floor, dump=dump)
@@ -190,6 +194,17 @@ def _open_dump() -> DumpFile | None:
         return None
 
 
+def _at_fault(error: Exception, spec: ProcessSpec, argv: Sequence[str]) -> Sequence[str]:
+    """The command that a failed spawn is about: the prefix only when it cannot be started itself."""
+    is_of_prefix = (
+        isinstance(error, OSError)
+        and error.errno != errno.E2BIG
+        and spec.prefix
+        and error.filename == spec.prefix[0]
+    )
+    return spec.prefix if is_of_prefix else argv
+
+
 def _start(
     argv: Sequence[str], spec: ProcessSpec, ends: ChildEnds, passed: Sequence[int]
 ) -> tuple[int, int]:
@@ -197,14 +212,14 @@ def _start(
     stderr_fd, stderr_child = os.pipe()
     try:
         child = subprocess.Popen(
-            argv,
+            [*spec.prefix, *argv],
             stdin=ends.stdin,
             stdout=ends.stdout,
             stderr=stderr_child,
             cwd=spec.cwd,
             env=dict(spec.env),
             start_new_session=True,
-            pass_fds=passed,
+            pass_fds=(*spec.pass_fds, *passed),
         )
     except BaseException:
         os.close(stderr_fd)

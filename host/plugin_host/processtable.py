@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Kin", "ProcessRow", "ProcessTable", "read_row"]
+__all__ = ["Kin", "ProcessRow", "ProcessTable", "ProcessUse", "read_row", "read_use"]
 
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _READ_BYTES = 64 * 1024
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
 class ProcessRow(NamedTuple):
@@ -31,6 +32,13 @@ class ProcessRow(NamedTuple):
     started: float
     name: str
     dead: bool  # a zombie: it has ended and waits to be reaped
+
+
+class ProcessUse(NamedTuple):
+    """What one process has at this moment. `resident` is memory in bytes, that which it shares included."""
+
+    resident: int
+    threads: int
 
 
 class Kin:
@@ -91,6 +99,11 @@ def read_row(pid: int) -> ProcessRow | None:
     return _proc_row(pid) if _HAS_PROC else _psutil_row(pid)
 
 
+def read_use(pid: int) -> ProcessUse | None:
+    """What a process has now; None when there is none of that number, or nothing is told of it."""
+    return _proc_use(pid) if _HAS_PROC else _psutil_use(pid)
+
+
 def _proc_rows() -> Iterator[ProcessRow]:
     # Newest first: what a forking program has just started is the first to be gone again.
     for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
@@ -116,6 +129,14 @@ def _proc_row(pid: int) -> ProcessRow | None:
         # The first thread of a process may end before the others; then it lives on as a "zombie".
         dead=state in (b"Z", b"X") and int(fields[16]) <= 1,
     )
+
+
+def _proc_use(pid: int) -> ProcessUse | None:
+    data = _read_file(f"/proc/{pid}/stat", whole=False)
+    if not data:
+        return None
+    fields = data[data.rindex(b")") + 2 :].split(None, 23)
+    return ProcessUse(resident=int(fields[21]) * _PAGE_BYTES, threads=int(fields[17]))
 
 
 def _proc_variable(pid: int, name: str) -> str | None:
@@ -165,6 +186,16 @@ def _psutil_row(pid: int) -> ProcessRow | None:
                 name=process.name(),
                 dead=process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD),
             )
+    except (psutil.Error, OSError):
+        return None
+
+
+def _psutil_use(pid: int) -> ProcessUse | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return ProcessUse(resident=process.memory_info().rss, threads=process.num_threads())
     except (psutil.Error, OSError):
         return None
 

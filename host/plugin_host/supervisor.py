@@ -133,7 +133,7 @@ class Supervisor(InstanceOwner):
 
     async def _launch_in_turn(self, instance: Instance) -> None:
         async with self._facilities.gate:
-            await check_launchable(instance.candidate, instance.manifest, self._journal.logger)
+            await check_launchable(instance.candidate, instance.manifest)
             await instance.launch()
 
     def _called_off(self) -> LaunchError:

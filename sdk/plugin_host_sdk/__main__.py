@@ -1,6 +1,7 @@
-"""`python -m plugin_host_sdk [OPTION VALUE]... MODULE:ATTRIBUTE`: how a host starts a Python plugin.
+"""`python -m plugin_host_sdk [OPTION]... MODULE:ATTRIBUTE`: how a host starts a Python plugin.
 
 What the options ask for is done before any author code is imported, in the order of the command line.
+First come those of `runtime.shim`, which say what is laid on this process.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _OPTIONS: dict[str, Callable[[str], object]] = {
     "--stacks-fd": lambda number: dump_on_signal(int(number)),
 }
 """What each option does with its value."""
+_RESTRAINTS = ("--limit", "--umask", "--no-new-privs", "--gate")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -31,6 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     # What is imported stays: looking through it for garbage again and again only takes time.
     gc.disable()
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments and arguments[0] in _RESTRAINTS:
+        arguments = _restrain(arguments)
     wiring = open_wire()
     dump_crashes()
     try:
@@ -47,6 +51,19 @@ def main(argv: list[str] | None = None) -> None:
         leave(serve(plugin, wiring))
 
 
+def _restrain(arguments: list[str]) -> list[str]:
+    """Do what the options at the beginning ask for; the rest."""
+    from .runtime.shim import Refused, restrain, split
+
+    try:
+        options, rest = split(arguments)
+        restrain(options)
+    except Refused as error:
+        sys.stderr.write(f"this plugin cannot be started with {error}\n")
+        leave(EX_USAGE)
+    return rest
+
+
 def _status_of(error: SystemExit) -> int:
     """What the interpreter makes of it: a number is the status, a text is the reason to fail."""
     if error.code is None or isinstance(error.code, int):
@@ -61,8 +78,7 @@ def _obey(arguments: list[str]) -> str:
         _OPTIONS[arguments[0]](arguments[1])
         arguments = arguments[2:]
     if len(arguments) != 1:
-        options = " ".join(f"[{name} VALUE]..." for name in _OPTIONS)
-        sys.stderr.write(f"usage: python -m plugin_host_sdk {options} MODULE:ATTRIBUTE\n")
+        sys.stderr.write("usage: python -m plugin_host_sdk [OPTION]... MODULE:ATTRIBUTE\n")
         raise SystemExit(EX_USAGE)
     return arguments[0]
 

@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import convert
 
+from plugin_host.limit import plan
+from plugin_host.machine import survey
+from plugin_host.manifest import Limits
 from tests.host.cli_plugin import plugins
 from tests.host.cli_run import Cli, cli, install
 from tests.source import ROOT
@@ -114,3 +118,19 @@ def test_names_of_folders_cannot_drive_the_terminal(cli: Cli, tmp_path: Path, na
     (tmp_path / "odd" / name / "plugin_manifest.json").write_text("{")
     ended = cli("list", "--plugin-dir", tmp_path / "odd")
     assert [char for char in ended.out if not char.isprintable() and char != "\n"] == []
+
+
+def test_limits_are_listed_as_this_machine_holds_them(cli: Cli, plugins: Path) -> None:
+    limits = {"memory_bytes": 2**28, "cpu_s": 1.5, "open_files": 10**12, "processes": 9}
+    write_plugin(plugins, "bounded", limits=limits)
+    expected = plan(convert(limits, Limits), survey())
+    bounded, odd, _ = cli("list", "--json", "--plugin-dir", plugins).json
+    assert odd["limits"] == {}
+    assert bounded["limits"] == {
+        one.limit: {"value": one.value, "how": one.how, "reason": one.reason or None} for one in expected
+    }
+    assert "the host itself may have no more than" in bounded["limits"]["open_files"]["reason"]
+    told = cli("list", "--plugin-dir", plugins).out
+    lines = {f"bounded: {one.describe()}" for one in expected if one.reason or not one.is_held}
+    assert lines == {line for line in told.splitlines() if line.startswith("bounded: ")}
+    assert len(lines) >= 1

@@ -267,7 +267,7 @@ def test_single_values_are_overridden_and_their_neighbours_stay() -> None:
         configured(
             restart=RestartOverride(policy="never"),
             health=HealthOverride(misses=9),
-            limits=LimitsOverride(open_files=5),
+            limits=LimitsOverride(open_files=50),
             activation="lazy",
         ),
         candidate(restart=Restart(window_s=7), limits=Limits(processes=3)),
@@ -275,7 +275,7 @@ def test_single_values_are_overridden_and_their_neighbours_stay() -> None:
     assert found is not None
     assert found.restart == Restart(policy="never", window_s=7)
     assert found.health == Health(misses=9)
-    assert found.limits == Limits(processes=3, open_files=5)
+    assert found.limits == Limits(processes=3, open_files=50)
     assert found.activation == "lazy"
 
 

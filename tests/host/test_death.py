@@ -59,11 +59,6 @@ def test_hang_stands_above_the_last_lines() -> None:
     ]
 
 
-def test_limit_is_named_with_how() -> None:
-    report = DeathReport(plugin="demo", phase=Phase.IDLE, how="killed by SIGXCPU", limit="its limit of 1 s")
-    assert report.sentence() == "plugin `demo` died: killed by SIGXCPU (its limit of 1 s), after 0.0 s"
-
-
 @pytest.mark.parametrize(
     ("calls", "sessions", "busy"),
     [

@@ -77,7 +77,13 @@ def test_every_documented_key_is_read() -> None:
         checksum="sha256:" + "0a" * 32,
         restart={"policy": "never"},
         health={"misses": 1},
-        limits={"memory_bytes": 1, "cpu_s": 60, "open_files": 256, "processes": 64},
+        limits={
+            "memory_bytes": 1,
+            "cpu_s": 60,
+            "open_files": 256,
+            "processes": 64,
+            "address_space_bytes": 2,
+        },
         settings_schema={"type": "object", "properties": {}},
     )
     assert found.launch.env == {"A": "", "B_b": "x=y"}
@@ -196,6 +202,7 @@ def test_a_refusal_names_file_path_expected_and_found() -> None:
         ({"restart": {"max_failures": 1.5}}, "$.restart.max_failures", "a whole number", "1.5"),
         ({"health": {"misses": 10**30}}, "$.health.misses", "63 bits", "1000"),
         ({"limits": {"memory_bytes": "1G"}}, "$.limits.memory_bytes", "a whole number", '"1G"'),
+        ({"limits": {"open_files": 15}}, "$.limits.open_files", "at least 16", "15"),
         ({"limits": []}, "$.limits", "a map", "an empty list"),
         ({"settings_schema": [1]}, "$.settings_schema", "a map", "a list of 1"),
         ({"manifest_version": "1"}, "$.manifest_version", "a whole number", '"1"'),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_host import processtable
-from plugin_host.processtable import ProcessRow, ProcessTable, read_row
+from plugin_host.processtable import ProcessRow, ProcessTable, read_row, read_use
 from tests.wait import WaitUntil
 
 
@@ -111,3 +111,13 @@ ctypes.CDLL(None).pthread_exit(None)
         wait_until(lambda: ") Z " in stat.read_text())
         assert not row(child.pid).dead
         child.kill()
+
+
+@pytest.mark.usefixtures("source")
+def test_use_is_memory_and_threads() -> None:
+    with sleeper() as pid:
+        found = read_use(pid)
+        assert found is not None
+        assert found.threads == 1
+        assert 1_000_000 < found.resident < 100_000_000
+    assert read_use(pid) is None

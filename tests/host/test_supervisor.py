@@ -14,6 +14,7 @@ from plugin_host.candidate import Candidate
 from plugin_host.errors import LaunchError, ManifestError, PluginNotReady
 from plugin_host.event import HostEvent, StateChanged
 from plugin_host.facility import Facilities
+from plugin_host.keeper.handle import Keeper
 from plugin_host.manifest import decode
 from plugin_host.plugin import Plugin
 from plugin_host.service import ServiceTable
@@ -38,6 +39,7 @@ class Stage:
                 gate=gate or asyncio.Semaphore(1),
                 services=ServiceTable({}),
                 emit=self.events.append,
+                keeper=Keeper("run"),
                 outer={},
             ),
         )

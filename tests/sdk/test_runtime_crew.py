@@ -256,3 +256,24 @@ def test_crew_starts_threads_only_for_work() -> None:
 def test_only_the_leader_can_give_the_lead_away() -> None:
     crew = Crew(threading.RLock(), lambda _: None, 1)
     assert not crew.give_lead(Worker())
+
+
+def test_calls_are_answered_with_the_threads_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = demo(workers=8)
+    plugin.command("nap")(lambda ctx: time.sleep(0.02))
+    really = threading.Thread.start
+    refused = []
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith(("worker", "watchdog")):
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        really(thread)
+
+    with serving(plugin) as host:
+        host.call("nap")
+        monkeypatch.setattr(threading.Thread, "start", start)
+        waiting = [host.ask_command("nap") for _ in range(10)]
+        assert [host.result(msgid)["status"] for msgid in waiting] == [0] * 10
+        assert refused
+        monkeypatch.undo()

@@ -144,3 +144,8 @@ def test_author_can_see_what_a_start_costs(tmp_path: Path) -> None:
     )
     assert done.returncode == 64
     assert "import time:" in done.stderr
+
+
+def test_without_limits_nothing_of_them_is_imported(run: Run, folder: Path) -> None:
+    found = of_plugin(run, folder, ("modules", None))
+    assert [name for name in ("plugin_host_sdk.runtime.shim", "resource", "ctypes") if name in found] == []

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugin_host.limit import plan
+from plugin_host.machine import survey
+
 from . import output
 from .lookup import found
 from .option import Options, host_options
@@ -13,6 +16,8 @@ from .table import table
 
 if TYPE_CHECKING:
     from plugin_host.candidate import Candidate
+    from plugin_host.limit import Enforcement
+    from plugin_host.machine import Machine
 
 __all__ = ["command"]
 
@@ -33,11 +38,11 @@ Examples:
 @host_options
 def command(options: Options) -> None:
     with options.reported():
-        candidates = found(options)
+        candidates, machine = found(options), survey()
         if options.as_json:
-            output.write_json([_as_map(one) for one in candidates])
+            output.write_json([_as_map(one, machine) for one in candidates])
         else:
-            output.write(_as_text(candidates))
+            output.write(_as_text(candidates, machine))
 
 
 def _status(candidate: Candidate) -> tuple[str, str]:
@@ -49,7 +54,7 @@ def _status(candidate: Candidate) -> tuple[str, str]:
     return "ok", ""
 
 
-def _as_text(candidates: list[Candidate]) -> str:
+def _as_text(candidates: list[Candidate], machine: Machine) -> str:
     if not candidates:
         return "No plugins found: none is installed, and no --plugin-dir names a folder of them.\n"
     rows = [_row(one) for one in candidates]
@@ -58,6 +63,9 @@ def _as_text(candidates: list[Candidate]) -> str:
         status, reason = _status(one)
         if reason:
             text += output.printable(f"\n{one.id} is {status}: {reason}", lines=True)
+        for enforcement in _enforcements(one, machine):
+            if enforcement.reason or not enforcement.is_held:
+                text += output.printable(f"\n{one.id}: {enforcement.describe()}", lines=True)
     return text if text.endswith("\n") else text + "\n"
 
 
@@ -73,7 +81,12 @@ def _permissions(candidate: Candidate) -> str:
     return " ".join(one if one in candidate.granted else f"({one} withheld)" for one in asked)
 
 
-def _as_map(candidate: Candidate) -> dict[str, Any]:
+def _enforcements(candidate: Candidate, machine: Machine) -> tuple[Enforcement, ...]:
+    """How this machine would hold the plugin to its limits."""
+    return plan(candidate.manifest.limits, machine) if candidate.manifest else ()
+
+
+def _as_map(candidate: Candidate, machine: Machine) -> dict[str, Any]:
     status, reason = _status(candidate)
     manifest = candidate.manifest
     return {
@@ -90,5 +103,9 @@ def _as_map(candidate: Candidate) -> dict[str, Any]:
         "permissions": {
             "asked": list(manifest.permissions) if manifest else [],
             "granted": list(candidate.granted),
+        },
+        "limits": {
+            one.limit: {"value": one.value, "how": one.how, "reason": one.reason or None}
+            for one in _enforcements(candidate, machine)
         },
     }

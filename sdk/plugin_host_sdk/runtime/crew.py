@@ -102,7 +102,12 @@ class Crew:
             self._idle.pop().wake.release()
         elif self._threads < self._most or spare:
             self._threads += 1
-            threading.Thread(target=self._live, name=f"worker-{self._threads}", daemon=True).start()
+            try:
+                threading.Thread(target=self._live, name=f"worker-{self._threads}", daemon=True).start()
+            except RuntimeError:  # the system gives no more: whoever is done first sees what waits
+                self._threads -= 1
+                if not self._threads:
+                    raise
 
     def _pass_lead(self) -> None:
         self.leader = self.acting = None
@@ -144,8 +149,13 @@ class Crew:
             if self._watchdog is None:
                 if self._closed:
                     return
-                self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-                self._watchdog.start()
+                watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+                try:
+                    watchdog.start()
+                except RuntimeError:  # asked for again at the next turn
+                    self._parked = True
+                else:
+                    self._watchdog = watchdog
             else:
                 self._bark.release()
 

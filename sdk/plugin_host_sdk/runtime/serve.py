@@ -13,7 +13,7 @@ from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from plugin_host_sdk.plugin import Plugin
 
@@ -83,7 +83,7 @@ def _end(server: Any) -> int:
     return 0
 
 
-def leave(status: int) -> None:
+def leave(status: int) -> NoReturn:
     """End the process now: exit handlers run and streams are flushed, threads are not waited for."""
     import atexit
 
