@@ -44,11 +44,11 @@ def main() -> int:
         was = before()
         arena = Arena(folder, arguments.seed, seconds, arguments.plugins, mark, tally)
         asyncio.run(arena.run())
-        figures = arena.start, arena.end, arena.pulse
+        figures = arena.figures
         del arena
         for left in leftovers(was, mark, [*rooms, folder / "sessions"]):
             tally.violate("left over", left)
-    print(table(tally, *figures))
+    print(table(tally, figures))
     print(f"took {time.monotonic() - start:.0f} s")
     if tally.violations:
         again = f"--seconds {seconds:.0f} --plugins {arguments.plugins} --seed {arguments.seed}"

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from plugin_host import DeathTold, EventsLost, HealthChanged, State, StateChanged
+from plugin_host import DeathTold, EventsLost, HealthChanged, StateChanged
 
 if TYPE_CHECKING:
     from plugin_host import DeathReport, HostEvent
@@ -19,10 +19,13 @@ _MOST_WORDS = 90
 
 
 class Chronicle:
-    """Hears every event until the host ends. `deaths` are the reports so far, by plugin, oldest first."""
+    """Hears every event until the host ends. `deaths` says how each plugin has died so far, oldest first.
+
+    Words alone are kept: whole reports would look like memory that the host loses.
+    """
 
     def __init__(self, tally: Tally, bystanders: frozenset[str]) -> None:
-        self.deaths: dict[str, list[DeathReport]] = defaultdict(list)
+        self.deaths: dict[str, list[str]] = defaultdict(list)
         self.is_closing = False
         self._tally = tally
         self._bystanders = bystanders
@@ -45,18 +48,17 @@ class Chronicle:
             tally.violate(event.plugin, f"a bystander was touched: {event}")
 
     def _died(self, report: DeathReport) -> None:
-        self.deaths[report.plugin].append(report)
+        self.deaths[report.plugin].append(_how(report))
         self._tally.deaths[in_words(report)] += 1
         if not report.how or not report.next:
             self._tally.violate(report.plugin, f"a death without its story: {report}")
 
-    def restarts(self) -> int:
-        """How often a plugin came up, by itself or not, since the beginning of it all."""
-        return self._tally.events[f"-> {State.READY}"]
-
 
 def in_words(report: DeathReport) -> str:
     """How it ended, without what is of this one death only."""
-    words = f"{report.how} ({report.limit})" if report.limit else report.how
-    words = re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "N", words.partition("\n")[0])
+    words = re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "N", _how(report).partition("\n")[0])
     return words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}…"
+
+
+def _how(report: DeathReport) -> str:
+    return f"{report.how} ({report.limit})" if report.limit else report.how

@@ -26,6 +26,11 @@ class Deck:
         self._undone = {fault.name for fault in FAULTS}
 
     @property
+    def is_dealt(self) -> bool:
+        """Whether every kind has been dealt once."""
+        return not self._is_first_round
+
+    @property
     def missing(self) -> list[str]:
         """Kinds that were never brought to an end."""
         return sorted(self._undone)

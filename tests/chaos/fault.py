@@ -113,6 +113,13 @@ async def _swap(target: Target) -> None:
     await target.scene.host.reload(target.part.id)
 
 
+async def _fork_bomb(target: Target) -> None:
+    """Somebody holds it: whoever refuses the next process, or who ends them all."""
+    refused = await target.ask("fork_bomb", timeout=10.0, generations=_GENERATIONS)
+    if refused == 0:
+        target.violate("it had as many processes as it wanted")
+
+
 async def _leave_daemon(target: Target) -> None:
     """A process that nothing ties to the plugin but the mark in its environment."""
     pid = await target.ask("daemonise")
@@ -133,7 +140,6 @@ def _hang(name: str, inflict: Callable[[Target], Awaitable[None]], *others: str)
 
 
 _LEAK = _begin("leak", megabytes=_MEGABYTES, hold_s=_HELD_S)
-_FORK_BOMB = _ask("fork_bomb", generations=_GENERATIONS)
 _ENDED_ITSELF = "exited with status|closed its connection|broke the protocol"
 
 FAULTS: tuple[Fault, ...] = (
@@ -144,8 +150,9 @@ FAULTS: tuple[Fault, ...] = (
     _hang("half a message", _corrupt("half"), _BROKEN),
     _hang("wire that leads nowhere", _begin("replace_wire"), _ENDED_ITSELF),
     _hang("descriptors closed", _begin("close_descriptors"), _ENDED_ITSELF),
+    _hang("oversized message", _corrupt("oversized"), _BROKEN),
     Fault("memory leak", _LEAK, words="memory limit", told_s=_HANG_S),
-    Fault("fork bomb", _FORK_BOMB, Fate.EITHER, words="limit of N processes"),
+    Fault("fork bomb", _fork_bomb, Fate.EITHER, words=r"limit of \d+ processes"),
     Fault("SIGKILL", _signal(SIGKILL), words="SIGKILL, not by us"),
     Fault("SIGSEGV", _signal(SIGSEGV), words="SIGSEGV"),
     Fault("SIGABRT", _signal(SIGABRT), words="SIGABRT"),
@@ -160,7 +167,6 @@ FAULTS: tuple[Fault, ...] = (
     Fault("exit 7 in a call", _begin("leave", status=7), words="exited with status 7"),
     Fault("garbage", _corrupt("garbage"), words=_BROKEN),
     Fault("answer to an id never asked", _corrupt("unasked"), words=_BROKEN),
-    Fault("oversized message", _corrupt("oversized"), words=_BROKEN),
     Fault("bottomless nesting", _corrupt("nested"), words=_BROKEN),
     Fault("frame of a stream never opened", _corrupt("stream"), words=_BROKEN),
     Fault("daemon left behind", _leave_daemon, words="SIGKILL, not by us"),

@@ -6,11 +6,17 @@ import asyncio
 import gc
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.soak.remains import marked
 
-__all__ = ["Gauge", "gauge", "resident"]
+__all__ = ["Gauge", "Growth", "gauge"]
+
+# Parts of a run whose least figures are compared: one large message more or less is no growth.
+_WARM = (0.2, 0.4)
+_LAST = (0.8, 1e9)
+_MOST_GROWTH = 0.1
+_SPARED_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,40 @@ class Gauge:
         )
 
 
-def resident() -> int:
+@dataclass(slots=True)
+class Growth:
+    """The least memory that the process had in two parts of a run, in bytes.
+
+    The first begins when everything has happened that makes a host grow once.
+    """
+
+    figures: dict[tuple[float, float], int] = field(default_factory=dict)
+
+    def note(self, share: float) -> None:
+        """So much of the run is over."""
+        rss = _resident()
+        for part in (_WARM, _LAST):
+            if part[0] <= share < part[1]:
+                self.figures[part] = min(rss, self.figures.get(part, rss))
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it has not grown by more than a tenth and 10 MB. Short runs never are warm, and prove
+        nothing."""
+        if len(self.figures) < len((_WARM, _LAST)):
+            return True
+        warm, last = (self.figures.get(part, 0) for part in (_WARM, _LAST))
+        return last <= warm * (1 + _MOST_GROWTH) + _SPARED_BYTES
+
+    def describe(self) -> str:
+        """In words."""
+        if len(self.figures) < len((_WARM, _LAST)):
+            return "the run was too short to tell"
+        warm, last = (self.figures.get(part, 0) / 1e6 for part in (_WARM, _LAST))
+        return f"at least {warm:.1f} MB when it was warm, at least {last:.1f} MB in the last fifth"
+
+
+def _resident() -> int:
     """Bytes of this process in memory."""
     with open("/proc/self/statm", encoding="ascii") as line:
         return int(line.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -43,7 +82,7 @@ async def gauge(mark: str) -> Gauge:
     processes = len(await asyncio.to_thread(marked, mark))
     gc.collect()
     return Gauge(
-        rss=resident(),
+        rss=_resident(),
         descriptors=len(os.listdir("/proc/self/fd")) - 1,
         threads=threading.active_count(),
         tasks=len(asyncio.all_tasks()),

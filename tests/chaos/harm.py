@@ -30,7 +30,7 @@ __all__ = ["register"]
 _FOR_EVER_S = 3600
 _CHILD_S = "300"
 _FORKS_EACH = 3
-_FORK_LIFE_S = 1.2
+_FORK_LIFE_S = 2.0
 _LINE = b"one of very many lines, all of which somebody has to take\n"
 _SIG_IGN = 1
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINT = "tests.chaos.subject:plugin"
 
 MEMORY_BYTES = 160 * 1024 * 1024
-PROCESSES = 96
+PROCESSES = 64
 
 _PERMISSIONS = ["host.relay", "host.stamp"]
 # Quick to notice and to come back, so that much happens in a minute. Nobody gives them up.

@@ -1,13 +1,13 @@
-"""What all who act in a run share: the host, the clock, the record."""
+"""What all who act in a run share: the host, the record, and whether it is over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from plugin_host import PluginHost
 
     from .chronicle import Chronicle
@@ -19,7 +19,8 @@ __all__ = ["Scene"]
 
 @dataclass(slots=True)
 class Scene:
-    """One run. `room` is its folder, `is_ended` says whether its time is up."""
+    """One run. `plugins` and `room` are its folders, `pause_s` the longest pause between two faults of a
+    victim. Once `is_over`, nobody begins anything any more."""
 
     host: PluginHost
     tally: Tally
@@ -27,9 +28,5 @@ class Scene:
     chronicle: Chronicle
     plugins: Path
     room: Path
-    is_ended: Callable[[], bool]
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody is to begin anything any more."""
-        return self.is_ended()
+    pause_s: float
+    is_over: bool = False

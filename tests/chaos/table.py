@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
-    from .gauge import Gauge
+    from .gauge import Gauge, Growth
     from .pulse import Pulse
     from .tally import Tally
 
-__all__ = ["line", "table"]
+__all__ = ["Figures", "line", "table"]
 
 _SHOWN = 40
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was measured: `start` is when the host was warm, `end` before it was closed."""
+
+    pulse: Pulse
+    growth: Growth
+    start: Gauge | None = None
+    end: Gauge | None = None
 
 
 def line(seconds: float, tally: Tally, now: Gauge, pulse: Pulse) -> str:
@@ -28,7 +39,7 @@ def line(seconds: float, tally: Tally, now: Gauge, pulse: Pulse) -> str:
     )
 
 
-def table(tally: Tally, start: Gauge | None, end: Gauge | None, pulse: Pulse) -> str:
+def table(tally: Tally, figures: Figures) -> str:
     """The whole record."""
     groups = (
         ("faults", tally.faults),
@@ -43,10 +54,10 @@ def table(tally: Tally, start: Gauge | None, end: Gauge | None, pulse: Pulse) ->
     lines.append(
         f"calls to bystanders took {median:.1f} ms (median), {late:.1f} (p99), {most:.1f} (longest)"
     )
-    lines.append(
-        f"the loop was late by {pulse.worst_s:.3f} s at most, busy for {pulse.busiest_s:.3f} s at most"
-    )
-    for title, gauge in (("after warming up", start), ("in the end", end)):
+    worst, busiest = figures.pulse.worst_s, figures.pulse.busiest_s
+    lines.append(f"the loop was late by {worst:.3f} s at most, busy for {busiest:.3f} s at most")
+    lines.append(f"the memory of the host: {figures.growth.describe()}")
+    for title, gauge in (("after warming up", figures.start), ("in the end", figures.end)):
         if gauge is not None:
             lines.append(f"the host {title}: {gauge.describe()}")
     lines.append(f"{len(tally.violations)} violations")

@@ -51,6 +51,10 @@ class Target:
         """The plugin's own."""
         return self.scene.plugins / self.part.id
 
+    def violate(self, what: str) -> None:
+        """Something happened to it, or did not, that must not."""
+        self.scene.tally.violate(self.part.id, what)
+
     def kill(self, signal: int) -> None:
         """Send it a signal from outside, as anybody may."""
         try:
@@ -76,14 +80,14 @@ class Target:
                 result = await scene.host.call(self.part.id, command, params, timeout=timeout)
             tally.calls["ok"] += 1
         except TimeoutError:
-            tally.violate(self.part.id, f"`{command}` went on {_LOST_S:g} s beyond its deadline")
+            self.violate(f"`{command}` went on {_LOST_S:g} s beyond its deadline")
         except PluginHostError as error:
             tally.calls["failed"] += 1
             tally.failures[kind_of(error)] += 1
             if (wrong := objection(error, self.part.id)) is not None:
-                tally.violate(self.part.id, f"`{command}`: {wrong}")
+                self.violate(f"`{command}`: {wrong}")
         if late := lateness(deadline, scene.pulse):
-            tally.violate(self.part.id, f"`{command}` ended {late:.2f} s too late")
+            self.violate(f"`{command}` ended {late:.2f} s too late")
         return result
 
 

@@ -32,6 +32,7 @@ from tests.run import Run
 from .chronicle import Chronicle, in_words
 from .deck import Deck
 from .fault import FAULTS
+from .gauge import Growth
 from .judge import LATE_S, kind_of, lateness, objection
 from .leftover import before, leftovers
 from .part import cast
@@ -139,6 +140,23 @@ def test_deck_is_dealt_to_its_end_once_and_then_while_there_is_time() -> None:
         short.done(fault)
     assert short.draw() is None
     assert short.missing == []
+
+
+def test_least_figures_of_two_parts_tell_of_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = [0]
+    monkeypatch.setattr("tests.chaos.gauge._resident", lambda: size[0])
+
+    def grown(*figures: tuple[float, int]) -> bool:
+        growth = Growth()
+        for share, megabytes in figures:
+            size[0] = megabytes * 1_000_000
+            growth.note(share)
+        assert growth.describe()
+        return not growth.is_flat
+
+    assert not grown((0.1, 10), (0.9, 1000))  # never warm
+    assert not grown((0.1, 10), (0.3, 100), (0.5, 900), (0.9, 500), (1.1, 115))
+    assert grown((0.1, 10), (0.3, 100), (0.35, 500), (0.9, 500), (1.1, 125))
 
 
 @pytest.mark.parametrize("number", [2, 3, 8, 20])
