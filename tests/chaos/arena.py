@@ -76,8 +76,9 @@ class Arena:
             await self._rage(scene)
             await outcome.settle()
             self._chronicle.is_closing = True
+            await outcome.cripple()
             closing = time.monotonic()
-        outcome.closed(time.monotonic() - closing)
+        await outcome.closed(time.monotonic() - closing)
         beating.cancel()
         await asyncio.wait([listening, beating])
         listening.result()

@@ -12,6 +12,7 @@ from .fault import FAULTS
 from .part import ROOT
 
 
+@pytest.mark.bare  # what watches a plugin slows its start and its answers
 @pytest.mark.deadline(240)
 def test_every_fault_once_is_survived_and_leaves_nothing() -> None:
     seed = secrets.token_hex(4)
