@@ -49,14 +49,15 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment exitstatus stderr reaper process diagnosis tree processtable ladder"
-        " executable admission",
+        " executable admission account access",
         below="ground channel",
     ),
     # The protocol; no processes.
     "link": Wing("link writer deadline stream", below="ground channel", sdk="ground core connection"),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
-        "manifest constraint candidate configuration document explanation wording schema override",
+        "manifest constraint candidate configuration document explanation wording schema override trust"
+        " discretion",
         below="ground",
         sdk="ground types",
     ),
@@ -67,28 +68,35 @@ HOST = {
         below="ground description hook",
         sdk="ground types",
     ),
+    # What keeps a plugin to itself: decided and looked up before anything of it runs.
+    "confinement": Wing(
+        "confinement sandbox installation bubblewrap bytecode",
+        below="ground description process",
+    ),
     "supervision": Wing(
         "state event plugin service servicethread launchspec launchfailure launch supervisor"
         " command exec metadata action",
-        below="ground description hook channel process link discovery",
+        below="ground description hook channel process link discovery confinement",
         sdk="ground core connection types",
     ),
     "host": Wing(
         "host sync",
-        below="ground description hook channel process link discovery supervision",
+        below="ground description hook channel process link discovery confinement supervision",
         sdk="ground core connection types",
     ),
     "control": Wing(
         "control",
-        below="ground description hook channel process link discovery supervision host",
+        below="ground description hook channel process link discovery confinement supervision host",
         sdk="ground core connection types",
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground description hook channel process link discovery supervision host control",
+        below="ground description hook channel process link discovery confinement supervision host control",
         sdk="ground core types",
     ),
-    "package": Wing("''", below="ground description hook discovery supervision host", sdk="types"),
+    "package": Wing(
+        "''", below="ground description hook discovery confinement supervision host", sdk="types"
+    ),
 }
 
 SANS_IO = "ground core connection"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,6 +39,7 @@ __all__ = [
     "LimitsOverride",
     "PluginConfiguration",
     "RestartOverride",
+    "SandboxConfiguration",
     "convert",
     "find",
     "load",
@@ -52,6 +53,11 @@ _MODE = 'a mode: 0o660, or its octal digits as text such as "660"'
 Mode = (
     Annotated[int, Meta(ge=0, le=0o777, description=_MODE)]
     | Annotated[str, Meta(pattern=r"^0?[0-7]{3}(?![\s\S])", description=_MODE)]
+)
+_UMASK = 'a umask: 0o027, or its octal digits as text such as "027"'
+UmaskValue = (
+    Annotated[int, Meta(ge=0, le=0o777, description=_UMASK)]
+    | Annotated[str, Meta(pattern=r"^0?[0-7]{3}(?![\s\S])", description=_UMASK)]
 )
 Name = Annotated[
     str,
@@ -87,10 +93,20 @@ class LimitsOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     processes: Count | None = None
 
 
+class SandboxConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a plugin in a sandbox may reach. `readable` empty shows it the whole file system."""
+
+    enabled: bool = True
+    writable: tuple[FilePath, ...] = ()
+    readable: tuple[FilePath, ...] = ()
+    network: bool = False
+
+
 class PluginConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the operator says about one plugin; what is absent leaves the manifest's word.
 
-    `permissions` absent grants all that is asked, an empty list grants none.
+    `permissions` absent grants all that is asked, an empty list grants none. `group` absent is the
+    primary group of `user`.
     """
 
     settings: dict[str, Any] = {}
@@ -102,6 +118,14 @@ class PluginConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     permissions: tuple[Permission, ...] | None = None
     checksum: Checksum | None = None
     user: Name | None = None
+    group: Name | None = None
+    umask: UmaskValue | None = None
+    no_new_privs: bool | None = None
+    sandbox: SandboxConfiguration | None = None
+
+    def __post_init__(self) -> None:
+        if self.group is not None and self.user is None:
+            raise ValueError("expected user beside group, found group alone")
 
 
 class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,6 +251,10 @@ def _with_absolute_paths(configuration: Configuration, file: str, name: str) -> 
     dirs = tuple(
         absolute(path, f"$.plugin_dirs[{index}]") for index, path in enumerate(configuration.plugin_dirs)
     )
+    plugins = {
+        plugin: _with_absolute_sandbox(entry, f"$.plugins.{plugin}.sandbox", absolute)
+        for plugin, entry in configuration.plugins.items()
+    }
     control, commands = configuration.control, configuration.commands
     if control.socket is not None:
         socket = absolute(control.socket, "$.control.socket")
@@ -234,4 +262,18 @@ def _with_absolute_paths(configuration: Configuration, file: str, name: str) -> 
     if commands.dir is not None:
         folder = absolute(commands.dir, "$.commands.dir")
         commands = msgspec.structs.replace(commands, dir=folder)
-    return msgspec.structs.replace(configuration, plugin_dirs=dirs, control=control, commands=commands)
+    return msgspec.structs.replace(
+        configuration, plugin_dirs=dirs, plugins=plugins, control=control, commands=commands
+    )
+
+
+def _with_absolute_sandbox(
+    entry: PluginConfiguration, place: str, absolute: Callable[[str, str], str]
+) -> PluginConfiguration:
+    if entry.sandbox is None:
+        return entry
+    paths = {
+        name: tuple(absolute(path, f"{place}.{name}[{n}]") for n, path in enumerate(listed))
+        for name, listed in (("writable", entry.sandbox.writable), ("readable", entry.sandbox.readable))
+    }
+    return msgspec.structs.replace(entry, sandbox=msgspec.structs.replace(entry.sandbox, **paths))

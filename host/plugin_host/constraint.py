@@ -26,6 +26,7 @@ __all__ = [
     "PluginId",
     "Prose",
     "Seconds",
+    "Umask",
     "VariableName",
     "Version",
     "is_id",
@@ -110,6 +111,13 @@ Seconds = Annotated[
     Meta(gt=0, le=31_536_000, description="a number of seconds above 0, at most a year"),
 ]
 Count = Annotated[int, Meta(gt=0, le=2**63 - 1, description="a whole number above 0 that fits 63 bits")]
+Umask = Annotated[
+    str,
+    Meta(
+        pattern=rf"^0?[0-7]{{3}}{_END}",
+        description='a umask: the octal digits, as text, of what new files shall lack, such as "027"',
+    ),
+]
 Environment = dict[VariableName, Argument]
 
 

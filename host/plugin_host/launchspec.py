@@ -1,15 +1,19 @@
-"""From a sound candidate to what is spawned for it: command line, environment, channel.
+"""From a sound candidate to what is spawned for it: command line, environment, channel, user, sandbox.
 
-Pure but for the environment it is given; nothing is started here.
+Nothing of the plugin is started here. The command line is the plugin's own with what confines it before
+it: sandbox, then what gives rights up, then the program.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING
 
+from . import confinement
 from .candidate import interpreter_of
+from .confinement import Confinement
 from .environment import build_environment
 from .errors import SpawnError
 from .process import ProcessSpec
@@ -17,41 +21,81 @@ from .process import ProcessSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .bytecode import BytecodeFolders
     from .candidate import Candidate
     from .manifest import Manifest
 
-__all__ = ["process_spec"]
+__all__ = ["confine", "process_spec"]
 
 _SERVE = "from plugin_host_sdk.__main__ import main; main()"
+_GIVE_UP = "from plugin_host_sdk.runtime.privilege import main; main()"
+
+
+async def confine(
+    candidate: Candidate, manifest: Manifest, outer: Mapping[str, str], bytecode: BytecodeFolders
+) -> Confinement:
+    """How the plugin is kept to itself. Raises LaunchError and ManifestError before anything runs.
+
+    At once for a plugin of which nothing of the kind is asked; else a thread looks at files and users.
+    """
+    trust = candidate.trust
+    if not (trust.user or trust.sandbox or manifest.checksum or candidate.pin):
+        return Confinement()
+    argv, cwd = _argv(candidate, manifest), _cwd(candidate, manifest)
+    return await asyncio.to_thread(confinement.confine, candidate, argv, cwd, outer, bytecode)
 
 
 def process_spec(
-    candidate: Candidate, manifest: Manifest, token: str, outer: Mapping[str, str]
+    candidate: Candidate,
+    manifest: Manifest,
+    token: str,
+    outer: Mapping[str, str],
+    confinement: Confinement | None = None,
 ) -> ProcessSpec:
-    """What to spawn. `token` marks the launch, `outer` is the host's own environment.
+    """What to spawn. `token` marks the launch, `outer` is the host's own environment, `confinement` what
+    `confine` said.
 
     Raises ManifestError and SpawnError.
     """
-    launch = manifest.launch
+    launch, trust = manifest.launch, candidate.trust
+    confinement = confinement or Confinement()
+    cwd = _cwd(candidate, manifest)
     return ProcessSpec(
-        argv=_argv(candidate, manifest),
-        cwd=_relative_to_root(candidate, launch.cwd) if launch.cwd else None,
+        argv=[*confinement.wrapper, *_argv(candidate, manifest)],
+        cwd="/" if cwd is None and confinement.is_elsewhere else cwd,
         env=build_environment(
-            outer, token=token, inherit=launch.inherit_env, launch=launch.env, configured=candidate.env
+            outer,
+            token=token,
+            inherit=launch.inherit_env,
+            launch=launch.env,
+            configured=candidate.env,
+            replaced=confinement.replaced,
+            fixed=confinement.fixed,
         ),
         # On a socketpair `/dev/stdout` cannot be opened and one direction cannot be closed alone, which
         # programs that know nothing of the SDK may want to do.
         channel="pipes" if launch.argv else "socketpair",
+        account=confinement.account,
+        umask=trust.umask,
+        sandboxed=bool(confinement.wrapper),
     )
 
 
+def _cwd(candidate: Candidate, manifest: Manifest) -> str | None:
+    cwd = manifest.launch.cwd
+    return _relative_to_root(candidate, cwd) if cwd else None
+
+
 def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
-    launch = manifest.launch
+    launch, trust = manifest.launch, candidate.trust
+    # A sandbox gives rights up by itself, and need not show the host's Python.
+    gives_up = trust.no_new_privs and trust.sandbox is None
     if launch.argv:
         program = launch.argv[0]
         if os.sep in program:
             program = _relative_to_root(candidate, program)
-        return [program, *launch.argv[1:]]
+        before = [sys.executable, "-P", "-c", _GIVE_UP] if gives_up else []
+        return [*before, program, *launch.argv[1:]]
     interpreter = interpreter_of(manifest, candidate.root) or sys.executable
     if not interpreter:
         raise SpawnError(
@@ -59,10 +103,11 @@ def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
             "name one in launch.interpreter",
             plugin=manifest.id,
         )
+    options = ["--no-new-privs"] if gives_up else []
     paths = [part for folder in candidate.sys_path for part in ("--path", folder)]
     # -P: the working folder is nobody's package. -c: what `-m plugin_host_sdk` does, without the
     # milliseconds that finding a module to run takes.
-    return [interpreter, "-P", "-c", _SERVE, *paths, str(launch.entry_point)]
+    return [interpreter, "-P", "-c", _SERVE, *options, *paths, str(launch.entry_point)]
 
 
 def _relative_to_root(candidate: Candidate, path: str) -> str:

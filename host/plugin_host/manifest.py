@@ -29,6 +29,7 @@ from .constraint import (
     PluginId,
     Prose,
     Seconds,
+    Umask,
     VariableName,
     Version,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Limits",
     "Manifest",
     "Restart",
+    "SandboxNeeds",
     "convert",
     "decode",
     "load",
@@ -61,7 +63,8 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Exactly one of `entry_point` (Python, served by the SDK) and `argv` (any program). `interpreter`
     or `venv` choose the Python of an entry point; they and `cwd` are absolute or relative to the
-    manifest's folder. `inherit_env` names variables of the host that the plugin gets as well.
+    manifest's folder. `inherit_env` names variables of the host that the plugin gets as well. With
+    `no_new_privs` it gains no rights through set-user-id programs, nor does what it starts.
     """
 
     entry_point: EntryPoint | None = None
@@ -71,6 +74,8 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cwd: FilePath | None = None
     env: Environment = {}
     inherit_env: tuple[VariableName, ...] = ()
+    umask: Umask | None = None
+    no_new_privs: bool = False
     start_timeout_s: Seconds = 10.0
     stop_timeout_s: Seconds = 5.0
     warm: bool = True
@@ -120,6 +125,16 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     processes: Count | None = None
 
 
+class SandboxNeeds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the plugin needs when the operator puts it into a sandbox; it grants nothing.
+
+    `writable` are paths, absolute or relative to the manifest's folder, that it writes to.
+    """
+
+    writable: tuple[FilePath, ...] = ()
+    network: bool = False
+
+
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a plugin says of itself before it is launched.
 
@@ -146,6 +161,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     restart: Restart = Restart()
     health: Health = Health()
     limits: Limits = Limits()
+    sandbox: SandboxNeeds = SandboxNeeds()
     settings_schema: dict[str, Any] | None = None
     schema_url: Line | None = msgspec.field(name="$schema", default=None)
 

@@ -25,6 +25,7 @@ from .tree import ProcessIdentity, identify
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .account import Account
     from .channel import Channel, ChildEnds
 
 __all__ = ["PluginProcess", "ProcessSpec"]
@@ -34,23 +35,39 @@ __all__ = ["PluginProcess", "ProcessSpec"]
 class ProcessSpec:
     """What to start: `argv[0]` is looked up in the PATH of `env` unless it holds a slash.
 
-    `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each.
+    `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each. `account` None
+    is the host's own user, `umask` None the host's own. `sandboxed` says that `argv[0]` is a sandbox, which
+    tells how the program inside it ended as a shell does.
     """
 
     argv: Sequence[str]
     cwd: str | None
     env: Mapping[str, str] = field(repr=False)  # may hold secrets
     channel: Literal["socketpair", "pipes"] = "socketpair"
+    account: Account | None = None
+    umask: int | None = None
+    sandboxed: bool = False
 
 
 class PluginProcess:
     """A running or ended child that leads a session of its own.
 
     `started` and `ended` (None while it runs) are `time.monotonic()` values; `identity` tells the
-    process from a later one of its number.
+    process from a later one of its number. Of one that is `sandboxed` they are the sandbox's own process,
+    which ends when the program inside it does.
     """
 
-    __slots__ = ("_loop", "_reaper", "channel", "ended", "identity", "pid", "started", "stderr")
+    __slots__ = (
+        "_loop",
+        "_reaper",
+        "channel",
+        "ended",
+        "identity",
+        "pid",
+        "sandboxed",
+        "started",
+        "stderr",
+    )
 
     def __init__(
         self,
@@ -59,8 +76,10 @@ class PluginProcess:
         stderr: StderrReader,
         *,
         memory_floor: int = 0,
+        sandboxed: bool = False,
     ) -> None:
         """Take over a child of this process, its channel and its stderr; see `spawn`."""
+        self.sandboxed = sandboxed
         self.pid = pid
         self.started = time.monotonic()
         self.ended: float | None = None
@@ -69,7 +88,7 @@ class PluginProcess:
         self._loop = asyncio.get_running_loop()
         # Nobody has reaped it, so even one that ended at once is still there to be identified.
         self.identity = identify(pid) or ProcessIdentity(pid, 0)
-        self._reaper = Reaper(pid, self._on_exit, memory_floor=memory_floor)
+        self._reaper = Reaper(pid, self._on_exit, memory_floor=memory_floor, sandboxed=sandboxed)
 
     @classmethod
     def spawn(cls, spec: ProcessSpec, *, on_stderr: Callable[[str], None]) -> PluginProcess:
@@ -89,8 +108,9 @@ class PluginProcess:
             finally:
                 ends.close()
         except (OSError, ValueError) as error:
-            raise diagnose(error, spec.argv, spec.cwd, spec.env) from error
-        return cls(pid, channel, StderrReader(stderr_fd, loop, on_stderr), memory_floor=floor)
+            raise diagnose(error, spec.argv, spec.cwd, spec.env, spec.account) from error
+        stderr = StderrReader(stderr_fd, loop, on_stderr)
+        return cls(pid, channel, stderr, memory_floor=floor, sandboxed=spec.sandboxed)
 
     @property
     def status(self) -> ExitStatus | None:
@@ -167,8 +187,13 @@ class PluginProcess:
 
 def _start(spec: ProcessSpec, ends: ChildEnds) -> tuple[int, int]:
     """The pid and the reading end of its stderr. Raises OSError and ValueError."""
+    account = spec.account
     stderr_fd, stderr_child = os.pipe()
     try:
+        if account is not None:
+            # Else it could use them, but not open them by the names /dev/stdin, /dev/stdout, /dev/stderr.
+            for fd in (ends.stdin, ends.stdout, stderr_child):
+                os.fchown(fd, account.uid, account.gid)
         child = subprocess.Popen(
             list(spec.argv),
             stdin=ends.stdin,
@@ -177,6 +202,10 @@ def _start(spec: ProcessSpec, ends: ChildEnds) -> tuple[int, int]:
             cwd=spec.cwd,
             env=dict(spec.env),
             start_new_session=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=account.groups if account else None,
+            umask=-1 if spec.umask is None else spec.umask,
         )
     except BaseException:
         os.close(stderr_fd)

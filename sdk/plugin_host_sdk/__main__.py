@@ -1,4 +1,5 @@
-"""`python -m plugin_host_sdk [--path FOLDER]... MODULE:ATTRIBUTE`: how a host starts a Python plugin."""
+"""`python -m plugin_host_sdk [--no-new-privs] [--path FOLDER]... MODULE:ATTRIBUTE`: how a host starts a
+Python plugin."""
 
 from __future__ import annotations
 
@@ -43,11 +44,18 @@ def _status_of(error: SystemExit) -> int:
 
 
 def _load(arguments: list[str]) -> Plugin:
+    if arguments[:1] == ["--no-new-privs"]:
+        from .runtime.privilege import give_up_new_privileges
+
+        give_up_new_privileges()
+        arguments = arguments[1:]
     while len(arguments) > 2 and arguments[0] == "--path":
         sys.path.append(arguments[1])
         arguments = arguments[2:]
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m plugin_host_sdk [--path FOLDER]... MODULE:ATTRIBUTE\n")
+        sys.stderr.write(
+            "usage: python -m plugin_host_sdk [--no-new-privs] [--path FOLDER]... MODULE:ATTRIBUTE\n"
+        )
         raise SystemExit(EX_USAGE)
     sys.argv = [arguments[0]]
     module_name, _, attribute = arguments[0].partition(":")

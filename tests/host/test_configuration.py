@@ -23,6 +23,7 @@ from plugin_host.configuration import (
 from plugin_host.errors import ConfigurationError, ManifestError
 from plugin_host.manifest import Health, Launch, Limits, Manifest, Restart
 from plugin_host.override import apply
+from plugin_host.trust import Trust
 
 FULL = """
 plugin_dirs = ["plugins", "/abs", "~/mine"]
@@ -259,7 +260,7 @@ def test_without_a_word_about_the_plugin_the_manifest_stands() -> None:
     assert found.manifest == given.manifest
     assert found.granted == ("host.a", "host.b")
     assert found.env == {"A": "manifest", "B": "manifest"}
-    assert (found.settings, found.pin, found.user) == ({}, None, None)
+    assert (found.settings, found.pin, found.trust) == ({}, None, Trust())
 
 
 def test_single_values_are_overridden_and_their_neighbours_stay() -> None:
@@ -302,7 +303,7 @@ def test_settings_variables_pin_and_user_arrive() -> None:
     )
     assert found.settings == {"x": 1}
     assert found.env == {"A": "manifest", "B": "operator"}
-    assert (found.pin, found.user) == (pin, "nobody")
+    assert (found.pin, found.trust.user) == (pin, "nobody")
 
 
 def test_applying_changes_nothing_it_was_given_and_twice_is_once() -> None:
