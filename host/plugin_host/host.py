@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import configuration as _configuration
 from . import discovery
 from .admission import launch_gate
+from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
 from .errors import PluginHostError, PluginNotFound
@@ -72,6 +73,7 @@ class PluginHost:
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._events = EventHub()
+        self._bytecode = BytecodeFolders()
         self._is_discovered = False
         self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -115,7 +117,13 @@ class PluginHost:
             plugin = Plugin(candidate, self._changed)
             self._plugins[plugin.id] = plugin
             self._supervisors[plugin.id] = Supervisor(
-                plugin, run=run, version=VERSION, gate=gate, services=self._services, emit=self._events.put
+                plugin,
+                run=run,
+                version=VERSION,
+                gate=gate,
+                services=self._services,
+                emit=self._events.put,
+                bytecode=self._bytecode,
             )
 
     async def __aenter__(self) -> PluginHost:
@@ -141,6 +149,7 @@ class PluginHost:
             if stops:
                 await _all_done([*stops, *self._besides])
         finally:
+            self._bytecode.close()
             self._services.close()
             self._events.close()
 

@@ -20,7 +20,7 @@ from .errors import CallCancelled, CallFailed, HandlerNotFound, LaunchError, Plu
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
-from .launchspec import process_spec
+from .launchspec import confine, process_spec
 from .link import LinkOwner
 from .manifest import Limits, Manifest
 from .state import State
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.events import RequestReceived
 
+    from .bytecode import BytecodeFolders
+    from .confinement import Confinement
     from .event import HostEvent
     from .launch import Launched
     from .link import Link
@@ -59,6 +61,7 @@ class Supervisor(LinkOwner):
         gate: asyncio.Semaphore,
         services: ServiceTable,
         emit: Callable[[HostEvent], None],
+        bytecode: BytecodeFolders,
         outer: Mapping[str, str] | None = None,
     ) -> None:
         self.plugin = plugin
@@ -70,6 +73,7 @@ class Supervisor(LinkOwner):
         self._gate = gate
         self._services = services
         self._emit = emit
+        self._bytecode = bytecode
         self._outer = os.environ if outer is None else outer
         self._launches = 0
         self._lock = asyncio.Lock()
@@ -115,8 +119,8 @@ class Supervisor(LinkOwner):
 
     async def _launch(self, manifest: Manifest) -> Launched:
         async with self._gate:
-            await self._verify(manifest)
-            return await launch(self._order(manifest), self, self._log_stderr)
+            confinement = await self._verify(manifest)
+            return await launch(self._order(manifest, confinement), self, self._log_stderr)
 
     def _called_off(self) -> LaunchError:
         """The plugin was stopped while it started."""
@@ -125,26 +129,25 @@ class Supervisor(LinkOwner):
         self.plugin.move(State.STOPPED, "while it started")
         return LaunchError(f"plugin `{self.plugin.id}` was stopped while it started", plugin=self.plugin.id)
 
-    async def _verify(self, manifest: Manifest) -> None:
+    async def _verify(self, manifest: Manifest) -> Confinement:
         """Hold the plugin to what was asked of it before any of its code runs."""
         candidate = self.plugin.candidate
-        if candidate.user is not None:
-            raise LaunchError(
-                f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this host "
-                "cannot do yet; it was not started, rather than started as another user"
-            )
         if manifest.limits != Limits():
             self._log.warning("the limits of plugin %s are not enforced by this version", candidate.id)
         if manifest.checksum or candidate.pin:
             await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)
+        confinement = await confine(candidate, manifest, self._outer, self._bytecode)
+        for need in confinement.unmet:
+            self._log.warning("plugin %s needs what its sandbox does not grant: %s", candidate.id, need)
+        return confinement
 
-    def _order(self, manifest: Manifest) -> LaunchOrder:
+    def _order(self, manifest: Manifest, confinement: Confinement) -> LaunchOrder:
         candidate = self.plugin.candidate
         self._launches += 1
         token = run_token(self._run, self.plugin.id, self._launches)
         return LaunchOrder(
             plugin=self.plugin.id,
-            spec=process_spec(candidate, manifest, token, self._outer),
+            spec=process_spec(candidate, manifest, token, self._outer, confinement),
             token=token,
             raw=self.plugin.is_raw,
             timeout_s=manifest.launch.start_timeout_s,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from plugin_host import supervisor as module
+from plugin_host.bytecode import BytecodeFolders
 from plugin_host.candidate import Candidate
 from plugin_host.errors import LaunchError, ManifestError, PluginNotReady
 from plugin_host.event import HostEvent, PluginNotified, StateChanged
@@ -39,6 +40,7 @@ class Stage:
             gate=asyncio.Semaphore(1),
             services=ServiceTable({}),
             emit=self.events.append,
+            bytecode=BytecodeFolders(),
             outer={},
         )
 
