@@ -8,7 +8,6 @@ plugin is not started and a LaunchError says why.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -66,7 +65,7 @@ def confine(
     """
     trust = candidate.trust
     account = account_of(candidate.id, trust.user, trust.group) if trust.user else None
-    program = _located(argv[0], cwd, candidate.env.get("PATH", outer.get("PATH")))
+    program = _located(argv[0], cwd, candidate.env.get("PATH", outer.get("PATH", "")), account)
     try:
         fixed = bytecode.environment_for(candidate, account)
     except OSError as error:
@@ -85,12 +84,17 @@ def confine(
     return Confinement(account, wrapper, {**_HOSTS_OWN, **replaced}, fixed, tuple(_unmet(candidate)))
 
 
-def _located(program: str, cwd: str | None, search: str | None) -> str | None:
-    """The program's absolute path, with its links; None when there is none, which the launch explains."""
+def _located(program: str, cwd: str | None, search: str, account: Account | None) -> str | None:
+    """The program's absolute path, with its links; None when there is none, which the launch explains.
+
+    Of those in the folders of `search` it is the first that the account can run.
+    """
     if os.sep in program:
         return os.path.normpath(os.path.join(cwd or os.getcwd(), program))
-    found = shutil.which(program, path=search)
-    return os.path.abspath(found) if found else None
+    places = [os.path.join(os.path.abspath(folder), program) for folder in search.split(os.pathsep)]
+    found = [place for place in places if os.path.isfile(place)]
+    runnable = (place for place in found if obstacle(place, os.X_OK, account) is None)
+    return next(runnable, found[0] if found else None)
 
 
 def _check_reach(candidate: Candidate, account: Account, program: str | None) -> None:
@@ -100,10 +104,10 @@ def _check_reach(candidate: Candidate, account: Account, program: str | None) ->
         if found is None:
             continue
         verb = "search" if found.is_folder_on_the_way else "run" if bits == os.X_OK else "read"
-        way = f", which is on the way to {path}," if found.path != path else ""
+        way = f", which is on the way to {path}" if found.path != path else ""
         raise LaunchError(
             f"plugin `{candidate.id}` cannot run as user {account.name}, who may not {verb} "
-            f"{found.path}{way} ({mode_and_owner(found.path)})",
+            f"{found.path} ({mode_and_owner(found.path)}){way}",
             plugin=candidate.id,
             file=found.path,
             hint=f"allow {account.name} to {verb} it, or put the plugin and its Python elsewhere",
@@ -174,11 +178,12 @@ def _needed(candidate: Candidate, program: str | None, names_hosts: bool) -> lis
     """What the plugin cannot start without, as it is written."""
     found = [str(candidate.root)] if candidate.root else []
     found += candidate.sys_path
+    found += candidate.env.get("PYTHONPATH", "").split(os.pathsep)
     if program is not None:
         found += folders_of(program) if _is_python(program) else (program,)
     if names_hosts:
         found.append(os.path.realpath("/etc/resolv.conf"))
-    return [path for path in found if os.path.exists(path)]
+    return [path for path in found if os.path.isabs(path) and os.path.exists(path)]
 
 
 def _visible(

@@ -99,6 +99,11 @@ def _build(kind: type[LaunchError], facts: LaunchFacts, text: str, hint: str | N
 
 def _exit_hint(facts: LaunchFacts, status: ExitStatus) -> str | None:
     text = "\n".join(facts.stderr)
+    if refused := re.search(r"^bwrap: (.+)$", text, re.MULTILINE):
+        return (
+            f"its sandbox says: {refused[1]}; what the plugin needs must be there, and must be listed in "
+            "`readable` or `writable` of its sandbox where it is not shown anyway"
+        )
     if re.search(r"No module named '?plugin_host_sdk\b", text):
         return f"{facts.argv[0]} has no plugin-host-sdk: install it there, or name another interpreter"
     if missing := re.search(r"No module named '([^']+)'", text):

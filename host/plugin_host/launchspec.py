@@ -1,7 +1,6 @@
 """From a sound candidate to what is spawned for it: command line, environment, channel, user, sandbox.
 
-Nothing of the plugin is started here. The command line is the plugin's own with what confines it before
-it: sandbox, then what gives rights up, then the program.
+Nothing of the plugin is started here.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def process_spec(
     confinement = confinement or Confinement()
     cwd = _cwd(candidate, manifest)
     return ProcessSpec(
-        argv=[*confinement.wrapper, *_argv(candidate, manifest)],
+        argv=_argv(candidate, manifest),
         cwd="/" if cwd is None and confinement.is_elsewhere else cwd,
         env=build_environment(
             outer,
@@ -77,6 +76,7 @@ def process_spec(
         channel="pipes" if launch.argv else "socketpair",
         account=confinement.account,
         umask=trust.umask,
+        wrapper=confinement.wrapper or _giving_up(candidate, manifest),
         sandboxed=bool(confinement.wrapper),
     )
 
@@ -87,15 +87,12 @@ def _cwd(candidate: Candidate, manifest: Manifest) -> str | None:
 
 
 def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
-    launch, trust = manifest.launch, candidate.trust
-    # A sandbox gives rights up by itself, and need not show the host's Python.
-    gives_up = trust.no_new_privs and trust.sandbox is None
+    launch = manifest.launch
     if launch.argv:
         program = launch.argv[0]
         if os.sep in program:
             program = _relative_to_root(candidate, program)
-        before = [sys.executable, "-P", "-c", _GIVE_UP] if gives_up else []
-        return [*before, program, *launch.argv[1:]]
+        return [program, *launch.argv[1:]]
     interpreter = interpreter_of(manifest, candidate.root) or sys.executable
     if not interpreter:
         raise SpawnError(
@@ -103,11 +100,23 @@ def _argv(candidate: Candidate, manifest: Manifest) -> list[str]:
             "name one in launch.interpreter",
             plugin=manifest.id,
         )
-    options = ["--no-new-privs"] if gives_up else []
+    options = ["--no-new-privs"] if _gives_up(candidate) else []
     paths = [part for folder in candidate.sys_path for part in ("--path", folder)]
     # -P: the working folder is nobody's package. -c: what `-m plugin_host_sdk` does, without the
     # milliseconds that finding a module to run takes.
     return [interpreter, "-P", "-c", _SERVE, *options, *paths, str(launch.entry_point)]
+
+
+def _gives_up(candidate: Candidate) -> bool:
+    """Whether the launch is to see to `no_new_privs`; a sandbox does so by itself."""
+    return candidate.trust.no_new_privs and candidate.trust.sandbox is None
+
+
+def _giving_up(candidate: Candidate, manifest: Manifest) -> tuple[str, ...]:
+    """What a program that the SDK does not serve is started through; the SDK does the same by itself."""
+    if manifest.launch.argv and _gives_up(candidate):
+        return (sys.executable, "-P", "-c", _GIVE_UP)
+    return ()
 
 
 def _relative_to_root(candidate: Candidate, path: str) -> str:

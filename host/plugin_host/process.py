@@ -35,9 +35,11 @@ __all__ = ["PluginProcess", "ProcessSpec"]
 class ProcessSpec:
     """What to start: `argv[0]` is looked up in the PATH of `env` unless it holds a slash.
 
+    `wrapper` is a command line that runs another, which follows it: it comes before `argv` and becomes it.
+
     `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each. `account` None
-    is the host's own user, `umask` None the host's own. `sandboxed` says that `argv[0]` is a sandbox, which
-    tells how the program inside it ended as a shell does.
+    is the host's own user, `umask` None the host's own. `sandboxed` says that the wrapper is a sandbox,
+    which stays beside its program and tells how the program inside it ended as a shell does.
     """
 
     argv: Sequence[str]
@@ -46,7 +48,13 @@ class ProcessSpec:
     channel: Literal["socketpair", "pipes"] = "socketpair"
     account: Account | None = None
     umask: int | None = None
+    wrapper: Sequence[str] = ()
     sandboxed: bool = False
+
+    @property
+    def command_line(self) -> list[str]:
+        """What is really started."""
+        return [*self.wrapper, *self.argv]
 
 
 class PluginProcess:
@@ -108,7 +116,7 @@ class PluginProcess:
             finally:
                 ends.close()
         except (OSError, ValueError) as error:
-            raise diagnose(error, spec.argv, spec.cwd, spec.env, spec.account) from error
+            raise diagnose(error, spec.command_line, spec.cwd, spec.env, spec.account) from error
         stderr = StderrReader(stderr_fd, loop, on_stderr)
         return cls(pid, channel, stderr, memory_floor=floor, sandboxed=spec.sandboxed)
 
@@ -195,7 +203,7 @@ def _start(spec: ProcessSpec, ends: ChildEnds) -> tuple[int, int]:
             for fd in (ends.stdin, ends.stdout, stderr_child):
                 os.fchown(fd, account.uid, account.gid)
         child = subprocess.Popen(
-            list(spec.argv),
+            spec.command_line,
             stdin=ends.stdin,
             stdout=ends.stdout,
             stderr=stderr_child,

@@ -4,9 +4,8 @@ Pure: it is told what there is, and looks at nothing. Invariants: what is not li
 there is no network unless it is granted; the plugin keeps no capability; and of two folders, one inside
 the other, the inner one has its own word.
 
-The sandbox has process numbers of its own: bubblewrap stays outside as the process that the host knows,
-a second one inside is number 1, and when either of these two is killed with SIGKILL by its own number or
-its group, nothing inside lives on or the stop ladder finds it by session and mark. `--die-with-parent` is
+A sandbox has process numbers of its own. Bubblewrap stays outside as the process that the host knows; a
+second one is number 1 inside, and when that ends, the kernel ends everything inside. `--die-with-parent` is
 left out: it acts when the thread that started the process ends, which a host's thread may at any time.
 """
 
@@ -65,6 +64,8 @@ def command(bwrap: str, view: View) -> list[str]:
     words += ["--dev", "/dev", "--proc", "/proc"]
     for option, source, inside in _binds(view):
         words += [option, source, inside]
+    if view.readable is not None:
+        words += ["--remount-ro", "/"]  # the folder that holds what is shown, made for this sandbox
     words += ["--chdir", view.cwd or "/", "--"]
     return words
 
