@@ -288,7 +288,9 @@ class Supervisor(LinkOwner):
     def requested(self, event: RequestReceived) -> None:
         link = self.link
         if link is not None:
-            self._services.serve(link, self.plugin.id, self.plugin.candidate.granted, event)
+            candidate = self.plugin.candidate
+            asked = candidate.manifest.permissions if candidate.manifest else ()
+            self._services.serve(link, self.plugin.id, candidate.granted, event, asked)
 
     def cancelled(self, msgid: int) -> None:
         if self.link is not None:
