@@ -57,7 +57,7 @@ HOST = {
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
         "manifest constraint candidate configuration document explanation wording schema override trust"
-        " discretion",
+        " discretion permission",
         below="ground",
         sdk="ground types",
     ),
