@@ -53,11 +53,11 @@ HOST = {
         below="ground channel",
     ),
     # The protocol; no processes.
-    "link": Wing("link writer deadline stream", below="ground channel", sdk="ground core connection"),
+    "link": Wing("link writer deadline stream echo", below="ground channel", sdk="ground core connection"),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
         "manifest constraint candidate configuration document explanation wording schema override trust"
-        " discretion permission",
+        " permission",
         below="ground",
         sdk="ground types",
     ),

@@ -39,8 +39,8 @@ class Candidate:
     manifest_file: Path | None = None
     sys_path: tuple[str, ...] = ()
     error: ManifestError | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(repr=False, default_factory=dict)  # they may hold secrets
+    env: Mapping[str, str] = field(repr=False, default_factory=dict)
     granted: tuple[str, ...] = ()
     pin: str | None = None
     trust: Trust = field(default_factory=Trust)

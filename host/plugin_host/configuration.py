@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from plugin_host_sdk.types.discretion import Discreet
+
 from . import document
 from .constraint import (
     Checksum,
@@ -28,7 +30,7 @@ from .constraint import (
     Seconds,
 )
 from .errors import ConfigurationError
-from .wording import found, shown
+from .wording import found, kind_of, shown
 
 __all__ = [
     "CONFIGURATION_NAME",
@@ -102,15 +104,15 @@ class SandboxConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     network: bool = False
 
 
-class PluginConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PluginConfiguration(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the operator says about one plugin; what is absent leaves the manifest's word.
 
     `permissions` absent grants all that is asked, an empty list grants none. `group` absent is the
     primary group of `user`.
     """
 
-    settings: dict[str, Any] = {}
-    env: Environment = {}
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    env: Environment = msgspec.field(default_factory=dict)
     restart: RestartOverride = RestartOverride()
     health: HealthOverride = HealthOverride()
     limits: LimitsOverride = LimitsOverride()
@@ -231,10 +233,10 @@ def _check_settings(value: Any, path: str, file: str) -> None:
         for index, entry in enumerate(value):
             _check_settings(entry, f"{path}[{index}]", file)
     elif not isinstance(value, str | int | float):
-        text = f"expected text, a number, true or false, found the date or time {value}"
+        text = "expected text, a number, true or false, found a date or time"
         raise ConfigurationError(f"{file}: {path}: {text}; quote it", file=file, path=path)
     elif isinstance(value, int) and not -(2**63) <= value < 2**64:
-        text = f"expected a whole number of at most 64 bits, found {found(value)}"
+        text = f"expected a whole number of at most 64 bits, found {kind_of(value)} beyond that"
         raise ConfigurationError(f"{file}: {path}: {text}", file=file, path=path)
 
 

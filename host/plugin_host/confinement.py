@@ -42,8 +42,8 @@ class Confinement:
 
     account: Account | None = None
     wrapper: tuple[str, ...] = ()
-    replaced: Mapping[str, str | None] = field(default_factory=dict)
-    fixed: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, str | None] = field(repr=False, default_factory=dict)
+    fixed: Mapping[str, str] = field(repr=False, default_factory=dict)
     unmet: tuple[str, ...] = ()
 
     @property

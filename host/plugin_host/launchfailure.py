@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from plugin_host_sdk.errors import excerpt
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
+from .echo import NOTICE, without_echo
 from .errors import (
     BadAnswer,
     IncompatibleProtocol,
@@ -42,6 +43,9 @@ class LaunchFacts:
     argv: Sequence[str]
     stray: bytes = b""  # first bytes on the wire that are not of the protocol
     stderr: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        self.stray = without_echo(self.stray)
 
 
 def exited(facts: LaunchFacts, status: ExitStatus) -> LaunchError:
@@ -126,6 +130,8 @@ def _timeout_hint(facts: LaunchFacts) -> str | None:
 def _stray_hint(facts: LaunchFacts) -> str | None:
     if not facts.stray:
         return None
+    if facts.stray.endswith(NOTICE):
+        return "it sends back what it is sent: is this program a plugin?"
     return "it writes text to stdout: is this program a plugin?"
 
 

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from plugin_host_sdk.types.discretion import Discreet
+
 from . import document
 from .constraint import (
     Argv,
@@ -58,7 +60,7 @@ _HALF_OF_A_PAIR = (
 )
 
 
-class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Launch(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the plugin's process is started.
 
     Exactly one of `entry_point` (Python, served by the SDK) and `argv` (any program). `interpreter`
@@ -72,7 +74,7 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     interpreter: FilePath | None = None
     venv: FilePath | None = None
     cwd: FilePath | None = None
-    env: Environment = {}
+    env: Environment = msgspec.field(default_factory=dict)
     inherit_env: tuple[VariableName, ...] = ()
     umask: Umask | None = None
     no_new_privs: bool = False
@@ -207,7 +209,8 @@ def convert(raw: Any, *, file: str) -> Manifest:
 
 def _malformed(error: msgspec.DecodeError, text: str) -> str:
     what, position = _first_fault(error, text)
-    seen = text[position : position + 20]
+    # One character: what is cut out of its place may be part of a secret.
+    seen = text[position : position + 1]
     seen = found(seen) if seen else "the end of the file"
     offset = len(text[:position].encode())
     return f"expected JSON, found {seen} at {document.place(text.encode(), offset)}: {what}"
