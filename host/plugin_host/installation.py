@@ -126,5 +126,5 @@ def _editable(file: str) -> Iterator[str]:
         url = urlsplit(origin["url"])
         if url.scheme == "file" and origin["dir_info"]["editable"]:
             yield unquote(url.path)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # not of the form it should have
         return
