@@ -69,33 +69,33 @@ HOST = {
         sdk="ground types",
     ),
     # What keeps a plugin to itself: decided and looked up before anything of it runs.
-    "confinement": Wing(
-        "confinement sandbox installation bubblewrap bytecode",
+    "isolation": Wing(
+        "isolation sandbox installation bubblewrap bytecode",
         below="ground description process",
     ),
     "supervision": Wing(
         "state event plugin service servicethread launchspec launchfailure launch supervisor"
         " command exec metadata action",
-        below="ground description hook channel process link discovery confinement",
+        below="ground description hook channel process link discovery isolation",
         sdk="ground core connection types",
     ),
     "host": Wing(
         "host sync",
-        below="ground description hook channel process link discovery confinement supervision",
+        below="ground description hook channel process link discovery isolation supervision",
         sdk="ground core connection types",
     ),
     "control": Wing(
         "control",
-        below="ground description hook channel process link discovery confinement supervision host",
+        below="ground description hook channel process link discovery isolation supervision host",
         sdk="ground core connection types",
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground description hook channel process link discovery confinement supervision host control",
+        below="ground description hook channel process link discovery isolation supervision host control",
         sdk="ground core types",
     ),
     "package": Wing(
-        "''", below="ground description hook discovery confinement supervision host", sdk="types"
+        "''", below="ground description hook discovery isolation supervision host", sdk="types"
     ),
 }
 

@@ -10,9 +10,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from . import confinement
+from . import isolation
 from .candidate import interpreter_of
-from .confinement import Confinement
+from .isolation import Isolation
 from .environment import build_environment
 from .errors import SpawnError
 from .process import ProcessSpec
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .manifest import Manifest
 
-__all__ = ["confine", "process_spec"]
+__all__ = ["isolate", "process_spec"]
 
 _SERVE = "from plugin_host_sdk.__main__ import main; main()"
 _GIVE_UP = "from plugin_host_sdk.runtime.privilege import main; main()"
 
 
-async def confine(
+async def isolate(
     candidate: Candidate, manifest: Manifest, outer: Mapping[str, str], bytecode: BytecodeFolders
-) -> Confinement:
+) -> Isolation:
     """How the plugin is kept to itself. Raises LaunchError and ManifestError before anything runs.
 
     At once for a plugin of which nothing of the kind is asked; else a thread looks at files and users.
     """
     trust = candidate.trust
     if not (trust.user or trust.sandbox or manifest.checksum or candidate.pin):
-        return Confinement()
+        return Isolation()
     argv, cwd = _argv(candidate, manifest), _cwd(candidate, manifest)
-    return await asyncio.to_thread(confinement.confine, candidate, argv, cwd, outer, bytecode)
+    return await asyncio.to_thread(isolation.isolate, candidate, argv, cwd, outer, bytecode)
 
 
 def process_spec(
@@ -49,35 +49,35 @@ def process_spec(
     manifest: Manifest,
     token: str,
     outer: Mapping[str, str],
-    confinement: Confinement | None = None,
+    isolation: Isolation | None = None,
 ) -> ProcessSpec:
-    """What to spawn. `token` marks the launch, `outer` is the host's own environment, `confinement` what
-    `confine` said.
+    """What to spawn. `token` marks the launch, `outer` is the host's own environment, `isolation` what
+    `isolate` said.
 
     Raises ManifestError and SpawnError.
     """
     launch, trust = manifest.launch, candidate.trust
-    confinement = confinement or Confinement()
+    isolation = isolation or Isolation()
     cwd = _cwd(candidate, manifest)
     return ProcessSpec(
         argv=_argv(candidate, manifest),
-        cwd="/" if cwd is None and confinement.is_elsewhere else cwd,
+        cwd="/" if cwd is None and isolation.is_elsewhere else cwd,
         env=build_environment(
             outer,
             token=token,
             inherit=launch.inherit_env,
             launch=launch.env,
             configured=candidate.env,
-            replaced=confinement.replaced,
-            fixed=confinement.fixed,
+            replaced=isolation.replaced,
+            fixed=isolation.fixed,
         ),
         # On a socketpair `/dev/stdout` cannot be opened and one direction cannot be closed alone, which
         # programs that know nothing of the SDK may want to do.
         channel="pipes" if launch.argv else "socketpair",
-        account=confinement.account,
+        account=isolation.account,
         umask=trust.umask,
-        wrapper=confinement.wrapper or _giving_up(candidate, manifest),
-        sandboxed=bool(confinement.wrapper),
+        wrapper=isolation.wrapper or _giving_up(candidate, manifest),
+        sandboxed=bool(isolation.wrapper),
     )
 
 

@@ -20,7 +20,7 @@ from .errors import CallCancelled, CallFailed, HandlerNotFound, LaunchError, Plu
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
-from .launchspec import confine, process_spec
+from .launchspec import isolate, process_spec
 from .link import LinkOwner
 from .manifest import Limits, Manifest
 from .state import State
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import RequestReceived
 
     from .bytecode import BytecodeFolders
-    from .confinement import Confinement
+    from .isolation import Isolation
     from .event import HostEvent
     from .launch import Launched
     from .link import Link
@@ -119,8 +119,8 @@ class Supervisor(LinkOwner):
 
     async def _launch(self, manifest: Manifest) -> Launched:
         async with self._gate:
-            confinement = await self._verify(manifest)
-            return await launch(self._order(manifest, confinement), self, self._log_stderr)
+            isolation = await self._verify(manifest)
+            return await launch(self._order(manifest, isolation), self, self._log_stderr)
 
     def _called_off(self) -> LaunchError:
         """The plugin was stopped while it started."""
@@ -129,25 +129,25 @@ class Supervisor(LinkOwner):
         self.plugin.move(State.STOPPED, "while it started")
         return LaunchError(f"plugin `{self.plugin.id}` was stopped while it started", plugin=self.plugin.id)
 
-    async def _verify(self, manifest: Manifest) -> Confinement:
+    async def _verify(self, manifest: Manifest) -> Isolation:
         """Hold the plugin to what was asked of it before any of its code runs."""
         candidate = self.plugin.candidate
         if manifest.limits != Limits():
             self._log.warning("the limits of plugin %s are not enforced by this version", candidate.id)
         if manifest.checksum or candidate.pin:
             await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)
-        confinement = await confine(candidate, manifest, self._outer, self._bytecode)
-        for need in confinement.unmet:
+        isolation = await isolate(candidate, manifest, self._outer, self._bytecode)
+        for need in isolation.unmet:
             self._log.warning("plugin %s needs what its sandbox does not grant: %s", candidate.id, need)
-        return confinement
+        return isolation
 
-    def _order(self, manifest: Manifest, confinement: Confinement) -> LaunchOrder:
+    def _order(self, manifest: Manifest, isolation: Isolation) -> LaunchOrder:
         candidate = self.plugin.candidate
         self._launches += 1
         token = run_token(self._run, self.plugin.id, self._launches)
         return LaunchOrder(
             plugin=self.plugin.id,
-            spec=process_spec(candidate, manifest, token, self._outer, confinement),
+            spec=process_spec(candidate, manifest, token, self._outer, isolation),
             token=token,
             raw=self.plugin.is_raw,
             timeout_s=manifest.launch.start_timeout_s,

@@ -1,6 +1,6 @@
 """Whom a plugin runs as and what it may touch: what manifest and operator said, settled.
 
-Owns the shape alone; `confinement` makes it so. Invariant: names and paths are as somebody wrote them,
+Owns the shape alone; `isolation` makes it so. Invariant: names and paths are as somebody wrote them,
 but for paths being absolute; nothing is looked up here.
 """
 

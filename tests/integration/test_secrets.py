@@ -25,7 +25,7 @@ import plugin_host
 from plugin_host import PluginHost, configuration, discovery
 from plugin_host.candidate import Candidate
 from plugin_host.cli.fault import configuration_faults, manifest_faults
-from plugin_host.confinement import Confinement
+from plugin_host.isolation import Isolation
 from plugin_host.errors import ConfigurationError, ManifestError, PluginHostError
 from plugin_host.launchspec import process_spec
 from plugin_host.state import State
@@ -220,8 +220,8 @@ def test_no_value_is_in_a_public_object(plugins: Path, config: Path) -> None:
         assert one.manifest is not None
         assert CANARY in str(dict(one.env))
         spec = process_spec(one, one.manifest, "r/p/1", {"HOME": CANARY})
-        confinement = Confinement(replaced={"HOME": CANARY}, fixed={"A": CANARY})
-        check(one, one.manifest, one.manifest.launch, spec, confinement)
+        isolation = Isolation(replaced={"HOME": CANARY}, fixed={"A": CANARY})
+        check(one, one.manifest, one.manifest.launch, spec, isolation)
         assert "TOKEN" in repr(one.manifest.launch)  # the names are there
     check(SessionOptions(id="x", env={"A": CANARY}, params={"B": CANARY}, resource_data={"C": CANARY}))
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from plugin_host import confinement
+from plugin_host import isolation
 from plugin_host.account import Account
 from plugin_host.bytecode import BytecodeFolders
 from plugin_host.candidate import Candidate
-from plugin_host.confinement import Confinement, confine
+from plugin_host.isolation import Isolation, isolate
 from plugin_host.errors import LaunchError
-from plugin_host.launchspec import confine as confine_launch
+from plugin_host.launchspec import isolate as isolate_launch
 from plugin_host.launchspec import process_spec
 from plugin_host.manifest import Launch, Manifest, SandboxNeeds
 from plugin_host.trust import Sandbox, Trust
@@ -31,11 +31,11 @@ def candidate(root: Path, launch: dict[str, Any] | None = None, **trust: Any) ->
     return Candidate(id="demo", source="test", manifest=manifest, root=root, trust=Trust(**trust))
 
 
-def confined(one: Candidate, *argv: str, cwd: str | None = None) -> Confinement:
-    return confine(one, argv or ("sh",), cwd, OUTER, BytecodeFolders())
+def isolated(one: Candidate, *argv: str, cwd: str | None = None) -> Isolation:
+    return isolate(one, argv or ("sh",), cwd, OUTER, BytecodeFolders())
 
 
-def bound(made: Confinement, option: str) -> list[str]:
+def bound(made: Isolation, option: str) -> list[str]:
     words = made.wrapper
     return [words[n + 2] for n, word in enumerate(words) if word == option]
 
@@ -43,8 +43,8 @@ def bound(made: Confinement, option: str) -> list[str]:
 def test_plugin_of_whom_nothing_is_asked_is_left_as_it_is(tmp_path: Path) -> None:
     one = candidate(tmp_path)
     assert one.manifest is not None
-    made = asyncio.run(confine_launch(one, one.manifest, OUTER, BytecodeFolders()))
-    assert made == Confinement()
+    made = asyncio.run(isolate_launch(one, one.manifest, OUTER, BytecodeFolders()))
+    assert made == Isolation()
     spec = process_spec(one, one.manifest, "r/demo/1", OUTER, made)
     assert (spec.wrapper, spec.account, spec.umask, spec.cwd, spec.sandboxed) == (
         (),
@@ -59,7 +59,7 @@ def test_plugin_of_whom_nothing_is_asked_is_left_as_it_is(tmp_path: Path) -> Non
 def test_sandboxed_plugin_starts_at_the_top_without_folders_that_are_hidden(tmp_path: Path) -> None:
     one = candidate(tmp_path, sandbox=Sandbox())
     assert one.manifest is not None
-    spec = process_spec(one, one.manifest, "r/demo/1", OUTER, confined(one))
+    spec = process_spec(one, one.manifest, "r/demo/1", OUTER, isolated(one))
     assert spec.sandboxed
     assert spec.cwd == "/"
     assert spec.command_line[-1] == "sh"
@@ -68,20 +68,20 @@ def test_sandboxed_plugin_starts_at_the_top_without_folders_that_are_hidden(tmp_
 
 
 def test_plugins_own_folder_is_shown_where_it_is_hidden(tmp_path: Path) -> None:
-    made = confined(candidate(tmp_path, sandbox=Sandbox()))
+    made = isolated(candidate(tmp_path, sandbox=Sandbox()))
     assert str(tmp_path) in bound(made, "--ro-bind")  # it lies in /tmp
 
 
 def test_link_that_leads_to_the_plugin_is_shown_too(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    made = confined(candidate(tmp_path / "link", sandbox=Sandbox()))
+    made = isolated(candidate(tmp_path / "link", sandbox=Sandbox()))
     assert {str(tmp_path / "link"), str(tmp_path / "real")} <= set(bound(made, "--ro-bind"))
 
 
 def test_plugins_own_folder_stays_read_only_in_one_that_is_writable(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
-    made = confined(candidate(tmp_path / "demo", sandbox=Sandbox(writable=(str(tmp_path),))))
+    made = isolated(candidate(tmp_path / "demo", sandbox=Sandbox(writable=(str(tmp_path),))))
     words = list(made.wrapper)
     assert bound(made, "--bind") == [str(tmp_path)]
     assert words.index("--bind") < len(words) - 1 - words[::-1].index(str(tmp_path / "demo"))
@@ -90,7 +90,7 @@ def test_plugins_own_folder_stays_read_only_in_one_that_is_writable(tmp_path: Pa
 
 def test_interpreter_and_sdk_are_shown_where_folders_are_named() -> None:
     launch = {"entry_point": "demo:plugin"}
-    made = confined(
+    made = isolated(
         candidate(Path("/usr/share"), launch, sandbox=Sandbox(readable=("/srv",))), sys.executable
     )
     import plugin_host_sdk
@@ -105,7 +105,7 @@ def test_interpreter_and_sdk_are_shown_where_folders_are_named() -> None:
 def test_path_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
     sandbox = Sandbox(**{name: (str(tmp_path / "none"),)})  # type: ignore[arg-type]
     with pytest.raises(LaunchError, match=f"`{name}` of its sandbox names .*none, which does not exist"):
-        confined(candidate(tmp_path, sandbox=sandbox))
+        isolated(candidate(tmp_path, sandbox=sandbox))
 
 
 def test_sandbox_that_cannot_be_made_is_never_left_out(tmp_path: Path) -> None:
@@ -113,25 +113,25 @@ def test_sandbox_that_cannot_be_made_is_never_left_out(tmp_path: Path) -> None:
     with pytest.raises(
         LaunchError, match=r"in a sandbox, and bubblewrap \(`bwrap`\) is not in PATH"
     ) as caught:
-        confine(one, ["sh"], None, {"PATH": str(tmp_path)}, BytecodeFolders())
+        isolate(one, ["sh"], None, {"PATH": str(tmp_path)}, BytecodeFolders())
     assert caught.value.plugin == "demo"
     assert caught.value.hint is not None
 
 
 def test_needs_that_are_not_granted_are_told(tmp_path: Path) -> None:
-    made = confined(candidate(tmp_path, sandbox=Sandbox()))
+    made = isolated(candidate(tmp_path, sandbox=Sandbox()))
     assert made.unmet == ("the network", f"writing to {tmp_path}/data", "writing to /var/lib/demo")
     granted = Sandbox(writable=(str(tmp_path), "/var/lib"), network=True)
-    assert confined(candidate(tmp_path, sandbox=granted)).unmet == ()
+    assert isolated(candidate(tmp_path, sandbox=granted)).unmet == ()
 
 
 def test_another_user_has_their_own_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Account("other", 3999999, 3999998, (3999998,), "/home/other", "/bin/zsh")
-    monkeypatch.setattr(confinement, "account_of", lambda *_: other)
-    monkeypatch.setattr(confinement, "obstacle", lambda *_: None)
+    monkeypatch.setattr(isolation, "account_of", lambda *_: other)
+    monkeypatch.setattr(isolation, "obstacle", lambda *_: None)
     one = candidate(tmp_path, user="other", umask=0o077)
     assert one.manifest is not None
-    made = confined(one)
+    made = isolated(one)
     spec = process_spec(one, one.manifest, "r/demo/1", OUTER, made)
     assert (spec.account, spec.umask, spec.cwd) == (other, 0o077, "/")
     named = {name: spec.env[name] for name in ("HOME", "USER", "LOGNAME", "SHELL")}
@@ -145,11 +145,11 @@ def test_program_is_looked_for_where_the_user_may_look(
     for folder in ("closed", "open"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "tool").write_text("")
-    monkeypatch.setattr(confinement, "obstacle", lambda path, bits, account: "closed" in path or None)
+    monkeypatch.setattr(isolation, "obstacle", lambda path, bits, account: "closed" in path or None)
     search = os.pathsep.join(str(tmp_path / folder) for folder in ("none", "closed", "open"))
-    assert confinement._located("tool", None, search, None) == str(tmp_path / "open" / "tool")
-    assert confinement._located("none", None, search, None) is None
-    assert confinement._located("./tool", str(tmp_path / "open"), "", None) == str(
+    assert isolation._located("tool", None, search, None) == str(tmp_path / "open" / "tool")
+    assert isolation._located("none", None, search, None) is None
+    assert isolation._located("./tool", str(tmp_path / "open"), "", None) == str(
         tmp_path / "open" / "tool"
     )
 
@@ -160,5 +160,5 @@ def test_new_privileges_are_given_up_by_the_sdk_by_a_wrapper_or_by_the_sandbox(t
     boxed = candidate(tmp_path, no_new_privs=True, sandbox=Sandbox())
     for one, in_argv, wrapped in ((served, True, False), (program, False, True), (boxed, False, False)):
         assert one.manifest is not None
-        spec = process_spec(one, one.manifest, "r/demo/1", OUTER, Confinement())
+        spec = process_spec(one, one.manifest, "r/demo/1", OUTER, Isolation())
         assert ("--no-new-privs" in spec.argv, bool(spec.wrapper)) == (in_argv, wrapped)

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .trust import Sandbox
 
-__all__ = ["Confinement", "confine"]
+__all__ = ["Isolation", "isolate"]
 
 # What the host has of its own user, and what lies in folders that a sandbox hides.
 _HOSTS_OWN: dict[str, str | None] = {"XDG_RUNTIME_DIR": None, "TMPDIR": None}
 
 
 @dataclass(frozen=True, slots=True)
-class Confinement:
+class Isolation:
     """What a launch adds to a plugin's own command line and environment; by default nothing.
 
     `wrapper` comes before the command line. `replaced` stands in for variables of the host (None: left
@@ -52,13 +52,13 @@ class Confinement:
         return self.account is not None or bool(self.wrapper)
 
 
-def confine(
+def isolate(
     candidate: Candidate,
     argv: Sequence[str],
     cwd: str | None,
     outer: Mapping[str, str],
     bytecode: BytecodeFolders,
-) -> Confinement:
+) -> Isolation:
     """How `candidate` is kept to itself when `argv` is run in `cwd`; `outer` is the host's environment.
 
     Raises LaunchError. Blocks: a look at some files, and 10 ms for a sandbox.
@@ -77,11 +77,11 @@ def confine(
         _check_reach(candidate, account, program)
     replaced = dict(account.variables) if account else {}
     if account is None and trust.sandbox is None:
-        return Confinement(fixed=fixed)
+        return Isolation(fixed=fixed)
     wrapper: tuple[str, ...] = ()
     if trust.sandbox is not None:
         wrapper = _wrapper(candidate, trust.sandbox, account, program, cwd, outer, tuple(fixed.values()))
-    return Confinement(account, wrapper, {**_HOSTS_OWN, **replaced}, fixed, tuple(_unmet(candidate)))
+    return Isolation(account, wrapper, {**_HOSTS_OWN, **replaced}, fixed, tuple(_unmet(candidate)))
 
 
 def _located(program: str, cwd: str | None, search: str, account: Account | None) -> str | None:
