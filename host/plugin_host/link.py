@@ -36,6 +36,7 @@ from plugin_host_sdk.events import (
 from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS
 
 from .deadline import Deadlines
+from .echo import without_echo
 from .stream import Streams
 from .writer import Writer
 
@@ -380,7 +381,7 @@ class Link:
             self._owner.notified, event.method, event.params
         ),
         PeerFailed: lambda self, event: self._guard(self._owner.notified, "failure", event.error),
-        StrayOutput: lambda self, event: self._guard(self._owner.stray_output, event.data),
+        StrayOutput: lambda self, event: self._guard(self._owner.stray_output, without_echo(event.data)),
         DataReceived: lambda self, event: self.streams.handlers[DataReceived](event),
         GapReceived: lambda self, event: self.streams.handlers[GapReceived](event),
         EndReceived: lambda self, event: self.streams.handlers[EndReceived](event),

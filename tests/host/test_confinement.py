@@ -371,9 +371,10 @@ def test_command_line_of_a_python_plugin_begins_with_its_restraints(run: Run) ->
         spec = process_spec(candidate, what, "token", {}, found)
         gate = ["--gate", "0"] if HERE.places else []
         restraints = [*gate, "--umask", "027", "--limit", "cpu_s=1"]
-        assert spec.argv[4:] == [*restraints, "--path", "/x", "a:b"]
+        rest = ["--stacks-fd", DUMP_FD, "--path", "/x", "a:b"]
+        assert spec.argv[4:] == [*restraints, *rest]
         assert (list(spec.prefix), spec.pass_fds, found.needs_shim) == ([], (), False)
         await found.release()
-        assert process_spec(candidate, what, "token", {}).argv[4:] == ["--path", "/x", "a:b"]
+        assert process_spec(candidate, what, "token", {}).argv[4:] == rest
 
     run(body())
