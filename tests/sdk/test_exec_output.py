@@ -31,7 +31,7 @@ class Seat:
     ) -> None:
         self.reactor = TurnedReactor()
         self.sizes = PipeSizes()
-        self.is_watched = True
+        self.gives_way = False
         self.may_read: int | None = None  # None is as much as there is
         self.fed: list[bytes] = []
         self.ends: list[str] = []
@@ -324,8 +324,44 @@ def test_pipe_is_read_in_large_pieces_that_are_passed_on_at_once(pipe: Seat) -> 
     assert pipe.reactor.breaths == []
 
 
+def test_full_pipe_is_read_more_than_once_a_turn_while_nothing_else_waits(pipe: Seat) -> None:
+    fcntl.fcntl(pipe.reading, fcntl.F_SETPIPE_SZ, MIB)
+    pipe.output.resume()
+    pipe.write(bytes(6 * 65536))
+    pipe.reactor.turn()
+    assert [len(data) for data in pipe.fed] == [65536] * 4
+    pipe.reactor.is_alone = False
+    pipe.reactor.turn()
+    assert len(pipe.fed) == 5
+    pipe.may_read = 65536 - 1
+    pipe.reactor.is_alone = True
+    pipe.write(bytes(65536))
+    pipe.reactor.turn()
+    assert [len(data) for data in pipe.fed[5:]] == [65536 - 1], "no more than may be read"
+
+
+def test_pipe_that_gives_way_is_read_once_a_turn(pipe: Seat) -> None:
+    fcntl.fcntl(pipe.reading, fcntl.F_SETPIPE_SZ, MIB)
+    pipe.gives_way = True
+    pipe.output.resume()
+    pipe.write(bytes(2 * 65536))
+    pipe.reactor.turn()
+    assert len(pipe.fed) == 1
+
+
+def test_terminal_that_gives_way_lets_others_go_first_now_and_then(terminal: Seat) -> None:
+    terminal.gives_way = True
+    terminal.output.resume()
+    for _ in range(9):
+        terminal.write(bytes(8190))
+        terminal.reactor.settle()
+    assert terminal.reactor.watched == {}
+    terminal.reactor.breathe()
+    assert terminal.is_reading
+
+
 def test_unseen_pipe_lets_others_go_first_now_and_then(pipe: Seat) -> None:
-    pipe.is_watched = False
+    pipe.gives_way = True
     pipe.output.resume()
     for _ in range(4):
         assert pipe.reactor.watched == {pipe.reading: READ}
@@ -342,7 +378,7 @@ def test_unseen_pipe_lets_others_go_first_now_and_then(pipe: Seat) -> None:
 
 
 def test_pause_of_an_unseen_pipe_ends_with_it(pipe: Seat) -> None:
-    pipe.is_watched = False
+    pipe.gives_way = True
     pipe.output.resume()
     for _ in range(4):
         pipe.write(bytes(65536))

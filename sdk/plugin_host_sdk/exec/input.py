@@ -48,6 +48,7 @@ class Input:
         self._mark: bytes | None = None  # what is left to write of a terminal's end of file
         self._is_over = False
         self.has_ended_terminal = False  # all was written, and that it is all
+        self.on_received: Callable[[], None] | None = None  # called on the reading thread
         self.on_terminal_end: Callable[[], None] | None = None  # called on the reactor's thread
 
     def open(self, number: int, window: int) -> int:
@@ -83,6 +84,8 @@ class Input:
     # The sink's calls, on the reading thread.
 
     def received(self, offset: int, data: bytes) -> None:
+        if self.on_received is not None:
+            self.on_received()
         with self._lock:
             if self._is_over:
                 return

@@ -29,6 +29,7 @@ from plugin_host_sdk.errors import (
 from plugin_host_sdk.protocol import LARGEST_SIZE, REPLAY_BYTES, TERMINAL_WINDOW_BYTES, WINDOW_BYTES
 from plugin_host_sdk.types.session import Created, HandlerInfo
 
+from .attention import Attention
 from .clock import SystemClock
 from .closing import GRACE_S, Closing
 from .failure import error_of
@@ -99,6 +100,7 @@ class Manager:
         self._log = logger or (lambda level, message: None)
         self._runtime = runtime or Solitude(sink, self._log)
         self._replay_bytes = replay_bytes
+        self._attention = Attention()
         self._reactor = Reactor(self._clock, lambda text: self._log("error", text))
         self._launcher = Launcher(
             self._reactor, self._clock, terminals or RealTerminalFactory(), self._runtime.run_async
@@ -176,6 +178,7 @@ class Manager:
             sink=self._sink,
             reactor=self._reactor,
             clock=self._clock,
+            attention=self._attention,
             ended=self._retire,
         )
         ctx = self._runtime.context(f"exec {handler.key}")
