@@ -17,6 +17,10 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return time
 
 
+def gives_way(sitting: Sitting) -> bool:
+    return sitting.session.gives_way
+
+
 def test_nobody_gives_way_before_anybody_types(now: list[float]) -> None:
     now[0] = 0.0
     assert not Attention().is_elsewhere("a")
@@ -59,11 +63,11 @@ def test_input_of_a_terminal_counts_and_that_of_pipes_does_not(now: list[float],
 def test_session_gives_way_when_nobody_looks_or_somebody_types_elsewhere(now: list[float]) -> None:
     sitting = Sitting()
     sitting.run()
-    assert sitting.session.gives_way
+    assert gives_way(sitting)
     sitting.attach()
-    assert not sitting.session.gives_way
+    assert not gives_way(sitting)
     sitting.attention.note("other")
-    assert sitting.session.gives_way
+    assert gives_way(sitting)
     now[0] += 1.1
-    assert not sitting.session.gives_way
+    assert not gives_way(sitting)
     sitting.release()

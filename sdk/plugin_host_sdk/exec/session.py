@@ -221,8 +221,9 @@ class Session:
             held = self._record.room()
             if held is not None:
                 return held
-            if any(viewer.blocks(name) for viewer in self._viewers.values()):
-                return 0
+            for viewer in self._viewers.values():
+                if viewer.blocks(name):
+                    return 0
         return _UNLIMITED
 
     def feed(self, name: str, data: bytes) -> None:
