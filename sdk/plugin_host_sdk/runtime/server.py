@@ -108,9 +108,16 @@ class Server:
         """Act on everything that was read; False when the lead was lost on the way."""
         crew, backlog, outbox = self.crew, self._backlog, self.wiring.outbox
         self._clock = perf_counter()
+        has_acted = False
         while backlog:
+            # What is no request has its place in an order, so whoever takes it must keep the lead.
+            if has_acted and type(backlog[0]) is not RequestReceived:
+                if not self._ends_turn(me):
+                    return False
+                has_acted = False
             event = backlog.popleft()
             if type(event) is RequestReceived:
+                has_acted = True
                 self._receive_request(event, me)
                 if crew.leader is not me:
                     return False
@@ -118,11 +125,18 @@ class Server:
                     self.wiring.flush()
             else:
                 self._handle(event)
-        # With the mutex, so that a lead that is lost at this moment is noticed: two must never read.
+        return self._ends_turn(me)
+
+    def _ends_turn(self, me: Worker) -> bool:
+        """No author code runs any more; whether this thread still leads.
+
+        With the mutex, so that a lead that is lost at this moment is noticed: two must never read, nor
+        handle what was read.
+        """
         with self.wiring.mutex:
-            leads = crew.leader is me
+            leads = self.crew.leader is me
             if leads:
-                crew.acting = None
+                self.crew.acting = None
         return leads
 
     def _handle(self, event: Event) -> None:
