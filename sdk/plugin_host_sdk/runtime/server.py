@@ -110,12 +110,17 @@ class Server:
         self._clock = perf_counter()
         has_acted = False
         while backlog:
-            # What is no request has its place in an order, so whoever takes it must keep the lead.
-            if has_acted and type(backlog[0]) is not RequestReceived:
-                if not self._ends_turn(me):
-                    return False
-                has_acted = False
-            event = backlog.popleft()
+            if has_acted:
+                # The watchdog may take the lead at any moment, and another thread what was read.
+                with self.wiring.mutex:
+                    if crew.leader is not me:
+                        return False
+                    event = backlog.popleft()
+                    if type(event) is not RequestReceived:  # it has its place in an order
+                        crew.acting = None
+                        has_acted = False
+            else:
+                event = backlog.popleft()
             if type(event) is RequestReceived:
                 has_acted = True
                 self._receive_request(event, me)
