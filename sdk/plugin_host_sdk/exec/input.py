@@ -51,6 +51,11 @@ class Input:
         self.on_received: Callable[[], None] | None = None  # called on the reading thread
         self.on_terminal_end: Callable[[], None] | None = None  # called on the reactor's thread
 
+    @property
+    def number(self) -> int | None:
+        """The stream it listens to."""
+        return self._number
+
     def open(self, number: int, window: int) -> int:
         """Listen to stream `number`; the window that is granted."""
         granted = self._sink.open_input(number, window, self)

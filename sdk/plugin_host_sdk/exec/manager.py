@@ -329,6 +329,11 @@ class Manager:
 
     # Ending.
 
+    def has_input(self, session: str, stdin: int) -> bool:
+        """Whether there is such a session, opened by the call that named this stream."""
+        found = self._sessions.get(session)
+        return found is not None and found.input.number == stdin
+
     def close(self, session: str, missing_ok: bool = False) -> Later | None:
         """End a session with all that it started, and forget it; settled when it is gone."""
         found = self._sessions.get(session)
