@@ -28,7 +28,7 @@ class Wing:
 
 SDK = {
     "ground": Wing("errors protocol version"),
-    "core": Wing("wire stray window events stream lane handshake legality", below="ground"),
+    "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection", below="ground core"),
     # What authors write against: beside the core, not on top of it.
     "types": Wing("types", below="ground"),

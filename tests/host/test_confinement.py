@@ -15,6 +15,7 @@ from plugin_host.errors import SpawnError
 from plugin_host.launchspec import process_spec
 from plugin_host.machine import Machine, Place
 from plugin_host.manifest import convert
+from plugin_host.process import DUMP_FD
 from tests.host.confined import (
     HERE,
     MIB,
