@@ -28,7 +28,7 @@ class Wing:
 
 SDK = {
     "ground": Wing("errors protocol version"),
-    "core": Wing("wire stray window events stream lane handshake legality", below="ground"),
+    "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection", below="ground core"),
     # What authors write against: beside the core, not on top of it.
     "types": Wing("types", below="ground"),
@@ -50,14 +50,15 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment stderr reaper process diagnosis tree processtable ladder executable admission keeper"
-        " dumpfile threadstate machine cgroup usage",
+        " dumpfile threadstate machine cgroup usage account access",
         below="ground channel",
     ),
     # The protocol; no processes.
-    "link": Wing("link writer deadline stream", below="ground channel", sdk="ground core connection"),
+    "link": Wing("link writer deadline stream echo", below="ground channel", sdk="ground core connection"),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
-        "manifest constraint candidate configuration document explanation wording schema override",
+        "manifest constraint candidate configuration document explanation wording schema override trust"
+        " permission",
         below="ground",
         sdk="ground types",
     ),
@@ -68,30 +69,37 @@ HOST = {
         below="ground description hook",
         sdk="ground types",
     ),
+    # What keeps a plugin to itself: decided and looked up before anything of it runs.
+    "isolation": Wing(
+        "isolation sandbox installation bubblewrap bytecode",
+        below="ground description process",
+    ),
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
         " command exec metadata action",
-        below="ground description hook channel process link discovery",
+        below="ground description hook channel process link discovery isolation",
         sdk="ground core connection types",
     ),
     "host": Wing(
         "host sync",
-        below="ground description hook channel process link discovery supervision",
+        below="ground description hook channel process link discovery isolation supervision",
         sdk="ground core connection types",
     ),
     "control": Wing(
         "control",
-        below="ground description hook channel process link discovery supervision host",
+        below="ground description hook channel process link discovery isolation supervision host",
         sdk="ground core connection types",
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground description hook channel process link discovery supervision host control",
+        below="ground description hook channel process link discovery isolation supervision host control",
         sdk="ground core types",
     ),
-    "package": Wing("''", below="ground description hook discovery supervision host", sdk="types"),
+    "package": Wing(
+        "''", below="ground description hook discovery isolation supervision host", sdk="types"
+    ),
 }
 
 SANS_IO = "ground core connection"

@@ -103,13 +103,16 @@ async def _ask(subject: Subject) -> None:
 
 async def _open_again(subject: Subject) -> None:
     async with subject.trial("ids taken twice"):
+        subject.is_reopened = True
         try:
             second = await subject.host.exec(subject.plugin, ["true"], id=subject.plan.id, cwd=ROOT)
         except SessionExists:
+            subject.is_reopened = False
             return
         if subject.ends_by_itself:
             raise Wrong("a second session of the same id was opened")
         await second.close()
+        subject.is_reopened = False
 
 
 async def feed(subject: Subject) -> None:

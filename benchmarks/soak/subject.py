@@ -54,6 +54,7 @@ class Subject:
         self.tally = tally
         self.chance = chance
         self.is_doomed = is_doomed
+        self.is_reopened = False  # another of its id was asked for, and perhaps is there
         self.is_closing = False
         self.is_ending = False
         self.patterns = {name: Pattern(tag, is_text=not plan.binary) for name, tag in plan.tags.items()}

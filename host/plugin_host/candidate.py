@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import ManifestError
 from .manifest import Manifest
+from .trust import Trust
 
 __all__ = ["Candidate", "interpreter_of"]
 
@@ -27,7 +28,8 @@ class Candidate:
 
     The rest is settled when the configuration is applied: `settings`; `env`, the manifest's variables
     with the configured ones over them; `granted`, the permissions it asked for and gets; `pin`, a
-    checksum that wins over the manifest's; `user`, whom to run it as; `skipped`, why it is not to run.
+    checksum that wins over the manifest's; `trust`, whom it runs as and what it may touch; `skipped`, why
+    it is not to run.
     """
 
     id: str
@@ -37,11 +39,11 @@ class Candidate:
     manifest_file: Path | None = None
     sys_path: tuple[str, ...] = ()
     error: ManifestError | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(repr=False, default_factory=dict)  # they may hold secrets
+    env: Mapping[str, str] = field(repr=False, default_factory=dict)
     granted: tuple[str, ...] = ()
     pin: str | None = None
-    user: str | None = None
+    trust: Trust = field(default_factory=Trust)
     skipped: str | None = None
 
     def __post_init__(self) -> None:

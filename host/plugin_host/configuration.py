@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+
+from plugin_host_sdk.types.discretion import Discreet
 
 from . import document
 from .constraint import (
@@ -29,7 +31,7 @@ from .constraint import (
     Seconds,
 )
 from .errors import ConfigurationError
-from .wording import found, shown
+from .wording import found, kind_of, shown
 
 __all__ = [
     "CONFIGURATION_NAME",
@@ -40,6 +42,7 @@ __all__ = [
     "LimitsOverride",
     "PluginConfiguration",
     "RestartOverride",
+    "SandboxConfiguration",
     "convert",
     "find",
     "load",
@@ -53,6 +56,11 @@ _MODE = 'a mode: 0o660, or its octal digits as text such as "660"'
 Mode = (
     Annotated[int, Meta(ge=0, le=0o777, description=_MODE)]
     | Annotated[str, Meta(pattern=r"^0?[0-7]{3}(?![\s\S])", description=_MODE)]
+)
+_UMASK = 'a umask: 0o027, or its octal digits as text such as "027"'
+UmaskValue = (
+    Annotated[int, Meta(ge=0, le=0o777, description=_UMASK)]
+    | Annotated[str, Meta(pattern=r"^0?[0-7]{3}(?![\s\S])", description=_UMASK)]
 )
 Name = Annotated[
     str,
@@ -90,14 +98,24 @@ class LimitsOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     address_space_bytes: Count | None = None
 
 
-class PluginConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SandboxConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a plugin in a sandbox may reach. `readable` empty shows it the whole file system."""
+
+    enabled: bool = True
+    writable: tuple[FilePath, ...] = ()
+    readable: tuple[FilePath, ...] = ()
+    network: bool = False
+
+
+class PluginConfiguration(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the operator says about one plugin; what is absent leaves the manifest's word.
 
-    `permissions` absent grants all that is asked, an empty list grants none.
+    `permissions` absent grants all that is asked, an empty list grants none. `group` absent is the
+    primary group of `user`.
     """
 
-    settings: dict[str, Any] = {}
-    env: Environment = {}
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    env: Environment = msgspec.field(default_factory=dict)
     restart: RestartOverride = RestartOverride()
     health: HealthOverride = HealthOverride()
     limits: LimitsOverride = LimitsOverride()
@@ -105,6 +123,14 @@ class PluginConfiguration(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     permissions: tuple[Permission, ...] | None = None
     checksum: Checksum | None = None
     user: Name | None = None
+    group: Name | None = None
+    umask: UmaskValue | None = None
+    no_new_privs: bool | None = None
+    sandbox: SandboxConfiguration | None = None
+
+    def __post_init__(self) -> None:
+        if self.group is not None and self.user is None:
+            raise ValueError("expected user beside group, found group alone")
 
 
 class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -210,10 +236,10 @@ def _check_settings(value: Any, path: str, file: str) -> None:
         for index, entry in enumerate(value):
             _check_settings(entry, f"{path}[{index}]", file)
     elif not isinstance(value, str | int | float):
-        text = f"expected text, a number, true or false, found the date or time {value}"
+        text = "expected text, a number, true or false, found a date or time"
         raise ConfigurationError(f"{file}: {path}: {text}; quote it", file=file, path=path)
     elif isinstance(value, int) and not -(2**63) <= value < 2**64:
-        text = f"expected a whole number of at most 64 bits, found {found(value)}"
+        text = f"expected a whole number of at most 64 bits, found {kind_of(value)} beyond that"
         raise ConfigurationError(f"{file}: {path}: {text}", file=file, path=path)
 
 
@@ -230,6 +256,10 @@ def _with_absolute_paths(configuration: Configuration, file: str, name: str) -> 
     dirs = tuple(
         absolute(path, f"$.plugin_dirs[{index}]") for index, path in enumerate(configuration.plugin_dirs)
     )
+    plugins = {
+        plugin: _with_absolute_sandbox(entry, f"$.plugins.{plugin}.sandbox", absolute)
+        for plugin, entry in configuration.plugins.items()
+    }
     control, commands = configuration.control, configuration.commands
     if control.socket is not None:
         socket = absolute(control.socket, "$.control.socket")
@@ -237,4 +267,18 @@ def _with_absolute_paths(configuration: Configuration, file: str, name: str) -> 
     if commands.dir is not None:
         folder = absolute(commands.dir, "$.commands.dir")
         commands = msgspec.structs.replace(commands, dir=folder)
-    return msgspec.structs.replace(configuration, plugin_dirs=dirs, control=control, commands=commands)
+    return msgspec.structs.replace(
+        configuration, plugin_dirs=dirs, plugins=plugins, control=control, commands=commands
+    )
+
+
+def _with_absolute_sandbox(
+    entry: PluginConfiguration, place: str, absolute: Callable[[str, str], str]
+) -> PluginConfiguration:
+    if entry.sandbox is None:
+        return entry
+    paths = {
+        name: tuple(absolute(path, f"{place}.{name}[{n}]") for n, path in enumerate(listed))
+        for name, listed in (("writable", entry.sandbox.writable), ("readable", entry.sandbox.readable))
+    }
+    return msgspec.structs.replace(entry, sandbox=msgspec.structs.replace(entry.sandbox, **paths))

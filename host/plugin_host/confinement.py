@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from . import cgroup
 from .limit import plan
 from .shim import Shim
+from .tree import identify, snapshot
 from .verdict import Counts, verdict
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Confinement:
         """
         if self._group is not None:
             try:
-                await asyncio.to_thread(self._group.add, pid)
+                await asyncio.to_thread(self._add, self._group, pid, spec.sandboxed)
             except ProcessLookupError:
                 pass  # it has ended, which its status will explain
             except OSError as error:
@@ -138,6 +139,14 @@ class Confinement:
         if self._shim is not None:
             self._shim.open_gate()
             await self._shim.exchanged(spec)
+
+    def _add(self, group: cgroup.Group, pid: int, sandboxed: bool) -> None:
+        """In a thread. A sandbox may have begun its program already, which now waits at its gate."""
+        group.add(pid)
+        root = identify(pid) if sandboxed and self._shim is None else None
+        for one in snapshot(root) if root is not None else ():
+            if one.pid != pid:
+                group.add(one.pid)
 
     def watch(self, sampler: Sampler, root: ProcessIdentity, on_excess: Callable[[Excess], None]) -> None:
         """Have the plugin looked at, if that is how a limit of it is held.

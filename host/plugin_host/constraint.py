@@ -27,6 +27,7 @@ __all__ = [
     "PluginId",
     "Prose",
     "Seconds",
+    "Umask",
     "VariableName",
     "Version",
     "is_id",
@@ -115,6 +116,13 @@ Count = Annotated[int, Meta(gt=0, le=2**63 - 1, description="a whole number abov
 FileCount = Annotated[
     int,
     Meta(ge=16, le=2**63 - 1, description="a whole number of at least 16 that fits 63 bits"),
+]
+Umask = Annotated[
+    str,
+    Meta(
+        pattern=rf"^0?[0-7]{{3}}{_END}",
+        description='a umask: the octal digits, as text, of what new files shall lack, such as "027"',
+    ),
 ]
 Environment = dict[VariableName, Argument]
 

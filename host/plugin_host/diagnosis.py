@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import resource
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from .access import may, mode_and_owner, name_of, obstacle
 from .errors import SpawnError
 from .executable import ElfProgram, Script, first_bytes, identify, our_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from .account import Account
 
 __all__ = ["diagnose"]
 
@@ -36,10 +37,20 @@ class _Attempt(NamedTuple):
     argv: Sequence[str]
     cwd: str | None
     env: Mapping[str, str]
+    account: Account | None = None
 
     @property
     def program(self) -> str:
         return self.argv[0] if self.argv else ""
+
+    @property
+    def user(self) -> str:
+        """Whom the program was to run as."""
+        return self.account.name if self.account else name_of(os.geteuid())
+
+    def may_run(self, path: str) -> bool:
+        """Run a file, or search a folder."""
+        return may(path, os.X_OK, self.account)
 
     def located(self) -> str | None:
         """The file that argv[0] means, from the folder and with the PATH the child would have had."""
@@ -48,15 +59,22 @@ class _Attempt(NamedTuple):
             return os.path.join(folder, self.program)
         places = [os.path.join(folder, place, self.program) for place in os.get_exec_path(self.env)]
         found = [place for place in places if os.path.lexists(place)]
-        runnable = [place for place in found if os.path.isfile(place) and os.access(place, os.X_OK)]
+        runnable = [place for place in found if os.path.isfile(place) and self.may_run(place)]
         return next(iter(runnable or found), None)
 
 
 def diagnose(
-    error: OSError | ValueError, argv: Sequence[str], cwd: str | None, env: Mapping[str, str]
+    error: OSError | ValueError,
+    argv: Sequence[str],
+    cwd: str | None,
+    env: Mapping[str, str],
+    account: Account | None = None,
 ) -> SpawnError:
-    """What `error`, raised by spawning `argv` in `cwd` with `env`, means here. Never raises."""
-    attempt = _Attempt(argv, cwd, env)
+    """What `error`, raised by spawning `argv` in `cwd` with `env`, means here. Never raises.
+
+    `account` is whom it was to run as, None this process's own user.
+    """
+    attempt = _Attempt(argv, cwd, env, account)
     try:
         finding = _bad_arguments(attempt) or _by_number(error, attempt)
     except (OSError, ValueError):  # the place changed while we looked: the kernel's words will do
@@ -101,10 +119,18 @@ def _bad_folder(attempt: _Attempt) -> _Finding | None:
         return _Finding(folder, f"its working folder {folder!r} does not exist", "correct `cwd`")
     if not os.path.isdir(folder):
         return _Finding(folder, f"its working folder {folder!r} is not a folder", "correct `cwd`")
-    if not os.access(folder, os.X_OK):
-        why = f"its working folder {folder!r} may not be entered ({_mode_and_owner(folder)})"
-        return _Finding(folder, why, f"allow {_our_name()} to enter it")
-    return None
+    closed = obstacle(folder, os.X_OK, attempt.account)
+    if closed is None:
+        return None
+    if closed.is_folder_on_the_way:
+        return _closed(closed.path, attempt)
+    why = f"its working folder {folder!r} may not be entered ({mode_and_owner(folder)})"
+    return _Finding(folder, why, f"allow {attempt.user} to enter it")
+
+
+def _closed(folder: str, attempt: _Attempt) -> _Finding:
+    why = f"the folder {folder!r} may not be searched by {attempt.user} ({mode_and_owner(folder)})"
+    return _Finding(folder, why, f"allow {attempt.user} to search it")
 
 
 def _missing(attempt: _Attempt) -> _Finding:
@@ -121,7 +147,7 @@ def _missing(attempt: _Attempt) -> _Finding:
         return _nothing_there(path)
     program = identify(first_bytes(path) or b"")
     if isinstance(program, Script):
-        return _bad_interpreter(path, program)
+        return _bad_interpreter(path, program, attempt)
     if isinstance(program, ElfProgram) and program.loader and not os.path.exists(program.loader):
         why = f"{path!r} needs the loader {program.loader!r}, which does not exist"
         return _Finding(path, why, "it was built for another C library: use a build for this system")
@@ -140,7 +166,7 @@ def _nothing_there(path: str) -> _Finding:
     return _Finding(path, f"{path!r} does not exist", hint)
 
 
-def _bad_interpreter(path: str, script: Script) -> _Finding:
+def _bad_interpreter(path: str, script: Script, attempt: _Attempt) -> _Finding:
     name = script.interpreter
     first_line = f"the first line of {path!r} is {script.line!r}"
     if name.endswith("\r"):
@@ -149,8 +175,8 @@ def _bad_interpreter(path: str, script: Script) -> _Finding:
     if not os.path.exists(name):
         why = f"{first_line}, and {name!r} does not exist"
         return _Finding(path, why, "install that interpreter or correct the line")
-    if not os.access(name, os.X_OK):
-        why = f"{first_line}, and {name!r} is not executable ({_mode_and_owner(name)})"
+    if not attempt.may_run(name):
+        why = f"{first_line}, and {name!r} is not executable ({mode_and_owner(name)})"
         return _Finding(name, why, f"chmod +x {name}")
     return _Finding(path, first_line, "start it by its interpreter, not by that line")
 
@@ -162,31 +188,20 @@ def _forbidden(attempt: _Attempt) -> _Finding:
         return _Finding(attempt.program, "a folder of PATH may not be searched", "correct PATH")
     if os.path.isdir(path):
         return _Finding(path, f"{path!r} is a folder", "name the program inside it")
-    closed = _closed_folder(path)
+    closed = obstacle(path, os.X_OK, attempt.account)
+    if closed is not None and closed.is_folder_on_the_way:
+        return _closed(closed.path, attempt)
     if closed is not None:
-        why = f"the folder {closed!r} may not be searched ({_mode_and_owner(closed)})"
-        return _Finding(path, why, f"allow {_our_name()} to search it")
-    if not os.access(path, os.X_OK):
-        why = f"{path!r} is not executable ({_mode_and_owner(path)})"
+        why = f"{path!r} is not executable ({mode_and_owner(path)})"
         return _Finding(path, why, f"chmod +x {path}")
     program = identify(first_bytes(path) or b"")
-    if isinstance(program, Script) and not os.access(program.interpreter, os.X_OK):
-        return _bad_interpreter(path, program)
+    if isinstance(program, Script) and not attempt.may_run(program.interpreter):
+        return _bad_interpreter(path, program, attempt)
     if os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0):
         why = f"{path!r} lies on a file system mounted noexec"
         return _Finding(path, why, "move it elsewhere or mount that file system with exec")
-    why = f"the system refuses to execute {path!r} ({_mode_and_owner(path)})"
-    return _Finding(path, why, f"see which security policy forbids it to {_our_name()}")
-
-
-def _closed_folder(path: str) -> str | None:
-    """The first folder on the way to `path` that may not be searched."""
-    folder = "/"
-    for part in os.path.dirname(os.path.abspath(path)).split("/"):
-        folder = os.path.join(folder, part)
-        if os.path.isdir(folder) and not os.access(folder, os.X_OK):
-            return folder
-    return None
+    why = f"the system refuses to execute {path!r} ({mode_and_owner(path)})"
+    return _Finding(path, why, f"see which security policy forbids it to {attempt.user}")
 
 
 def _wrong_format(attempt: _Attempt) -> _Finding:
@@ -200,7 +215,7 @@ def _wrong_format(attempt: _Attempt) -> _Finding:
     if isinstance(program, ElfProgram):
         return _wrong_machine(path, program)
     if isinstance(program, Script):
-        return _bad_interpreter(path, program)
+        return _bad_interpreter(path, program, attempt)
     hint = "a script needs a first line such as #!/usr/bin/env python3, a program a build for this system"
     return _Finding(path, f"{path!r} is {program}", hint)
 
@@ -237,10 +252,10 @@ def _no_descriptor_anywhere(_: _Attempt) -> _Finding:
     return _Finding(None, "the whole system may open no more files", "raise fs.file-max")
 
 
-def _no_process(_: _Attempt) -> _Finding:
+def _no_process(attempt: _Attempt) -> _Finding:
     soft, _hard = resource.getrlimit(resource.RLIMIT_NPROC)
     limit = "unlimited" if soft == resource.RLIM_INFINITY else str(soft)
-    why = f"no more processes may be made (limit for {_our_name()}: {limit}, or that of its cgroup)"
+    why = f"no more processes may be made (limit for {attempt.user}: {limit}, or that of its cgroup)"
     return _Finding(None, why, "raise `ulimit -u` or pids.max, or run fewer plugins")
 
 
@@ -273,22 +288,3 @@ _EXPLANATIONS: dict[int, Callable[[_Attempt], _Finding]] = {
     errno.ETXTBSY: _busy,
     errno.ELOOP: _loop,
 }
-
-
-def _mode_and_owner(path: str) -> str:
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        return error.strerror or str(error)
-    return f"mode {stat.S_IMODE(found.st_mode):04o}, owner {_name_of(found.st_uid)}"
-
-
-def _our_name() -> str:
-    return _name_of(os.geteuid())
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

@@ -24,6 +24,7 @@ from .errors import ManifestError, PluginNotFound
 from .extension import Extensions
 from .manifest import Manifest
 from .override import apply
+from .trust import Trust
 from .wording import near, shown, suggestion
 
 __all__ = ["discover"]
@@ -40,7 +41,7 @@ _FIELDS: dict[str, type | UnionType] = {
     "settings": Mapping,
     "env": Mapping,
     "pin": str | None,
-    "user": str | None,
+    "trust": Trust,
     "skipped": str | None,
 }
 """What an extension may put into a candidate; later code relies on it."""

@@ -68,15 +68,23 @@ def build_environment(
     inherit: Iterable[str] = (),
     launch: Mapping[str, str] | None = None,
     configured: Mapping[str, str] | None = None,
+    replaced: Mapping[str, str | None] | None = None,
+    fixed: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The environment of one launch; `outer` is the host's own.
 
     `inherit` names variables to take from `outer` besides the allow-list (`NAME`, or `NAME_*`
     for all that begin so), `launch` is the manifest's `env`, `configured` the operator's and wins over it.
+    `replaced` stands in for what the host has, with None for what is left out; `fixed` nobody can change.
     """
     environment = _inherited(outer, (*ALLOWED, *inherit))
+    for name, value in (replaced or {}).items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value
     environment.update(launch or {})
     environment.update(configured or {})
+    environment.update(fixed or {})
     environment[COOKIE_NAME] = COOKIE_VALUE
     environment[RUN_MARK_NAME] = " ".join((*run_tokens(outer.get(RUN_MARK_NAME)), token))
     return environment

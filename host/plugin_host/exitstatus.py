@@ -20,6 +20,8 @@ __all__ = ["MAXRSS_UNIT", "ExitStatus", "signal_name"]
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
+_SIGNALLED = 128  # what shells, and so sandboxes, add to the number of a signal
+
 _WORDS = {
     "SIGHUP": "hang-up",
     "SIGINT": "interrupt",
@@ -80,6 +82,20 @@ class ExitStatus:
             core_dumped=os.WCOREDUMP(status),
             by_us=signal is not None and signal in sent,
         )
+
+    @classmethod
+    def from_sandbox(cls, status: int, *, sent: Container[int] = ()) -> ExitStatus:
+        """From what `os.wait4` returned for the process of a sandbox, about the program inside it.
+
+        A sandbox exits with 128 + n when signal n ended the program. One that exits with such a number by
+        itself cannot be told apart, and few do. The sandbox's own memory and processor time say nothing
+        about the program, so they are left out.
+        """
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNALLED + os.WTERMSIG(status)
+        signal = code - _SIGNALLED
+        if signal not in signals.valid_signals():
+            return cls(code=code, signal=None)
+        return cls(code=None, signal=signal, by_us=signal in sent)
 
     @classmethod
     def lost(cls) -> ExitStatus:

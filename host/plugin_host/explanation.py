@@ -1,8 +1,8 @@
 """Turns a refused document into one sentence: where in it, what was expected, what was found.
 
 Owns the reading of msgspec's validation errors, which name the place only up to the keys of maps and never
-show the value. Knows nothing of files. Invariant: `explain` never raises; an error of a form it does
-not know is passed on in msgspec's own words.
+show the value; here it is shown, except of settings and variables. Knows nothing of files. Invariant:
+`explain` never raises; an error of a form it does not know is passed on in msgspec's own words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import msgspec.inspect as inspect
 
-from .wording import found, suggestion
+from .wording import found, kind_of, suggestion
 
 __all__ = ["Explanation", "explain"]
 
@@ -32,6 +32,9 @@ _PLACE = re.compile(r"^(?P<text>.*?)(?: - at (?P<key>`key` in )?`(?P<path>\$.*)`
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])")
 _EXPECTED = re.compile(r"^Expected `(?P<kind>[^`]+)`(?:, got `[^`]+`)?(?P<rest>.*)$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`$")
+
+# Values below these keys may be secrets and are never shown.
+_SECRET = frozenset({"env", "settings"})
 
 Steps = tuple[str | int, ...]
 
@@ -54,7 +57,8 @@ def explain(error: msgspec.ValidationError, document: Any, kind: Any) -> Explana
     if match and match["key"]:
         return _explain_key(error, document, kind, steps, node)
     value = _value_at(document, steps)
-    return Explanation(_written(steps), _expectation(text, node, value))
+    seen = kind_of(value) if _SECRET.intersection(steps) else found(value)
+    return Explanation(_written(steps), _expectation(text, node, seen))
 
 
 def _explain_field(field: re.Match[str], steps: Steps, node: inspect.Type | None) -> Explanation:
@@ -78,9 +82,10 @@ def _explain_key(
     return Explanation(_written(steps), f"wrong key: expected {wanted}, found {found(key)}")
 
 
-def _expectation(text: str, node: inspect.Type | None, value: Any) -> str:
+def _expectation(text: str, node: inspect.Type | None, seen: str) -> str:
+    """`seen` is what was found, in words."""
     if text.startswith("Invalid enum value"):
-        return f"expected {_kind_words(node)}, found {found(value)}"
+        return f"expected {_kind_words(node)}, found {seen}"
     expected = _EXPECTED.match(text)
     if expected is None:
         return text
@@ -88,7 +93,7 @@ def _expectation(text: str, node: inspect.Type | None, value: Any) -> str:
     if wanted is None:
         kinds = [part for part in expected["kind"].split(" | ") if part != "null"]
         wanted = " or ".join(_WORDS.get(part, part) for part in kinds) + expected["rest"]
-    return f"expected {wanted}, found {found(value)}"
+    return f"expected {wanted}, found {seen}"
 
 
 # Where: msgspec writes `[...]` for a key of a map, so the key is found by trying each alone.

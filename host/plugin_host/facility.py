@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
 
+    from .bytecode import BytecodeFolders
     from .event import HostEvent
     from .keeper.handle import Keeper
     from .service import ServiceTable
@@ -24,8 +25,10 @@ __all__ = ["Facilities"]
 @dataclass(slots=True, kw_only=True)
 class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
-    run at once; `emit` gets every event; `outer` is the environment that plugins inherit from;
-    `keeper` clears up when the host is killed; `restarts` says whether what died is started again."""
+    run at once; `emit` gets every event; `keeper` clears up when the host is killed; `bytecode` are private
+    folders of plugins that have a checksum; `restarts` says whether what died is started again; `outer` is
+    the environment that plugins inherit from; `sampler` looks at limits that nobody else holds.
+    """
 
     run: str
     version: str
@@ -33,6 +36,7 @@ class Facilities:
     services: ServiceTable
     emit: Callable[[HostEvent], None]
     keeper: Keeper
+    bytecode: BytecodeFolders
     restarts: bool = True
     outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)
     sampler: Sampler = field(default_factory=Sampler)

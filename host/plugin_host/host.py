@@ -13,6 +13,7 @@ from . import configuration as _configuration
 from . import discovery
 from .admission import launch_gate
 from .admittance import not_ready
+from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
 from .errors import PluginHostError, PluginNotFound
@@ -82,6 +83,7 @@ class PluginHost:
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None
+        self._bytecode = BytecodeFolders()
         self._is_discovered = False
         self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -114,6 +116,7 @@ class PluginHost:
             services=self._services,
             emit=self._events.put,
             keeper=self._keeper,
+            bytecode=self._bytecode,
             restarts=self._restarts,
         )
         for candidate in self._find_candidates():
@@ -165,6 +168,7 @@ class PluginHost:
             if stops:
                 await _all_done([*stops, *self._besides])
         finally:
+            self._bytecode.close()
             self._services.close()
             if self._facilities is not None:
                 self._facilities.close()

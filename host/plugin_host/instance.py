@@ -28,7 +28,7 @@ from .errors import (
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
-from .launchspec import process_spec
+from .launchspec import isolate, process_spec, restraints
 from .link import LinkOwner
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .exitstatus import ExitStatus
     from .facility import Facilities
     from .health import HealthVerdict
+    from .isolation import Isolation
     from .journal import Journal
     from .launch import Launched
     from .link import Link
@@ -162,7 +163,13 @@ class Instance(LinkOwner):
 
     async def _launch_confined(self) -> Launched:
         """Under its limits from before its first instruction, and with nothing left when it fails."""
-        confinement = confine(self.manifest, self.mark, self._facilities.machine)
+        candidate, manifest, facilities = self.candidate, self.manifest, self._facilities
+        isolation = await isolate(candidate, manifest, facilities.outer, facilities.bytecode)
+        for need in isolation.unmet:
+            self._journal.logger.warning(
+                "plugin %s needs what its sandbox does not grant: %s", self.id, need
+            )
+        confinement = confine(manifest, self.mark, facilities.machine, extra=restraints(candidate))
         self._confinement = confinement
         for one in confinement.enforcements:
             if not one.is_held:
@@ -170,7 +177,7 @@ class Instance(LinkOwner):
         for folder in confinement.folders:
             self._facilities.keeper.tell_cgroup(folder)
         try:
-            launched = await launch(self._order(), self, self._journal.stderr)
+            launched = await launch(self._order(isolation), self, self._journal.stderr)
         except BaseException:
             await self._release()
             raise
@@ -204,11 +211,13 @@ class Instance(LinkOwner):
         )
         launched.hand_over()
 
-    def _order(self) -> LaunchOrder:
+    def _order(self, isolation: Isolation) -> LaunchOrder:
         facilities, candidate, manifest = self._facilities, self.candidate, self.manifest
         return LaunchOrder(
             plugin=self.id,
-            spec=process_spec(candidate, manifest, self.mark, facilities.outer, self._confinement),
+            spec=process_spec(
+                candidate, manifest, self.mark, facilities.outer, self._confinement, isolation
+            ),
             token=self.mark,
             raw=self.is_raw,
             timeout_s=manifest.launch.start_timeout_s,
@@ -367,7 +376,8 @@ class Instance(LinkOwner):
     # What the plugin says while it runs.
 
     def requested(self, event: RequestReceived) -> None:
-        self._facilities.services.serve(self.link, self.id, self.candidate.granted, event)
+        asked = self.manifest.permissions
+        self._facilities.services.serve(self.link, self.id, self.candidate.granted, event, asked)
 
     def cancelled(self, msgid: int) -> None:
         self._facilities.services.cancel(self.link, msgid)

@@ -238,6 +238,10 @@ class _Ladder:
 
     def _terminate(self, processes: Iterable[ProcessIdentity]) -> None:
         self._process.note_signalled(SIGTERM)
+        if self._process.sandboxed:
+            # It would end at once, take its program's exit status with it and leave the program behind;
+            # it ends by itself when the program does.
+            processes = frozenset(processes) - {self._process.identity}
         self._terminated |= tree.signal_all(processes, SIGTERM)
         tree.signal_all(processes, SIGCONT)  # one that is stopped meets SIGTERM only when it goes on
 

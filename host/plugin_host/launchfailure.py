@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from plugin_host_sdk.errors import excerpt
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
+from .echo import NOTICE, without_echo
 from .errors import (
     BadAnswer,
     IncompatibleProtocol,
@@ -43,6 +44,9 @@ class LaunchFacts:
     stray: bytes = b""  # first bytes on the wire that are not of the protocol
     stderr: Sequence[str] = ()
     doing: str | None = None  # what it was found doing when its time was over
+
+    def __post_init__(self) -> None:
+        self.stray = without_echo(self.stray)
 
 
 def exited(facts: LaunchFacts, status: ExitStatus, how: str | None = None) -> LaunchError:
@@ -103,6 +107,11 @@ def _build(kind: type[LaunchError], facts: LaunchFacts, text: str, hint: str | N
 
 def _exit_hint(facts: LaunchFacts, status: ExitStatus) -> str | None:
     text = "\n".join(facts.stderr)
+    if refused := re.search(r"^bwrap: (.+)$", text, re.MULTILINE):
+        return (
+            f"its sandbox says: {refused[1]}; what the plugin needs must be there, and must be listed in "
+            "`readable` or `writable` of its sandbox where it is not shown anyway"
+        )
     if re.search(r"No module named '?plugin_host_sdk\b", text):
         return f"{facts.argv[0]} has no plugin-host-sdk: install it there, or name another interpreter"
     if missing := re.search(r"No module named '([^']+)'", text):
@@ -125,6 +134,8 @@ def _timeout_hint(facts: LaunchFacts) -> str | None:
 def _stray_hint(facts: LaunchFacts) -> str | None:
     if not facts.stray:
         return None
+    if facts.stray.endswith(NOTICE):
+        return "it sends back what it is sent: is this program a plugin?"
     return "it writes text to stdout: is this program a plugin?"
 
 

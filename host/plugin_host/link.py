@@ -16,12 +16,8 @@ from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProt
 from plugin_host_sdk.events import (
     CancelReceived,
     Closed,
-    CreditReceived,
-    DataReceived,
-    EndReceived,
     ErrorReceived,
     Failed,
-    GapReceived,
     Initialized,
     InitializeRefused,
     NotificationReceived,
@@ -30,12 +26,12 @@ from plugin_host_sdk.events import (
     RequestReceived,
     RequestRefused,
     ResponseReceived,
-    StopReceived,
     StrayOutput,
 )
 from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS
 
 from .deadline import Deadlines
+from .echo import without_echo
 from .stream import Streams
 from .writer import Writer
 
@@ -98,6 +94,7 @@ class Link:
         self._times = self._deadlines.times
         self._writer = Writer(channel, self._loop, self._lose)
         self.streams = Streams(connection, self._writer)
+        self._stream_handlers = self.streams.handlers
         self._recv_into = channel.recv_into
         self._receive = connection.receive_data
         self._buffer = bytearray(_READ_BYTES)
@@ -281,7 +278,7 @@ class Link:
             if type(event) is ResponseReceived:
                 self._deliver(event)
             else:
-                self._handlers[type(event)](self, event)
+                self._handle(event)
         elif events:
             # The callers that these answers wake run before `uncork` does, and what they ask next is
             # written together.
@@ -317,7 +314,16 @@ class Link:
             if type(event) is ResponseReceived:
                 deliver(event)
             else:
-                self._handlers[type(event)](self, event)
+                self._handle(event)
+
+    def _handle(self, event: Event) -> None:
+        """Any event but a result."""
+        kind = type(event)
+        handler = self._stream_handlers.get(kind)
+        if handler is not None:
+            handler(event)
+        else:
+            self._handlers[kind](self, event)
 
     def _deliver(self, event: ResponseReceived) -> None:
         msgid = event.msgid
@@ -380,12 +386,7 @@ class Link:
             self._owner.notified, event.method, event.params
         ),
         PeerFailed: lambda self, event: self._guard(self._owner.notified, "failure", event.error),
-        StrayOutput: lambda self, event: self._guard(self._owner.stray_output, event.data),
-        DataReceived: lambda self, event: self.streams.handlers[DataReceived](event),
-        GapReceived: lambda self, event: self.streams.handlers[GapReceived](event),
-        EndReceived: lambda self, event: self.streams.handlers[EndReceived](event),
-        CreditReceived: lambda self, event: self.streams.handlers[CreditReceived](event),
-        StopReceived: lambda self, event: self.streams.handlers[StopReceived](event),
+        StrayOutput: lambda self, event: self._guard(self._owner.stray_output, without_echo(event.data)),
         Closed: lambda self, event: self._lose(None),
         Failed: lambda self, event: self._break(event.error),
     }

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from plugin_host_sdk.types.discretion import Discreet
+
 from . import document
 from .constraint import (
     Argv,
@@ -30,6 +32,7 @@ from .constraint import (
     PluginId,
     Prose,
     Seconds,
+    Umask,
     VariableName,
     Version,
 )
@@ -43,6 +46,7 @@ __all__ = [
     "Limits",
     "Manifest",
     "Restart",
+    "SandboxNeeds",
     "convert",
     "decode",
     "load",
@@ -57,12 +61,13 @@ _HALF_OF_A_PAIR = (
 )
 
 
-class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Launch(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the plugin's process is started.
 
     Exactly one of `entry_point` (Python, served by the SDK) and `argv` (any program). `interpreter`
     or `venv` choose the Python of an entry point; they and `cwd` are absolute or relative to the
-    manifest's folder. `inherit_env` names variables of the host that the plugin gets as well.
+    manifest's folder. `inherit_env` names variables of the host that the plugin gets as well. With
+    `no_new_privs` it gains no rights through set-user-id programs, nor does what it starts.
     """
 
     entry_point: EntryPoint | None = None
@@ -70,8 +75,10 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     interpreter: FilePath | None = None
     venv: FilePath | None = None
     cwd: FilePath | None = None
-    env: Environment = {}
+    env: Environment = msgspec.field(default_factory=dict)
     inherit_env: tuple[VariableName, ...] = ()
+    umask: Umask | None = None
+    no_new_privs: bool = False
     start_timeout_s: Seconds = 10.0
     stop_timeout_s: Seconds = 5.0
     warm: bool = True
@@ -132,6 +139,16 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address_space_bytes: Count | None = None
 
 
+class SandboxNeeds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the plugin needs when the operator puts it into a sandbox; it grants nothing.
+
+    `writable` are paths, absolute or relative to the manifest's folder, that it writes to.
+    """
+
+    writable: tuple[FilePath, ...] = ()
+    network: bool = False
+
+
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a plugin says of itself before it is launched.
 
@@ -158,6 +175,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     restart: Restart = Restart()
     health: Health = Health()
     limits: Limits = Limits()
+    sandbox: SandboxNeeds = SandboxNeeds()
     settings_schema: dict[str, Any] | None = None
     schema_url: Line | None = msgspec.field(name="$schema", default=None)
 
@@ -203,7 +221,8 @@ def convert(raw: Any, *, file: str) -> Manifest:
 
 def _malformed(error: msgspec.DecodeError, text: str) -> str:
     what, position = _first_fault(error, text)
-    seen = text[position : position + 20]
+    # One character: what is cut out of its place may be part of a secret.
+    seen = text[position : position + 1]
     seen = found(seen) if seen else "the end of the file"
     offset = len(text[:position].encode())
     return f"expected JSON, found {seen} at {document.place(text.encode(), offset)}: {what}"

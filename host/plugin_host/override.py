@@ -12,8 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from .candidate import Candidate
-from .configuration import Configuration, PluginConfiguration
+from .configuration import Configuration, PluginConfiguration, SandboxConfiguration, mode_of
 from .manifest import Manifest
+from .trust import Sandbox, Trust
 
 __all__ = ["apply"]
 
@@ -38,8 +39,33 @@ def apply(configuration: Configuration, candidate: Candidate) -> Candidate:
         env={**manifest.launch.env, **candidate.env, **entry.env},
         granted=tuple(one for one in asked if listed is None or one in listed),
         pin=entry.checksum or candidate.pin,
-        user=entry.user or candidate.user,
+        trust=_trust(candidate.trust, manifest, entry),
     )
+
+
+def _trust(given: Trust, manifest: Manifest, entry: PluginConfiguration) -> Trust:
+    """The operator's word, else that of who found the plugin, else the manifest's.
+
+    The group goes with its user. What a manifest needs of a sandbox is granted by the operator alone.
+    """
+    launch = manifest.launch
+    umask = entry.umask if entry.umask is not None else given.umask
+    umask = launch.umask if umask is None else umask
+    asked = given.no_new_privs or launch.no_new_privs
+    user, group = (entry.user, entry.group) if entry.user else (given.user, given.group)
+    return Trust(
+        user=user,
+        group=group,
+        umask=None if umask is None else mode_of(umask),
+        no_new_privs=asked if entry.no_new_privs is None else entry.no_new_privs,
+        sandbox=given.sandbox if entry.sandbox is None else _sandbox(entry.sandbox),
+    )
+
+
+def _sandbox(said: SandboxConfiguration) -> Sandbox | None:
+    if not said.enabled:
+        return None
+    return Sandbox(writable=said.writable, readable=said.readable, network=said.network)
 
 
 def _changed(manifest: Manifest, entry: PluginConfiguration) -> Manifest:

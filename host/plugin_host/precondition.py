@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from . import checksum
-from .errors import LaunchError
 
 if TYPE_CHECKING:
     from .candidate import Candidate
@@ -17,10 +16,5 @@ __all__ = ["check_launchable"]
 
 async def check_launchable(candidate: Candidate, manifest: Manifest) -> None:
     """Hold the plugin to what was asked of it. Raises LaunchError, ManifestError."""
-    if candidate.user is not None:
-        raise LaunchError(
-            f"plugin `{candidate.id}` is configured to run as user {candidate.user}, which this host "
-            "cannot do yet; it was not started, rather than started as another user"
-        )
     if manifest.checksum or candidate.pin:
         await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)

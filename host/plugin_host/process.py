@@ -27,6 +27,7 @@ from .tree import ProcessIdentity, identify
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .account import Account
     from .channel import Channel, ChildEnds
 
 __all__ = ["DUMP_FD", "PluginProcess", "ProcessSpec"]
@@ -44,6 +45,10 @@ class ProcessSpec:
 
     `channel` is what becomes descriptors 0 and 1: one socket for both, or a pipe for each. `prefix` is a
     command that is started in its place and becomes it; `pass_fds` are what that inherits besides.
+
+    `wrapper` is a sandbox's command line, which runs another that follows it, and is started by the prefix
+    when there are both. A sandbox stays beside its program, as `sandboxed` says, and tells how the program
+    inside it ended as a shell does. `account` None is the host's own user, `umask` None the host's own.
     """
 
     argv: Sequence[str]
@@ -52,16 +57,33 @@ class ProcessSpec:
     channel: Literal["socketpair", "pipes"] = "socketpair"
     prefix: Sequence[str] = ()
     pass_fds: tuple[int, ...] = ()
+    account: Account | None = None
+    umask: int | None = None
+    wrapper: Sequence[str] = ()
+    sandboxed: bool = False
 
 
 class PluginProcess:
     """A running or ended child that leads a session of its own.
 
     `started` and `ended` (None while it runs) are `time.monotonic()` values; `identity` tells the
-    process from a later one of its number. `dump` is where it writes stacks, None unless it was told to.
+    process from a later one of its number. Of one that is `sandboxed` they are the sandbox's own process,
+    which ends when the program inside it does. `dump` is where it writes stacks, None unless it was told
+    to.
     """
 
-    __slots__ = ("_loop", "_reaper", "channel", "dump", "ended", "identity", "pid", "started", "stderr")
+    __slots__ = (
+        "_loop",
+        "_reaper",
+        "channel",
+        "dump",
+        "ended",
+        "identity",
+        "pid",
+        "sandboxed",
+        "started",
+        "stderr",
+    )
 
     def __init__(
         self,
@@ -71,8 +93,10 @@ class PluginProcess:
         *,
         memory_floor: int = 0,
         dump: DumpFile | None = None,
+        sandboxed: bool = False,
     ) -> None:
         """Take over a child of this process, its channel, its stderr and its dump; see `spawn`."""
+        self.sandboxed = sandboxed
         self.pid = pid
         self.dump = dump
         self.started = time.monotonic()
@@ -82,7 +106,7 @@ class PluginProcess:
         self._loop = asyncio.get_running_loop()
         # Nobody has reaped it, so even one that ended at once is still there to be identified.
         self.identity = identify(pid) or ProcessIdentity(pid, 0)
-        self._reaper = Reaper(pid, self._on_exit, memory_floor=memory_floor)
+        self._reaper = Reaper(pid, self._on_exit, memory_floor=memory_floor, sandboxed=sandboxed)
 
     @classmethod
     def spawn(cls, spec: ProcessSpec, *, on_stderr: Callable[[str], None]) -> PluginProcess:
@@ -107,10 +131,11 @@ class PluginProcess:
             if dump is not None:
                 dump.close()
             if isinstance(error, (OSError, ValueError)):
-                raise diagnose(error, _at_fault(error, spec, argv), spec.cwd, spec.env) from error
+                command = _at_fault(error, spec, argv)
+                raise diagnose(error, command, spec.cwd, spec.env, spec.account) from error
             raise
         stderr = StderrReader(stderr_fd, loop, on_stderr)
-        return cls(pid, channel, stderr, memory_floor=floor, dump=dump)
+        return cls(pid, channel, stderr, memory_floor=floor, dump=dump, sandboxed=spec.sandboxed)
 
     @property
     def status(self) -> ExitStatus | None:
@@ -202,17 +227,22 @@ def _at_fault(error: Exception, spec: ProcessSpec, argv: Sequence[str]) -> Seque
         and spec.prefix
         and error.filename == spec.prefix[0]
     )
-    return spec.prefix if is_of_prefix else argv
+    return spec.prefix if is_of_prefix else [*spec.wrapper, *argv]
 
 
 def _start(
     argv: Sequence[str], spec: ProcessSpec, ends: ChildEnds, passed: Sequence[int]
 ) -> tuple[int, int]:
     """The pid and the reading end of its stderr. Raises OSError and ValueError."""
+    account = spec.account
     stderr_fd, stderr_child = os.pipe()
     try:
+        if account is not None:
+            # Else it could use them, but not open them by the names /dev/stdin, /dev/stdout, /dev/stderr.
+            for fd in (ends.stdin, ends.stdout, stderr_child):
+                os.fchown(fd, account.uid, account.gid)
         child = subprocess.Popen(
-            [*spec.prefix, *argv],
+            [*spec.prefix, *spec.wrapper, *argv],
             stdin=ends.stdin,
             stdout=ends.stdout,
             stderr=stderr_child,
@@ -220,6 +250,10 @@ def _start(
             env=dict(spec.env),
             start_new_session=True,
             pass_fds=(*spec.pass_fds, *passed),
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=account.groups if account else None,
+            umask=-1 if spec.umask is None else spec.umask,
         )
     except BaseException:
         os.close(stderr_fd)

@@ -2,7 +2,9 @@
 
 One pass over /proc, which costs about 10 µs a process; where there is no /proc, psutil, which costs some
 five times that. The last table is kept so that many who look at the same moment share one pass.
-Invariant: a table never changes; it says what was true between `began` and the end of its reading.
+Invariant: the rows of a table never change; they say what was true between `began` and the end of its
+reading. A process that becomes another program at this moment shows no environment and is waited for, by
+one table for a few milliseconds in all.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["Kin", "ProcessRow", "ProcessTable", "ProcessUse", "read_row", "read_use"]
 
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _READ_BYTES = 64 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_PAUSE_S = 0.0005
+_PATIENCE_S = 0.004  # what one table waits for environments in all: it is the host's loop that waits
+_ENV_END = 48  # its place in /proc/PID/stat, behind the name: 0 while the process becomes another program
 
 
 class ProcessRow(NamedTuple):
@@ -57,7 +62,7 @@ class Kin:
 class ProcessTable:
     """Rows by pid, as read since `began` (monotonic seconds)."""
 
-    __slots__ = ("_kin", "_values", "began", "rows")
+    __slots__ = ("_kin", "_patience", "_values", "began", "rows")
 
     _last: ProcessTable | None = None
 
@@ -66,6 +71,7 @@ class ProcessTable:
         self.began = began
         self._values: dict[tuple[int, str], str | None] = {}
         self._kin: Kin | None = None
+        self._patience = _PATIENCE_S
 
     @property
     def kin(self) -> Kin:
@@ -90,8 +96,17 @@ class ProcessTable:
         key = pid, name
         if key not in self._values:
             read = _proc_variable if _HAS_PROC else _psutil_variable
-            self._values[key] = read(pid, name)
+            self._values[key] = read(pid, name, self._wait)
         return self._values[key]
+
+    def _wait(self) -> bool:
+        """Let a process become its program; whether there was time for it."""
+        if self._patience <= 0:
+            return False
+        before = time.monotonic()
+        time.sleep(_PAUSE_S)
+        self._patience -= time.monotonic() - before
+        return True
 
 
 def read_row(pid: int) -> ProcessRow | None:
@@ -139,10 +154,37 @@ def _proc_use(pid: int) -> ProcessUse | None:
     return ProcessUse(resident=int(fields[21]) * _PAGE_BYTES, threads=int(fields[17]))
 
 
-def _proc_variable(pid: int, name: str) -> str | None:
-    data = b"\0" + _read_file(f"/proc/{pid}/environ")
+def _proc_variable(pid: int, name: str, wait: Callable[[], bool]) -> str | None:
+    data = b"\0" + _proc_environment(pid, wait)
     _, found, rest = data.partition(b"\0" + os.fsencode(name) + b"=")
     return os.fsdecode(rest.split(b"\0", 1)[0]) if found else None
+
+
+def _proc_environment(pid: int, wait: Callable[[], bool]) -> bytes:
+    """What `pid` was started with. While it has none yet, `wait` gives it time, or says that time is up."""
+    path = f"/proc/{pid}/environ"
+    data = _read_file(path)
+    is_changing = True
+    while is_changing and not data and _has_program(pid):
+        is_changing = _becomes_another(pid)
+        if is_changing and not wait():
+            break
+        data = _read_file(path)
+    return data
+
+
+def _has_program(pid: int) -> bool:
+    """Whether it lives, is no thread of the kernel, and may be looked into."""
+    try:
+        return bool(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return False
+
+
+def _becomes_another(pid: int) -> bool:
+    """Whether it has no place for its environment yet; else an empty one is what it was started with."""
+    fields = _read_file(f"/proc/{pid}/stat", whole=False).rpartition(b")")[2].split()
+    return len(fields) > _ENV_END and fields[_ENV_END] == b"0"
 
 
 def _read_file(path: str, *, whole: bool = True) -> bytes:
@@ -200,7 +242,7 @@ def _psutil_use(pid: int) -> ProcessUse | None:
         return None
 
 
-def _psutil_variable(pid: int, name: str) -> str | None:
+def _psutil_variable(pid: int, name: str, wait: Callable[[], bool]) -> str | None:
     import psutil
 
     try:

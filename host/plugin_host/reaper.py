@@ -31,7 +31,7 @@ class Reaper:
     """Watches one child process in the running loop.
 
     `on_exit` is called with the status before anybody who waits for `exited` learns of it. `memory_floor`
-    is explained at `ExitStatus.from_wait4`.
+    is explained at `ExitStatus.from_wait4`, `sandboxed` at `ExitStatus.from_sandbox`.
     """
 
     __slots__ = (
@@ -41,16 +41,25 @@ class Reaper:
         "_memory_floor",
         "_on_exit",
         "_pidfd",
+        "_sandboxed",
         "_sent",
         "pid",
         "status",
     )
 
-    def __init__(self, pid: int, on_exit: Callable[[ExitStatus], None], *, memory_floor: int = 0) -> None:
+    def __init__(
+        self,
+        pid: int,
+        on_exit: Callable[[ExitStatus], None],
+        *,
+        memory_floor: int = 0,
+        sandboxed: bool = False,
+    ) -> None:
         self.pid = pid
         self.status: ExitStatus | None = None
         self._on_exit = on_exit
         self._memory_floor = memory_floor
+        self._sandboxed = sandboxed
         self._sent: set[int] = set()
         self._closed = False
         self._loop = asyncio.get_running_loop()
@@ -135,6 +144,8 @@ class Reaper:
             return ExitStatus.lost()
         if pid == 0:
             return None
+        if self._sandboxed:
+            return ExitStatus.from_sandbox(status, sent=self._sent)
         return ExitStatus.from_wait4(status, usage, sent=self._sent, memory_floor=self._memory_floor)
 
     def _look_again_after(self, pause: float) -> None:

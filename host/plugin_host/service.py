@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import CallError, CallFailed, CallTimeout
+from .permission import denial
 from .servicethread import ServiceThreads
-from .wording import suggestion
+from .wording import shown, suggestion
 
 if TYPE_CHECKING:
     from plugin_host_sdk.events import RequestReceived
@@ -36,6 +37,9 @@ Service = Callable[..., Any]
 # At once for one plugin. Plain functions are as many as its workers are by default.
 _CALLS = 256
 _PLAIN_CALLS = 32
+# A plugin that asks for ever new names is told each time, and the log not.
+_DENIALS_LOGGED = 64
+_SHOWN = 200
 
 _log = logging.getLogger(__name__)
 
@@ -67,12 +71,13 @@ current_caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar(
 
 
 class _Desk:
-    """The calls of one link: those that run, and those that wait for room."""
+    """The calls of one link: those that run, those that wait for room, and what was denied."""
 
     def __init__(self) -> None:
         self.running: dict[int, asyncio.Task[None]] = {}
         self.waiting: dict[int, Callable[[], None]] = {}
         self.room_for_plain = asyncio.Semaphore(_PLAIN_CALLS)
+        self.denied: set[str] = set()
 
 
 class ServiceTable:
@@ -86,17 +91,29 @@ class ServiceTable:
         self._threads = ServiceThreads()
         self._desks: dict[Link, _Desk] = {}
 
-    def serve(self, link: Link, plugin: str, granted: tuple[str, ...], event: RequestReceived) -> None:
-        """Answer one request of a plugin, now or later."""
+    def serve(
+        self,
+        link: Link,
+        plugin: str,
+        granted: tuple[str, ...],
+        event: RequestReceived,
+        asked: tuple[str, ...] = (),
+    ) -> None:
+        """Answer one request of a plugin, now or later.
+
+        `granted` are its permissions; `asked`, what its manifest lists, explains a denial. The first denial
+        of each permission is logged.
+        """
+        desk = self._desks.get(link)
+        if desk is None:
+            desk = self._desks[link] = _Desk()
         try:
-            name, function = self._find(plugin, granted, event.method)
+            self._check(desk, plugin, granted, asked, event.method)
+            name, function = self._find(event.method)
             caller = _caller_of(plugin, event.meta or {})
         except CallError as error:
             link.refuse(event.msgid, error)
             return
-        desk = self._desks.get(link)
-        if desk is None:
-            desk = self._desks[link] = _Desk()
 
         def start() -> None:
             task = asyncio.get_running_loop().create_task(
@@ -134,17 +151,23 @@ class ServiceTable:
             self.forget(link)
         self._threads.close()
 
-    def _find(self, plugin: str, granted: tuple[str, ...], method: str) -> tuple[str, Service]:
-        name = method.removeprefix("host.")
+    def _check(
+        self, desk: _Desk, plugin: str, granted: tuple[str, ...], asked: tuple[str, ...], method: str
+    ) -> None:
+        """Raise CallFailed for what is no service, and for one that the plugin may not call."""
         if not method.startswith("host."):
             raise CallFailed(f"the host has no method {method!r}", name="rpc.method_not_found")
-        if method not in granted:
-            raise CallFailed(
-                f"plugin `{plugin}` may not call {method}: its manifest must ask for it in `permissions`, "
-                "and the host's configuration must not withhold it "
-                f"(granted: {', '.join(granted) or 'nothing'})",
-                name="host.permission_denied",
-            )
+        name = shown(method[:_SHOWN])
+        reason = denial(plugin, name, asked=asked, granted=granted)
+        if reason is None:
+            return
+        if name not in desk.denied and len(desk.denied) < _DENIALS_LOGGED:
+            desk.denied.add(name)
+            logging.getLogger(f"plugin_host.plugin.{plugin}").warning("%s", reason)
+        raise CallFailed(reason, name="host.permission_denied")
+
+    def _find(self, method: str) -> tuple[str, Service]:
+        name = method.removeprefix("host.")
         function = self._services.get(name)
         if function is None:
             hint = suggestion(name, self._services)

@@ -31,6 +31,7 @@ __all__ = [
     "identify",
     "marked",
     "reap_adopted",
+    "sandboxed_program",
     "signal_all",
     "signal_groups",
     "snapshot",
@@ -87,6 +88,20 @@ def marked(token: str, *, since: float = 0, not_before: float | None = None) -> 
         and row.pid != os.getpid()
         and token in run_tokens(table.variable(row.pid, RUN_MARK_NAME))
     )
+
+
+def sandboxed_program(sandbox: ProcessIdentity) -> ProcessIdentity | None:
+    """The process that runs inside `sandbox`, which is the one that the host started; None when there is
+    none.
+
+    A signal that is meant for the plugin's program goes to this one: the sandbox's own would end of it.
+    """
+    kin = ProcessTable.read().kin
+    for first in kin.children[sandbox.pid]:  # number 1 inside
+        programs = [row for row in kin.children[first.pid] if not row.dead]
+        if programs:  # later ones are orphans that were handed to number 1
+            return _identity(min(programs, key=lambda row: (row.started, row.pid)))
+    return None
 
 
 def alive(processes: Iterable[ProcessIdentity]) -> frozenset[ProcessIdentity]:

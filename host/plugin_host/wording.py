@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["found", "near", "shown", "suggestion"]
+__all__ = ["found", "kind_of", "near", "shown", "suggestion"]
 
 FOUND_LENGTH = 60
 """A found value longer than this is cut: enough to recognise it, short enough for one line."""
+
+
+_KINDS = {str: "text that is not shown", int: "a whole number", float: "a number"}
 
 
 def shown(path: object) -> str:
@@ -31,6 +34,13 @@ def found(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     text = _quoted(value) if isinstance(value, str) else str(value)
     return text if len(text) <= FOUND_LENGTH else f"{text[: FOUND_LENGTH - 1]}…"
+
+
+def kind_of(value: Any) -> str:
+    """What stands for a value that is not to be shown, as it may be a secret."""
+    if isinstance(value, dict | list | tuple) or value is None or isinstance(value, bool):
+        return found(value)
+    return _KINDS.get(type(value), "another value")
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:

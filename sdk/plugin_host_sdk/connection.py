@@ -27,6 +27,7 @@ from .events import (
     ResponseReceived,
     StrayOutput,
 )
+from .frame import DATA_HEADER_BYTES
 from .handshake import Limits, check_answer
 from .legality import objection
 from .protocol import (
@@ -49,7 +50,7 @@ from .protocol import (
 )
 from .stray import AnswerSearch
 from .stream import StreamTable
-from .wire import ATOMS, DATA_HEADER_BYTES, Decoder, Encoder
+from .wire import ATOMS, Decoder, Encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -320,6 +321,13 @@ class Connection:
             events.append(StrayOutput(bytes(search.seen)))
 
     def _receive_other(self, kind: Any, message: Any, events: list[Event]) -> None:
+        if type(message) is tuple:
+            if self.state is READY and not self.raw and "stream.data" in self._tellable:
+                event = self.streams.receive_data(*message)
+                if event is not None:
+                    events.append(event)
+                return
+            kind, message = NOTIFICATION, [NOTIFICATION, "stream.data", list(message)]
         if kind != NOTIFICATION:
             raise RemoteProtocolError(f"{excerpt(message)} is no kind of message")
         _, method, params = message

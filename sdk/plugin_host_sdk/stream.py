@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from .errors import LocalProtocolError, RemoteProtocolError, excerpt
 from .events import CreditReceived, DataReceived, EndReceived, GapReceived, StopReceived
+from .frame import data_header
 from .protocol import FRAME_BYTES, HOST, NOTIFICATION
 from .window import ReceiveWindow, SendWindow
-from .wire import data_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Bytes to messages and back: the one module that knows msgpack.
 
-A message is a list of builtins. `Decoder` enforces the limits on what arrives before memory is spent
-on it; `Encoder` turns a message into bytes and says where a value is that cannot travel. Neither knows
-what a message means.
+A message is a list of builtins; a frame of `stream.data` is a tuple, see `frame`. `Decoder` enforces the
+limits on what arrives before memory is spent on it; `Encoder` turns a message into bytes and says where a
+value is that cannot travel. Neither knows what a message means.
 
 Invariant: any bytes fed to a `Decoder` give messages or set `error`; once `error` is set, nothing is
 fed to the unpacker again.
@@ -14,6 +14,7 @@ from msgpack import ExtType, Packer, Timestamp, Unpacker
 from msgpack.exceptions import OutOfData, UnpackException
 
 from .errors import MessageTooLarge, NotEncodable, RemoteProtocolError, excerpt
+from .frame import FrameReader
 from .protocol import CONTAINER_ITEMS, FRAME_BYTES, MESSAGE_BYTES, MESSAGE_CONTAINERS
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["ATOMS", "DATA_HEADER_BYTES", "Decoder", "Encoder", "ExtType", "Timestamp", "data_header"]
+__all__ = ["ATOMS", "Decoder", "Encoder", "ExtType", "Timestamp"]
 
 # What an Unpacker raises on bytes it cannot take: bad formats, depth and text are ValueErrors, keys that
 # cannot be hashed a TypeError, a header that claims too much memory a MemoryError.
@@ -51,6 +52,7 @@ class Decoder:
         "_counting",
         "_fed",
         "_foreign",
+        "_frames",
         "_kept",
         "_plain_in_row",
         "_start",
@@ -63,6 +65,7 @@ class Decoder:
         self.limit = limit
         self.error: RemoteProtocolError | None = None
         self._foreign = foreign
+        self._frames = FrameReader(limit)
         self._reset()
 
     def _reset(self) -> None:
@@ -77,7 +80,7 @@ class Decoder:
     @property
     def pending(self) -> int:
         """Bytes that have arrived of a message that is not complete."""
-        return self._fed - self._start
+        return self._fed - self._start + self._frames.pending
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Any]:
         """The messages that `data` completes. After a refusal `error` is set and the rest is dropped."""
@@ -86,6 +89,11 @@ class Decoder:
         messages: list[Any] = []
         if self.error is not None:
             return messages
+        # Where a message begins, it may be a frame; those begin as notifications do.
+        if self._start == self._fed and data and (data[0] == 0x93 or self._frames.pending):
+            data = self._frames.read(data, messages)
+            if not data:
+                return messages
         unpacker, start = self._unpacker, self._start
         try:
             unpacker.feed(data)
@@ -122,6 +130,9 @@ class Decoder:
             self._refuse_size()
         elif not self._counting:
             if pending <= len(data):
+                if self._frames.begins(data[-pending:]):
+                    self._reset()
+                    return
                 self._kept = [bytes(data[-pending:])]
             else:
                 self._kept.append(bytes(data))
@@ -325,29 +336,6 @@ class Encoder:
             kind = type(value)
             return f"msgpack cannot carry a {kind.__module__}.{kind.__qualname__}"
         return None
-
-
-# The longest that `data_header` returns.
-DATA_HEADER_BYTES = 38
-
-
-def data_header(stream: int, offset: int, size: int) -> bytes:
-    """All of a `stream.data` notification but its payload, so that the payload need not be copied."""
-    return (
-        b"\x93\x02\xabstream.data\x93"
-        + _pack_uint(stream)
-        + _pack_uint(offset)
-        + b"\xc6"
-        + size.to_bytes(4, "big")
-    )
-
-
-def _pack_uint(number: int) -> bytes:
-    if number < 0x80:
-        return number.to_bytes(1, "big")
-    if number < 0x1_0000_0000:
-        return b"\xce" + number.to_bytes(4, "big")
-    return b"\xcf" + number.to_bytes(8, "big")
 
 
 # By far the most values; those of exactly these types hold nothing and may be keys.

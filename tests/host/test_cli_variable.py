@@ -28,10 +28,10 @@ def test_only_what_is_named_is_set(words: list[str], expected: dict[str, str]) -
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("=1", "-e =1: expected NAME=VALUE or NAME"),
+        ("=1", "-e =…: expected NAME=VALUE or NAME"),
         ("", "-e : expected NAME=VALUE or NAME"),
-        ("A=\udcff", "-e: expected UTF-8 text, found other bytes: A=\ufffd"),
-        ("ODD", "-e ODD: expected UTF-8 text, found other bytes: \ufffd"),
+        ("A=\udcff", "-e A: expected UTF-8 text, found other bytes"),
+        ("ODD", "-e ODD: expected UTF-8 text, found other bytes"),
     ],
 )
 def test_what_cannot_be_sent_is_wrong_usage(word: str, said: str) -> None:

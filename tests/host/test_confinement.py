@@ -15,6 +15,7 @@ from plugin_host.errors import SpawnError
 from plugin_host.launchspec import process_spec
 from plugin_host.machine import Machine, Place
 from plugin_host.manifest import convert
+from plugin_host.process import DUMP_FD
 from tests.host.confined import (
     HERE,
     MIB,
@@ -371,9 +372,10 @@ def test_command_line_of_a_python_plugin_begins_with_its_restraints(run: Run) ->
         spec = process_spec(candidate, what, "token", {}, found)
         gate = ["--gate", "0"] if HERE.places else []
         restraints = [*gate, "--umask", "027", "--limit", "cpu_s=1"]
-        assert spec.argv[4:] == [*restraints, "--path", "/x", "a:b"]
+        rest = ["--stacks-fd", DUMP_FD, "--path", "/x", "a:b"]
+        assert spec.argv[4:] == [*restraints, *rest]
         assert (list(spec.prefix), spec.pass_fds, found.needs_shim) == ([], (), False)
         await found.release()
-        assert process_spec(candidate, what, "token", {}).argv[4:] == ["--path", "/x", "a:b"]
+        assert process_spec(candidate, what, "token", {}).argv[4:] == rest
 
     run(body())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import struct
 import subprocess
 import sys
@@ -108,7 +109,8 @@ def test_closed_folder_on_the_way_is_named(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "access", access)
     error = explained(errno.EACCES, tool)
-    assert f"the folder {str(tmp_path)!r} may not be searched (mode 0700" in str(error)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert f"the folder {str(tmp_path)!r} may not be searched by {user} (mode 0700" in str(error)
     error = explained(errno.EACCES, "/bin/true", cwd=str(tmp_path))
     assert f"its working folder {str(tmp_path)!r} may not be entered" in str(error)
 

@@ -17,6 +17,7 @@ from plugin_host.errors import ManifestError, PluginNotFound
 from plugin_host.extension import Extensions
 from plugin_host.hookspecs import hookimpl
 from plugin_host.manifest import MANIFEST_NAME, Launch, Manifest
+from plugin_host.trust import Trust
 
 
 def plugin(path: Path, plugin_id: str | None = None, **more: Any) -> Path:
@@ -220,7 +221,9 @@ def test_without_a_configuration_all_that_is_asked_is_granted(tmp_path: Path) ->
 
 
 def test_an_extensions_candidate_keeps_what_it_brings() -> None:
-    given = candidate(settings={"a": 1, "b": 1}, env={"X": "hook"}, user="nobody", skipped="not now")
+    given = candidate(
+        settings={"a": 1, "b": 1}, env={"X": "hook"}, trust=Trust(user="nobody"), skipped="not now"
+    )
     entry = PluginConfiguration(settings={"b": 2})
     (found,) = discover(
         entry_points=False,
@@ -228,7 +231,7 @@ def test_an_extensions_candidate_keeps_what_it_brings() -> None:
         extensions=offering(given),
     )
     assert (found.settings, found.env) == ({"a": 1, "b": 2}, {"X": "hook"})
-    assert (found.user, found.skipped) == ("nobody", "not now")
+    assert (found.trust.user, found.skipped) == ("nobody", "not now")
 
 
 @pytest.mark.parametrize(

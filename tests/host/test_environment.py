@@ -91,3 +91,16 @@ def test_token_is_made_of_run_plugin_and_number() -> None:
 def test_token_that_could_not_be_found_again_is_refused(run_id: str, plugin: str) -> None:
     with pytest.raises(ValueError, match="run token"):
         run_token(run_id, plugin, 1)
+
+
+def test_what_is_replaced_stands_in_for_the_hosts_and_gives_way_to_what_was_asked_for() -> None:
+    environment = build_environment(
+        {"HOME": "/root", "USER": "root", "TMPDIR": "/root/tmp", "TERM": "xterm"},
+        token=TOKEN,
+        launch={"USER": "manifest"},
+        configured={"CACHE": "operator"},
+        replaced={"HOME": "/home/other", "USER": "other", "TMPDIR": None, "SHELL": "/bin/sh", "GONE": None},
+        fixed={"CACHE": "host"},
+    )
+    expected = {"HOME": "/home/other", "USER": "manifest", "TERM": "xterm", "SHELL": "/bin/sh"}
+    assert environment == expected | {"CACHE": "host"} | MARKS

@@ -79,3 +79,25 @@ def test_signal_names_are_those_of_the_system() -> None:
     listed = subprocess.run(["kill", "-l", "11"], capture_output=True, text=True, check=True)
     assert signal_name(11) == f"SIG{listed.stdout.strip()}"
     assert signal_name(40) == "signal 40"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, "exited with status 0"),
+        (3, "exited with status 3"),
+        (128, "exited with status 128"),
+        (128 + 11, "killed by SIGSEGV (segmentation fault)"),
+        (255, "exited with status 255"),
+    ],
+)
+def test_sandbox_tells_how_its_program_ended(code: int, words: str) -> None:
+    status = ExitStatus.from_sandbox(code << 8)
+    assert status.describe() == words
+    assert (status.peak_memory, status.cpu_s) == (None, None)
+
+
+def test_sandbox_that_was_killed_itself_says_so_and_by_whom() -> None:
+    assert ExitStatus.from_sandbox(9, sent={9}).describe() == "killed by SIGKILL"
+    assert ExitStatus.from_sandbox((128 + 15) << 8, sent={15}).by_us
+    assert not ExitStatus.from_sandbox((128 + 15) << 8).by_us

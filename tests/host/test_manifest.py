@@ -156,13 +156,13 @@ def test_a_refusal_names_file_path_expected_and_found() -> None:
             {"launch": {"argv": ["a"], "env": {"A": "x", "B": "\0"}}},
             "$.launch.env.B",
             "without NUL",
-            '"\\u0000"',
+            "text that is not shown",
         ),
         (
             {"launch": {"argv": ["a"], "env": {"odd key": 3}}},
             '$.launch.env["odd key"]',
             "text",
-            "3",
+            "a whole number",
         ),
         (
             {"launch": {"argv": ["a"], "env": {"A": "x", "B=C": "y"}}},
@@ -252,12 +252,12 @@ def test_a_long_value_is_cut() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b'{\n  "id": "a",\n  oops\n}', 'found "oops\\n}" at line 3, column 3'),
+        (b'{\n  "id": "a",\n  oops\n}', 'found "o" at line 3, column 3'),
         (b'{"id": "a",}', "at line 1, column 1"),
         (b'{"id": "a"', "found the end of the file at line 1, column 11"),
-        (b"nope", 'found "nope" at line 1, column 1'),
+        (b"nope", 'found "n" at line 1, column 1'),
         (b'{"a": tru}', "line 1, column 7"),
-        (b'{"a": "open', 'found "\\"open" at line 1, column 7'),
+        (b'{"a": "open', 'found "\\"" at line 1, column 7'),
         (b'{"n": ' + b"1" * 5000 + b"} x", "line 1, column 5009"),
         (b'{"n": ' + b"1" * 5000 + b"}", "line 1, column 7: Integer value out of range"),
         ('{"ä": "ö" x}'.encode(), "line 1, column 11"),
@@ -387,4 +387,4 @@ def test_a_manifest_is_decoded_with_msgspec_and_small_modules_only() -> None:
     names = set().union(*map(imported_by, ("manifest", "constraint", "document", "wording")))
     small = {"__future__", "collections.abc", "difflib", "json", "os", "re", "stat", "typing"}
     ours = {"", "constraint", "errors", "explanation", "wording"}
-    assert names - small - ours == {"msgspec"}
+    assert names - small - ours == {"msgspec", "plugin_host_sdk.types.discretion"}

@@ -24,6 +24,12 @@ def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table waits as long as a busy machine may take for what is a millisecond elsewhere."""
+    monkeypatch.setattr(processtable, "_PATIENCE_S", 10.0)
+
+
 @contextmanager
 def sleeper(name: str = "sleep", **environment: str) -> Iterator[int]:
     command = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
@@ -72,11 +78,63 @@ def test_variable_is_that_of_the_start_and_no_beginning_of_another() -> None:
         assert table.variable(2**22 + 1, "A_MARK") is None
 
 
-@pytest.mark.usefixtures("source")
+@pytest.mark.usefixtures("source", "patient")
 def test_long_environment_is_read_whole(wait_until: WaitUntil) -> None:
     with sleeper(**{f"FILL_{n}": "x" * 100_000 for n in range(3)}, ZZ_LAST="end") as pid:
-        # It is empty for a moment after the start.
+        # psutil waits for nothing: there it is empty for a moment after the start.
         wait_until(lambda: ProcessTable.read().variable(pid, "ZZ_LAST") == "end")
+
+
+@pytest.mark.usefixtures("patient")
+def test_process_that_becomes_another_program_again_and_again_always_has_its_variables(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "again.sh"
+    script.write_text('exec /bin/sh "$0"\n')
+    environment = {"A_MARK": "one two", "PAD": "x" * 60_000}
+    with subprocess.Popen(["/bin/sh", script], env=environment) as child:
+        rows = {child.pid: row(child.pid)}
+        found = [ProcessTable(rows, 0.0).variable(child.pid, "A_MARK") for _ in range(1000)]
+        child.kill()
+    assert set(found) == {"one two"}
+
+
+def test_table_waits_for_all_environments_together_no_longer_than_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    class Clock:
+        """It goes on by the pauses alone."""
+
+        sleep = pauses.append
+
+        @staticmethod
+        def monotonic() -> float:
+            return sum(pauses)
+
+    monkeypatch.setattr(processtable, "_read_file", lambda path: b"")
+    monkeypatch.setattr(processtable, "_has_program", lambda pid: True)
+    monkeypatch.setattr(processtable, "_becomes_another", lambda pid: True)
+    monkeypatch.setattr(processtable, "time", Clock)
+    table = ProcessTable({}, 0.0)
+    assert {table.variable(pid, "A_MARK") for pid in range(1000, 1050)} == {None}
+    assert 0 < sum(pauses) < processtable._PATIENCE_S + 2 * processtable._PAUSE_S
+    assert processtable._PATIENCE_S <= 0.005, "the host's loop stands still meanwhile"
+
+
+@pytest.mark.usefixtures("patient")
+def test_process_without_any_environment_is_not_waited_for(
+    wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProcessTable, "_wait", lambda table: pytest.fail("waited"))
+    with subprocess.Popen(["sleep", "60"], env={}) as child:
+        wait_until(lambda: not processtable._becomes_another(child.pid))
+        assert ProcessTable.read().variable(child.pid, "A_MARK") is None
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert ProcessTable.read().variable(child.pid, "A_MARK") is None
+        assert ProcessTable.read().variable(2**22 + 1, "A_MARK") is None
 
 
 def test_look_is_shared_only_with_those_whom_it_serves() -> None:

@@ -46,7 +46,7 @@ def test_the_schema_knows_every_key_and_no_other() -> None:
 
 def test_every_part_refuses_unknown_keys_and_says_what_it_is() -> None:
     parts: dict[str, Any] = json.loads(schema.schema_text())["$defs"]
-    assert set(parts) == {"Manifest", "Launch", "Restart", "Health", "Limits"}
+    assert set(parts) == {"Manifest", "Launch", "Restart", "Health", "Limits", "SandboxNeeds"}
     for part in parts.values():
         assert part["additionalProperties"] is False
         assert part["description"]

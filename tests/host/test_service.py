@@ -149,6 +149,20 @@ def test_what_may_not_be_called_is_refused(method: str, name: str, run: Run) -> 
     assert run(body()).name == name
 
 
+def test_denials_of_ever_new_names_are_told_and_not_logged_without_end(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        with offering({}) as (table, link):
+            for msgid in range(200):
+                table.serve(link, "demo", (), RequestReceived(msgid, f"host.{msgid:x<9999}", {}, None))
+                assert (await link.expect(msgid)).name == "host.permission_denied"
+                assert len(str(link.answers[msgid])) < 500
+
+    run(body())
+    assert len(caplog.records) == 64
+
+
 @pytest.mark.parametrize("turns", [0, 1, 5])
 def test_a_cancelled_call_is_answered_even_if_it_had_not_begun(turns: int, run: Run) -> None:
     async def forever(caller: Caller) -> None:

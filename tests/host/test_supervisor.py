@@ -10,6 +10,7 @@ import pytest
 
 from plugin_host import instance as module
 from plugin_host.admittance import not_ready
+from plugin_host.bytecode import BytecodeFolders
 from plugin_host.candidate import Candidate
 from plugin_host.errors import LaunchError, ManifestError, PluginNotReady
 from plugin_host.event import HostEvent, StateChanged
@@ -40,6 +41,7 @@ class Stage:
                 services=ServiceTable({}),
                 emit=self.events.append,
                 keeper=Keeper("run"),
+                bytecode=BytecodeFolders(),
                 outer={},
             ),
         )

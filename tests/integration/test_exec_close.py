@@ -241,3 +241,22 @@ def test_viewers_of_a_closed_session_have_its_last_output(run: Run, tmp_path: Pa
             assert reader.stdout == b"ready\n" + b"".join(b"%d\n" % number for number in range(1, 20_001))
 
     run(body())
+
+
+def test_opening_that_is_cancelled_leaves_the_ended_session_of_its_id_alone(
+    run: Run, tmp_path: Path
+) -> None:
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            session = await host.exec("desk", ["true"], tty=False, id="taken")
+            await session.wait()
+            opening = asyncio.ensure_future(host.exec("desk", ["true"], tty=False, id="taken"))
+            await asyncio.sleep(0)  # it has asked, and has no answer
+            opening.cancel()
+            await asyncio.wait([opening])
+            assert opening.cancelled()
+            await host.exec("desk", ["true"], tty=False)  # what was sent before it has arrived
+            assert (await session.get()).exit == session.exit
+            await session.close()
+
+    run(body())

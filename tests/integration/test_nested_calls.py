@@ -153,19 +153,30 @@ def test_hundreds_of_services_run_for_one_async_handler(run: Run, folder: Path) 
     run(body())
 
 
-def test_service_that_was_not_granted_is_refused(run: Run, folder: Path) -> None:
+def denials(logged: pytest.LogCaptureFixture) -> list[str]:
+    return [text for record in logged.records if "may not call" in (text := record.getMessage())]
+
+
+def test_service_that_no_manifest_asks_for_is_refused_and_logged_once(
+    run: Run, folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
     async def body() -> None:
         async with stage("a", dirs=[folder], services=Services().table()) as host:
             error = await failure(host.call("a", "ask", {"service": "ungranted"}))
             assert "may not call host.ungranted" in str(error)
             kind, name, _, text = await host.call("a", "explain", {"service": "ungranted"})
             assert (kind, name) == ("CallFailed", "host.permission_denied")
+            assert "plugin `a` may not call host.ungranted: its manifest does not ask for it" in text
             assert "host.note" in text  # what is granted
+            (record,) = denials(logged)
+            assert record in text
 
     run(body())
 
 
-def test_configuration_withholds_what_a_manifest_asks_for(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_configuration_withholds_what_a_manifest_asks_for(
+    run: Run, folder: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "plugin-host.toml"
     file.write_text('[plugins.a]\npermissions = ["host.plain", "host.never_asked_for"]\n')
 
@@ -173,9 +184,16 @@ def test_configuration_withholds_what_a_manifest_asks_for(run: Run, folder: Path
         services = Services().table()
         async with stage("a", dirs=[folder], services=services, config=load(file)) as host:
             assert (await host.call("a", "ask", {"service": "plain"}))[0] == 0
-            assert (await host.call("a", "explain", {"service": "note"}))[1] == "host.permission_denied"
+            for _ in range(2):
+                _, name, _, text = await host.call("a", "explain", {"service": "note"})
+                assert name == "host.permission_denied"
+            assert "plugin `a` may not call host.note: its manifest asks for it, and the host's" in text
+            assert "[plugins.a] does not list it (granted: host.plain)" in text
+            (record,) = denials(logged)
+            assert record in text
             refused = await host.call("a", "explain", {"service": "never_asked_for"})
             assert refused[1] == "host.permission_denied"
+            assert "its manifest does not ask for it" in refused[3]
 
     run(body())
 

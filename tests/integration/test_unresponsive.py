@@ -147,7 +147,7 @@ def test_long_import_is_no_hang(run: Run, tmp_path: Path) -> None:
 
 def test_import_that_takes_too_long_is_told_with_its_line(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
-        head = "import time\n            time.sleep(60)  # here"
+        head = "import time; time.sleep(60)"
         async with patient(tmp_path, head, launch={"start_timeout_s": 1.0}) as host:
             error = host.plugins["patient"].error
             assert isinstance(error, InitializeTimeout)

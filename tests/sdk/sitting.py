@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.exec.attention import Attention
 from plugin_host_sdk.exec.output import Output
 from plugin_host_sdk.exec.pipesize import PipeSizes
 from plugin_host_sdk.exec.processtable import ProcessTable
@@ -127,6 +128,7 @@ class Sitting:
         self.clock = FakeClock()
         self.reactor = TurnedReactor(self.clock)
         self.sink = ToldSink()
+        self.attention = Attention()
         self.ended: list[Session] = []
         self.body = FakeBody()
         self.outputs: dict[str, OutputPipe] = {}
@@ -137,6 +139,7 @@ class Sitting:
             sink=self.sink,
             reactor=self.reactor,
             clock=self.clock,
+            attention=self.attention,
             ended=self.ended.append,
         )
         self._viewers = 0

@@ -205,6 +205,9 @@ def test_answers_are_plain_maps(capability: ExecCapability) -> None:
     assert created["session"]["labels"] == {"a": "b"}
     assert ask(capability, "detach", session="s", viewer=1) == {}
     assert ask(capability, "close", session="gone", missing_ok=True) == {}
+    assert ask(capability, "close", session="gone", stdin=4) == {}
+    assert ask(capability, "close", session="s", missing_ok=True, stdin=4) == {}
+    assert ask(capability, "get", session="s")["id"] == "s", "it has another input"
     with pytest.raises(CallError) as caught:
         ask(capability, "close", session="gone")
     assert caught.value.name == "exec.session_not_found"

@@ -5,98 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from plugin_host_sdk.exec import output as output_module
-from plugin_host_sdk.exec.output import Output
 from plugin_host_sdk.exec.pipesize import PipeSizes
 from plugin_host_sdk.exec.reactor import READ
-from tests.sdk.turned import TurnedReactor
+from tests.sdk.seat import Seat
 
 MIB = 1024 * 1024
 SILENCE_S, BUSY_S = 1.0, 0.0005
-
-
-class Seat:
-    """A session as its output sees it, with the output, its pipe, and the real time that passes."""
-
-    def __init__(
-        self,
-        *,
-        is_terminal: bool = False,
-        before: bytes = b"",
-        revive: Callable[[], bool] | None = None,
-    ) -> None:
-        self.reactor = TurnedReactor()
-        self.sizes = PipeSizes()
-        self.is_watched = True
-        self.may_read: int | None = None  # None is as much as there is
-        self.fed: list[bytes] = []
-        self.ends: list[str] = []
-        self.closes = 0
-        self.now = 100.0
-        reading, self.writing = os.pipe()
-        os.set_blocking(reading, False)
-        os.set_blocking(self.writing, False)
-        self.reading = reading
-        self.output = Output(
-            "stdout",
-            reading,
-            self.reactor,
-            self,
-            is_terminal=is_terminal,
-            close=self._close,
-            before=before,
-            sizes=self.sizes,
-            revive=revive,
-        )
-
-    def _close(self) -> None:
-        os.close(self.reading)
-        self.closes += 1
-
-    # The session's side.
-
-    def room(self, name: str) -> int:
-        assert name == "stdout"
-        return MIB if self.may_read is None else self.may_read
-
-    def feed(self, name: str, data: bytes) -> None:
-        assert name == "stdout"
-        assert data
-        assert not self.ends, "output after its end"
-        self.fed.append(data)
-        if self.may_read is not None:
-            self.may_read = max(0, self.may_read - len(data))
-
-    def output_ended(self, name: str) -> None:
-        assert self.output.is_over
-        self.ends.append(name)
-
-    # The test's.
-
-    @property
-    def data(self) -> bytes:
-        return b"".join(self.fed)
-
-    @property
-    def is_reading(self) -> bool:
-        return self.reactor.watched == {self.reading: READ}
-
-    def write(self, data: bytes) -> None:
-        """Put out what fits into the pipe: all of it."""
-        assert os.write(self.writing, data) == len(data)
-
-    def hang_up(self) -> None:
-        if self.writing >= 0:
-            os.close(self.writing)
-            self.writing = -1
-
-    def release(self) -> None:
-        self.hang_up()
-        self.output.close()
 
 
 @pytest.fixture
@@ -324,8 +243,44 @@ def test_pipe_is_read_in_large_pieces_that_are_passed_on_at_once(pipe: Seat) -> 
     assert pipe.reactor.breaths == []
 
 
+def test_full_pipe_is_read_more_than_once_a_turn_while_nothing_else_waits(pipe: Seat) -> None:
+    fcntl.fcntl(pipe.reading, fcntl.F_SETPIPE_SZ, MIB)
+    pipe.output.resume()
+    pipe.write(bytes(6 * 65536))
+    pipe.reactor.turn()
+    assert [len(data) for data in pipe.fed] == [65536] * 4
+    pipe.reactor.is_alone = False
+    pipe.reactor.turn()
+    assert len(pipe.fed) == 5
+    pipe.may_read = 65536 - 1
+    pipe.reactor.is_alone = True
+    pipe.write(bytes(65536))
+    pipe.reactor.turn()
+    assert [len(data) for data in pipe.fed[5:]] == [65536 - 1], "no more than may be read"
+
+
+def test_pipe_that_gives_way_is_read_once_a_turn(pipe: Seat) -> None:
+    fcntl.fcntl(pipe.reading, fcntl.F_SETPIPE_SZ, MIB)
+    pipe.gives_way = True
+    pipe.output.resume()
+    pipe.write(bytes(2 * 65536))
+    pipe.reactor.turn()
+    assert len(pipe.fed) == 1
+
+
+def test_terminal_that_gives_way_lets_others_go_first_now_and_then(terminal: Seat) -> None:
+    terminal.gives_way = True
+    terminal.output.resume()
+    for _ in range(9):
+        terminal.write(bytes(8190))
+        terminal.reactor.settle()
+    assert terminal.reactor.watched == {}
+    terminal.reactor.breathe()
+    assert terminal.is_reading
+
+
 def test_unseen_pipe_lets_others_go_first_now_and_then(pipe: Seat) -> None:
-    pipe.is_watched = False
+    pipe.gives_way = True
     pipe.output.resume()
     for _ in range(4):
         assert pipe.reactor.watched == {pipe.reading: READ}
@@ -342,7 +297,7 @@ def test_unseen_pipe_lets_others_go_first_now_and_then(pipe: Seat) -> None:
 
 
 def test_pause_of_an_unseen_pipe_ends_with_it(pipe: Seat) -> None:
-    pipe.is_watched = False
+    pipe.gives_way = True
     pipe.output.resume()
     for _ in range(4):
         pipe.write(bytes(65536))

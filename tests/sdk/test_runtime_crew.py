@@ -138,6 +138,41 @@ def test_calls_behind_a_stuck_quick_handler_are_served() -> None:
         host.result(stuck)
 
 
+def test_input_behind_a_quick_call_is_handed_on_by_one_thread_however_long_that_takes() -> None:
+    both = threading.Event()
+    heard: list[bytes] = []
+
+    class Slow:
+        """Takes its time with the first piece, as on a machine where a thread waits for a processor."""
+
+        def received(self, offset: int, data: bytes) -> None:
+            if data == b"second":
+                both.set()
+            else:
+                both.wait(0.2)  # longer than a turn of author code may last
+            heard.append(data)
+
+        def ended(self, total: int) -> None: ...
+
+    plugin = demo()
+
+    @plugin.command("echo")
+    def echo(ctx: Any) -> None: ...
+
+    with serving(plugin) as host:
+        prove(host, "echo")
+        host.server.sink.open_input(2, 1024, Slow())
+        streams = host.connection.streams
+        streams.open_send(streams.reserve(), 1024)
+        msgid, call = host.connection.send_request("command.call", {"name": "echo", "params": {}})
+        pieces = [b"".join(streams.send_data(2, data)) for data in (b"first", b"second")]
+        host.send(call + b"".join(pieces))
+        host.result(msgid)
+        assert both.wait(10)
+        host.result(host.ask("ping", {}))
+    assert heard == [b"first", b"second"]
+
+
 def test_quick_handler_may_wait_for_the_host() -> None:
     plugin = demo()
 

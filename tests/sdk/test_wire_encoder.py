@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plugin_host_sdk.errors import LocalProtocolError, MessageTooLarge, NotEncodable
 from plugin_host_sdk.protocol import MESSAGE_BYTES, RESPONSE
-from plugin_host_sdk.wire import DATA_HEADER_BYTES, Decoder, Encoder, ExtType, Timestamp, data_header
+from plugin_host_sdk.wire import Decoder, Encoder, ExtType, Timestamp
 
 scalars = (
     st.none()
@@ -185,20 +185,3 @@ def test_text_that_is_not_unicode_goes_to_foreign_peers_as_it_came() -> None:
     assert message == [2, "x", ["caf\udce9"]]
     assert Encoder(foreign=True).encode(message) == data
     assert "surrogates not allowed at 0" in refusal("\ud800", foreign=True)
-
-
-@given(st.integers(1, 2**63), st.integers(0, 2**63), st.binary(min_size=1, max_size=100))
-def test_data_header_and_payload_make_one_frame(stream: int, offset: int, payload: bytes) -> None:
-    header = data_header(stream, offset, len(payload))
-    assert len(header) <= DATA_HEADER_BYTES
-    assert Decoder().feed(header + payload) == [[2, "stream.data", [stream, offset, payload]]]
-
-
-def test_longest_data_header_is_as_long_as_it_says() -> None:
-    assert len(data_header(2**64 - 1, 2**64 - 1, 65536)) == DATA_HEADER_BYTES
-
-
-@pytest.mark.parametrize("size", [1, 255, 256, 65535, 65536, 1 << 20])
-def test_data_header_announces_any_size(size: int) -> None:
-    (frame,) = Decoder().feed(data_header(2, 2**32, size) + bytes(size))
-    assert frame == [2, "stream.data", [2, 2**32, bytes(size)]]

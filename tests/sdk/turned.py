@@ -23,6 +23,7 @@ class TurnedReactor(Reactor):
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
+        self.is_alone = True
         self.calls: deque[Callable[[], None]] = deque()
         self.timers: list[Timer] = []
         self.breaths: list[Callable[[], None]] = []

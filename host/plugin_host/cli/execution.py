@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from plugin_host.errors import PluginHostError
@@ -42,7 +42,7 @@ class Wanted:
     command: tuple[str, ...] = ()
     with_stdin: bool = False
     tty: bool = False
-    env: dict[str, str]
+    env: dict[str, str] = field(repr=False)
     cwd: str | None = None
 
 

@@ -21,16 +21,25 @@ def variables(words: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for word in words:
-        check_text("-e", word)
         name, equals, value = word.partition("=")
         if not name:
-            raise click.UsageError(f"-e {output.printable(word)}: expected NAME=VALUE or NAME")
+            raise click.UsageError(f"-e {'=…' if equals else ''}: expected NAME=VALUE or NAME")
+        _check(name, word)
         if equals:
             found[name] = value
         elif name in own:
-            check_text(f"-e {name}", own[name])
+            _check(name, own[name])
             found[name] = own[name]
     return found
+
+
+def _check(name: str, word: str) -> None:
+    """The value is not shown: it may be a secret."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        shown = output.printable(name)
+        raise click.UsageError(f"-e {shown}: expected UTF-8 text, found other bytes") from None
 
 
 def check_text(where: str, word: str) -> None:

@@ -113,7 +113,7 @@ class ExecProxy:
         try:
             return await self._ask("exec.create", params | {"stdin": stdin}, Created)
         except asyncio.CancelledError:
-            self._call_off(options.id)
+            self._call_off(options.id, stdin)
             raise
 
     async def get(self, session: str) -> SessionInfo:
@@ -163,15 +163,16 @@ class ExecProxy:
                 f"{self.plugin} answered {method} oddly: {error}", name="rpc.foreign"
             ) from None
 
-    def _call_off(self, session: str) -> None:
-        """Close what may have been opened, without waiting.
+    def _call_off(self, session: str, stdin: int | None) -> None:
+        """Close what may have been opened, without waiting; not another of its id, which has another input.
 
         The id stays taken until that is done: the exit that may come till then is not a successor's.
         """
         if self._make_error is not None:
             return
         try:
-            _, answer = self._link.request("exec.close", {"session": session, "missing_ok": True})
+            params = {"session": session, "missing_ok": True, "stdin": stdin}
+            _, answer = self._link.request("exec.close", params)
         except CallError:
             return
         self._called_off.add(session)

@@ -69,6 +69,7 @@ class _CloseStdin(_Named):
 
 class _Close(_Named):
     missing_ok: bool = False
+    stdin: int | None = None
 
 
 class Desk:
@@ -139,6 +140,8 @@ class Desk:
 
     def close(self, params: dict[str, Any]) -> Any:
         asked = _convert("exec.close", params, _Close)
+        if asked.stdin is not None and not self.manager.has_input(asked.session, asked.stdin):
+            return {}
         return self.manager.close(asked.session, asked.missing_ok) or {}
 
 

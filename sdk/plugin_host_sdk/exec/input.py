@@ -48,7 +48,13 @@ class Input:
         self._mark: bytes | None = None  # what is left to write of a terminal's end of file
         self._is_over = False
         self.has_ended_terminal = False  # all was written, and that it is all
+        self.on_received: Callable[[], None] | None = None  # called on the reading thread
         self.on_terminal_end: Callable[[], None] | None = None  # called on the reactor's thread
+
+    @property
+    def number(self) -> int | None:
+        """The stream it listens to."""
+        return self._number
 
     def open(self, number: int, window: int) -> int:
         """Listen to stream `number`; the window that is granted."""
@@ -83,6 +89,8 @@ class Input:
     # The sink's calls, on the reading thread.
 
     def received(self, offset: int, data: bytes) -> None:
+        if self.on_received is not None:
+            self.on_received()
         with self._lock:
             if self._is_over:
                 return

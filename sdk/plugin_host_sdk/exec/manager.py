@@ -29,6 +29,7 @@ from plugin_host_sdk.errors import (
 from plugin_host_sdk.protocol import LARGEST_SIZE, REPLAY_BYTES, TERMINAL_WINDOW_BYTES, WINDOW_BYTES
 from plugin_host_sdk.types.session import Created, HandlerInfo
 
+from .attention import Attention
 from .clock import SystemClock
 from .closing import GRACE_S, Closing
 from .failure import error_of
@@ -99,6 +100,7 @@ class Manager:
         self._log = logger or (lambda level, message: None)
         self._runtime = runtime or Solitude(sink, self._log)
         self._replay_bytes = replay_bytes
+        self._attention = Attention()
         self._reactor = Reactor(self._clock, lambda text: self._log("error", text))
         self._launcher = Launcher(
             self._reactor, self._clock, terminals or RealTerminalFactory(), self._runtime.run_async
@@ -176,6 +178,7 @@ class Manager:
             sink=self._sink,
             reactor=self._reactor,
             clock=self._clock,
+            attention=self._attention,
             ended=self._retire,
         )
         ctx = self._runtime.context(f"exec {handler.key}")
@@ -325,6 +328,11 @@ class Manager:
         self._find_running(session).input.end_after(total)
 
     # Ending.
+
+    def has_input(self, session: str, stdin: int) -> bool:
+        """Whether there is such a session, opened by the call that named this stream."""
+        found = self._sessions.get(session)
+        return found is not None and found.input.number == stdin
 
     def close(self, session: str, missing_ok: bool = False) -> Later | None:
         """End a session with all that it started, and forget it; settled when it is gone."""

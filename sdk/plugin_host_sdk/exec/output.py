@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         """A session as its outputs need it."""
 
         @property
-        def is_watched(self) -> bool:
-            """Whether anybody looks at it."""
+        def gives_way(self) -> bool:
+            """Whether others go first: nobody looks at it, or somebody types elsewhere."""
 
         def room(self, name: str) -> int:
             """How many bytes of this output may be read now."""
@@ -46,9 +46,10 @@ _TERMINAL_CHUNK = 4 * 1024
 _TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
 _GATHERED_BYTES = 64 * 1024
 _FULL_READS = 16  # after so many a pipe is worth to be made larger
-# As much is read at full speed of what nobody sees, before others have their turn.
-_UNSEEN_BYTES = 256 * 1024
-_UNSEEN_TERMINAL_BYTES = 64 * 1024
+_READS_A_TURN = 4  # of a pipe that is full: what comes between two of them costs half as much as one
+# As much is read at full speed of what gives way, before others have their turn.
+_UNHURRIED_BYTES = 256 * 1024
+_UNHURRIED_TERMINAL_BYTES = 64 * 1024
 _SILENCE_S = 0.002  # after that much of it the next bytes do not wait
 _LITTLE_BYTES = 1024  # nor do so few: a flood brings more by the time it is looked at
 _BREATH_S = 0.001  # how long others wait for what follows them
@@ -78,7 +79,7 @@ class Output:
         "_reader",
         "_revive",
         "_sizes",
-        "_unseen",
+        "_unhurried",
         "is_terminal",
         "name",
     )
@@ -111,7 +112,7 @@ class Output:
         self._is_watched = False
         self._last = 0.0
         self._full_reads = 0
-        self._unseen = 0  # read since the last pause, with nobody to see it
+        self._unhurried = 0  # read since the last pause, while it gave way
         self._budget = 0  # what may be read beyond the session's leave, once its process has ended
 
     def __repr__(self) -> str:
@@ -188,21 +189,32 @@ class Output:
             self._read_pipe(room)
 
     def _read_pipe(self, room: int) -> None:
-        data = self._read(min(_CHUNK, room))
-        if data:
+        for _ in range(_READS_A_TURN):
+            data = self._read(min(_CHUNK, room))
+            if not data:
+                return
             self._reader.feed(self.name, data)
-            if len(data) == _CHUNK and self._full_reads < _FULL_READS:
-                self._full_reads += 1
-                if self._full_reads == _FULL_READS:
-                    self._sizes.enlarge(self._fd)
-            if not self._reader.is_watched:
-                self._slow_down(len(data), _UNSEEN_BYTES)
+            if self._reader.gives_way:
+                self._slow_down(len(data), _UNHURRIED_BYTES)
+                return
+            if len(data) < _CHUNK:
+                return
+            if self._full_reads < _FULL_READS:
+                self._note_full_read()
+            room = self._reader.room(self.name)
+            if room < _CHUNK or not self._reactor.is_alone:
+                return
+
+    def _note_full_read(self) -> None:
+        self._full_reads += 1
+        if self._full_reads == _FULL_READS:
+            self._sizes.enlarge(self._fd)
 
     def _slow_down(self, size: int, most: int) -> None:
-        """Nobody looks: let others go first, now and then."""
-        self._unseen += size
-        if self._unseen >= most:
-            self._unseen = 0
+        """Let others go first, now and then."""
+        self._unhurried += size
+        if self._unhurried >= most:
+            self._unhurried = 0
             self._pause()
             self._reactor.call_after_breath(_BREATH_S, self.resume)
 
@@ -224,8 +236,8 @@ class Output:
         elif not self._has_breath:
             self._has_breath = True
             self._reactor.call_after_breath(_BREATH_S, self._breathe)
-        if not self._reader.is_watched:
-            self._slow_down(size, _UNSEEN_TERMINAL_BYTES)
+        if self._reader.gives_way:
+            self._slow_down(size, _UNHURRIED_TERMINAL_BYTES)
 
     def _read_on(self, most: int) -> tuple[int, bool]:
         """Gather what is there now, up to `most` bytes: how many there were, and whether that is all."""

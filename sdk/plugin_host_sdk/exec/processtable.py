@@ -1,7 +1,10 @@
 """All processes of the machine at one moment, as sessions need them.
 
-One pass over /proc costs some 10 µs a process; where there is no /proc, `ps` is asked. Invariant: a table
-never changes. What is not readable, or gone meanwhile, is not in it.
+One pass over /proc costs some 10 µs a process; where there is no /proc, `ps` is asked. Invariant: the rows
+of a table never change. What is not readable, or gone meanwhile, is not in it.
+
+An environment is read when it is asked for. Until a new process becomes its program it shows its parent's,
+and none at all for a moment while it does: the first is not believed for long, the second is waited for.
 """
 
 from __future__ import annotations
@@ -13,12 +16,17 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["ProcessRow", "ProcessTable", "read_row"]
 
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _READ_BYTES = 64 * 1024
+# An environment is that of the program from then on; an exec takes a millisecond, on a busy machine some.
+_SETTLED_S = 1.0
+_PAUSE_S = 0.0005
+_PATIENCE_S = 0.005  # what one table waits in all: the reactor may be who looks
+_ENV_END = 48  # its place in /proc/PID/stat, behind the name: 0 while the process becomes another program
 _PS = ("ps", "-o", "pid=,ppid=,stat=,lstart=")
 
 
@@ -36,9 +44,11 @@ class ProcessRow(NamedTuple):
 class ProcessTable:
     """Rows by pid, by parent and by session. One table may serve any number of families."""
 
-    __slots__ = ("children", "rows", "sessions")
+    __slots__ = ("_patience", "_young", "children", "rows", "sessions")
 
     def __init__(self, rows: Iterable[ProcessRow]) -> None:
+        self._patience = _PATIENCE_S
+        self._young: dict[int, tuple[float, list[bytes]]] = {}
         self.rows = {row.pid: row for row in rows}
         self.children: dict[int, list[ProcessRow]] = {}
         self.sessions: dict[int, list[ProcessRow]] = {}
@@ -70,14 +80,25 @@ class ProcessTable:
         """Whether the process was given `entry` (NAME=value) in its environment; False when unreadable."""
         known = _environments.get(row.pid)
         if known is None or known[0] != row.started:
-            environment = _environment(row.pid)
-            name = entry.partition(b"=")[0] + b"="
-            known = row.started, [each for each in environment if each.startswith(name)]
-            # Kept from one table to the next: what a process did not inherit it never has. Empty is also
-            # that of one which is becoming another program right now.
-            if environment != [b""]:
-                _environments[row.pid] = known
+            known = self._young.get(row.pid) or self._read_entries(row, entry.partition(b"=")[0] + b"=")
         return entry in known[1]
+
+    def _read_entries(self, row: ProcessRow, name: bytes) -> tuple[float, list[bytes]]:
+        environment = _environment(row.pid, self._wait)
+        known = row.started, [each for each in environment if each.startswith(name)]
+        if environment != [b""]:  # or it may still get one
+            # Kept from one table to the next: what a process did not inherit it never has.
+            (_environments if _is_settled(row) else self._young)[row.pid] = known
+        return known
+
+    def _wait(self) -> bool:
+        """Let a process become its program; whether there was time for it."""
+        if self._patience <= 0:
+            return False
+        before = time.monotonic()
+        time.sleep(_PAUSE_S)
+        self._patience -= time.monotonic() - before
+        return True
 
 
 _reading = threading.Lock()
@@ -117,9 +138,39 @@ def _proc_row(pid: int) -> ProcessRow | None:
     )
 
 
-def _environment(pid: int) -> list[bytes]:
-    """What `pid` was started with."""
-    return _read_file(f"/proc/{pid}/environ").split(b"\0") if _HAS_PROC else [b""]
+def _environment(pid: int, wait: Callable[[], bool]) -> list[bytes]:
+    """What `pid` was started with. While it has none yet, `wait` gives it time, or says that time is up."""
+    if not _HAS_PROC:
+        return [b""]
+    path = f"/proc/{pid}/environ"
+    data = _read_file(path)
+    is_changing = True
+    while is_changing and not data and _has_program(pid):
+        is_changing = _becomes_another(pid)
+        if is_changing and not wait():
+            break
+        data = _read_file(path)
+    return data.split(b"\0")
+
+
+def _has_program(pid: int) -> bool:
+    """Whether it lives, is no thread of the kernel, and may be looked into."""
+    try:
+        return bool(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return False
+
+
+def _becomes_another(pid: int) -> bool:
+    """Whether it has no place for its environment yet; else an empty one is what it was started with."""
+    fields = _read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return len(fields) > _ENV_END and fields[_ENV_END] == b"0"
+
+
+def _is_settled(row: ProcessRow) -> bool:
+    """Whether it has been there long enough to be the program that it was started for."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - row.started / os.sysconf("SC_CLK_TCK")
+    return age > _SETTLED_S
 
 
 def _read_file(path: str) -> bytes:

@@ -58,6 +58,7 @@ class Reactor:
         self._thread: threading.Thread | None = None
         self._is_closed = False
         self._is_waiting = False
+        self.is_alone = True  # the callback that runs: nothing else was ready with it
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -148,6 +149,7 @@ class Reactor:
             timeout = 0.0 if self._soon else self._timeout()
             ready = self._selector.select(timeout)
             self._is_waiting = False
+            self.is_alone = len(ready) <= 1 and not self._soon
             for key, events in ready:
                 if events:  # or the watch was changed under the wait
                     self._guard(key.data, events)

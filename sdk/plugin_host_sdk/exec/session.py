@@ -12,6 +12,7 @@ the reading of that output; the first viewer of a session that was not opened de
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import CallFailed, LocalProtocolError, SessionClosed, SessionNotFound
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.sink import Sink
     from plugin_host_sdk.types.session import AttachOptions, SessionOptions
 
+    from .attention import Attention
     from .body import Body
     from .clock import Clock
     from .output import Output
@@ -71,6 +73,7 @@ class Session:
         sink: Sink,
         reactor: Reactor,
         clock: Clock,
+        attention: Attention,
         ended: Callable[[Session], None],
     ) -> None:
         self.options = options
@@ -89,6 +92,7 @@ class Session:
         self._sink = sink
         self._reactor = reactor
         self._clock = clock
+        self._attention = attention
         self._ended = ended
         self._lock = threading.Lock()
         self._state = STARTING
@@ -101,6 +105,7 @@ class Session:
         if options.tty:
             self._reminder = Reminder(self.input, reactor, clock)
             self.input.on_terminal_end = self._reminder.note_output
+            self.input.on_received = partial(attention.note, options.id)
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self._state} viewers={len(self._viewers)}>"
@@ -115,6 +120,11 @@ class Session:
     def is_watched(self) -> bool:
         """Whether anybody looks at it."""
         return bool(self._viewers)
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether its output lets others go first: nobody looks at it, or somebody types elsewhere."""
+        return not self._viewers or self._attention.is_elsewhere(self.id)
 
     def info(self) -> SessionInfo:
         """The session at this moment."""
@@ -211,8 +221,9 @@ class Session:
             held = self._record.room()
             if held is not None:
                 return held
-            if any(viewer.blocks(name) for viewer in self._viewers.values()):
-                return 0
+            for viewer in self._viewers.values():
+                if viewer.blocks(name):
+                    return 0
         return _UNLIMITED
 
     def feed(self, name: str, data: bytes) -> None:

@@ -111,9 +111,21 @@ class Server:
         """Act on everything that was read; False when the lead was lost on the way."""
         crew, backlog, outbox = self.crew, self._backlog, self.wiring.outbox
         self._clock = perf_counter()
+        has_acted = False
         while backlog:
-            event = backlog.popleft()
+            if has_acted:
+                # The watchdog may take the lead at any moment, and another thread what was read.
+                with self.wiring.mutex:
+                    if crew.leader is not me:
+                        return False
+                    event = backlog.popleft()
+                    if type(event) is not RequestReceived:  # it has its place in an order
+                        crew.acting = None
+                        has_acted = False
+            else:
+                event = backlog.popleft()
             if type(event) is RequestReceived:
+                has_acted = True
                 self._receive_request(event, me)
                 if crew.leader is not me:
                     return False
@@ -121,11 +133,18 @@ class Server:
                     self.wiring.flush()
             else:
                 self._handle(event)
-        # With the mutex, so that a lead that is lost at this moment is noticed: two must never read.
+        return self._ends_turn(me)
+
+    def _ends_turn(self, me: Worker) -> bool:
+        """No author code runs any more; whether this thread still leads.
+
+        With the mutex, so that a lead that is lost at this moment is noticed: two must never read, nor
+        handle what was read.
+        """
         with self.wiring.mutex:
-            leads = crew.leader is me
+            leads = self.crew.leader is me
             if leads:
-                crew.acting = None
+                self.crew.acting = None
         return leads
 
     def _handle(self, event: Event) -> None:

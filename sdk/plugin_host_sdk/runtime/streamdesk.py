@@ -69,9 +69,11 @@ class StreamDesk:
     # Sending.
 
     def send(self, stream: int, data: bytes | memoryview) -> None:
-        with self._wiring.mutex:
-            if self._is_open(stream):
-                self._wiring.outbox.put_bulk(stream, self._streams.send_data(stream, data))
+        wiring, streams = self._wiring, self._streams
+        with wiring.mutex:
+            outbound = streams.sending.get(stream)
+            if outbound is not None and not outbound.stopped and wiring.is_open():
+                wiring.outbox.put_bulk(stream, streams.send_data(stream, data))
 
     def gap(self, stream: int, size: int) -> None:
         with self._wiring.mutex:

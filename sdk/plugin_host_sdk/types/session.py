@@ -22,6 +22,8 @@ from plugin_host_sdk.protocol import (
     WINDOW_BYTES,
 )
 
+from .discretion import Discreet
+
 __all__ = [
     "AttachOptions",
     "Attached",
@@ -52,7 +54,7 @@ class Size(Struct, frozen=True):
     cols: Extent
 
 
-class SessionOptions(Struct, frozen=True, kw_only=True):
+class SessionOptions(Discreet, frozen=True, kw_only=True):
     """What a session is to be. `handler` is a key `plugin/resource`, a resource, or None for the only one.
 
     `rows`, `cols` count on a terminal only. `env` is added to the handler's environment. `detached`
