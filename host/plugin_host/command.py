@@ -59,7 +59,7 @@ async def call_command(
         raise _named_timeout(plugin, command, timeout, deadline, error) from None
     except CallError as error:
         if _is_unnamed(error):
-            error.args = (_named(plugin, command, error.message),)
+            _name(error, plugin, command)
         raise
     if plugin.is_raw:
         return result
@@ -135,6 +135,12 @@ def _named(plugin: Plugin, command: str, message: str) -> str:
     return f"{plugin.id} {command}: {message}"
 
 
+def _name(error: CallError, plugin: Plugin, command: str) -> None:
+    """Have it say of which call it is, also where it travels on to the plugin that had asked for it."""
+    error.message = _named(plugin, command, error.message)
+    error.args = (error.message,)
+
+
 def _is_unnamed(error: CallError) -> bool:
     return isinstance(error, (CallFailed, CallCancelled))
 
@@ -148,5 +154,5 @@ def _own_status(plugin: Plugin, command: str, answer: dict[str, Any]) -> CallFai
         code=status if type(status) is int else 0,
         data=answer.get("result"),
     )
-    error.args = (_named(plugin, command, error.message),)
+    _name(error, plugin, command)
     return error
