@@ -36,13 +36,14 @@ class Fate(Enum):
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`inflict` brings it about. The death that follows is told within `told_s`, and its words, or those
-    of its limit, match `words`."""
+    of its limit, match `words`. One that `taints` writes into what the plugin answers."""
 
     name: str
     inflict: Callable[[Target], Awaitable[None]]
     fate: Fate = Fate.DIES
     words: str = ""
     told_s: float = 3.0
+    taints: bool = False
 
 
 _UNRESPONSIVE = "unresponsive"
@@ -71,8 +72,10 @@ def _ask(command: str, **params: object) -> Callable[[Target], Awaitable[None]]:
     return inflict
 
 
-def _corrupt(how: str) -> Callable[[Target], Awaitable[None]]:
-    return _begin("corrupt", how=how)
+def _corrupt(name: str, how: str) -> Fault:
+    """Bytes on the wire that are not of the protocol, or are and should not be."""
+    words = f"{_BROKEN}|{_UNRESPONSIVE}"  # a long message keeps the wire from answering
+    return Fault(name, _begin("corrupt", how=how), words=words, told_s=_HANG_S, taints=True)
 
 
 async def _die_again(target: Target) -> None:
@@ -147,10 +150,10 @@ FAULTS: tuple[Fault, ...] = (
     _hang("SIGSTOP", _signal(SIGSTOP)),
     _hang("sleep in C with the interpreter's lock", _begin("sleep_in_c")),
     _hang("blocked event loop", _begin("block_loop")),
-    _hang("half a message", _corrupt("half"), _BROKEN),
+    _corrupt("half a message", "half"),
     _hang("wire that leads nowhere", _begin("replace_wire"), _ENDED_ITSELF),
     _hang("descriptors closed", _begin("close_descriptors"), _ENDED_ITSELF),
-    _hang("oversized message", _corrupt("oversized"), _BROKEN),
+    _corrupt("oversized message", "oversized"),
     Fault("memory leak", _LEAK, words="memory limit", told_s=_HANG_S),
     Fault("fork bomb", _fork_bomb, Fate.EITHER, words=r"limit of \d+ processes"),
     Fault("SIGKILL", _signal(SIGKILL), words="SIGKILL, not by us"),
@@ -165,10 +168,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("hot swap", _swap, Fate.REPLACED),
     Fault("exit 0 in a call", _begin("leave", status=0), words="exited with status 0"),
     Fault("exit 7 in a call", _begin("leave", status=7), words="exited with status 7"),
-    Fault("garbage", _corrupt("garbage"), words=_BROKEN),
-    Fault("answer to an id never asked", _corrupt("unasked"), words=_BROKEN),
-    Fault("bottomless nesting", _corrupt("nested"), words=_BROKEN),
-    Fault("frame of a stream never opened", _corrupt("stream"), words=_BROKEN),
+    _corrupt("garbage", "garbage"),
+    _corrupt("answer to an id never asked", "unasked"),
+    _corrupt("bottomless nesting", "nested"),
+    _corrupt("frame of a stream never opened", "stream"),
     Fault("daemon left behind", _leave_daemon, words="SIGKILL, not by us"),
     Fault("stderr held by a grandchild", _leave_stderr_open, words="exited with status 5"),
     Fault("flood of log records", _ask("flood_log", seconds=_FLOOD_S), Fate.LIVES),

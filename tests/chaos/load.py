@@ -118,6 +118,8 @@ def _answered(scene: Scene, part: Part, ask: _Ask, result: Any, took: float) -> 
         tally.calls["ok"] += 1
     elif ask.via is not None and isinstance(result, dict) and "error" in result:
         _not_relayed(scene, part, ask.via, str(result["error"]))
+    elif part.id in scene.tainted:
+        tally.calls["ok, with an answer that somebody wrote into"] += 1
     else:
         tally.violate(
             part.id, f"`{ask.command}` answered {str(result)[:100]}, not {str(ask.expected)[:100]}"

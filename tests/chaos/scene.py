@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ __all__ = ["Scene"]
 @dataclass(slots=True)
 class Scene:
     """One run. `plugins` and `room` are its folders, `pause_s` the longest pause between two faults of a
-    victim. Once `is_over`, nobody begins anything any more."""
+    victim. `tainted` are victims on whose wires somebody else writes, so that what comes from there may
+    be wrong without being known for it. Once `is_over`, nobody begins anything any more."""
 
     host: PluginHost
     tally: Tally
@@ -29,4 +30,5 @@ class Scene:
     plugins: Path
     room: Path
     pause_s: float
+    tainted: set[str] = field(default_factory=set)
     is_over: bool = False

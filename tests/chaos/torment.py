@@ -37,7 +37,10 @@ async def torment(scene: Scene, part: Part, deck: Deck, seed: str) -> None:
         pid = await rise(scene, part)
         if pid is not None:
             scene.tally.faults[fault.name] += 1
+            if fault.taints:
+                scene.tainted.add(part.id)
             await _Ordeal(Target(scene, part, pid, chance), fault).run()
+            scene.tainted.discard(part.id)
             deck.done(fault)
 
 

@@ -31,6 +31,7 @@ __all__ = ["watch_often"]
 _PAUSE_S = 1.5
 _LONGEST_S = 60.0
 _TOTALS = (1, 5000, 200_000, 1_000_000)
+_OF_THE_PLUGIN = (CallCancelled, PluginDied, PluginNotReady)  # others are of the session or its program
 _DOCUMENTED = (CallCancelled, CallFailed, ExecSessionError, PluginDied, PluginNotReady)
 
 
@@ -87,7 +88,8 @@ class _Watched:
         except TimeoutError:
             self._violate(f"it went on for more than {_LONGEST_S:g} s")
         except Wrong as wrong:
-            self._violate(str(wrong))
+            if self._part.id not in self._scene.tainted:
+                self._violate(str(wrong))
         except PluginHostError as error:
             self._failed(error)
         finally:
@@ -150,7 +152,7 @@ class _Watched:
             self._violate(f"a bystander lost a session: {type(error).__name__}: {error}")
         elif not isinstance(error, _DOCUMENTED):
             self._violate(f"it failed with {type(error).__name__}: {error}")
-        elif self._part.id not in str(error):
+        elif isinstance(error, _OF_THE_PLUGIN) and self._part.id not in str(error):
             self._violate(f"{type(error).__name__} does not say of whom it is: {error}")
 
     def _violate(self, what: str) -> None:
