@@ -19,7 +19,7 @@ from .table import table
 from .tally import Tally
 
 _MINUTES = 10.0
-_PLUGINS = 20
+_PLUGINS, _FEWEST = 20, 4
 
 # Every plugin gets it, and so does everything that a plugin starts.
 _MARK = "TMPDIR"
@@ -27,7 +27,10 @@ _MARK = "TMPDIR"
 
 def main() -> int:
     """Run, print what was done and what was wrong, and say whether anything was."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.plugins < _FEWEST:
+        parser.error(f"there are {_FEWEST} plugins at least: two to suffer, with limits and without")
     seconds = arguments.seconds if arguments.seconds is not None else arguments.minutes * 60
     print(f"chaos: {seconds:.0f} s, {arguments.plugins} plugins, seed {arguments.seed}", flush=True)
     tally = Tally()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .fault import Fault
+    from .part import Part
 
 __all__ = ["Deck"]
 
@@ -35,15 +36,19 @@ class Deck:
         """Kinds that were never brought to an end."""
         return sorted(self._undone)
 
-    def draw(self) -> Fault | None:
-        """The next; None when the run is over."""
+    def draw(self, part: Part) -> Fault | None:
+        """The next that `part` can suffer; None when the run is over."""
         if not self._cards:
             self._is_first_round = False
             self._cards = list(FAULTS)
             self._chance.shuffle(self._cards)
-        if self._is_ended() and not self._is_first_round:
+        fitting = [fault for fault in self._cards if part.is_limited or not fault.meets_limit]
+        if self._is_ended() and not (self._is_first_round and fitting):
             return None
-        return self._cards.pop()
+        if not fitting:  # the others are for others, and this one does not wait for them
+            return self._chance.choice([fault for fault in FAULTS if not fault.meets_limit])
+        self._cards.remove(fitting[-1])
+        return fitting[-1]
 
     def done(self, fault: Fault) -> None:
         """It has been suffered."""

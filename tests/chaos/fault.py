@@ -20,7 +20,7 @@ __all__ = ["FAULTS", "Fate", "Fault"]
 _MEGABYTES = MEMORY_BYTES // (1024 * 1024) + 20
 _HELD_S = 2.5  # longer than who only looks now and then takes to see it
 _GENERATIONS = 4  # 3 + 9 + 27 + 81 processes
-_FLOOD_S = 1.0
+_FLOOD_S = 0.5
 
 
 class Fate(Enum):
@@ -36,19 +36,21 @@ class Fate(Enum):
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`inflict` brings it about. The death that follows is told within `told_s`, and its words, or those
-    of its limit, match `words`. One that `taints` writes into what the plugin answers."""
+    of its limit, match `words`. One that `taints` writes into what the plugin
+    answers; one that `meets_limit` is for plugins that have limits."""
 
     name: str
     inflict: Callable[[Target], Awaitable[None]]
     fate: Fate = Fate.DIES
     words: str = ""
-    told_s: float = 3.0
+    told_s: float = 8.0
     taints: bool = False
+    meets_limit: bool = False
 
 
 _UNRESPONSIVE = "unresponsive"
 _BROKEN = "broke the protocol"
-_HANG_S = 12.0
+_HANG_S = 15.0
 
 
 def _signal(number: int) -> Callable[[Target], Awaitable[None]]:
@@ -154,8 +156,8 @@ FAULTS: tuple[Fault, ...] = (
     _hang("wire that leads nowhere", _begin("replace_wire"), _ENDED_ITSELF),
     _hang("descriptors closed", _begin("close_descriptors"), _ENDED_ITSELF),
     _corrupt("oversized message", "oversized"),
-    Fault("memory leak", _LEAK, words="memory limit", told_s=_HANG_S),
-    Fault("fork bomb", _fork_bomb, Fate.EITHER, words=r"limit of \d+ processes"),
+    Fault("memory leak", _LEAK, words="memory limit", told_s=_HANG_S, meets_limit=True),
+    Fault("fork bomb", _fork_bomb, Fate.EITHER, words=r"limit of \d+ processes", meets_limit=True),
     Fault("SIGKILL", _signal(SIGKILL), words="SIGKILL, not by us"),
     Fault("SIGSEGV", _signal(SIGSEGV), words="SIGSEGV"),
     Fault("SIGABRT", _signal(SIGABRT), words="SIGABRT"),

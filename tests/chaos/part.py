@@ -29,8 +29,8 @@ _VICTIM: dict[str, Any] = {
         "backoff_max_s": 0.4,
     },
     "health": {"interval_s": 0.5, "timeout_s": 1.0, "misses": 2},
-    "limits": {"memory_bytes": MEMORY_BYTES, "processes": PROCESSES},
 }
+_LIMITS = {"limits": {"memory_bytes": MEMORY_BYTES, "processes": PROCESSES}}
 # One that is given up often, one whose quiet end is the end, one that sleeps when nobody calls.
 _PECULIAR: tuple[dict[str, Any], ...] = (
     {"restart": _VICTIM["restart"] | {"max_failures": 3, "window_s": 10.0}},
@@ -49,6 +49,11 @@ class Part:
     is_program: bool = False
     keys: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether it has limits. One that has none is ended without their help."""
+        return "limits" in self.keys
+
 
 def cast(number: int) -> list[Part]:
     """So many plugins; of those the second half are victims."""
@@ -57,7 +62,8 @@ def cast(number: int) -> list[Part]:
     for n in range(number // 2):
         own = _PECULIAR[n] if n < min(len(_PECULIAR), number // 2 - 1) else {}
         is_program = n == number // 2 - 1
-        victims.append(Part(f"victim-{n}", True, is_program, _VICTIM | own))
+        limits = _LIMITS if n % 2 else {}
+        victims.append(Part(f"victim-{n}", True, is_program, _VICTIM | own | limits))
     return [*bystanders, *victims]
 
 
@@ -86,7 +92,7 @@ def _launch(part: Part, home: Path) -> dict[str, Any]:
     else:
         launch["entry_point"] = ENTRY_POINT
     if part.is_victim:
-        launch["start_timeout_s"] = 5.0
+        launch["start_timeout_s"] = 8.0
     else:
         launch["start_timeout_s"] = 30.0  # how long all of them take together is the machine's matter
     return launch

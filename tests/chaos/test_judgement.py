@@ -35,7 +35,7 @@ from .fault import FAULTS
 from .gauge import Growth
 from .judge import LATE_S, kind_of, lateness, objection
 from .leftover import before, leftovers
-from .part import cast
+from .part import Part, cast
 from .pulse import Pulse
 from .tally import Tally
 
@@ -122,24 +122,42 @@ def test_deaths_are_counted_without_their_figures() -> None:
     assert in_words(report("x", how="silent for 3.1 s at 0x7f")) == "silent for N s at N"
 
 
+LIMITED, FREE = Part("limited", True, keys={"limits": {}}), Part("free", True)
+
+
 def test_deck_is_dealt_to_its_end_once_and_then_while_there_is_time() -> None:
     is_ended = [False]
     deck = Deck(random.Random("a"), lambda: is_ended[0])
-    first = [deck.draw() for _ in FAULTS]
+    first = [deck.draw(LIMITED) for _ in FAULTS]
     assert first == list(FAULTS)
+    was_dealt = deck.is_dealt
     assert set(deck.missing) == {fault.name for fault in FAULTS}
-    second = [deck.draw() for _ in FAULTS]
+    second = [deck.draw(LIMITED) for _ in FAULTS]
+    assert (was_dealt, deck.is_dealt) == (False, True)
     assert second != first
     assert {fault.name for fault in second if fault} == set(deck.missing)
     is_ended[0] = True
-    assert deck.draw() is None
+    assert deck.draw(LIMITED) is None
     short = Deck(random.Random("a"), lambda: True)
     for _ in FAULTS:
-        fault = short.draw()
+        fault = short.draw(LIMITED)
         assert fault is not None
         short.done(fault)
-    assert short.draw() is None
+    assert short.draw(LIMITED) is None
     assert short.missing == []
+
+
+def test_faults_that_meet_limits_are_kept_for_plugins_that_have_some() -> None:
+    is_ended = [False]
+    deck = Deck(random.Random("a"), lambda: is_ended[0])
+    drawn = [deck.draw(FREE) for _ in range(2 * len(FAULTS))]
+    assert all(fault and not fault.meets_limit for fault in drawn)
+    assert not deck.is_dealt
+    is_ended[0] = True
+    assert deck.draw(FREE) is None
+    rest = [deck.draw(LIMITED) for _ in range(2)]
+    assert all(fault and fault.meets_limit for fault in rest)
+    assert deck.draw(LIMITED) is None
 
 
 def test_least_figures_of_two_parts_tell_of_growth(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,11 +177,13 @@ def test_least_figures_of_two_parts_tell_of_growth(monkeypatch: pytest.MonkeyPat
     assert grown((0.1, 10), (0.3, 100), (0.35, 500), (0.9, 500), (1.1, 125))
 
 
-@pytest.mark.parametrize("number", [2, 3, 8, 20])
+@pytest.mark.parametrize("number", [4, 5, 8, 20])
 def test_half_of_the_plugins_are_victims(number: int) -> None:
     parts = cast(number)
     assert len({part.id for part in parts}) == number
-    assert sum(part.is_victim for part in parts) == number // 2
+    victims = [part for part in parts if part.is_victim]
+    assert len(victims) == number // 2
+    assert {part.is_limited for part in victims} == {True, False}
 
 
 def test_what_is_left_over_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ _LOOK_S = 0.02
 async def torment(scene: Scene, part: Part, deck: Deck, seed: str) -> None:
     """One fault after another, until the run is over."""
     chance = random.Random(seed)
-    while (fault := deck.draw()) is not None:
+    while (fault := deck.draw(part)) is not None:
         await asyncio.sleep(chance.uniform(0, scene.pause_s))
         pid = await rise(scene, part)
         if pid is not None:
