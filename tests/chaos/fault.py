@@ -15,7 +15,10 @@ from .part import MEMORY_BYTES
 if TYPE_CHECKING:
     from .target import Target
 
-__all__ = ["FAULTS", "Fate", "Fault"]
+__all__ = ["FAULTS", "SWAP", "Fate", "Fault"]
+
+SWAP = "hot swap"
+"""After that the old process goes on until it has done what it had."""
 
 _MEGABYTES = MEMORY_BYTES // (1024 * 1024) + 20
 _HELD_S = 2.5  # longer than who only looks now and then takes to see it
@@ -167,7 +170,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("slow to stop", _slow_to_stop, Fate.REPLACED),
     Fault("restart by hand", _restart, Fate.REPLACED),
     Fault("stop and start by hand", _stop_and_start, Fate.REPLACED),
-    Fault("hot swap", _swap, Fate.REPLACED),
+    Fault(SWAP, _swap, Fate.REPLACED),
     Fault("exit 0 in a call", _begin("leave", status=0), words="exited with status 0"),
     Fault("exit 7 in a call", _begin("leave", status=7), words="exited with status 7"),
     _corrupt("garbage", "garbage"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks.soak.remains import marked
 from plugin_host import PluginHostError, State
 
-from .fault import Fate
+from .fault import SWAP, Fate
 from .target import Target
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = ["rise", "torment"]
 _UP_S = 20.0
 _BACK_S = 20.0
 _HAND_S = 15.0
+_CLEARED_S = 10.0
 _LOOK_S = 0.02
 
 
@@ -139,15 +140,17 @@ class _Ordeal:
                 self._violate(f"its death is told in other words: {death}")
 
     async def _nothing_left(self) -> None:
-        """What it ran has ended with it, before another takes its place."""
-        if self._target.mark and (self._target.is_replaced or self._fault.fate is Fate.DIES):
-            mark = self._target.mark.decode()
-            end = _now() + (_HAND_S if self._fault.name == "hot swap" else 0.0)
-            while left := await asyncio.to_thread(marked, mark):
-                if _now() >= end:
-                    self._violate(f"processes are left of it: {left}")
-                    return
-                await asyncio.sleep(_LOOK_S)
+        """What it ran has ended with it: before another takes its place, or soon when none does."""
+        target, fault = self._target, self._fault
+        if not target.mark or not (target.is_replaced or fault.fate is Fate.DIES):
+            return
+        is_late = fault.name == SWAP or not target.is_replaced
+        end = _now() + (_CLEARED_S if is_late else 0.0)
+        while left := await asyncio.to_thread(marked, target.mark.decode()):
+            if _now() >= end:
+                self._violate(f"processes are left of it: {left}")
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _calls_end(self) -> None:
         """Calls that were in flight have their end, each by its own deadline."""
