@@ -39,7 +39,10 @@ def carry_out(connection: Connection, plan: Cursor) -> bytes:
 def _check_messages(data: bytes) -> None:
     if len(data) > 2000:
         return  # what is large is checked by its receiver
-    unpacker = msgpack.Unpacker(strict_map_key=False, unicode_errors="surrogateescape")
+    # Maps as pairs: a raw peer may take keys that Python's maps do not.
+    unpacker = msgpack.Unpacker(
+        strict_map_key=False, object_pairs_hook=list, unicode_errors="surrogateescape"
+    )
     unpacker.feed(data)
     for message in unpacker:
         assert type(message) is list, message
