@@ -71,7 +71,7 @@ def test_what_is_within_the_limits_is_sent_and_taken(value: Any) -> None:
         ({(1, 2): 3}, NotEncodable, "the key [1, 2] of a map: it holds other values"),
         ([{"a": [{"b": {(): 1}}]}], NotEncodable, "the key [] of a map"),
     ],
-    ids=["lists", "maps", "nested", "extensions", "map", "list", "key", "deep key"],
+    ids=["lists", "maps", "extension keys", "nested", "extensions", "map", "list", "key", "deep key"],
 )
 def test_what_the_peer_would_not_take_is_refused(
     value: Any, kind: type[LocalProtocolError], words: str
