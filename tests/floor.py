@@ -56,7 +56,8 @@ HOST = {
     "link": Wing("link writer deadline stream", below="ground channel", sdk="ground core connection"),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
-        "manifest constraint candidate configuration document explanation wording schema override",
+        "manifest constraint candidate configuration document explanation wording schema override"
+        " settings schemacheck",
         below="ground",
         sdk="ground types",
     ),
@@ -100,6 +101,8 @@ SOLE_IMPORTERS = {
     ("plugin_host_sdk", "msgpack"): "wire",
     ("plugin_host", "msgpack"): "",
     ("plugin_host", "psutil"): "processtable",
+    ("plugin_host", "jsonschema"): "schemacheck.check",
+    ("plugin_host", "referencing"): "schemacheck.check",
     ("plugin_host", "click"): "cli",
     ("plugin_host", "rich"): "cli",
 }
