@@ -1,7 +1,7 @@
 """A plugin's settings, as it gets them: held against its manifest's schema, with defaults filled in.
 
-Owns who is told of what does not fit, and in which words. The work is done by `schemacheck`, only for
-plugins that have a schema. Invariant: no message says a value of the settings, which may be a secret;
+Owns who is told of what does not fit, and in which words. The work is `schemacheck`'s, for plugins that
+have a schema. Invariant: no message says a value of the settings, which may be a secret;
 only where it stands and of what kind it is.
 """
 
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from .candidate import Candidate
 from .errors import ConfigurationError, ManifestError
+from .schemacheck import plain
+from .schemacheck.task import Answer, Task
 from .wording import kind_of, path_of, shown
 
 if TYPE_CHECKING:
     from .manifest import Manifest
-    from .schemacheck.process import Answer, Task
 
 __all__ = ["check_schema", "settle", "settled"]
 
@@ -36,7 +37,8 @@ def settled(
 ) -> dict[str, Any]:
     """What the plugin gets for the settings `given`, those of the configuration `file` if there is one.
 
-    Blocks for some 0.2 s when the manifest has a schema; runs in any thread.
+    Blocks for some 0.2 s unless the settings plainly fit, or for 3 s when it turns out that the schema
+    cannot be evaluated in time; runs in any thread.
 
     Raises ConfigurationError for settings that do not fit, and when this machine cannot check them;
     ManifestError for a schema that is of no use.
@@ -51,8 +53,6 @@ def check_schema(manifest: Manifest, *, file: str) -> None:
     """Hold the schema in the manifest `file` to being one; raises ManifestError."""
     if manifest.settings_schema is None:
         return
-    from .schemacheck.process import Task
-
     (answer,) = _answers([Task(manifest.settings_schema, None)])
     if answer.text:
         raise _error(manifest, answer, None, file)
@@ -107,14 +107,17 @@ def _with(candidate: Candidate, outcome: dict[str, Any] | ConfigurationError | M
 
 
 def _answers(tasks: Sequence[Task]) -> list[Answer]:
-    from .schemacheck.process import answers  # needed for plugins with a schema only
+    """At once where all is plain; by one process for all others."""
+    quick = [plain.answer(task) for task in tasks]
+    if None not in quick:
+        return [answer for answer in quick if answer is not None]
+    from .schemacheck.process import answers  # seldom needed
 
-    return answers(tasks)
+    others = iter(answers([task for task, answer in zip(tasks, quick, strict=True) if answer is None]))
+    return [next(others) if answer is None else answer for answer in quick]
 
 
 def _task(manifest: Manifest, given: Mapping[str, Any], file: str | None) -> Task:
-    from .schemacheck.process import Task
-
     assert manifest.settings_schema is not None
     plain = _plain(given, ("plugins", manifest.id, "settings"), file)
     return Task(manifest.settings_schema, plain)

@@ -11,17 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from plugin_host import Candidate, Manifest, ManifestError
 from plugin_host import configuration as configurations
 from plugin_host.discovery import discover
 from plugin_host.errors import ConfigurationError
 from plugin_host.manifest import convert
-from plugin_host.schemacheck import process
+from plugin_host.schemacheck import plain, process
+from plugin_host.schemacheck.task import Task
 from plugin_host.settings import check_schema, settle, settled
 from tests.stage import write_plugin
 
-PORT = {"type": "object", "properties": {"port": {"type": "integer", "default": 80}, "host": {}}}
+PORT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"port": {"type": "integer", "default": 80}, "host": {"not": {"type": "null"}}},
+}
+PLAIN = {"type": "object", "properties": {"port": {"type": "integer", "default": 80}}}
 FOREVER = {"type": "object", "properties": {"name": {"pattern": "^(a+)+$"}}}
 FOR_EVER = {"name": "a" * 60 + "!"}
 
@@ -57,6 +65,14 @@ def test_without_a_schema_settings_stay_as_they_are() -> None:
     assert settled(manifest(None), given) == given
     sound = candidate("demo", None, given)
     assert settle([sound]) == [sound]
+
+
+@pytest.mark.usefixtures("no_process")
+def test_settings_that_plainly_fit_take_no_process() -> None:
+    assert settled(manifest(PLAIN), {"host": "x"}) == {"host": "x", "port": 80}
+    (sound,) = settle([candidate("demo", PLAIN, {})])
+    assert sound.settings == {"port": 80}
+    check_schema(manifest(PLAIN), file="m.json")
 
 
 @pytest.mark.parametrize(
@@ -172,9 +188,7 @@ def test_check_that_outlives_all_patience_is_given_up(monkeypatch: pytest.Monkey
 
 
 def test_machine_that_cannot_check_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        subprocess, "run", lost(1, stderr=b"Traceback\nModuleNotFoundError: no x\n")
-    )
+    monkeypatch.setattr(subprocess, "run", lost(1, stderr=b"Traceback\nModuleNotFoundError: no x\n"))
     with pytest.raises(ConfigurationError, match="settings cannot be checked: ModuleNotFoundError: no x"):
         settled(manifest(PORT), {})
     found, other = settle([candidate("demo", PORT, {}), candidate("plain", None, {})])
@@ -231,10 +245,9 @@ def test_discovery_names_the_configurations_file(tmp_path: Path) -> None:
     assert (one.error, one.skipped is None, dict(two.settings)) == (None, False, {"host": "x", "port": 80})
 
 
-@pytest.mark.bare
-@pytest.mark.parametrize("schema", [None, PORT])
+@pytest.mark.parametrize("schema", [None, PLAIN, PORT])
 def test_host_never_imports_what_checks(tmp_path: Path, schema: dict[str, Any] | None) -> None:
-    """It is slow to import; a plugin without a schema does not even have the process started."""
+    """It is slow to import; what has no schema, or plainly fits, does not even have a process started."""
     write_plugin(tmp_path / "plugins", "demo", settings_schema=schema)
     code = (
         "import sys; from plugin_host.discovery import discover;"
@@ -243,4 +256,66 @@ def test_host_never_imports_what_checks(tmp_path: Path, schema: dict[str, Any] |
         " if name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["None", *(["plugin_host.schemacheck.process"] if schema else [])]
+    expected = ["plugin_host.schemacheck.process"] if schema is PORT else []
+    assert done.stdout.split() == ["None", *expected]
+
+
+# The quick answer is never another one than the library's.
+
+keywords = {
+    "type": st.sampled_from(["string", "integer", "number", "boolean", "array", "object", "null"]),
+    "enum": st.lists(st.sampled_from("abc"), unique=True) | st.just([1]),
+    "minimum": st.integers(-2, 2) | st.just(0.5),
+    "maximum": st.integers(-2, 2) | st.just("x"),
+    "minLength": st.integers(-1, 2),
+    "maxLength": st.integers(0, 2),
+    "minItems": st.integers(0, 2) | st.just(1.0),
+    "maxItems": st.integers(0, 2),
+    "pattern": st.sampled_from(["^a", "b$", "[", "a|b", "(?i)A", "a+", "^[/~]"]),
+    "additionalProperties": st.booleans() | st.just({"type": "null"}),
+    "required": st.lists(st.sampled_from("abc"), max_size=2),
+    "title": st.just("x") | st.just(1),
+    "deprecated": st.booleans(),
+    "const": st.just(1),
+}
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([0.5, 1.0, "a", "ab", "", "B", float("nan")]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=4,
+)
+schemas = st.recursive(
+    st.fixed_dictionaries({}, optional=keywords),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            **keywords,
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            "items": inner | st.booleans(),
+            "anyOf": st.lists(inner, max_size=2),
+            "default": values,
+        },
+    ),
+    max_leaves=4,
+)
+
+
+@example(schema={}, value={"a": {"b": 1}})
+@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    schema=st.fixed_dictionaries(
+        {"properties": st.dictionaries(st.sampled_from("abc"), schemas, max_size=3)}
+    ),
+    value=st.dictionaries(st.sampled_from("abcd"), values, max_size=3),
+)
+def test_quick_answer_is_the_librarys(schema: dict[str, Any], value: dict[str, Any]) -> None:
+    from plugin_host.schemacheck.check import check
+    from plugin_host.schemacheck.check import settle as judged
+
+    quick = plain.answer(Task(schema, value))
+    if quick is not None:
+        assert repr(judged(schema, value)) == repr(quick.settings)
+    if plain.answer(Task(schema, None)) is not None:
+        assert check(schema) is None

@@ -14,36 +14,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from plugin_host.errors import ConfigurationError
 
-__all__ = ["Answer", "Task", "answers"]
+from .task import Answer, Task
+
+__all__ = ["answers"]
 
 # In place of `-m`, which would look for the package where this interpreter does and not where the host's
 # own path leads.
 _START = "import sys; sys.path[:] = sys.argv[1:]; from plugin_host.schemacheck.__main__ import main; main()"
 _PATIENCE_S = 30.0
 _KEPT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A schema, and the settings to be held against it; None for a look at the schema alone."""
-
-    schema: dict[str, Any]
-    settings: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`settings` with defaults, or `text`: what is wrong at `steps`, and of which of the two."""
-
-    settings: dict[str, Any] | None = None
-    of_schema: bool = False
-    steps: tuple[str | int, ...] = ()
-    text: str = ""
 
 
 def answers(tasks: Sequence[Task]) -> list[Answer]:
