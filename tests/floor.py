@@ -33,7 +33,8 @@ SDK = {
     # What authors write against: beside the core, not on top of it.
     "types": Wing("types", below="ground"),
     "author": Wing(
-        "plugin command exec metadata action endpoint later sink parameter annotation context cancellation",
+        "plugin command exec metadata action endpoint later sink parameter annotation context"
+        " cancellation reconfiguration",
         below="ground types",
     ),
     "runtime": Wing("runtime", below="ground core connection types author"),

@@ -39,7 +39,17 @@ class Context:
     which the call came. `settings` are the operator's for this plugin.
     """
 
-    __slots__ = ("_cancelled", "_session", "chain", "deadline", "has_begun", "is_async", "msgid", "name")
+    __slots__ = (
+        "_cancelled",
+        "_session",
+        "_settings",
+        "chain",
+        "deadline",
+        "has_begun",
+        "is_async",
+        "msgid",
+        "name",
+    )
 
     def __init__(
         self,
@@ -52,6 +62,7 @@ class Context:
     ) -> None:
         self._session = session
         self._cancelled: Cancellation | None = None
+        self._settings: Mapping[str, Any] | None = None
         self.name = name
         self.msgid = msgid
         self.deadline = deadline
@@ -71,8 +82,8 @@ class Context:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The settings an operator gave this plugin."""
-        return self._session.settings
+        """The settings an operator gave this plugin: those in force when the call started."""
+        return self._session.settings if self._settings is None else self._settings
 
     @property
     def log(self) -> Log:
@@ -83,6 +94,11 @@ class Context:
     def host(self) -> HostServices:
         """The services of the host: `ctx.host.call("name", **params)`."""
         return HostServices(self)
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Used by the runtime: the call starts, with these settings to its end."""
+        self._settings = settings
+        self.has_begun = True
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never negative; None when there is no deadline."""
