@@ -71,7 +71,7 @@ HOST = {
     ),
     "supervision": Wing(
         "state event plugin service servicethread launchspec launchfailure launch supervisor"
-        " command exec metadata action",
+        " command exec metadata action reconfiguration flood",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",
     ),
