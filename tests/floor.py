@@ -49,7 +49,7 @@ HOST = {
     "channel": Wing("channel", below="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "environment exitstatus stderr reaper process diagnosis tree processtable ladder"
+        "environment exitstatus stderr skim reaper process diagnosis tree processtable ladder"
         " executable admission",
         below="ground channel",
     ),
@@ -71,7 +71,7 @@ HOST = {
     ),
     "supervision": Wing(
         "state event plugin service servicethread launchspec launchfailure launch supervisor"
-        " command exec metadata action reconfiguration flood",
+        " command exec metadata action reconfiguration flood floodgate",
         below="ground description hook channel process link discovery",
         sdk="ground core connection types",
     ),

@@ -3,8 +3,9 @@
 A `Link` turns requests into futures. It knows the protocol and no process: whoever owns it says what to
 do with the peer's requests and notifications, and with its end. Used from the thread of its loop only.
 
-Invariants: the link never stops reading, so a plugin that writes never blocks for ever; what waits for a
-plugin that does not read is bounded; when the link ends, every future ends.
+Invariants: the link never stops reading, so a plugin that writes never blocks for ever, though one that
+floods its owner is given a part of the loop's time; what waits for a plugin that does not read is bounded;
+when the link ends, every future ends.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ _READS_AT_ONCE = 4
 # without end has its turn of the loop like everybody else, and what it sends waits in the kernel.
 _MANY_EVENTS = 128
 _SMALL_READ_BYTES = 4 * 1024
+# One that is to slow down has less: after a read its link rests four times as long as that took.
+_REST = 4
+_SHORTEST_REST_S = 0.001
 
 
 class LinkOwner:
@@ -104,6 +108,8 @@ class Link:
         self._view = memoryview(self._buffer)
         self._small_view = self._view[:_SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
+        self._is_to_rest = False
+        self._rest: asyncio.TimerHandle | None = None
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
         self._loop.add_reader(channel.read_fd, self._read)
@@ -250,6 +256,7 @@ class Link:
             self._lose(error)
             return
         events = self._receive(self._view[:size])
+        spent = 0.0
         if len(events) == 1:
             event = events[0]
             if type(event) is ResponseReceived:
@@ -257,6 +264,7 @@ class Link:
             else:
                 self._handlers[type(event)](self, event)
         elif events:
+            begun = self._loop.time()
             # The callers that these answers wake run before `uncork` does, and what they ask next is
             # written together.
             self._writer.is_corked = True
@@ -267,10 +275,26 @@ class Link:
             is_much = len(events) > _MANY_EVENTS or size == _SMALL_READ_BYTES
             is_flood = is_much and type(events[-1]) is not ResponseReceived
             self._room = self._small_view if is_flood else self._view
+            spent = self._loop.time() - begun
         else:
             self._room = self._view
-        if size == _READ_BYTES and again and not self._is_over:
+        if self._is_to_rest:
+            self._take_rest(spent)
+        elif size == _READ_BYTES and again and not self._is_over:
             self._read(again - 1)
+
+    def slow_down(self) -> None:
+        """The owner has no use for so much: rest when what is being read has been told."""
+        self._is_to_rest = True
+
+    def _take_rest(self, spent: float) -> None:
+        self._is_to_rest = False
+        if not self._is_over:
+            self._loop.remove_reader(self._channel.read_fd)
+            self._rest = self._loop.call_later(max(_SHORTEST_REST_S, _REST * spent), self._go_on)
+
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._channel.read_fd, self._read)
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""
@@ -381,6 +405,8 @@ class Link:
 
     def _stop_io(self) -> None:
         self._is_over = True
+        if self._rest is not None:
+            self._rest.cancel()
         if self._channel.read_fd >= 0:
             self._loop.remove_reader(self._channel.read_fd)
         self._writer.close()

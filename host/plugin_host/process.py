@@ -19,7 +19,7 @@ from .channel import open_pipes, open_socketpair
 from .diagnosis import diagnose
 from .exitstatus import MAXRSS_UNIT, ExitStatus
 from .reaper import Reaper
-from .stderr import StderrReader
+from .stderr import LineMeter, StderrReader
 from .tree import ProcessIdentity, identify
 
 if TYPE_CHECKING:
@@ -72,8 +72,11 @@ class PluginProcess:
         self._reaper = Reaper(pid, self._on_exit, memory_floor=memory_floor)
 
     @classmethod
-    def spawn(cls, spec: ProcessSpec, *, on_stderr: Callable[[str], None]) -> PluginProcess:
-        """Start `spec` and watch it in the running loop; `on_stderr` gets each line of its stderr.
+    def spawn(
+        cls, spec: ProcessSpec, *, on_stderr: Callable[[str], None], meter: LineMeter | None = None
+    ) -> PluginProcess:
+        """Start `spec` and watch it in the running loop; `on_stderr` gets each line of its stderr that the
+        `meter` has room for.
 
         Takes about a quarter of a millisecond. Raises SpawnError, which names the file at fault.
         """
@@ -90,7 +93,7 @@ class PluginProcess:
                 ends.close()
         except (OSError, ValueError) as error:
             raise diagnose(error, spec.argv, spec.cwd, spec.env) from error
-        return cls(pid, channel, StderrReader(stderr_fd, loop, on_stderr), memory_floor=floor)
+        return cls(pid, channel, StderrReader(stderr_fd, loop, on_stderr, meter), memory_floor=floor)
 
     @property
     def status(self) -> ExitStatus | None:
