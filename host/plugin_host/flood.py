@@ -90,7 +90,7 @@ class _Bucket:
         return int(self._held)
 
     def take(self, now: float) -> bool:
-        if self._held < 1 and self.filled(now) < 1:
+        if self.filled(now) < 1:
             return False
         self._held -= 1
         return True

@@ -34,7 +34,7 @@ from plugin_host_sdk.events import (
     StopReceived,
     StrayOutput,
 )
-from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS
+from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS, READY
 
 from .deadline import Deadlines
 from .stream import Streams
@@ -289,12 +289,14 @@ class Link:
 
     def _take_rest(self, spent: float) -> None:
         self._is_to_rest = False
-        if not self._is_over:
+        # One that is being stopped has its last words heard without delay.
+        if not self._is_over and self.connection.state is READY:
             self._loop.remove_reader(self._channel.read_fd)
             self._rest = self._loop.call_later(max(_SHORTEST_REST_S, _REST * spent), self._go_on)
 
     def _go_on(self) -> None:
-        self._loop.add_reader(self._channel.read_fd, self._read)
+        if not self._is_over:
+            self._loop.add_reader(self._channel.read_fd, self._read)
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""

@@ -36,6 +36,13 @@ def test_bucket_holds_no_more_than_a_burst() -> None:
     assert flood.room(1001.0) == 5
 
 
+def test_silence_saves_up_one_burst_and_no_more() -> None:
+    flood = Flood(0.0, burst=10, rate=5)
+    assert admitted(flood, 1000.0, INFO, 10) == 10
+    assert admitted(flood, 1000.0, INFO, 10) == 0
+    assert admitted(flood, 1001.0, INFO, 10) == 5
+
+
 def test_warnings_have_a_reserve() -> None:
     flood = Flood(0.0, burst=10, rate=1, reserve=3, reserve_rate=0.5)
     assert admitted(flood, 0.0, INFO, 100) == 10
