@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import RequestReceived
 
     from .process import ProcessSpec
+    from .stderr import LineMeter
 
 __all__ = ["LaunchOrder", "Launched", "launch"]
 
@@ -59,9 +60,17 @@ class Launched:
     hand_over: Callable[[], None]
 
 
-async def launch(order: LaunchOrder, owner: LinkOwner, on_stderr: Callable[[str], None]) -> Launched:
-    """Start a plugin and wait until it is ready. Raises LaunchError; then nothing of it is left."""
-    process = PluginProcess.spawn(order.spec, on_stderr=on_stderr)
+async def launch(
+    order: LaunchOrder,
+    owner: LinkOwner,
+    on_stderr: Callable[[str], None],
+    meter: LineMeter | None = None,
+) -> Launched:
+    """Start a plugin and wait until it is ready. Raises LaunchError; then nothing of it is left.
+
+    `on_stderr` gets the lines of its stderr that `meter` has room for.
+    """
+    process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter)
     relay = _Relay(owner)
     link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
     try:

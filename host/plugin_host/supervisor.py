@@ -19,6 +19,7 @@ from .environment import run_token
 from .errors import CallCancelled, CallFailed, HandlerNotFound, LaunchError, PluginDied, PluginNotReady
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
+from .floodgate import Floodgate
 from .launch import LaunchOrder, launch
 from .launchspec import process_spec
 from .link import LinkOwner
@@ -77,6 +78,7 @@ class Supervisor(LinkOwner):
         self._launching: asyncio.Task[Launched] | None = None
         self._is_called_off = False  # a stop does not wait for the launch it ends
         self._log = logging.getLogger(f"plugin_host.plugin.{plugin.id}")
+        self._floodgate: Floodgate | None = None  # the same for all its launches
 
     # Starting.
 
@@ -116,7 +118,8 @@ class Supervisor(LinkOwner):
     async def _launch(self, manifest: Manifest) -> Launched:
         async with self._gate:
             await self._verify(manifest)
-            return await launch(self._order(manifest), self, self._log_stderr)
+            self._floodgate = self._floodgate or Floodgate(self._tell_of_flood)
+            return await launch(self._order(manifest), self, self._log_stderr, self._floodgate)
 
     def _called_off(self) -> LaunchError:
         """The plugin was stopped while it started."""
@@ -273,6 +276,8 @@ class Supervisor(LinkOwner):
             self._services.forget(link)
             process.close()
             self._process = None
+            if self._floodgate is not None:
+                self._floodgate.flush()
 
     async def _ask_to_stop(self, link: Link, timeout_s: float) -> None:
         """Ask and wait for the answer, which comes when the plugin's calls have ended."""
@@ -317,6 +322,10 @@ class Supervisor(LinkOwner):
         level = _LEVELS.get(_text(params.get("level")), logging.INFO)
         if not self._log.isEnabledFor(level):
             return
+        if self._floodgate is not None and not self._floodgate.admit(level):
+            if self.link is not None:
+                self.link.slow_down()
+            return
         extra: dict[str, Any] = {
             "plugin_id": self.plugin.id,
             "plugin_logger": _text(params.get("logger", "")),
@@ -328,6 +337,9 @@ class Supervisor(LinkOwner):
                 text += f"\n{traceback}"  # where logging itself puts one
             extra["plugin_fields"] = fields
         self._log.log(level, "%s: %s", extra["plugin_logger"], text, extra=extra)
+
+    def _tell_of_flood(self, text: str) -> None:
+        self._log.warning("plugin %s: %s", self.plugin.id, text)
 
     def _log_stderr(self, line: str) -> None:
         self._log.info("stderr: %s", line)
