@@ -42,14 +42,10 @@ def token() -> str:
 
 def groups_left() -> list[str]:
     """The folders of groups that this process made."""
-    places = [*HERE.places.values(), *([HERE.killer] if HERE.killer else [])]
+    places = {*HERE.places.values(), *([HERE.killer] if HERE.killer else [])}
     name = f"{PREFIX}{RUN}."
-    return [
-        str(folder)
-        for place in places
-        for folder in Path(place.folder).iterdir()
-        if folder.name.startswith(name)
-    ]
+    folders = [folder for place in places for folder in Path(place.folder).iterdir()]
+    return [str(folder) for folder in folders if folder.name.startswith(name)]
 
 
 @pytest.fixture
@@ -116,7 +112,7 @@ class Confined:
         await self.confinement.release()
 
     async def ended(self) -> ExitStatus:
-        status = await self.process.wait(15)
+        status = await self.process.wait()
         assert status is not None
         return status
 
