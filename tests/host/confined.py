@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from plugin_host import ladder
-from plugin_host.cgroup import PREFIX
+from plugin_host.cgroup import PREFIX, Group
 from plugin_host.confinement import Confinement, confine
 from plugin_host.environment import build_environment, run_token
 from plugin_host.exitstatus import ExitStatus
@@ -50,9 +51,15 @@ def groups_left() -> list[str]:
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """Fails a test that leaves a cgroup behind."""
+    """Fails a test that leaves a cgroup behind, and takes it away: the next test shall not suffer."""
     yield
-    assert groups_left() == []
+    left = groups_left()
+    for folder in left:
+        group = Group({}, folder)
+        group.kill()
+        with asyncio.Runner() as runner:
+            runner.run(group.remove())
+    assert left == []
 
 
 def manifest(argv: Sequence[str], **limits: Any) -> Manifest:
@@ -87,7 +94,11 @@ class Confined:
         self.spec: ProcessSpec
 
     async def __aenter__(self) -> Confined:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            await self.confinement.release()
+            raise
         try:
             await self.confinement.admit(self.process.pid, self.spec)
         except BaseException:
