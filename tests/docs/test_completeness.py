@@ -19,7 +19,7 @@ from plugin_host import hookspecs
 from plugin_host.cli import failure, program
 from plugin_host.configuration import Configuration, PluginConfiguration
 from plugin_host.environment import ALLOWED
-from plugin_host.manifest import Launch, Manifest
+from plugin_host.manifest import Health, Launch, Manifest
 from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
@@ -122,7 +122,7 @@ def test_every_hook_is_on_the_page_for_embedders() -> None:
     assert missing(hooks, EMBEDDER) == []
 
 
-@pytest.mark.parametrize(("kind", "prefix"), [(Manifest, ""), (Launch, "launch.")])
+@pytest.mark.parametrize(("kind", "prefix"), [(Manifest, ""), (Launch, "launch."), (Health, "health.")])
 def test_every_key_of_a_manifest_is_on_its_page_with_its_default(kind: type, prefix: str) -> None:
     described = rows(MANIFEST)
     text = MANIFEST.read_text()
