@@ -29,6 +29,7 @@ from plugin_host.reconfiguration import reconfigure
 from plugin_host.state import State
 from plugin_host_shell import account
 from tests.run import Run
+from tests.stage import link_of
 from tests.wait import WaitUntil
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
@@ -332,7 +333,7 @@ def test_a_wrong_setting_is_explained_to_whoever_opens_a_session(run: Run) -> No
 def test_new_settings_are_for_sessions_that_are_opened_from_then_on(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with shell({"cwd": "/"}) as host:
-            link = host._supervisors["shell"].ensure_link()
+            link = link_of(host, "shell")
             session = await host.exec("shell", ["sleep", "600"])
             assert await reconfigure(link, {"cwd": str(tmp_path)}, 5) == "applied"
             with pytest.raises(CallFailed, match="its setting cwd is 'relative'"):
