@@ -51,6 +51,7 @@ ERRORS = {
     "rpc.protocol": "in `failure` only: the other side broke the protocol",
     "initialize.no_common_protocol": "no version of the protocol is known to both",
     "initialize.wrong_plugin": "the host asked for a plugin of another id",
+    "reconfigure.refused": "the plugin does not take the new settings and keeps the old ones",
     "host.service_not_found": "the embedder offers no such service",
     "host.permission_denied": "the plugin was not granted this service",
     "host.service_failed": "the service raised",

@@ -33,7 +33,8 @@ SDK = {
     # What authors write against: beside the core, not on top of it.
     "types": Wing("types", below="ground"),
     "author": Wing(
-        "plugin command exec metadata action endpoint later sink parameter annotation context cancellation",
+        "plugin command exec metadata action endpoint later sink parameter annotation context"
+        " cancellation reconfiguration",
         below="ground types",
     ),
     "runtime": Wing("runtime", below="ground core connection types author"),
@@ -49,8 +50,8 @@ HOST = {
     "channel": Wing("channel", below="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "environment stderr reaper process diagnosis tree processtable ladder executable admission keeper"
-        " dumpfile threadstate machine cgroup usage account access",
+        "environment stderr skim reaper process diagnosis tree processtable ladder executable admission"
+        " keeper dumpfile threadstate machine cgroup usage account access",
         below="ground channel",
     ),
     # The protocol; no processes.
@@ -58,7 +59,7 @@ HOST = {
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
         "manifest constraint candidate configuration document explanation wording schema override trust"
-        " permission",
+        " permission settings schemacheck",
         below="ground",
         sdk="ground types",
     ),
@@ -78,7 +79,7 @@ HOST = {
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
-        " command exec metadata action",
+        " command exec metadata action reconfiguration flood floodgate",
         below="ground description hook channel process link discovery isolation",
         sdk="ground core connection types",
     ),
@@ -111,6 +112,8 @@ SOLE_IMPORTERS = {
     ("plugin_host_sdk", "msgpack"): "wire",
     ("plugin_host", "msgpack"): "",
     ("plugin_host", "psutil"): "processtable",
+    ("plugin_host", "jsonschema"): "schemacheck.check",
+    ("plugin_host", "referencing"): "schemacheck.check",
     ("plugin_host", "click"): "cli",
     ("plugin_host", "rich"): "cli",
 }

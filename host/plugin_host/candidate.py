@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import ManifestError
+from .errors import ConfigurationError, ManifestError
 from .manifest import Manifest
 from .trust import Trust
 
@@ -26,10 +26,11 @@ class Candidate:
     `id` of a broken one is the best guess: its folder's or entry point's name. `source` says in words
     where it was found. `root` is the manifest's folder; `sys_path` is appended to the plugin's own.
 
-    The rest is settled when the configuration is applied: `settings`; `env`, the manifest's variables
-    with the configured ones over them; `granted`, the permissions it asked for and gets; `pin`, a
-    checksum that wins over the manifest's; `trust`, whom it runs as and what it may touch; `skipped`, why
-    it is not to run.
+    The rest is settled when the configuration is applied: `settings`, with the defaults of the manifest's
+    schema; `env`, the manifest's variables with the configured ones over them; `granted`, the permissions
+    it asked for and gets; `pin`, a checksum that wins over the manifest's; `trust`, whom it runs as and
+    what it may touch; `skipped`, why it is not to run. Settings that do not fit the schema make it broken,
+    too.
     """
 
     id: str
@@ -38,7 +39,7 @@ class Candidate:
     root: Path | None = None
     manifest_file: Path | None = None
     sys_path: tuple[str, ...] = ()
-    error: ManifestError | None = None
+    error: ManifestError | ConfigurationError | None = None
     settings: Mapping[str, Any] = field(repr=False, default_factory=dict)  # they may hold secrets
     env: Mapping[str, str] = field(repr=False, default_factory=dict)
     granted: tuple[str, ...] = ()

@@ -150,7 +150,7 @@ class Commands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     group: Name | None = None
 
 
-class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """All of `plugin-host.toml`; without a file, `Configuration()`."""
 
     plugin_dirs: tuple[FilePath, ...] = ()
@@ -160,6 +160,12 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     plugins: dict[PluginId, PluginConfiguration] = {}
     control: Control = Control()
     commands: Commands = Commands()
+
+    @property
+    def file(self) -> str | None:
+        """Where it was loaded from, for messages; None for one that was made by a program."""
+        name: str | None = self.__dict__.get("file")
+        return name
 
 
 def find(
@@ -185,7 +191,9 @@ def find(
 def load(file: str | os.PathLike[str]) -> Configuration:
     """The configuration in `file`, its paths absolute; raises `ConfigurationError`."""
     name = shown(os.fspath(file))
-    return _with_absolute_paths(convert(read(file), file=name), os.path.abspath(file), name)
+    loaded = _with_absolute_paths(convert(read(file), file=name), os.path.abspath(file), name)
+    loaded.__dict__["file"] = name  # not a field: it cannot stand in the file
+    return loaded
 
 
 def read(file: str | os.PathLike[str]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Confinement:
 
     def instruct(self, is_program: bool, extra: Sequence[str]) -> None:
         """Settle what the process is told on its command line."""
-        is_gated = any(_is_of_cgroup(one.how) for one in self.enforcements)
+        is_gated = self._group is not None or any(_is_of_cgroup(one.how) for one in self.enforcements)
         options = [*extra]
         for one in self.enforcements:
             if one.how == "rlimit":

@@ -20,10 +20,11 @@ import msgspec
 from . import entry_point, folder, manifest
 from .candidate import Candidate, interpreter_of
 from .configuration import Configuration
-from .errors import ManifestError, PluginNotFound
+from .errors import ConfigurationError, ManifestError, PluginNotFound
 from .extension import Extensions
 from .manifest import Manifest
 from .override import apply
+from .settings import settle
 from .trust import Trust
 from .wording import near, shown, suggestion
 
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 _FIELDS: dict[str, type | UnionType] = {
     "id": str,
     "manifest": Manifest | None,
-    "error": ManifestError | None,
+    "error": ManifestError | ConfigurationError | None,
     "root": Path | None,
     "manifest_file": Path | None,
     "sys_path": tuple,
@@ -73,7 +74,7 @@ def discover(
     for name, offered in extensions.discover(settled) if extensions else ():
         found += [_from_hook(name, candidate) for candidate in offered]
     found = [apply(settled, one) for one in _without_conflicts(_without_repeats(found))]
-    found = [_selected(candidate, wanted, refused) for candidate in found]
+    found = settle([_selected(candidate, wanted, refused) for candidate in found], file=settled.file)
     found.sort(key=lambda one: (one.id, one.error is not None, one.source))
     others = {*extensions.names, *extensions.blocked, *extensions.problems} if extensions else set()
     _check_names(found, wanted, refused - others, settled)

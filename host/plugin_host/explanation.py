@@ -7,7 +7,6 @@ show the value; here it is shown, except of settings and variables. Knows nothin
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import msgspec.inspect as inspect
 
-from .wording import found, kind_of, suggestion
+from .wording import found, kind_of, path_of, suggestion
 
 __all__ = ["Explanation", "explain"]
 
@@ -58,13 +57,13 @@ def explain(error: msgspec.ValidationError, document: Any, kind: Any) -> Explana
         return _explain_key(error, document, kind, steps, node)
     value = _value_at(document, steps)
     seen = kind_of(value) if _SECRET.intersection(steps) else found(value)
-    return Explanation(_written(steps), _expectation(text, node, seen))
+    return Explanation(path_of(steps), _expectation(text, node, seen))
 
 
 def _explain_field(field: re.Match[str], steps: Steps, node: inspect.Type | None) -> Explanation:
     name = field["name"]
     known = _fields(node)
-    path = _written((*steps, name))
+    path = path_of((*steps, name))
     if field["what"] == "missing required":
         wanted = _description(known.get(name)) or _kind_words(known.get(name))
         return Explanation(path, f"missing: expected {wanted}, found no such key")
@@ -79,7 +78,7 @@ def _explain_key(
     key = _guilty_key(error, document, kind, steps)
     wanted = _description(node.key_type) if isinstance(node, inspect.DictType) else None
     wanted = wanted or str(error)
-    return Explanation(_written(steps), f"wrong key: expected {wanted}, found {found(key)}")
+    return Explanation(path_of(steps), f"wrong key: expected {wanted}, found {found(key)}")
 
 
 def _expectation(text: str, node: inspect.Type | None, seen: str) -> str:
@@ -142,18 +141,6 @@ def _value_at(document: Any, steps: Steps) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return document
-
-
-def _written(steps: Steps) -> str:
-    parts = ["$"]
-    for step in steps:
-        if isinstance(step, int):
-            parts.append(f"[{step}]")
-        elif re.fullmatch(r"[\w$-]{1,64}", step):
-            parts.append(f".{step}")
-        else:
-            parts.append(f"[{json.dumps(step[:64])}]")
-    return "".join(parts)
 
 
 # What was expected: the type's own description, else its kind in plain words.

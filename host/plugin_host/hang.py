@@ -69,16 +69,17 @@ async def examine(process: PluginProcess, link: Link | None) -> HangReport:
     first = threadstate.look(process.pid)
     if first.is_dead or first.is_stopped:
         return _from_kernel(first)
+    can_ask = link is not None and not link.is_over and "stacks" in link.features
     async with asyncio.TaskGroup() as group:
         observing = group.create_task(threadstate.observe(process.pid))
-        asking = group.create_task(_ask(link))
-    answer, state = asking.result(), observing.result()
+        asking = group.create_task(_ask(link)) if link is not None and can_ask else None
+    answer, state = asking.result() if asking is not None else None, observing.result()
     if answer is not None:
         return _from_reader(answer, state)
     if state.is_stopped:  # meanwhile
         return _from_kernel(state)
     text, why = await _dump(process)
-    return _from_dump(text, why, state)
+    return _from_dump(text, why, state, was_asked=can_ask)
 
 
 def _from_kernel(state: ProcessState) -> HangReport:
@@ -100,12 +101,12 @@ def _from_reader(answer: Any, state: ProcessState) -> HangReport:
     )
 
 
-def _from_dump(text: str, why: str, state: ProcessState) -> HangReport:
+def _from_dump(text: str, why: str, state: ProcessState, *, was_asked: bool) -> HangReport:
     threads = dumptext.parse(text)
     seen = matched(threads, state, newest_first=True)
-    note = f"its reading thread did not answer within {ANSWER_S:g} s"
+    note = f"its reading thread did not answer within {ANSWER_S:g} s" if was_asked else "it cannot be asked"
     return HangReport(
-        summary=explain(seen, (), state, answered=False),
+        summary=explain(seen, (), state, answered=False if was_asked else None),
         source="faulthandler" if threads else "none",
         state=state.describe(),
         note=f"{note}: threads only, and no tasks" if threads else f"{note}, and {why}",
@@ -113,10 +114,8 @@ def _from_dump(text: str, why: str, state: ProcessState) -> HangReport:
     )
 
 
-async def _ask(link: Link | None) -> Any:
+async def _ask(link: Link) -> Any:
     """The reader's answer to `stacks`; None when there was none in time."""
-    if link is None or link.is_over or "stacks" not in link.features:
-        return None
     try:
         msgid, future = link.request("stacks", {}, name="")
     except CallError:

@@ -42,16 +42,18 @@ def matched(stacks: Sequence[Stack], process: ProcessState, *, newest_first: boo
     return seen
 
 
-def explain(seen: Sequence[Seen], tasks: Sequence[Stack], process: ProcessState, *, answered: bool) -> str:
-    """What is wrong, as far as it can be seen. `answered`: the stacks are from the plugin's own reader."""
+def explain(
+    seen: Sequence[Seen], tasks: Sequence[Stack], process: ProcessState, *, answered: bool | None
+) -> str:
+    """What is wrong, as far as it can be seen. `answered`: whether its reader did; None: nobody asked."""
     if process.is_stopped:
         return f"it is {process.describe()}"
     if process.is_dead or (process.is_known and not process.threads):
         return process.describe()
     working = [one for one in seen if one[0].works]
     if not working:
-        return _nobody_works(tasks, process, answered=answered)
-    if not answered:
+        return _nobody_works(seen, tasks, process, answered=answered)
+    if answered is False:
         return _who_holds(working, is_contended=_is_contended(seen))
     blocked = [one for one in working if _runs_loop(one[0])]
     if blocked:
@@ -80,13 +82,16 @@ def _who_holds(working: Sequence[Seen], *, is_contended: bool) -> str:
     return f"its interpreter is held: {_told(computing or holding, in_c=True, joint='; or ')}"
 
 
-def _nobody_works(tasks: Sequence[Stack], process: ProcessState, *, answered: bool) -> str:
+def _nobody_works(
+    seen: Sequence[Seen], tasks: Sequence[Stack], process: ProcessState, *, answered: bool | None
+) -> str:
     waiting = [(task, None) for task in tasks if task.works]
     if waiting:
         return f"nothing of it runs, but for what waits on its event loop: {_told(waiting)}"
-    if answered:
-        return f"nothing of it runs; {process.describe()}"
-    return f"it does not answer, and where it hangs cannot be seen; {process.describe()}"
+    if answered is False:
+        return f"it does not answer, and where it hangs cannot be seen; {process.describe()}"
+    what = "nothing of it runs" if seen or answered else "where it is cannot be seen"
+    return f"{what}; {process.describe()}"
 
 
 def _runs_loop(stack: Stack) -> bool:

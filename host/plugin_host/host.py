@@ -24,6 +24,7 @@ from .facility import Facilities
 from .keeper.handle import Keeper
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
+from .settings import settled
 from .state import State
 from .supervisor import Supervisor
 from .version import VERSION
@@ -191,6 +192,7 @@ class PluginHost:
 
     def _changed(self, event: StateChanged) -> None:
         self._events.put(event)
+        self._keeper.note_plugin(event.plugin, event.pid)
         self._extensions.state_changed(event.plugin, str(event.old), str(event.new))
 
     # Using it.
@@ -348,6 +350,28 @@ class PluginHost:
             raise not_ready(supervisor.plugin)
         await supervisor.swap(found[0])
         await supervisor.start()
+
+    async def reconfigure(
+        self, plugin: str, settings: Mapping[str, Any], *, timeout: float | None = None
+    ) -> None:
+        """Give a plugin new settings, in place of all that it has; it keeps them until the host closes.
+
+        They are held against the manifest's schema first. A plugin that takes settings while it runs goes
+        on with them; any other is restarted; one that does not run has them at its next start. `timeout`
+        (seconds; the plugin's start_timeout_s unless given) bounds the plugin's answer.
+
+        Raises PluginNotFound, ConfigurationError for settings that do not fit, CallFailed when the plugin
+        refuses them (it goes on with its old ones), CallTimeout, PluginDied, and as `start` does.
+        """
+        supervisor = self._find(plugin)
+        self._check_open()
+        candidate = supervisor.plugin.candidate
+        if candidate.manifest is None:
+            assert candidate.error is not None
+            raise candidate.error
+        given = await asyncio.to_thread(settled, candidate.manifest, settings)
+        if not await supervisor.reconfigure(given, timeout or candidate.manifest.launch.start_timeout_s):
+            await self.restart(plugin)
 
     async def _beside(self, plugin: str, work: Coroutine[Any, Any, None]) -> None:
         """Do what stops `plugin`, to its end, also when the plugin itself asked for it through a service.

@@ -177,7 +177,7 @@ class Instance(LinkOwner):
         for folder in confinement.folders:
             self._facilities.keeper.tell_cgroup(folder)
         try:
-            launched = await launch(self._order(isolation), self, self._journal.stderr)
+            launched = await launch(self._order(isolation), self, self._journal.stderr, self._journal.gate)
         except BaseException:
             await self._release()
             raise
@@ -365,6 +365,7 @@ class Instance(LinkOwner):
                 self.exec.fail(lambda session: _stopped(self.id))
             self._facilities.services.forget(link)
             process.close()
+            self._journal.flush()
             await self._release()
 
     async def _ask_to_stop(self, timeout_s: float) -> None:
@@ -386,7 +387,8 @@ class Instance(LinkOwner):
         if self.is_raw:
             self._facilities.emit(PluginNotified(plugin=self.id, method=method, params=params))
         elif method == "log":
-            self._journal.record(params)
+            if not self._journal.record(params):
+                self.link.slow_down()
         elif method == "exec.exited" and self.exec is not None:
             try:
                 self.exec.exited(params)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from plugin_host_sdk.errors import excerpt
 
 from .death import Phase
+from .floodgate import Floodgate
 
 if TYPE_CHECKING:
     from .death import DeathReport
@@ -29,12 +30,27 @@ class Journal:
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
         self.logger = logging.getLogger(f"plugin_host.plugin.{plugin}")
+        self._gate: Floodgate | None = None
 
-    def record(self, params: dict[str, Any]) -> None:
-        """A `log` notification of the plugin."""
+    @property
+    def gate(self) -> Floodgate:
+        """What its records and the lines of its stderr pass; the same for all its launches."""
+        if self._gate is None:
+            self._gate = Floodgate(lambda text: self.logger.warning("plugin %s: %s", self.plugin, text))
+        return self._gate
+
+    def flush(self) -> None:
+        """The plugin has ended: tell of what was dropped and not told of yet."""
+        if self._gate is not None:
+            self._gate.flush()
+
+    def record(self, params: dict[str, Any]) -> bool:
+        """A `log` notification of the plugin; False when there are too many of them."""
         level = _LEVELS.get(_text(params.get("level")), logging.INFO)
         if not self.logger.isEnabledFor(level):
-            return
+            return True
+        if not self.gate.admit(level):
+            return False
         extra: dict[str, Any] = {
             "plugin_id": self.plugin,
             "plugin_logger": _text(params.get("logger", "")),
@@ -46,6 +62,7 @@ class Journal:
                 text += f"\n{traceback}"  # where logging itself puts one
             extra["plugin_fields"] = fields
         self.logger.log(level, "%s: %s", extra["plugin_logger"], text, extra=extra)
+        return True
 
     def stderr(self, line: str) -> None:
         """A line of its stderr."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .confinement import Confinement
     from .process import ProcessSpec
+    from .stderr import LineMeter
 
 __all__ = ["LaunchOrder", "Launched", "launch"]
 
@@ -61,9 +62,17 @@ class Launched:
     hand_over: Callable[[], None]
 
 
-async def launch(order: LaunchOrder, owner: LinkOwner, on_stderr: Callable[[str], None]) -> Launched:
-    """Start a plugin and wait until it is ready. Raises LaunchError; then nothing of it is left."""
-    process = PluginProcess.spawn(order.spec, on_stderr=on_stderr)
+async def launch(
+    order: LaunchOrder,
+    owner: LinkOwner,
+    on_stderr: Callable[[str], None],
+    meter: LineMeter | None = None,
+) -> Launched:
+    """Start a plugin and wait until it is ready. Raises LaunchError; then nothing of it is left.
+
+    `on_stderr` gets the lines of its stderr that `meter` has room for.
+    """
+    process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter)
     relay = _Relay(owner)
     link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
     try:

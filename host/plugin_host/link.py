@@ -3,8 +3,9 @@
 A `Link` turns requests into futures. It knows the protocol and no process: whoever owns it says what to
 do with the peer's requests and notifications, and with its end. Used from the thread of its loop only.
 
-Invariants: the link never stops reading, so a plugin that writes never blocks for ever; what waits for a
-plugin that does not read is bounded; when the link ends, every future ends.
+Invariants: the link never stops reading, so a plugin that writes never blocks for ever, though one that
+floods its owner is given a part of the loop's time; what waits for a plugin that does not read is bounded;
+when the link ends, every future ends.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from plugin_host_sdk.events import (
     ResponseReceived,
     StrayOutput,
 )
-from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS
+from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS, READY
 
 from .deadline import Deadlines
 from .echo import without_echo
@@ -56,6 +57,9 @@ _READS_AT_ONCE = 4
 # without end has its turn of the loop like everybody else, and what it sends waits in the kernel.
 _MANY_EVENTS = 128
 _SMALL_READ_BYTES = 4 * 1024
+# One that is to slow down has less: after a read its link rests four times as long as that took.
+_REST = 4
+_SHORTEST_REST_S = 0.001
 
 
 class LinkOwner:
@@ -102,6 +106,8 @@ class Link:
         self._small_view = self._view[:_SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
         self.has_heard = True  # set by every read; who wants to know of silence clears it
+        self._is_to_rest = False
+        self._rest: asyncio.TimerHandle | None = None
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
         self._loop.add_reader(channel.read_fd, self._read)
@@ -273,6 +279,7 @@ class Link:
             return
         self.has_heard = True
         events = self._receive(self._view[:size])
+        spent = 0.0
         if len(events) == 1:
             event = events[0]
             if type(event) is ResponseReceived:
@@ -280,6 +287,7 @@ class Link:
             else:
                 self._handle(event)
         elif events:
+            begun = self._loop.time()
             # The callers that these answers wake run before `uncork` does, and what they ask next is
             # written together.
             self._writer.is_corked = True
@@ -290,10 +298,28 @@ class Link:
             is_much = len(events) > _MANY_EVENTS or size == _SMALL_READ_BYTES
             is_flood = is_much and type(events[-1]) is not ResponseReceived
             self._room = self._small_view if is_flood else self._view
+            spent = self._loop.time() - begun
         else:
             self._room = self._view
-        if size == _READ_BYTES and again and not self._is_over:
+        if self._is_to_rest:
+            self._take_rest(spent)
+        elif size == _READ_BYTES and again and not self._is_over:
             self._read(again - 1)
+
+    def slow_down(self) -> None:
+        """The owner has no use for so much: rest when what is being read has been told."""
+        self._is_to_rest = True
+
+    def _take_rest(self, spent: float) -> None:
+        self._is_to_rest = False
+        # One that is being stopped has its last words heard without delay.
+        if not self._is_over and self.connection.state is READY:
+            self._loop.remove_reader(self._channel.read_fd)
+            self._rest = self._loop.call_later(max(_SHORTEST_REST_S, _REST * spent), self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._is_over:
+            self._loop.add_reader(self._channel.read_fd, self._read)
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""
@@ -408,6 +434,8 @@ class Link:
 
     def _stop_io(self) -> None:
         self._is_over = True
+        if self._rest is not None:
+            self._rest.cancel()
         if self._channel.read_fd >= 0:
             self._loop.remove_reader(self._channel.read_fd)
         self._writer.close()

@@ -21,7 +21,7 @@ from .diagnosis import diagnose
 from .dumpfile import DumpFile
 from .exitstatus import MAXRSS_UNIT, ExitStatus
 from .reaper import Reaper
-from .stderr import StderrReader
+from .stderr import LineMeter, StderrReader
 from .tree import ProcessIdentity, identify
 
 if TYPE_CHECKING:
@@ -109,8 +109,11 @@ class PluginProcess:
         self._reaper = Reaper(pid, self._on_exit, memory_floor=memory_floor, sandboxed=sandboxed)
 
     @classmethod
-    def spawn(cls, spec: ProcessSpec, *, on_stderr: Callable[[str], None]) -> PluginProcess:
-        """Start `spec` and watch it in the running loop; `on_stderr` gets each line of its stderr.
+    def spawn(
+        cls, spec: ProcessSpec, *, on_stderr: Callable[[str], None], meter: LineMeter | None = None
+    ) -> PluginProcess:
+        """Start `spec` and watch it in the running loop; `on_stderr` gets each line of its stderr that the
+        `meter` has room for.
 
         Takes about a quarter of a millisecond. Raises SpawnError, which names the file at fault.
         """
@@ -134,7 +137,7 @@ class PluginProcess:
                 command = _at_fault(error, spec, argv)
                 raise diagnose(error, command, spec.cwd, spec.env, spec.account) from error
             raise
-        stderr = StderrReader(stderr_fd, loop, on_stderr)
+        stderr = StderrReader(stderr_fd, loop, on_stderr, meter)
         return cls(pid, channel, stderr, memory_floor=floor, dump=dump, sandboxed=spec.sandboxed)
 
     @property

@@ -20,11 +20,14 @@ from .intervention import Intervention
 from .journal import Journal
 from .manifest import Restart
 from .precondition import check_launchable
+from .reconfiguration import reconfigure
 from .restart import RestartLedger
 from .retirement import retire
 from .state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .candidate import Candidate
     from .death import DeathReport
     from .exec.proxy import ExecProxy
@@ -381,6 +384,16 @@ class Supervisor(InstanceOwner):
             task.cancel()
             await asyncio.wait((task,))
         await old.stop()
+
+    async def reconfigure(self, settings: Mapping[str, Any], timeout: float) -> bool:
+        """Settings for this run, if it takes them, and for every later one; False when it has to restart.
+
+        Raises CallFailed when the plugin refuses them: then nothing has changed.
+        """
+        link = self.link
+        outcome = "applied" if link is None else await reconfigure(link, settings, timeout)
+        self.plugin.candidate = replace(self.plugin.candidate, settings=settings)
+        return outcome == "applied"
 
     # Being used.
 

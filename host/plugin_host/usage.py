@@ -1,12 +1,13 @@
 """What plugins use, looked at once a second: the stand-in for limits that the kernel does not hold here.
 
 One timer and one look at the machine's processes serve all plugins that are watched; without any there
-is no timer. A look is made on a thread of its own. What is seen is late by up to a second: this finds a
-plugin that grows, and does not hold one that leaps.
+is no timer. What is seen is late by up to a second: this finds a plugin that grows, and does not hold one
+that leaps. A look is made on a thread of its own and takes 15 µs of processor time for each process of the
+machine and 30 µs for each that is watched: 2 ms among 100, 12 ms among 300 of which 200 are watched.
 
 Memory is the sum of the resident sizes of a plugin's processes. Pages that they share are counted for
 each in it, so a sum above the limit is only a reason to have the kernel count again with every page
-divided among those who have it. That takes about a millisecond for each 100 MB; it decides.
+divided among those who have it. That takes about 5 ms for each 100 MB; it decides.
 """
 
 from __future__ import annotations

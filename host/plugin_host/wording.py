@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["found", "kind_of", "near", "shown", "suggestion"]
+__all__ = ["found", "kind_of", "near", "path_of", "shown", "suggestion", "type_of"]
 
 FOUND_LENGTH = 60
 """A found value longer than this is cut: enough to recognise it, short enough for one line."""
@@ -41,6 +41,38 @@ def kind_of(value: Any) -> str:
     if isinstance(value, dict | list | tuple) or value is None or isinstance(value, bool):
         return found(value)
     return _KINDS.get(type(value), "another value")
+
+
+def type_of(value: Any) -> str:
+    """What kind of value it is, for messages in which the value itself may not stand."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "true or false"
+    return next((words for kind, words in _TYPES if isinstance(value, kind)), type(value).__name__)
+
+
+_TYPES = (
+    (str, "text"),
+    (int, "a whole number"),
+    (float, "a number"),
+    ((list, tuple), "a list"),
+    (dict, "a map"),
+)
+
+
+def path_of(steps: Iterable[str | int]) -> str:
+    """A place in a document, from its top: `$.launch.argv[0]`."""
+    import json  # needed for a refused document only
+    import re
+
+    parts = ["$"]
+    for step in steps:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        elif re.fullmatch(r"[\w$-]{1,64}", step):
+            parts.append(f".{step}")
+        else:
+            parts.append(f"[{json.dumps(step[:64])}]")
+    return "".join(parts)
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:

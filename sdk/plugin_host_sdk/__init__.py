@@ -9,7 +9,8 @@
         return {"text": f"hello {name}"}
 
 Importing this package imports msgpack and a few small standard modules, nothing heavier. Capabilities other
-than commands, and the test kit, are loaded when they are used: `sdk.exec`, `sdk.testing`.
+than commands, the test kit and what few plugins need are loaded when they are used: `sdk.exec`,
+`sdk.testing`, `sdk.RESTART`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from .version import VERSION as __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import exec, testing
+    from .reconfiguration import RESTART
 
 __all__ = [
+    "RESTART",
     "CallCancelled",
     "CallError",
     "CallFailed",
@@ -52,6 +55,10 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take it for leave to use any name
 
     def __getattr__(name):
+        if name == "RESTART":
+            from .reconfiguration import RESTART
+
+            return RESTART
         if name not in ("exec", "testing"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         __import__(f"{__name__}.{name}")  # which makes it an attribute

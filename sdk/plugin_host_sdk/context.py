@@ -42,6 +42,7 @@ class Context:
     __slots__ = (
         "_cancelled",
         "_session",
+        "_settings",
         "arrived",
         "chain",
         "deadline",
@@ -63,6 +64,7 @@ class Context:
         self._session = session
         self._cancelled: Cancellation | None = None
         self.arrived = 0.0  # by the runtime's clock
+        self._settings: Mapping[str, Any] | None = None
         self.name = name
         self.msgid = msgid
         self.deadline = deadline
@@ -82,8 +84,8 @@ class Context:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The settings an operator gave this plugin."""
-        return self._session.settings
+        """The settings an operator gave this plugin: those in force when the call started."""
+        return self._session.settings if self._settings is None else self._settings
 
     @property
     def log(self) -> Log:
@@ -94,6 +96,11 @@ class Context:
     def host(self) -> HostServices:
         """The services of the host: `ctx.host.call("name", **params)`."""
         return HostServices(self)
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Used by the runtime: the call starts, with these settings to its end."""
+        self._settings = settings
+        self.has_begun = True
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never negative; None when there is no deadline."""

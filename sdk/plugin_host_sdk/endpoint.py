@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
             """Start a coroutine on the event loop of async handlers; returns what cancels it."""
 
+        def adopt(self, settings: Mapping[str, Any]) -> None:
+            """These settings are in force for calls that start from now on."""
+
         def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
             """Send a log record."""
 

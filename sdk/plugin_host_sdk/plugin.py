@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .endpoint import Capability
     from .exec import ActionTargetBuilder
+    from .reconfiguration import Reconfiguration
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,6 +48,7 @@ class Plugin:
         self.version = version
         self.workers = workers
         self.capabilities: dict[str, Capability] = {}
+        self.reconfiguration: Reconfiguration | None = None
 
     def __repr__(self) -> str:
         return f"Plugin({self.id!r}, version={self.version!r}, capabilities={sorted(self.capabilities)})"
@@ -74,6 +76,20 @@ class Plugin:
             return function
 
         return register
+
+    def on_reconfigure(self, function: Function) -> Function:
+        """Decorator: `function(ctx, settings)` takes new settings while the plugin runs.
+
+        Plain or async. What it raises refuses them, and the old ones stay in force; so do they when it
+        returns `RESTART`, which has the host restart the plugin, as it does when there is no function.
+        Annotate `settings` with a type to have them checked and converted first.
+        """
+        from .reconfiguration import Reconfiguration
+
+        if self.reconfiguration is not None:
+            raise RegistrationError(f"{self.id} has a function for new settings already")
+        self.reconfiguration = Reconfiguration(function)
+        return function
 
     def exec(
         self,

@@ -113,6 +113,7 @@ ERRORS: dict[str, tuple[int, bool]] = {
     "rpc.protocol": (10, False),
     "initialize.no_common_protocol": (1, False),
     "initialize.wrong_plugin": (2, False),
+    "reconfigure.refused": (1, False),
     "host.service_not_found": (1, False),
     "host.permission_denied": (2, False),
     "host.service_failed": (3, False),

@@ -284,8 +284,7 @@ class Encoder:
             if isinstance(one, _LEAVES):
                 count += isinstance(one, _EXTENSIONS)
             elif isinstance(one, (dict, list, tuple)):
-                count += 1
-                _check_container(one)
+                count += 1 + _check_container(one)
                 inner = one.values() if isinstance(one, dict) else one
                 if not ATOMS.issuperset(map(type, inner)):
                     todo += [part for part in inner if type(part) not in ATOMS]
@@ -344,18 +343,23 @@ _EXTENSIONS = (ExtType, Timestamp)
 _LEAVES = (str, int, float, bytes, bytearray, memoryview, type(None), *_EXTENSIONS)
 
 
-def _check_container(one: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> None:
-    """Whether the peer takes this list or map, without what is in it."""
+def _check_container(one: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> int:
+    """Refuse a list or map that the peer does not take, without a look at what is in it.
+
+    The number of keys that count like containers.
+    """
     if not isinstance(one, dict):
         if len(one) > CONTAINER_ITEMS:
             raise MessageTooLarge(f"a list of {len(one)} items is over the limit of {CONTAINER_ITEMS}")
-        return
+        return 0
     if len(one) > MESSAGE_CONTAINERS:
         raise MessageTooLarge(f"a map of {len(one)} keys is over the limit of {MESSAGE_CONTAINERS}")
     if not ATOMS.issuperset(map(type, one)):
         for key in one:
             if not isinstance(key, _LEAVES):
                 raise NotEncodable(f"cannot send the key {excerpt(key)} of a map: it holds other values")
+        return sum(isinstance(key, _EXTENSIONS) for key in one)
+    return 0
 
 
 _PLAIN = (bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)

@@ -19,7 +19,7 @@ from plugin_host import hookspecs
 from plugin_host.cli import failure, program
 from plugin_host.configuration import Configuration, PluginConfiguration
 from plugin_host.environment import ALLOWED
-from plugin_host.manifest import Launch, Manifest
+from plugin_host.manifest import Health, Launch, Manifest
 from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
@@ -107,7 +107,7 @@ def test_every_field_about_sessions_is_on_the_page_for_embedders(kind: type) -> 
 
 def test_every_attribute_of_the_context_is_on_the_page_for_authors() -> None:
     names = {name for name in dir(plugin_host_sdk.Context) if not name.startswith("_")}
-    inner = {"arrived", "has_begun", "is_async", "msgid"}
+    inner = {"arrived", "begin", "has_begun", "is_async", "msgid"}
     assert missing([f"ctx.{name}" for name in names - inner], AUTHOR) == []
 
 
@@ -122,7 +122,7 @@ def test_every_hook_is_on_the_page_for_embedders() -> None:
     assert missing(hooks, EMBEDDER) == []
 
 
-@pytest.mark.parametrize(("kind", "prefix"), [(Manifest, ""), (Launch, "launch.")])
+@pytest.mark.parametrize(("kind", "prefix"), [(Manifest, ""), (Launch, "launch."), (Health, "health.")])
 def test_every_key_of_a_manifest_is_on_its_page_with_its_default(kind: type, prefix: str) -> None:
     described = rows(MANIFEST)
     text = MANIFEST.read_text()

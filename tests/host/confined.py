@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from plugin_host import ladder
-from plugin_host.cgroup import PREFIX
+from plugin_host.cgroup import PREFIX, Group
 from plugin_host.confinement import Confinement, confine
 from plugin_host.environment import build_environment, run_token
 from plugin_host.exitstatus import ExitStatus
@@ -42,21 +43,23 @@ def token() -> str:
 
 def groups_left() -> list[str]:
     """The folders of groups that this process made."""
-    places = [*HERE.places.values(), *([HERE.killer] if HERE.killer else [])]
+    places = {*HERE.places.values(), *([HERE.killer] if HERE.killer else [])}
     name = f"{PREFIX}{RUN}."
-    return [
-        str(folder)
-        for place in places
-        for folder in Path(place.folder).iterdir()
-        if folder.name.startswith(name)
-    ]
+    folders = [folder for place in places for folder in Path(place.folder).iterdir()]
+    return [str(folder) for folder in folders if folder.name.startswith(name)]
 
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """Fails a test that leaves a cgroup behind."""
+    """Fails a test that leaves a cgroup behind, and takes it away: the next test shall not suffer."""
     yield
-    assert groups_left() == []
+    left = groups_left()
+    for folder in left:
+        group = Group({}, folder)
+        group.kill()
+        with asyncio.Runner() as runner:
+            runner.run(group.remove())
+    assert left == []
 
 
 def manifest(argv: Sequence[str], **limits: Any) -> Manifest:
@@ -91,7 +94,11 @@ class Confined:
         self.spec: ProcessSpec
 
     async def __aenter__(self) -> Confined:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            await self.confinement.release()
+            raise
         try:
             await self.confinement.admit(self.process.pid, self.spec)
         except BaseException:
@@ -116,7 +123,7 @@ class Confined:
         await self.confinement.release()
 
     async def ended(self) -> ExitStatus:
-        status = await self.process.wait(15)
+        status = await self.process.wait()
         assert status is not None
         return status
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,9 @@ sys.stdin.read()
 @contextmanager
 def family(group: Group) -> Iterator[None]:
     """Eight processes in `group`, each in a session of its own."""
-    with subprocess.Popen(["python3", "-S", "-c", "input()\n" + FORKING], stdin=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", "input()\n" + FORKING], stdin=subprocess.PIPE
+    ) as child:
         assert child.stdin is not None
         try:
             group.add(child.pid)

@@ -196,7 +196,7 @@ def test_own_failures_are_json_for_programs(cli: Cli, box: Path) -> None:
         (["-d", "box", "true"], "-d needs a host that goes on running"),
         (["box", "--detach", "true"], "-d needs a host that goes on running"),
         (["box/", "true"], "box/: expected PLUGIN or PLUGIN/RESOURCE"),
-        (["-e", "=1", "box"], "-e =1: expected NAME=VALUE or NAME"),
+        (["-e", "=1", "box"], "-e =…: expected NAME=VALUE or NAME"),
         (["-e"], "Option '-e' requires an argument"),
         (["box", "-l"], "No such option '-l'. If it is for COMMAND: what is its own stands behind --"),
         (["box", "--", "echo", "a\udcff"], "COMMAND: expected UTF-8 text"),

@@ -44,6 +44,19 @@ def test_broken_plugins_are_listed_with_the_reason(cli: Cli, plugins: Path) -> N
     assert "odd is broken: expected one plugin of the id `odd`, found 2: " in ended.out
 
 
+def test_settings_that_do_not_fit_are_listed_with_the_reason(cli: Cli, plugins: Path) -> None:
+    schema = {"properties": {"port": {"type": "integer"}}}
+    write_plugin(plugins, "strict", settings_schema=schema)
+    cli.config.write_text("entry_points = false\n[plugins.strict.settings]\nport = 'secret'\n")
+    ended = cli("list", "--plugin-dir", plugins)
+    place = "$.plugins.strict.settings.port"
+    assert f"strict is broken: {cli.config}: {place}: expected a whole number, found text" in ended.out
+    assert "secret" not in ended.out + ended.err
+    refused = cli("call", "strict", "anything", "--plugin-dir", plugins)
+    assert refused.status == 2
+    assert refused.err == f"plugin-host: {cli.config}: {place}: expected a whole number, found text\n"
+
+
 def test_json_is_a_list_of_plugins(cli: Cli, plugins: Path) -> None:
     cli.config.write_text("entry_points = false\n[plugins.odd]\npermissions = []\n")
     (plugins / "half").mkdir()

@@ -102,6 +102,15 @@ def test_document_that_is_no_manifest_has_one_fault(cli: Cli, tmp_path: Path, te
     assert len(faults(cli, file)) == 1
 
 
+def test_every_fault_of_a_settings_schema_is_named(cli: Cli, tmp_path: Path) -> None:
+    properties = {"a": {"type": "strnig"}, "b": {"$ref": "http://127.0.0.1:9/x"}, "c": {"type": "string"}}
+    schema = {"type": "object", "properties": properties}
+    file = manifest(tmp_path, id="Bad Id", settings_schema=schema)
+    within = "$.settings_schema.properties"
+    assert faults(cli, file) == ["$.id", f"{within}.a.type", f"{within}.b.$ref"]
+    assert 'a.type: expected one of "array", "boolean",' in cli("validate", file).out
+
+
 def test_checksum_is_verified(cli: Cli, tmp_path: Path) -> None:
     manifest(tmp_path)
     (tmp_path / "code.py").write_text("1")
@@ -157,6 +166,23 @@ def test_every_fault_of_a_configuration_is_named(cli: Cli, tmp_path: Path) -> No
     file.write_text("only = [")
     assert faults(cli, file) == [None]
     file.write_text("only = ['a']")
+    assert faults(cli, file) == []
+
+
+def test_settings_of_a_configuration_are_held_against_the_schemas(cli: Cli, tmp_path: Path) -> None:
+    for id in ("a", "b", "c"):
+        schema = {"properties": {"port": {"type": "integer"}}}
+        manifest(tmp_path / "plugins" / id, id=id, settings_schema=schema if id != "c" else None)
+    file = tmp_path / "p.toml"
+    lines = ['plugin_dirs = ["plugins"]', "entry_points = false", 'block = ["a"]']
+    lines += [f"[plugins.{id}.settings]\nport = 'secret'" for id in ("a", "b", "c", "gone")]
+    file.write_text("\n".join(lines))
+    ended = cli("validate", file)
+    assert (ended.status, ended.err) == (1, "")
+    assert ended.out.splitlines() == [
+        f"{file}: $.plugins.{id}.settings.port: expected a whole number, found text" for id in ("a", "b")
+    ]
+    file.write_text(file.read_text().replace("'secret'", "80"))
     assert faults(cli, file) == []
 
 

@@ -269,7 +269,7 @@ def test_single_values_are_overridden_and_their_neighbours_stay() -> None:
     found = apply(
         configured(
             restart=RestartOverride(policy="never"),
-            health=HealthOverride(misses=9),
+            health=HealthOverride(misses=9, action="report"),
             limits=LimitsOverride(open_files=50),
             activation="lazy",
         ),
@@ -277,7 +277,7 @@ def test_single_values_are_overridden_and_their_neighbours_stay() -> None:
     ).manifest
     assert found is not None
     assert found.restart == Restart(policy="never", window_s=7)
-    assert found.health == Health(misses=9)
+    assert found.health == Health(misses=9, action="report")
     assert found.limits == Limits(processes=3, open_files=50)
     assert found.activation == "lazy"
 

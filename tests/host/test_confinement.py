@@ -122,6 +122,7 @@ def test_plugin_at_its_limit_of_processes_lives_on(run: Run, wait_until: WaitUnt
     run(body())
 
 
+@pytest.mark.deadline(60)
 @pytest.mark.parametrize(
     ("ignores", "words"),
     [

@@ -159,6 +159,15 @@ def test_without_stacks_the_process_is_told() -> None:
         "it does not answer, and where it hangs cannot be seen; busy: one thread uses 98% of a processor"
     )
     assert explain((), (), ProcessState(is_known=False), answered=False).endswith("; unknown")
+    assert explain((), (), process, answered=None) == (
+        "where it is cannot be seen; busy: one thread uses 98% of a processor"
+    )
+
+
+def test_who_was_not_asked_is_not_said_to_be_stuck() -> None:
+    every = ((UNNAMED, state(2, **SLEEP)), LEADER)
+    text = explain(every, (), ProcessState((state(1), state(2))), answered=None)
+    assert text == "thread 0xff sleeps at /demo.py:17 in nap"
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -127,7 +127,7 @@ def test_signatures_of_the_contract() -> None:
         "on_progress",
         "fail_fast",
     ]
-    for name in ("call", "start", "stop", "restart", "reload"):
+    for name in ("call", "start", "stop", "restart", "reload", "reconfigure"):
         assert inspect.iscoroutinefunction(getattr(PluginHost, name))
 
 

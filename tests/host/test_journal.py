@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -9,6 +10,13 @@ import pytest
 
 from plugin_host.death import DeathReport, Phase
 from plugin_host.journal import Journal
+
+
+def record_in_a_loop(params: dict[str, Any]) -> None:
+    async def body() -> None:
+        assert Journal("demo").record(params)
+
+    asyncio.run(body())
 
 
 @pytest.mark.parametrize(
@@ -19,7 +27,7 @@ def test_log_record_has_the_plugins_level(
     caplog: pytest.LogCaptureFixture, level: Any, number: int
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="plugin_host"):
-        Journal("demo").record({"level": level, "logger": "a.b", "message": "hello"})
+        record_in_a_loop({"level": level, "logger": "a.b", "message": "hello"})
     (record,) = caplog.records
     assert (record.levelno, record.getMessage(), record.name) == (
         number,
@@ -39,7 +47,7 @@ def test_log_record_has_the_plugins_level(
 )
 def test_record_of_any_shape_is_logged(caplog: pytest.LogCaptureFixture, params: dict[str, Any]) -> None:
     with caplog.at_level(logging.DEBUG, logger="plugin_host"):
-        Journal("demo").record(params)
+        record_in_a_loop(params)
     assert len(caplog.records) == 1
     assert caplog.records[0].getMessage()
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from plugin_host.keeper import handle
+from plugin_host.keeper.dictation import session_line
 from plugin_host.keeper.handle import PAUSES_S, Keeper
+from plugin_host.tree import identify
 from tests.run import Run
 from tests.stage import stage
 from tests.victim import is_there
@@ -162,6 +164,36 @@ def test_dead_one_is_replaced_and_the_next_is_told_of_the_folders(
     assert level == logging.WARNING
     assert "killed by SIGKILL" in text
     assert text.endswith("another is started")
+
+
+def test_plugins_are_told_when_they_come_and_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+
+    def note(self: Keeper, line: bytes) -> bool:
+        sent.append(line)
+        return True
+
+    monkeypatch.setattr(Keeper, "_send", note)
+
+    async def body() -> None:
+        keeper = Keeper("run")
+        me, parent = identify(os.getpid()), identify(os.getppid())
+        assert me is not None
+        assert parent is not None
+        keeper.note_plugin("a", None)
+        keeper.note_plugin("a", me.pid)
+        keeper.note_plugin("a", me.pid)
+        keeper.note_plugin("b", parent.pid)
+        keeper.note_plugin("a", None)
+        keeper.note_plugin("b", me.pid)
+        keeper.note_plugin("c", 2**22 + 1)  # there is none
+        keeper.start()
+        await keeper.close()
+        mine, parents = session_line(me.pid, int(me.started)), session_line(parent.pid, int(parent.started))
+        assert sent[:5] == [mine, parents, b"ended %d\n" % me.pid, b"ended %d\n" % parent.pid, mine]
+        assert sent[5] == b"hello\n" + mine
+
+    run(body())
 
 
 def test_one_that_always_dies_is_given_up_and_the_log_says_what_is_lost(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plugin_host.keeper.census import Census, Look, relatives
-from plugin_host.keeper.procfs import ProcessRow
+from plugin_host.keeper.procfs import ProcessRow, read_environ, read_row
 from tests.wait import WaitUntil
 
 RUN = f"census-{os.getpid()}"
@@ -127,6 +127,36 @@ def test_dead_one_that_nobody_reaped_is_not_among_the_living(wait_until: WaitUnt
         os.kill(child.pid, 9)
         wait_until(lambda: not census.look().living)
         assert set(census.look().ours) == {child.pid}
+
+
+def test_unmarked_child_of_a_plugin_that_is_gone_is_found_by_the_session_that_was_told(
+    wait_until: WaitUntil,
+) -> None:
+    code = "import subprocess\nprint(subprocess.Popen(['sleep', '60'], env={}).pid, flush=True); input()"
+    with marked_child(code) as plugin:
+        child = int(first_line(plugin))
+        leader = read_row(plugin.pid)
+        assert leader is not None
+        wait_until(lambda: b"PLUGIN_HOST_RUN" not in read_environ(child))
+        plugin.kill()
+        plugin.wait()
+        try:
+            assert not Census(RUN.encode(), []).look().ours
+            census = Census(RUN.encode(), [], {plugin.pid: leader.started})
+            assert set(census.look().ours) == {child}
+            assert set(census.look().ours) == {child}
+        finally:
+            os.kill(child, 9)
+        wait_until(lambda: not census.look().living)
+
+
+def test_session_that_was_told_is_not_anothers_of_that_number() -> None:
+    with marked_child(WAIT, "census-of-another") as stranger:
+        first_line(stranger)
+        leader = read_row(stranger.pid)
+        assert leader is not None
+        assert set(Census(RUN.encode(), [], {stranger.pid: leader.started}).look().ours) == {stranger.pid}
+        assert not Census(RUN.encode(), [], {stranger.pid: leader.started - 1}).look().ours
 
 
 @pytest.mark.parametrize("leaves", ["pass", "os.setsid()"])

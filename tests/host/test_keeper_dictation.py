@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_host.keeper.dictation import HELLO, QUIT, Dictation, cgroup_line, gone_line
+from plugin_host.keeper.dictation import (
+    HELLO,
+    QUIT,
+    Dictation,
+    cgroup_line,
+    ended_line,
+    gone_line,
+    session_line,
+)
 
 
 def dictated(data: bytes) -> Dictation:
@@ -33,6 +41,15 @@ def test_folder_never_told_may_be_gone() -> None:
     assert dictated(gone_line(b"/a") + cgroup_line(b"/b")).folders == [b"/b"]
 
 
+def test_sessions_come_and_go() -> None:
+    told = session_line(7, 70) + session_line(8, 80) + ended_line(7) + ended_line(9)
+    assert dictated(told).sessions == {8: 80}
+
+
+def test_session_number_that_is_used_again_has_the_later_start() -> None:
+    assert dictated(session_line(7, 70) + ended_line(7) + session_line(7, 75)).sessions == {7: 75}
+
+
 def test_list_of_folders_stays_the_same_object() -> None:
     """Who was given it sees what is told later."""
     dictation = Dictation()
@@ -48,10 +65,24 @@ def test_goodbye_counts_when_its_line_has_ended() -> None:
     assert dictation.is_over
 
 
-@pytest.mark.parametrize("line", [b"", b"quite", b"cgroup", b"cgroup relative", b"cgroup ", b"later /a"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"", b"quite", b"later /a", b"cgroup", b"cgroup relative", b"cgroup ", b"gone"),
+        *(
+            b"session",
+            b"session 7",
+            b"session 7 x",
+            b"session -7 1",
+            b"session 7 8 9",
+            b"ended",
+            b"ended x",
+        ),
+    ],
+)
 def test_line_that_is_not_known_is_skipped(line: bytes) -> None:
     dictation = dictated(line + b"\n" + cgroup_line(b"/a"))
-    assert (dictation.folders, dictation.is_over) == ([b"/a"], False)
+    assert (dictation.folders, dictation.sessions, dictation.is_over) == ([b"/a"], {}, False)
 
 
 @pytest.mark.parametrize("folder", [b"", b"a", b"/a\nquit", b"/a\0"])

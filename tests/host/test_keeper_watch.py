@@ -36,7 +36,7 @@ def test_goodbye_of_a_living_host_is_no_loss() -> None:
         os.write(write, HELLO + cgroup_line(b"/a") + QUIT)
         watch = Watch(os.getppid(), read)
         assert not watch.outlive()
-        assert watch.folders == [b"/a"]
+        assert watch.told.folders == [b"/a"]
 
 
 def test_host_that_is_not_the_parent_is_gone() -> None:
@@ -44,7 +44,7 @@ def test_host_that_is_not_the_parent_is_gone() -> None:
         os.write(write, HELLO + cgroup_line(b"/a"))
         watch = Watch(os.getpid(), read)
         assert watch.outlive()
-        assert watch.folders == [b"/a"]
+        assert watch.told.folders == [b"/a"]
 
 
 def test_host_that_said_goodbye_and_ended_is_no_loss() -> None:
@@ -73,7 +73,7 @@ def test_pipe_that_is_closed_leaves_it_waiting_for_the_host(
         os.close(write)
         watch = Watch(7, read)
         assert watch.outlive()
-        assert watch.folders == [b"/a"]
+        assert watch.told.folders == [b"/a"]
         assert not parents
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(read)

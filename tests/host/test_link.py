@@ -44,6 +44,34 @@ def test_answers_find_their_calls_in_any_order(run: Run) -> None:
     run(body())
 
 
+def test_whether_something_was_heard_is_told_until_it_is_cleared(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            assert link.has_heard
+            link.has_heard = False
+            await plugin.send(plugin.connection.send_notification("log", {"level": "info"})[:5])
+            await wait_until.aio(lambda: link.has_heard)  # half a message is a sign of life, too
+
+    run(body())
+
+
+def test_oldest_call_is_the_first_that_is_not_answered(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            seen = [link.oldest_call]
+            first, one = link.request("work", {})
+            second, other = link.request("work", {})
+            seen.append(link.oldest_call)
+            await plugin.answer((await plugin.request()).msgid)
+            await one
+            seen.append(link.oldest_call)
+            link.abandon(second)
+            other.cancel()
+            assert [*seen, link.oldest_call] == [None, first, second, None]
+
+    run(body())
+
+
 def test_call_carries_its_metadata(run: Run) -> None:
     async def body() -> None:
         async with linked() as (link, plugin, _):

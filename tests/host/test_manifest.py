@@ -45,7 +45,7 @@ def test_three_keys_are_enough_and_the_rest_has_the_documented_defaults() -> Non
         backoff_initial_s=0.5,
         backoff_max_s=30,
     )
-    assert found.health == Health(interval_s=10, timeout_s=3, misses=3)
+    assert found.health == Health(interval_s=10, timeout_s=3, misses=3, action="restart")
     assert found.limits == Limits()
     launch = found.launch
     assert (launch.start_timeout_s, launch.stop_timeout_s, launch.warm) == (10, 5, True)
@@ -200,6 +200,7 @@ def test_a_refusal_names_file_path_expected_and_found() -> None:
         ({"restart": {"policy": "no"}}, "$.restart.policy", '"on-failure"', '"no"'),
         ({"restart": {"max_failures": 0}}, "$.restart.max_failures", "above 0", "0"),
         ({"restart": {"max_failures": 1.5}}, "$.restart.max_failures", "a whole number", "1.5"),
+        ({"health": {"action": "kill"}}, "$.health.action", "report", '"kill"'),
         ({"health": {"misses": 10**30}}, "$.health.misses", "63 bits", "1000"),
         ({"limits": {"memory_bytes": "1G"}}, "$.limits.memory_bytes", "a whole number", '"1G"'),
         ({"limits": {"open_files": 15}}, "$.limits.open_files", "at least 16", "15"),

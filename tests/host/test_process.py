@@ -14,8 +14,9 @@ from typing import Literal
 
 import pytest
 
+from plugin_host.dumpfile import DumpFile
 from plugin_host.errors import SpawnError
-from plugin_host.process import PluginProcess, ProcessSpec
+from plugin_host.process import DUMP_FD, PluginProcess, ProcessSpec
 from tests.host.child import ECHO, WAIT, Child, spec
 from tests.run import Run
 from tests.wait import WaitUntil
@@ -249,6 +250,62 @@ def test_running_out_of_descriptors_at_any_step_is_explained(run: Run, spare: in
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
         assert "ulimit -n" in (caught.value.hint or "")
+
+    run(body())
+
+
+WRITE_DUMP = "import os, sys\nfd = int(sys.argv[1])\nos.write(fd, b'stacks') if fd >= 0 else sys.exit(7)"
+
+
+def test_program_that_is_told_a_descriptor_for_stacks_writes_to_the_hosts_file(run: Run) -> None:
+    async def body() -> None:
+        process = Child(spec(WRITE_DUMP, DUMP_FD)).process
+        status = await process.wait()
+        assert status is not None
+        assert status.code == 0
+        assert process.dump is not None
+        assert process.dump.read() == "stacks"
+        process.close()
+        assert process.dump.fd == -1
+
+    run(body())
+
+
+def test_program_that_is_told_nothing_has_no_such_file(run: Run) -> None:
+    async def body() -> None:
+        process = Child(spec("")).process
+        assert process.dump is None
+        await process.wait()
+        process.close()
+
+    run(body())
+
+
+def test_program_runs_without_the_file_where_there_can_be_none(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        monkeypatch.setattr(DumpFile, "__init__", refuse)
+        process = Child(spec(WRITE_DUMP, DUMP_FD)).process
+        assert process.dump is None
+        status = await process.wait()
+        assert status is not None
+        assert status.code == 7
+        process.close()
+
+    def refuse(self: DumpFile) -> None:
+        raise OSError
+
+    run(body())
+
+
+def test_failed_spawn_closes_the_file_for_stacks(run: Run) -> None:
+    async def body() -> None:
+        with pytest.raises(SpawnError, match="'/no/such/python' does not exist"):
+            Child(ProcessSpec(["/no/such/python", DUMP_FD], None, {}))
+        # The word for the descriptor is not what is at fault.
+        with pytest.raises(SpawnError, match="argument 2"):
+            Child(ProcessSpec(["/bin/true", DUMP_FD, "a\0b"], None, {}))
 
     run(body())
 

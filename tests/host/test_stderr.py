@@ -6,13 +6,17 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-from plugin_host.stderr import CUT_MARKER, LINE_BYTES, TAIL_BYTES, TAIL_LINES, StderrReader
+from plugin_host.stderr import CUT_MARKER, LINE_BYTES, TAIL_BYTES, TAIL_LINES, LineMeter, StderrReader
 from tests.run import Run
 from tests.wait import WaitUntil
 
@@ -20,10 +24,12 @@ from tests.wait import WaitUntil
 class Pipe:
     """A reader, the lines it handed over, and the writing end."""
 
-    def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, on_line: Callable[[str], None] | None = None, meter: LineMeter | None = None
+    ) -> None:
         self.lines: list[str] = []
         fd, self.end = os.pipe()
-        self.reader = StderrReader(fd, asyncio.get_running_loop(), on_line or self.lines.append)
+        self.reader = StderrReader(fd, asyncio.get_running_loop(), on_line or self.lines.append, meter)
 
     def given_to(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a program that has the writing end as stderr, and as stdout."""
@@ -39,8 +45,8 @@ class Pipe:
 
 
 @contextmanager
-def pipe(on_line: Callable[[str], None] | None = None) -> Iterator[Pipe]:
-    made = Pipe(on_line)
+def pipe(on_line: Callable[[str], None] | None = None, meter: LineMeter | None = None) -> Iterator[Pipe]:
+    made = Pipe(on_line, meter)
     try:
         yield made
     finally:
@@ -283,3 +289,114 @@ def test_flood_is_read_in_bounded_memory(
         tracemalloc.stop()
     assert count == most_lines
     assert peak < 2 * 1024 * 1024
+
+
+# With a meter: what it has no room for is counted, and the tail is what it would have been.
+
+
+class Meter:
+    """Has room for `left` lines."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.dropped = 0
+
+    def admit(self) -> bool:
+        if self.left > 0:
+            self.left -= 1
+            return True
+        self.dropped += 1
+        return False
+
+    def room(self) -> int:
+        return self.left
+
+    def drop(self, count: int) -> None:
+        self.dropped += count
+
+
+def test_lines_are_handed_over_while_there_is_room(run: Run) -> None:
+    async def body() -> None:
+        meter = Meter(3)
+        with pipe(meter=meter) as made:
+            made.write(b"one\ntwo\nthree\n")
+            made.reader.drain()
+            made.write(b"four\nfive\nhalf")
+            made.reader.drain()
+            assert made.lines == ["one", "two", "three"]
+            assert made.reader.tail == ("one", "two", "three", "four", "five", "half")
+            assert meter.dropped == 3
+
+    run(body())
+
+
+def test_tail_can_be_asked_for_in_the_middle_of_a_flood(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        meter = Meter(0)
+        with pipe(meter=meter) as made:
+            made.write(b"".join(b"%d\n" % n for n in range(5000)) + b"be")
+            await wait_until.aio(lambda: meter.dropped == 5000)
+            assert made.reader.tail == tuple(str(n) for n in range(5000 - TAIL_LINES, 5000))
+            made.write(b"gun\nnext\n")
+            await wait_until.aio(lambda: meter.dropped == 5002)
+            assert made.reader.tail[-3:] == ("4999", "begun", "next")
+            meter.left = 10
+            made.write(b"heard\n")
+            await wait_until.aio(lambda: made.lines == ["heard"])
+            assert made.reader.tail[-3:] == ("begun", "next", "heard")
+
+    run(body())
+
+
+texts = st.lists(
+    st.sampled_from([b"\n", b"a\n" * 300, b"line\r\n", b"word", b"\xc3", b"\xb6" * 9, b"x" * 9000])
+    | st.builds(bytes.__mul__, st.just(b"short line\n"), st.integers(1, 200)),
+    max_size=30,
+)
+
+
+@hypothesis_settings(max_examples=120)
+@given(writes=texts, room=st.integers(0, 400), drained=st.sets(st.integers(0, 30), max_size=3))
+def test_tail_of_what_is_dropped_is_that_of_what_is_heard(
+    writes: list[bytes], room: int, drained: set[int]
+) -> None:
+    async def body() -> None:
+        meter, everything = Meter(room), Meter(1 << 30)
+        with pipe(meter=meter) as made, pipe(meter=everything) as other, pipe() as plain:
+            for number, data in enumerate(writes):
+                for one in (made, other, plain):
+                    one.write(data)
+                    one.reader._on_readable()  # as the loop does; a drain ends lines
+                    if number in drained:
+                        one.reader.drain()
+            for one in (made, other, plain):
+                one.hang_up()
+                one.reader.drain()
+            assert other.lines == plain.lines
+            assert len(made.lines) <= room
+            assert made.reader.tail == plain.reader.tail
+            assert meter.dropped + len(made.lines) == len(plain.lines)
+
+    asyncio.run(body())
+
+
+@pytest.mark.deadline(60)
+def test_flood_that_is_dropped_takes_a_part_of_the_loop(run: Run, wait_until: WaitUntil) -> None:
+    """50 MB of short lines, by a child that would otherwise keep the loop busy."""
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        meter = Meter(0)
+        code = "import os\nfor _ in range(800): os.write(2, b'a short line\\n' * 5000)"
+        with pipe(meter=meter) as made:
+            writer = made.given_to(sys.executable, "-S", "-c", code)
+            made.hang_up()
+            busy, begun = time.thread_time(), loop.time()
+            await wait_until.aio(lambda: made.reader.closed, timeout=50)
+            share = (time.thread_time() - busy) / (loop.time() - begun)
+            assert writer.wait() == 0
+            assert meter.dropped == 800 * 5000
+            assert made.reader.tail == ("a short line",) * TAIL_LINES
+            assert share < 0.5
+
+    run(body())

@@ -112,13 +112,32 @@ def test_programs_of_sessions_are_ended(gone: Gone, folder: Path) -> None:
         gone(victim)
 
 
-def test_program_that_cleared_its_environment_is_ended(gone: Gone, folder: Path) -> None:
+def test_program_that_cleared_its_environment_goes_with_a_plugin_that_is_gone_at_once(
+    gone: Gone, folder: Path, wait_until: WaitUntil
+) -> None:
     code = """
-    argv = ["env", "-i", "setsid", "sleep", "600"]
+    argv = ["env", "-i", "sleep", "600"]
     told["others"] = [await host.call("doer", "spawn", {"argv": argv})]
     """
     with Victim(["doer"], [folder], code) as victim:
-        assert victim.told["others"][0] not in marked(victim.told["run"])
+        wait_until(lambda: victim.told["others"][0] not in marked(victim.told["run"]))
+        gone(victim)
+
+
+def test_program_that_left_its_session_too_goes_with_the_plugin_that_is_its_parent(
+    gone: Gone, folder: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    flag = tmp_path / "busy"
+    code = f"""
+    argv = ["env", "-i", "setsid", "sleep", "600"]
+    told["others"] = [await host.call("doer", "spawn", {{"argv": argv}})]
+    call = asyncio.ensure_future(host.call("doer", "hold_interpreter", {{"path": {str(flag)!r}}}))
+    while not Path({str(flag)!r}).exists():
+        await asyncio.sleep(0.01)
+    """
+    with Victim(["doer"], [folder], code) as victim:
+        (program,) = victim.told["others"]
+        wait_until(lambda: program not in marked(victim.told["run"]) and os.getsid(program) == program)
         gone(victim)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import InitializeFailed, State
+from plugin_host import ConfigurationError, InitializeFailed, ManifestError, State
 from plugin_host.configuration import Configuration, PluginConfiguration
 from tests.run import Run
 from tests.stage import stage, write_plugin
@@ -47,6 +47,33 @@ def test_settings_that_cannot_travel_are_a_launch_error(run: Run, tmp_path: Path
             assert host.plugins["told"].state is State.FAILED
             assert host.plugins["steady"].state is State.READY
             with pytest.raises(InitializeFailed):
+                await host.start("told")
+
+    run(body())
+
+
+def test_defaults_of_the_schema_reach_the_handlers(run: Run, tmp_path: Path) -> None:
+    schema = {"properties": {"depth": {"default": 3}, "name": {}}}
+    write_plugin(tmp_path, "told", CODE, settings_schema=schema)
+
+    async def body() -> Any:
+        async with stage("told", dirs=[tmp_path], config=configured({"name": "x"})) as host:
+            return await host.call("told", "settings")
+
+    assert run(body()) == {"name": "x", "depth": 3}
+
+
+@pytest.mark.parametrize(("kind", "error"), [("integer", ConfigurationError), ("strnig", ManifestError)])
+def test_plugin_whose_settings_do_not_fit_is_not_started_and_the_others_are(
+    run: Run, tmp_path: Path, kind: str, error: type[Exception]
+) -> None:
+    write_plugin(tmp_path, "told", CODE, settings_schema={"properties": {"depth": {"type": kind}}})
+
+    async def body() -> None:
+        async with stage("told", "steady", dirs=[tmp_path], config=configured({"depth": "3"})) as host:
+            assert isinstance(host.plugins["told"].error, error)
+            assert host.plugins["steady"].state is State.READY
+            with pytest.raises(error, match="expected"):
                 await host.start("told")
 
     run(body())

@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from plugin_host import (
+    CallFailed,
     Configuration,
+    ConfigurationError,
     HandlerNotFound,
     Output,
     PluginHost,
@@ -23,9 +25,11 @@ from plugin_host import (
     TerminalError,
 )
 from plugin_host.configuration import PluginConfiguration
+from plugin_host.reconfiguration import reconfigure
 from plugin_host.state import State
 from plugin_host_shell import account
 from tests.run import Run
+from tests.stage import link_of
 from tests.wait import WaitUntil
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
@@ -301,13 +305,42 @@ def test_what_cannot_run_is_explained(
     run(body())
 
 
+def test_a_setting_that_does_not_fit_is_refused_before_the_start(run: Run) -> None:
+    async def body() -> None:
+        config = Configuration(plugins={"shell": PluginConfiguration(settings={"cwd": "relative"})})
+        async with PluginHost(
+            plugin_dirs=[PLUGINS], entry_points=False, only=["shell"], config=config
+        ) as host:
+            with pytest.raises(
+                ConfigurationError, match=r"\$\.plugins\.shell\.settings\.cwd: expected text"
+            ):
+                await host.start("shell")
+
+    run(body())
+
+
 def test_a_wrong_setting_is_explained_to_whoever_opens_a_session(run: Run) -> None:
     async def body() -> None:
-        async with shell({"cwd": "relative"}) as host:
-            with pytest.raises(TerminalError, match="its setting cwd is 'relative'") as caught:
+        async with shell({"shell": [""]}) as host:
+            with pytest.raises(TerminalError, match=r"its setting shell is \[''\]") as caught:
                 await host.exec("shell")
             assert caught.value.data["error"]["retryable"] is False
             assert "[plugins.shell.settings]" in caught.value.data["error"]["suggestion"]
+
+    run(body())
+
+
+def test_new_settings_are_for_sessions_that_are_opened_from_then_on(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with shell({"cwd": "/"}) as host:
+            link = link_of(host, "shell")
+            session = await host.exec("shell", ["sleep", "600"])
+            assert await reconfigure(link, {"cwd": str(tmp_path)}, 5) == "applied"
+            with pytest.raises(CallFailed, match="its setting cwd is 'relative'"):
+                await reconfigure(link, {"cwd": "relative"}, 5)
+            other = await host.exec("shell", ["pwd"], tty=False)
+            assert (await spoken(other))[0].decode().strip() == str(tmp_path)
+            assert session.id in [one.id for one in await host.sessions()]
 
     run(body())
 

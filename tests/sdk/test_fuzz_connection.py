@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -11,77 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugin_host_sdk.connection import HOST, PLUGIN, Connection
-from plugin_host_sdk.events import Closed, Event, Failed, InitializeRefused
-from plugin_host_sdk.protocol import (
-    CLOSED,
-    ENDED,
-    FAILED,
-    INITIALIZE_ID,
-    INITIALIZING,
-    METHODS,
-    OPENING,
-    READY,
-    STOPPING,
-)
+from plugin_host_sdk.connection import HOST
+from plugin_host_sdk.protocol import INITIALIZE_ID, METHODS
+from tests.fuzz.promise import check_end, events_of, shown
+from tests.fuzz.start import CALLS, ROLES, STARTS, initializing, ready
 from tests.pair import ANSWER, ConnectionPair
-
-ROLES = [HOST, PLUGIN]
-CALLS = {HOST: "command.call", PLUGIN: "host.echo"}
-LAST = (Failed, Closed, InitializeRefused)
-
-
-def opening(role: str) -> Connection:
-    return Connection(role)
-
-
-def initializing(role: str) -> Connection:
-    pair = ConnectionPair()
-    pair.to_plugin(pair.host.send_initialize({}))
-    return pair.end(role)
-
-
-def ready(role: str) -> Connection:
-    """With requests and streams of every kind: open, given up, ended."""
-    connection = ConnectionPair().initialize().end(role)
-    for _ in range(3):
-        connection.send_request(CALLS[role], {})
-    connection.send_cancel(2)
-    connection.receive_data(msgpack.packb([0, 5, CALLS[PLUGIN if role == HOST else HOST], [{}]]))
-    ours, theirs = (2, 1) if role == HOST else (1, 2)
-    streams = connection.streams
-    streams.open_send(streams.reserve(), 100)
-    streams.open_receive(theirs, 1000)
-    streams.open_receive(theirs + 2, 1000)
-    streams.forget(theirs + 2)
-    assert set(streams.sending) == {ours}
-    return connection
-
-
-def stopping(role: str) -> Connection:
-    connection = ready(role)
-    if role == HOST:
-        connection.send_request("shutdown", {})
-    else:
-        connection.receive_data(msgpack.packb([0, 6, "shutdown", [{}]]))
-    return connection
-
-
-def raw(role: str) -> Connection:
-    connection = Connection(role, raw=True)
-    for _ in range(3):
-        connection.send_request("x", [])
-    connection.send_cancel(2)
-    return connection
-
-
-STARTS: dict[str, Callable[[str], Connection]] = {
-    OPENING: opening,
-    INITIALIZING: initializing,
-    READY: ready,
-    STOPPING: stopping,
-    "raw": raw,
-}
 
 scalars = (
     st.none()
@@ -142,26 +75,6 @@ hostile = st.one_of(
     st.lists(packed, max_size=6).map(b"".join),
     mutations(),
 )
-
-
-def events_of(connection: Connection, parts: list[bytes]) -> list[Event]:
-    """Everything that happens, the end of file included; an empty read would be that end."""
-    events = [event for part in parts if part for event in connection.receive_data(part)]
-    return events + connection.receive_data(b"")
-
-
-def shown(events: list[Event]) -> list[str]:
-    """Events to compare: by what they show, for NaN is not equal to itself."""
-    return ["Failed" if type(event) is Failed else repr(event) for event in events]
-
-
-def check_end(connection: Connection, events: list[Event]) -> None:
-    assert events
-    assert isinstance(events[-1], LAST)
-    assert not any(isinstance(event, LAST) for event in events[:-1])
-    assert connection.state == (CLOSED if isinstance(events[-1], Closed) else FAILED)
-    assert connection.state in ENDED
-    assert connection.receive_data(b"\x93\x02\xa1x\x90") == []
 
 
 @pytest.mark.parametrize("role", ROLES)

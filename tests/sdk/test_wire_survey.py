@@ -24,6 +24,10 @@ class Colour(enum.IntEnum):
 class Word(str): ...
 
 
+def extension_keys(count: int) -> dict[Any, Any]:
+    return {ExtType(1, number.to_bytes(4, "big")): None for number in range(count)}
+
+
 def encode(value: Any, **options: Any) -> bytes:
     encoder = Encoder(**options)
     message = [1, 7, None, value]
@@ -41,10 +45,11 @@ def encode(value: Any, **options: Any) -> bytes:
         [ExtType(1, b"")] * (MESSAGE_CONTAINERS - ROOM),
         {Word("word"): Colour.RED, Colour.RED: Word("x"), None: 1, 1.5: 2, True: 3, b"b": 4},
         {ExtType(1, b"a"): 1, Timestamp(5): 2},
+        extension_keys(MESSAGE_CONTAINERS - ROOM),
         [bytearray(b"x"), memoryview(b"y"), (1, (2,)), {}],
         b"x" * 1_000_000,
     ],
-    ids=["lists", "map", "list", "extensions", "keys", "extension keys", "leaves", "bytes"],
+    ids=["lists", "map", "list", "extensions", "keys", "extension keys", "many of them", "leaves", "bytes"],
 )
 def test_what_is_within_the_limits_is_sent_and_taken(value: Any) -> None:
     decoder = Decoder()
@@ -58,6 +63,7 @@ def test_what_is_within_the_limits_is_sent_and_taken(value: Any) -> None:
     [
         ([[]] * (MESSAGE_CONTAINERS + 1), MessageTooLarge, "more than 100000 lists, maps"),
         ([{}] * (MESSAGE_CONTAINERS + 1), MessageTooLarge, "more than 100000 lists, maps"),
+        (extension_keys(MESSAGE_CONTAINERS), MessageTooLarge, "more than 100000 lists, maps"),
         ([[[]] * 1000] * 200, MessageTooLarge, "more than 100000 lists, maps"),
         ([ExtType(1, b"")] * (MESSAGE_CONTAINERS + 1), MessageTooLarge, "more than 100000"),
         ({n: n for n in range(MESSAGE_CONTAINERS + 1)}, MessageTooLarge, "a map of 100001 keys"),
@@ -65,7 +71,7 @@ def test_what_is_within_the_limits_is_sent_and_taken(value: Any) -> None:
         ({(1, 2): 3}, NotEncodable, "the key [1, 2] of a map: it holds other values"),
         ([{"a": [{"b": {(): 1}}]}], NotEncodable, "the key [] of a map"),
     ],
-    ids=["lists", "maps", "nested", "extensions", "map", "list", "key", "deep key"],
+    ids=["lists", "maps", "extension keys", "nested", "extensions", "map", "list", "key", "deep key"],
 )
 def test_what_the_peer_would_not_take_is_refused(
     value: Any, kind: type[LocalProtocolError], words: str

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plugin_host import checksum, configuration, document, manifest
+import msgspec
+
+from plugin_host import checksum, configuration, discovery, document, manifest, settings
 from plugin_host.errors import ConfigurationError, ManifestError
 from plugin_host.wording import found, shown
 
@@ -53,6 +55,7 @@ def manifest_faults(file: Path) -> list[Fault]:
     """What is wrong with the manifest in `file`, and with the folder it vouches for."""
     try:
         loaded = manifest.load(file)
+        settings.check_schema(loaded, file=shown(file))
         checksum.verify(loaded, file.parent)
     except ManifestError as error:
         return _all(error, _read_manifest, file, _FILLERS)
@@ -60,12 +63,24 @@ def manifest_faults(file: Path) -> list[Fault]:
 
 
 def configuration_faults(file: Path) -> list[Fault]:
-    """What is wrong with the configuration in `file`."""
+    """What is wrong with the configuration in `file`, and with the settings in it for plugins it finds."""
     try:
-        configuration.load(file)
+        loaded = configuration.load(file)
     except ConfigurationError as error:
         return _all(error, _read_configuration, file, {})
-    return []
+    return _settings_faults(loaded, shown(file))
+
+
+def _settings_faults(loaded: configuration.Configuration, name: str) -> list[Fault]:
+    """One for each plugin whose settings do not fit its schema; who else is broken is not asked here."""
+    from .logline import unheard
+
+    everything = msgspec.structs.replace(loaded, only=None, block=())
+    everything.__dict__["file"] = loaded.file
+    with unheard():
+        candidates = discovery.discover(configuration=everything)
+    errors = (one.error for one in candidates if isinstance(one.error, ConfigurationError))
+    return [_fault(error, name, error.path) for error in errors if error.file == name]
 
 
 Reader = Callable[[Path, str], tuple[Any, Callable[[Any], Any]]]
@@ -73,7 +88,7 @@ Reader = Callable[[Path, str], tuple[Any, Callable[[Any], Any]]]
 
 def _read_manifest(file: Path, name: str) -> tuple[Any, Callable[[Any], Any]]:
     raw = json.loads(document.read(file, ManifestError))
-    return raw, lambda raw: manifest.convert(raw, file=name)
+    return raw, lambda raw: settings.check_schema(manifest.convert(raw, file=name), file=name)
 
 
 def _read_configuration(file: Path, name: str) -> tuple[Any, Callable[[Any], Any]]:

@@ -2,8 +2,9 @@
 
 Those whose environment carries the run's mark, those in its cgroup folders, and what these lead to: the
 sessions they are in, for every plugin is started in one of its own, and their descendants. So a program
-that cleared or overwrote its environment belongs, too. What was found once is remembered by pid and start
-time, for it may lose its mark by an exec and its parent by a death.
+that cleared or overwrote its environment belongs, too; if its plugin is gone, the session that the host
+told of leads to it. What was found once is remembered by pid and start time, for it may lose its mark by
+an exec and its parent by a death.
 
 Invariant: a process belongs for what it is or descends from, never for its number alone.
 """
@@ -43,13 +44,22 @@ class Look:
 
 
 class Census:
-    """Counts who belongs to `run`. `folders` are its cgroup folders, as they are at each look.
+    """Counts who belongs to `run`. `folders` are its cgroup folders, as they are at each look; `sessions`
+    those its plugins lead or led, with the start times of these.
 
     `since` is the start time of the host, `host_session` its session; what is older than the one, or in
     the other, cannot be a plugin's.
     """
 
-    def __init__(self, run: bytes, folders: list[bytes], *, since: int = 0, host_session: int = 0) -> None:
+    def __init__(
+        self,
+        run: bytes,
+        folders: list[bytes],
+        sessions: Mapping[int, int] | None = None,
+        *,
+        since: int = 0,
+        host_session: int = 0,
+    ) -> None:
         self.run = run
         self.folders = folders
         self.marked: set[int] = set()  # of the last look, those known by their mark alone
@@ -57,7 +67,7 @@ class Census:
         self._apart = frozenset({0, 1, os.getsid(0), host_session})
         self._known: dict[int, int] = {}
         self._foreign: dict[int, int] = {}
-        self._sessions: set[int] = set()
+        self._sessions = dict(sessions or {})
 
     def look(self) -> Look:
         """Look at all processes of the machine; some 20 µs for each."""
@@ -78,7 +88,8 @@ class Census:
         # In the folder before its row was read and after: the row is that of the process in it.
         listed &= cgroup.members(self.folders)
         roots += [rows[pid] for pid in listed if pid in rows]
-        ours = relatives(rows, roots, self._sessions, self._apart)
+        sessions = {number for number, at in self._sessions.items() if _is_led(rows.get(number), at)}
+        ours = relatives(rows, roots, sessions, self._apart)
         self._remember(rows, ours)
         return Look(ours, {row.group for row in rows.values() if row.pid not in ours})
 
@@ -94,8 +105,18 @@ class Census:
 
     def _remember(self, rows: Mapping[int, ProcessRow], ours: Mapping[int, ProcessRow]) -> None:
         self._known = {pid: row.started for pid, row in ours.items()}
-        self._sessions = {row.session for row in ours.values()} - self._apart
+        # The start time of a leader that is gone is not needed any more: nobody else gets its number.
+        self._sessions = {
+            row.session: self._known.get(row.session, 0)
+            for row in ours.values()
+            if row.session not in self._apart
+        }
         self._foreign = {pid: at for pid, at in self._foreign.items() if pid in rows}
+
+
+def _is_led(holder: ProcessRow | None, started: int) -> bool:
+    """Whether the process that has a session's number is its leader; when there is none, it has died."""
+    return holder is None or holder.started == started
 
 
 def relatives(

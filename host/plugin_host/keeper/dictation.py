@@ -1,11 +1,11 @@
-"""What the host tells its keeper, line by line: cgroup folders that were made or are gone, and goodbye.
+"""What the host tells its keeper, line by line: plugins and cgroup folders that come and go, and goodbye.
 
 Pure. Both sides' bytes are made and read here. A line that is not known is skipped.
 """
 
 from __future__ import annotations
 
-__all__ = ["HELLO", "QUIT", "Dictation", "cgroup_line", "gone_line"]
+__all__ = ["HELLO", "QUIT", "Dictation", "cgroup_line", "ended_line", "gone_line", "session_line"]
 
 # Says nothing. Once it was read, the keeper is up.
 HELLO = b"hello\n"
@@ -22,6 +22,16 @@ def gone_line(folder: bytes) -> bytes:
     return b"gone " + _sound(folder) + b"\n"
 
 
+def session_line(pid: int, started: int) -> bytes:
+    """A plugin runs: the process `pid` that started at `started` (ticks) leads a session of its own."""
+    return b"session %d %d\n" % (pid, started)
+
+
+def ended_line(pid: int) -> bytes:
+    """The plugin that `pid` was is gone with all of its session."""
+    return b"ended %d\n" % pid
+
+
 def _sound(folder: bytes) -> bytes:
     if not folder.startswith(b"/") or b"\n" in folder or b"\0" in folder:
         raise ValueError(f"{folder!r} is no absolute path of a cgroup folder")
@@ -29,12 +39,15 @@ def _sound(folder: bytes) -> bytes:
 
 
 class Dictation:
-    """The lines up to now: `folders` are those to look after, oldest first; `is_over` after goodbye."""
+    """The lines up to now: `folders` are those to look after, `sessions` the plugins' with their leaders'
+    start times; `is_over` after goodbye.
+    """
 
-    __slots__ = ("_rest", "folders", "is_over")
+    __slots__ = ("_rest", "folders", "is_over", "sessions")
 
     def __init__(self) -> None:
         self.folders: list[bytes] = []
+        self.sessions: dict[int, int] = {}
         self.is_over = False
         self._rest = b""
 
@@ -42,10 +55,24 @@ class Dictation:
         """Take what came from the pipe. A line counts when its end is there."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            word, _, folder = line.partition(b" ")
+            word, _, what = line.partition(b" ")
             if word == b"quit":
                 self.is_over = True
-            elif word == b"cgroup" and folder.startswith(b"/") and folder not in self.folders:
-                self.folders.append(folder)
-            elif word == b"gone" and folder in self.folders:
-                self.folders.remove(folder)
+            elif word in (b"cgroup", b"gone"):
+                self._note_folder(word, what)
+            elif word in (b"session", b"ended"):
+                self._note_session(word, what.split())
+
+    def _note_folder(self, word: bytes, folder: bytes) -> None:
+        if word == b"gone" and folder in self.folders:
+            self.folders.remove(folder)
+        elif word == b"cgroup" and folder.startswith(b"/") and folder not in self.folders:
+            self.folders.append(folder)
+
+    def _note_session(self, word: bytes, numbers: list[bytes]) -> None:
+        if not all(number.isdigit() for number in numbers):
+            return
+        if word == b"ended" and len(numbers) == 1:
+            self.sessions.pop(int(numbers[0]), None)
+        elif word == b"session" and len(numbers) == 2:
+            self.sessions[int(numbers[0])] = int(numbers[1])

@@ -19,8 +19,9 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING
 
 from plugin_host.reaper import Reaper
+from plugin_host.tree import identify
 
-from .dictation import HELLO, QUIT, cgroup_line, gone_line
+from .dictation import HELLO, QUIT, cgroup_line, ended_line, gone_line, session_line
 
 if TYPE_CHECKING:
     from plugin_host.exitstatus import ExitStatus
@@ -52,6 +53,7 @@ class Keeper:
         self._reaper: Reaper | None = None
         self._pipe = -1
         self._folders: dict[bytes, None] = {}
+        self._plugins: dict[str, tuple[int, int]] = {}  # pid and start time by id
         self._unsent = b""
         self._started = 0.0
         self._deaths = 0
@@ -80,6 +82,21 @@ class Keeper:
             self._spawn()
         except OSError as error:
             _log.warning("no keeper process could be started: %s; %s", error, _LOSS)
+
+    def note_plugin(self, plugin: str, pid: int | None) -> None:
+        """The plugin of this id runs as `pid`, which leads a session of its own; or (None) it does not run.
+
+        So its children are found even where it ends before its keeper looks, and they have no mark.
+        """
+        known = self._plugins.get(plugin)
+        if pid == (known and known[0]):
+            return
+        if known is not None:
+            del self._plugins[plugin]
+            self._send(ended_line(known[0]))
+        if pid is not None and (identity := identify(pid)):
+            self._plugins[plugin] = pid, int(identity.started)
+            self._send(session_line(*self._plugins[plugin]))
 
     def tell_cgroup(self, path: str | os.PathLike[str]) -> None:
         """A cgroup folder was made for a plugin: nobody in it shall outlive the host, nor the folder.
@@ -141,7 +158,8 @@ class Keeper:
         self._pipe, self._unsent = write_fd, b""
         self._reaper = Reaper(child.pid, self._ended)
         self._started = asyncio.get_running_loop().time()
-        self._send(HELLO + b"".join(map(cgroup_line, self._folders)))
+        plugins = [session_line(*plugin) for plugin in self._plugins.values()]
+        self._send(HELLO + b"".join([*map(cgroup_line, self._folders), *plugins]))
 
     def _is_up(self) -> bool:
         """Whether it has read what it was told so far, the first line at least."""

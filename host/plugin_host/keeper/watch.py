@@ -49,7 +49,8 @@ def main() -> NoReturn:
     if watch.outlive():
         _come_first()
         since, session = (row.started, row.session) if row else (0, 0)
-        is_done = clear(Census(run, watch.folders, since=since, host_session=session))
+        told = watch.told
+        is_done = clear(Census(run, told.folders, told.sessions, since=since, host_session=session))
     os._exit(0 if is_done else 1)
 
 
@@ -73,19 +74,14 @@ def _call_oneself(name: bytes) -> None:
 class Watch:
     """Waits for the end of the host, which is this process's parent, and listens to it on `pipe`.
 
-    At the end of the pipe it closes it.
+    At the end of the pipe it closes it. `told` is what the host has said.
     """
 
     def __init__(self, host: int, pipe: int) -> None:
         self._host = host
         self._pipe = pipe
-        self._dictation = Dictation()
+        self.told = Dictation()
         os.set_blocking(pipe, False)
-
-    @property
-    def folders(self) -> list[bytes]:
-        """The cgroup folders there are."""
-        return self._dictation.folders
 
     def outlive(self) -> bool:
         """Wait for the end; whether the host left without a goodbye."""
@@ -100,7 +96,7 @@ class Watch:
         finally:
             if pidfd >= 0:
                 os.close(pidfd)
-        return not self._dictation.is_over
+        return not self.told.is_over
 
     def _is_needed(self, poll: select.poll) -> bool:
         """Whether the host is there and has not said goodbye; what it said last counts, too."""
@@ -109,7 +105,7 @@ class Watch:
             poll.unregister(self._pipe)
             os.close(self._pipe)
             self._pipe = -1
-        return is_alive and not self._dictation.is_over
+        return is_alive and not self.told.is_over
 
     def _open_pidfd(self) -> int:
         """A pidfd of the host, or -1. If the host is the parent afterwards, it is the host's."""
@@ -122,7 +118,7 @@ class Watch:
         """Read what there is; False when the other end is closed."""
         try:
             while data := os.read(self._pipe, _READ_BYTES):
-                self._dictation.feed(data)
+                self.told.feed(data)
         except BlockingIOError:
             return True
         return False

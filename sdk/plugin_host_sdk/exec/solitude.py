@@ -37,6 +37,9 @@ class Solitude:
         threading.Thread(target=lambda: asyncio.run(make()), name="coroutine", daemon=True).start()
         return lambda: None
 
+    def adopt(self, settings: Mapping[str, Any]) -> None:
+        self.settings = settings
+
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         self._logger(level, message)
 

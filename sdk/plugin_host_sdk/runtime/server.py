@@ -74,6 +74,9 @@ class Server:
         for capability in plugin.capabilities.values():
             self._routes.update(capability.routes)
             capability.open(self)
+        if plugin.reconfiguration is not None:
+            self._routes.update(plugin.reconfiguration.routes)
+            plugin.reconfiguration.open(self)
 
     @property
     def plugin_id(self) -> str:
@@ -219,7 +222,7 @@ class Server:
                 self._answer(event.msgid, {"running": len(self.running)})
                 return
             self.ending.request(event.msgid, event.params.get("grace_ms"))
-        elif method == "reconfigure":
+        elif method == "reconfigure":  # and nobody is there to take the settings
             self._answer(event.msgid, {"restart": True})
         else:
             raise CallFailed(
@@ -240,7 +243,7 @@ class Server:
         """On the leader's thread, in its turn: the watchdog takes the lead from a turn that lasts."""
         if self.crew.acting is not me:
             self.crew.begin_turn(me)
-        ctx.has_begun = True
+        ctx.begin(self.settings)
         result, error = None, None
         started = self._clock
         try:
@@ -305,7 +308,7 @@ class Server:
         if ctx.deadline is not None and ctx.deadline <= monotonic():
             self._settle(ctx, None, expired(ctx))
             return False
-        ctx.has_begun = True
+        ctx.begin(self.settings)
         return True
 
     def _perform(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> tuple[Any, CallError | None]:
@@ -411,6 +414,9 @@ class Server:
 
     def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         return self._loop.run(make)
+
+    def adopt(self, settings: Mapping[str, Any]) -> None:
+        self.settings = settings
 
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         self.wiring.log(level, logger, message, fields)
