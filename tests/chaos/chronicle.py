@@ -48,7 +48,7 @@ class Chronicle:
             tally.violate(event.plugin, f"a bystander was touched: {event}")
 
     def _died(self, report: DeathReport) -> None:
-        self.deaths[report.plugin].append(_how(report))
+        self.deaths[report.plugin].append(report.how)
         self._tally.deaths[in_words(report)] += 1
         if not report.how or not report.next:
             self._tally.violate(report.plugin, f"a death without its story: {report}")
@@ -56,9 +56,5 @@ class Chronicle:
 
 def in_words(report: DeathReport) -> str:
     """How it ended, without what is of this one death only."""
-    words = re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "N", _how(report).partition("\n")[0])
+    words = re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "N", report.how.partition("\n")[0])
     return words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}…"
-
-
-def _how(report: DeathReport) -> str:
-    return f"{report.how} ({report.limit})" if report.limit else report.how

@@ -38,8 +38,8 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`inflict` brings it about. The death that follows is told within `told_s`, and its words, or those
-    of its limit, match `words`. One that `taints` writes into what the plugin
+    """`inflict` brings it about. The death that follows is told within `told_s`, and its words match
+    `words`. One that `taints` writes into what the plugin
     answers; one that `meets_limit` is for plugins that have limits."""
 
     name: str
