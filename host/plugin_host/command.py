@@ -40,7 +40,7 @@ async def call_command(
     """
     deadline = meta = None
     if timeout is not None or current_caller.get() is not None:
-        deadline, meta = _call_metadata(timeout)
+        deadline, meta = _call_metadata(plugin, command, timeout)
     method = "command.call"
     arguments: Any = {"name": command, "params": params if params is not None else {}}
     if plugin.is_raw:
@@ -59,7 +59,7 @@ async def call_command(
         raise _named_timeout(plugin, command, timeout, deadline, error) from None
     except CallError as error:
         if _is_unnamed(error):
-            error.args = (_named(plugin, command, error.message),)
+            _name(error, plugin, command)
         raise
     if plugin.is_raw:
         return result
@@ -81,7 +81,9 @@ def _is_flat(params: Any) -> bool:
     return ATOMS.issuperset(map(type, params.values())) and ATOMS.issuperset(map(type, params))
 
 
-def _call_metadata(timeout: float | None) -> tuple[float | None, dict[str, Any] | None]:
+def _call_metadata(
+    plugin: Plugin, command: str, timeout: float | None
+) -> tuple[float | None, dict[str, Any] | None]:
     """The deadline on the loop's clock and the metadata to send, both within the outer call's."""
     if timeout is not None and (not isinstance(timeout, (int, float)) or timeout != timeout):
         raise TypeError(f"timeout is a number of seconds or None, not {timeout!r}")
@@ -93,7 +95,8 @@ def _call_metadata(timeout: float | None) -> tuple[float | None, dict[str, Any] 
     if timeout is None or timeout > _ENDLESS_S:
         return None, meta or None
     if timeout <= 0:
-        raise CallTimeout("the deadline passed before the call was sent", name="command.timeout")
+        text = "the deadline passed before the call was sent"
+        raise CallTimeout(f"{plugin.id} {command}: {text}", name="command.timeout")
     meta["timeout_ms"] = max(1, int(timeout * 1000))
     return time.monotonic() + timeout, meta
 
@@ -132,6 +135,12 @@ def _named(plugin: Plugin, command: str, message: str) -> str:
     return f"{plugin.id} {command}: {message}"
 
 
+def _name(error: CallError, plugin: Plugin, command: str) -> None:
+    """Have it say of which call it is, also where it travels on to the plugin that had asked for it."""
+    error.message = _named(plugin, command, error.message)
+    error.args = (error.message,)
+
+
 def _is_unnamed(error: CallError) -> bool:
     return isinstance(error, (CallFailed, CallCancelled))
 
@@ -145,5 +154,5 @@ def _own_status(plugin: Plugin, command: str, answer: dict[str, Any]) -> CallFai
         code=status if type(status) is int else 0,
         data=answer.get("result"),
     )
-    error.args = (_named(plugin, command, error.message),)
+    _name(error, plugin, command)
     return error

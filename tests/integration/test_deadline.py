@@ -59,6 +59,17 @@ def demo(folder: Path) -> PluginHost:
     return stage("demo", dirs=[folder])
 
 
+def test_call_without_any_time_is_not_sent_and_says_of_whom(run: Run, demo: PluginHost) -> None:
+    async def body() -> None:
+        async with demo as host:
+            with pytest.raises(CallTimeout) as caught:
+                await host.call("demo", "oversleep", {"seconds": 0}, timeout=0)
+            assert str(caught.value) == "demo oversleep: the deadline passed before the call was sent"
+            assert await host.call("demo", "seen") == []
+
+    run(body())
+
+
 def test_call_past_its_deadline_fails_in_time_and_the_handler_hears(
     run: Run, demo: PluginHost, wait_until: WaitUntil
 ) -> None:

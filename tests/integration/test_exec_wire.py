@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from plugin_host import (
+    CallCancelled,
     CallError,
     CallFailed,
     Output,
@@ -50,6 +51,18 @@ def test_plugin_that_does_nothing_odd_is_a_plugin_like_others(run: Run) -> None:
 
 
 # Answers.
+
+
+def test_session_refused_because_the_plugin_stops_says_which_plugin(run: Run) -> None:
+    async def body() -> None:
+        async with stage("odd_sessions") as host:
+            error = {"name": "rpc.cancelled", "code": 4, "message": "the plugin is stopping"}
+            await answer(host, "create", error=error)
+            with pytest.raises(CallCancelled) as caught:
+                await opened(host)
+            assert str(caught.value) == "odd_sessions exec.create: the plugin is stopping"
+
+    run(body())
 
 
 def test_odd_answers_to_create_are_failures_that_leave_nothing(run: Run) -> None:

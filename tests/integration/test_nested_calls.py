@@ -373,6 +373,22 @@ def test_death_of_the_far_plugin_reaches_the_first(run: Run, folder: Path) -> No
     run(body())
 
 
+def test_failure_of_the_far_call_names_the_far_plugin(run: Run, folder: Path) -> None:
+    async def body() -> None:
+        services = Services()
+
+        async def note(caller: Caller) -> Any:
+            assert services.host is not None
+            return await services.host.call("b", "ask", {"service": "fail"})
+
+        async with stage("a", "b", dirs=[folder], services=services.table() | {"note": note}) as host:
+            services.host = host
+            *_, text = await host.call("a", "explain", {"service": "note"})
+            assert text == "b ask raised CallFailed: host.fail raised LookupError: nothing here"
+
+    run(body())
+
+
 def test_death_of_the_caller_cancels_its_services(run: Run, folder: Path, wait_until: WaitUntil) -> None:
     async def body() -> None:
         services = Services()

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from plugin_host.errors import CallError, CallFailed, SessionExists
+from plugin_host.errors import CallCancelled, CallError, CallFailed, SessionExists
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
 if TYPE_CHECKING:
@@ -155,6 +155,11 @@ class ExecProxy:
             result = await answer
         except asyncio.CancelledError:
             self._link.abandon(msgid)
+            raise
+        except CallCancelled as error:
+            if self.plugin not in error.message:  # the plugin itself says that it stops, not who it is
+                error.message = f"{self.plugin} {method}: {error.message}"
+                error.args = (error.message,)
             raise
         try:
             return msgspec.convert(result, kind)

@@ -159,7 +159,10 @@ class Manager:
             self._give_up(session, error)
         # A spawn takes longer than others on the loop should wait, and cannot be left half-way.
         loop = asyncio.get_running_loop()
-        beginning = loop.run_in_executor(None, self._begin, session, handler, result, window, call)
+        try:
+            beginning = loop.run_in_executor(None, self._begin, session, handler, result, window, call)
+        except RuntimeError as error:  # there is no thread to be had
+            self._give_up(session, error)
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
@@ -170,6 +173,7 @@ class Manager:
     def _reserve(self, options: SessionOptions, call: Context | None) -> tuple[Session, Handler]:
         handler = find_handler(self._handlers, options.handler)
         _check_told(options)
+        self._reactor.start()  # what happens to the session happens there, its end too
         options = msgspec.structs.replace(options, command=options.command or handler.default_command)
         session = Session(
             options,

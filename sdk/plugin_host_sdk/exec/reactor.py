@@ -81,7 +81,7 @@ class Reactor:
                 self._selector.unregister(fd)
             elif known.events != events or known.data is not ready:
                 self._selector.modify(fd, events, ready)
-        self._start()
+        self.start()
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call it on the reactor's thread."""
@@ -89,7 +89,7 @@ class Reactor:
         if self._is_waiting:
             self._wake()
         elif self._thread is None:
-            self._start()
+            self.start()
 
     def call_at(self, at: float, call: Callable[[], None]) -> Timer:
         """Call it when the clock is at `at`."""
@@ -97,7 +97,7 @@ class Reactor:
         with self._lock:
             heapq.heappush(self._timers, timer)
             is_next = self._timers[0] is timer
-        self._start()
+        self.start()
         if is_next:
             self._wake()
         return timer
@@ -119,11 +119,16 @@ class Reactor:
         elif thread is not threading.current_thread():
             thread.join()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the thread, unless it runs. Whoever did this first can rely on all else.
+
+        Raises RuntimeError when the system gives no thread; it can be tried again.
+        """
         with self._lock:
             if self._thread is None and not self._is_closed:
-                self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="sessions", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _wake(self) -> None:
         with self._lock:  # or its number may be another's by now

@@ -31,7 +31,8 @@ class LoopThread:
     def run(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """Start `make()` as a task on the loop; returns what cancels it, from any thread.
 
-        A task that is cancelled before its first step never runs.
+        A task that is cancelled before its first step never runs. Raises RuntimeError and OSError when the
+        loop cannot be started, because the system gives no thread or no descriptor, or has ended.
         """
         loop = self._loop or self._start()
         task: Task[None] | None = None
@@ -80,7 +81,11 @@ class LoopThread:
         with self._lock:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
-                threading.Thread(target=self._live, args=(loop,), name="asyncio", daemon=True).start()
+                try:
+                    threading.Thread(target=self._live, args=(loop,), name="asyncio", daemon=True).start()
+                except RuntimeError:
+                    loop.close()
+                    raise
                 self._loop = loop
             return self._loop
 

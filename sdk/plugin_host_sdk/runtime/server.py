@@ -292,7 +292,13 @@ class Server:
                 self._settle(ctx, result, error)
             self.wiring.flush()
 
-        cancel = self._loop.run(work)
+        try:
+            cancel = self._loop.run(work)
+        except (RuntimeError, OSError) as problem:  # this call's lack, not the end of them all
+            text = f"{ctx.name}: no event loop can be had for it: {problem}"
+            with self.wiring.mutex:
+                self._settle(ctx, None, CallFailed(text, name="rpc.busy"))
+            return
         ctx.cancelled.listen(cancel)
 
     def _begin(self, ctx: Context) -> bool:
