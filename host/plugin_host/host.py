@@ -192,7 +192,6 @@ class PluginHost:
 
     def _changed(self, event: StateChanged) -> None:
         self._events.put(event)
-        self._keeper.note_plugin(event.plugin, event.pid)
         self._extensions.state_changed(event.plugin, str(event.old), str(event.new))
 
     # Using it.

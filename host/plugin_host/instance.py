@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import ladder
 from .confinement import confine
 from .death import DeathReport, Phase
+from .dumptext import crash_place
 from .environment import run_token
 from .errors import (
     CallCancelled,
@@ -189,6 +190,8 @@ class Instance(LinkOwner):
         self.process.send_signal(SIGKILL)
 
     async def _release(self) -> None:
+        """Nothing of it is left."""
+        self._facilities.keeper.note_plugin(self.mark, None)
         confinement = self._confinement
         if confinement is None:
             return
@@ -225,6 +228,7 @@ class Instance(LinkOwner):
             settings=candidate.settings,
             permissions=candidate.granted,
             confinement=self._confinement,
+            on_spawn=lambda pid: facilities.keeper.note_plugin(self.mark, pid),
         )
 
     def _stillborn(self, error: LaunchError) -> DeathReport:
@@ -282,6 +286,8 @@ class Instance(LinkOwner):
 
     def _report(self, error: Exception | None) -> DeathReport:
         process, status = self.process, self.process.status
+        calls = tuple(self.link.calls())
+        sessions = tuple(self.exec.running) if self.exec is not None else ()
         limit = None
         if self._hang is not None:
             how = self._hang[0]
@@ -289,13 +295,14 @@ class Instance(LinkOwner):
             if self._confinement is not None:
                 limit = self._confinement.verdict(status, process.stderr.tail)
             how = limit or status.describe()
+            # With nothing in flight it says no more than where the plugin rested.
+            if calls and status.signal is not None and (place := crash_place(process.stderr.tail)):
+                how += f": {place}"
             how += f", after it broke the protocol: {error}" if error else ""
         elif error is not None:
             how = f"it broke the protocol: {error}"
         else:
             how = "it closed its connection and runs on"
-        calls = tuple(self.link.calls())
-        sessions = tuple(self.exec.running) if self.exec is not None else ()
         ended = process.ended or asyncio.get_running_loop().time()
         return DeathReport(
             plugin=self.id,

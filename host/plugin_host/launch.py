@@ -36,7 +36,7 @@ _STRAY_KEPT = 4096
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
-    """What to start, and what to tell it."""
+    """What to start, and what to tell it; `on_spawn` gets the pid before anything of the plugin runs."""
 
     plugin: str
     spec: ProcessSpec
@@ -47,6 +47,7 @@ class LaunchOrder:
     settings: Mapping[str, Any] = field(repr=False, default_factory=dict)
     permissions: tuple[str, ...] = ()
     confinement: Confinement | None = None
+    on_spawn: Callable[[int], None] = field(default=lambda pid: None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ async def launch(
     `on_stderr` gets the lines of its stderr that `meter` has room for.
     """
     process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter)
+    order.on_spawn(process.pid)
     relay = _Relay(owner)
     link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
     try:

@@ -219,7 +219,9 @@ def _rows(pid: int) -> dict[int, _Row] | None:
         return {} if os.path.exists("/proc/self/stat") else None
     except OSError:
         return {}
-    rows = (_row(pid, int(name)) for name in sorted(names, key=int)[:MOST_THREADS])
+    # The first thread is the process's own, also where numbers have begun anew since.
+    numbers = sorted(map(int, names), key=lambda number: (number != pid, number))
+    rows = (_row(pid, number) for number in numbers[:MOST_THREADS])
     return {row.tid: row for row in rows if row is not None}
 
 

@@ -67,7 +67,7 @@ def test_end_of_file_key_ends_the_command(cli: Cli, box: Path) -> None:
 
 
 def test_size_is_that_of_the_users_terminal_and_follows_it(cli: Cli, box: Path) -> None:
-    script = "stty size; trap 'stty size' WINCH; while :; do sleep 0.05; done"
+    script = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"
     with shell(cli, box, script) as seat:
         seat.see("40 100\r\n")
         seat.resize(50, 120)
@@ -85,7 +85,7 @@ def test_kind_of_the_terminal_is_the_users(cli: Cli, box: Path) -> None:
 
 
 def test_without_keys_the_terminal_stays_as_it_is(cli: Cli, box: Path) -> None:
-    script = "stty size; trap 'stty size' WINCH; while :; do sleep 0.05; done"
+    script = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"
     with Seat(cli, "-t", "--plugin-dir", box, "box", "sh", "-c", script) as seat:
         seat.see("40 100\r")
         assert seat.mode == seat.found

@@ -280,3 +280,29 @@ def test_restart_that_is_interrupted_by_a_manual_one_happens_once(run: Run, tmp_
         assert moves.count(State.STARTING) == 1
 
     run(body())
+
+
+def test_crash_in_c_is_told_with_the_line_of_python(run: Run, tmp_path: Path) -> None:
+    code = (
+        CODE
+        + """
+    import ctypes
+
+    @plugin.command("segfault")
+    def segfault(ctx):
+        ctypes.string_at(0)
+"""
+    )
+
+    async def body() -> None:
+        write_plugin(tmp_path, "phoenix", code, restart=QUICK)
+        async with stage("phoenix", dirs=[tmp_path]) as host:
+            with pytest.raises(PluginDied) as caught:
+                await host.call("phoenix", "segfault")
+            report = caught.value.report
+            assert report is not None
+            assert report.how.startswith("killed by SIGSEGV")
+            assert "phoenix_plugin.py:" in report.how
+            assert report.how.endswith("in segfault")
+
+    run(body())

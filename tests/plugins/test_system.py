@@ -235,12 +235,15 @@ def test_processes_keeps_matching_names_and_counts_them() -> None:
         answer: dict[str, Any] = ranking.processes(
             ctx(), sort="pid", limit=1000, name="SLEEP", interval=0.05
         )
-        cut: dict[str, Any] = ranking.processes(ctx(), limit=1, name="sleep", interval=0.05)
+        # One of somebody else's may be the first, and end in the interval.
+        cuts: list[dict[str, Any]] = [
+            ranking.processes(ctx(), limit=1, name="sleep", interval=0.05) for _ in range(5)
+        ]
     assert {first.pid, second.pid} <= {row["pid"] for row in listed(answer)}
     assert {row["name"] for row in listed(answer)} == {"sleep"}
     assert answer["total"] == len(listed(answer))
-    assert len(listed(cut)) == 1
-    assert cut["total"] >= 2
+    assert {len(listed(cut)) for cut in cuts} - {0} == {1}
+    assert all(cut["total"] >= 2 for cut in cuts)
 
 
 def test_processes_leaves_out_what_ended_in_the_interval() -> None:
