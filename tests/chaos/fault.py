@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from signal import SIGABRT, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import note
 from .part import MEMORY_BYTES
@@ -63,14 +63,14 @@ def _signal(number: int) -> Callable[[Target], Awaitable[None]]:
     return inflict
 
 
-def _begin(command: str, **params: object) -> Callable[[Target], Awaitable[None]]:
+def _begin(command: str, **params: Any) -> Callable[[Target], Awaitable[None]]:
     async def inflict(target: Target) -> None:
         target.begin(command, **params)
 
     return inflict
 
 
-def _ask(command: str, **params: object) -> Callable[[Target], Awaitable[None]]:
+def _ask(command: str, **params: Any) -> Callable[[Target], Awaitable[None]]:
     async def inflict(target: Target) -> None:
         await target.ask(command, timeout=10.0, **params)
 

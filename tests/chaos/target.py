@@ -62,9 +62,9 @@ class Target:
         except ProcessLookupError:
             pass  # the last fault has it yet, and its end was not told
 
-    def begin(self, command: str, **params: Any) -> None:
+    def begin(self, command: str, timeout: float = _COMMAND_S, **params: Any) -> None:
         """Call a command and do not wait; the call is held to the rules as any other."""
-        self.calls.append(asyncio.create_task(self._call(command, params, _COMMAND_S), name=command))
+        self.calls.append(asyncio.create_task(self._call(command, params, timeout), name=command))
 
     async def ask(self, command: str, timeout: float = _COMMAND_S, **params: Any) -> Any:
         """Call a command; its result, None when it failed as calls may."""

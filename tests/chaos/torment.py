@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rise", "torment"]
 
+_LONG_S, _SHORT_S = 4.0, 1.0
 _UP_S = 20.0
 _BACK_S = 20.0
 _HAND_S = 15.0
@@ -87,7 +88,8 @@ class _Ordeal:
     async def run(self) -> None:
         target, fault = self._target, self._fault
         begun = _now()
-        target.begin("wait")  # there is a call in flight, whatever else there is
+        # There is a call in flight, whatever else there is; nothing waits long for one that nothing ends.
+        target.begin("wait", timeout=_LONG_S if fault.fate is Fate.DIES else _SHORT_S)
         await asyncio.sleep(target.chance.uniform(0, 0.05))
         await self._inflict(begun)
         if fault.fate is Fate.DIES:
