@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from plugin_host_sdk.errors import CallError
 
-from . import dumptext, stack, threadstate
+from . import dumptext, stack, threadstate, tree
 from .hangcause import explain, matched
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .process import PluginProcess
     from .stack import Stack
     from .threadstate import ProcessState
+    from .tree import ProcessIdentity
 
 __all__ = ["ANSWER_S", "DUMP_S", "HangReport", "examine"]
 
@@ -66,19 +67,20 @@ async def examine(process: PluginProcess, link: Link | None) -> HangReport:
     """Where the plugin hangs, within some 2.5 s. `link` is None when there is nobody to ask."""
     if process.status is not None:
         return _from_kernel(threadstate.ProcessState())
-    first = threadstate.look(process.pid)
+    program = _program_of(process)
+    first = threadstate.look(program.pid)
     if first.is_dead or first.is_stopped:
         return _from_kernel(first)
     can_ask = link is not None and not link.is_over and "stacks" in link.features
     async with asyncio.TaskGroup() as group:
-        observing = group.create_task(threadstate.observe(process.pid))
+        observing = group.create_task(threadstate.observe(program.pid))
         asking = group.create_task(_ask(link)) if link is not None and can_ask else None
     answer, state = asking.result() if asking is not None else None, observing.result()
     if answer is not None:
         return _from_reader(answer, state)
     if state.is_stopped:  # meanwhile
         return _from_kernel(state)
-    text, why = await _dump(process)
+    text, why = await _dump(process, program)
     return _from_dump(text, why, state, was_asked=can_ask)
 
 
@@ -129,16 +131,22 @@ async def _ask(link: Link) -> Any:
         link.abandon(msgid)
 
 
-async def _dump(process: PluginProcess) -> tuple[str, str]:
+def _program_of(process: PluginProcess) -> ProcessIdentity:
+    """The plugin's own process, which of a sandboxed one is not the process that was started."""
+    inside = tree.sandboxed_program(process.identity) if process.sandboxed else None
+    return inside or process.identity
+
+
+async def _dump(process: PluginProcess, program: ProcessIdentity) -> tuple[str, str]:
     """What faulthandler wrote, and why it wrote nothing."""
     dump = process.dump
     if dump is None or dump.fd < 0:
         return "", "this program is not served by the SDK"
     # By default the signal would end the process.
-    if _DUMP_SIGNAL is None or threadstate.catches(process.pid, _DUMP_SIGNAL) is False:
+    if _DUMP_SIGNAL is None or threadstate.catches(program.pid, _DUMP_SIGNAL) is False:
         return "", "it takes no signal to write its stacks"
     dump.empty()
-    if not process.send_signal(_DUMP_SIGNAL):
+    if not tree.signal_all((program,), _DUMP_SIGNAL):
         return "", "it could not be sent a signal"
     loop = asyncio.get_running_loop()
     deadline, seen = loop.time() + DUMP_S, -1

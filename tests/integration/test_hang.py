@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import PluginDied, PluginHost, hang, threadstate
+from plugin_host import PluginDied, PluginHost, hang, threadstate, tree
 from plugin_host.dumptext import crash_place
 from plugin_host.environment import build_environment
 from plugin_host.hang import ANSWER_S, DUMP_S, HangReport
@@ -356,7 +356,7 @@ def test_examination_is_bounded_in_time(run: Run, tmp_path: Path, monkeypatch: p
         async with patient(tmp_path) as one:
             await one.call("sleep_in_c")
             # A dump that never comes.
-            monkeypatch.setattr(one.process.__class__, "send_signal", lambda self, number: True)
+            monkeypatch.setattr(tree, "signal_all", lambda processes, number: frozenset(processes))
             began = time.monotonic()
             report = await one.examine()
             took = time.monotonic() - began

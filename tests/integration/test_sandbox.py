@@ -30,6 +30,11 @@ CODE = """
 
     sdk.exec.register_plugin(plugin, sdk.exec.PluginOpts(handlers=[sdk.exec.Handler("local")]))
 
+    @plugin.command("hang")
+    def hang(ctx):
+        import ctypes
+        ctypes.PyDLL(None).sleep(100)  # without letting go of the interpreter
+
     @plugin.command("write")
     def write(ctx, path):
         try:
@@ -332,3 +337,19 @@ def test_deaf_program_gets_sigterm_and_its_time(
     assert (Path(said) / "end").read_text() == "clean\n"
     assert "plugin peer stopped: exited with status 5" in logged.text
     assert "(step: SIGTERM)" in logged.text
+
+
+@pytest.mark.deadline(60)
+def test_hang_inside_is_found_and_its_line_named(run: Run, scene: Scene) -> None:
+    async def body() -> None:
+        health = {"interval_s": 0.3, "timeout_s": 0.5, "misses": 2}
+        async with scene.host({}, health=health) as host:
+            with pytest.raises(PluginDied) as caught:
+                await host.call("boxed", "hang")
+            report = caught.value.report
+            assert report is not None
+            assert "was unresponsive" in report.how
+            assert report.hang is not None
+            assert "in hang" in report.hang
+
+    run(body())
