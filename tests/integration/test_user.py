@@ -115,7 +115,7 @@ def test_root_stops_what_it_started_as_another(
         open_folder / "plugins",
         "peer",
         protocol="msgpack-rpc",
-        launch={"argv": ["sh", "-c", "sleep 600"], "stop_timeout_s": 0.2},
+        launch={"argv": ["sleep", "600"], "stop_timeout_s": 0.2},
     )
     config = convert({"plugins": {"peer": {"user": "nobody"}}}, file="test")
 
