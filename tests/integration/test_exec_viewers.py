@@ -28,9 +28,10 @@ async def size_of(session: Session) -> tuple[int | None, int | None]:
 def test_every_viewer_has_every_byte(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:
-            session = await host.exec("desk", sh("seq 100000; seq 100000 >&2"), tty=False)
+            session = await host.exec("desk", sh("read go; seq 100000; seq 100000 >&2"), tty=False)
             viewers = [await session.attach() for _ in range(20)]
             assert (await session.get()).viewers == 20
+            await session.write(b"\n")
             readers = await asyncio.gather(*(Reader(viewer).rest() for viewer in viewers))
             for reader in readers:
                 assert reader.stdout == reader.stderr == NUMBERS
