@@ -13,6 +13,7 @@ from plugin_host import checksum, configuration, discovery
 from plugin_host.configuration import Configuration
 from plugin_host.errors import ConfigurationError, ManifestError, PluginNotFound
 from plugin_host.extension import Extensions
+from plugin_host.wording import shown
 
 from .finding import Finding, fault, note, ok
 
@@ -46,15 +47,20 @@ def take(
     settled, findings = _configuration(config)
     extensions = Extensions(block=block)
     extensions.load()
-    try:
-        found = discovery.discover(
-            plugin_dirs=plugin_dirs, only=only, block=block, configuration=settled, extensions=extensions
-        )
-    except PluginNotFound as error:
-        findings.append(fault("plugins", error.plugin or "plugins", str(error), "correct the id"))
-        found = discovery.discover(
-            plugin_dirs=plugin_dirs, only=(), block=block, configuration=settled, extensions=extensions
-        )
+    wanted = settled.only if only is None else tuple(only)
+    found: list[Candidate] | None = None
+    while found is None:
+        try:
+            found = discovery.discover(
+                plugin_dirs=plugin_dirs,
+                only=wanted,
+                block=block,
+                configuration=settled,
+                extensions=extensions,
+            )
+        except PluginNotFound as error:
+            findings.append(fault("plugins", error.plugin, str(error), "correct the id"))
+            wanted = tuple(one for one in wanted or () if one != error.plugin)
     findings += _extensions(extensions)
     findings += [_plugin(candidate) for candidate in found]
     if not found:
@@ -87,11 +93,12 @@ def _extensions(extensions: Extensions) -> list[Finding]:
 
 
 def _plugin(candidate: Candidate) -> Finding:
+    """A broken plugin that is not to run is in nobody's way."""
     manifest, error = candidate.manifest, candidate.error
-    if manifest is None:
-        return fault("plugins", candidate.id, f"broken: {error}", _repair(candidate))
     if candidate.skipped is not None:
         return note("plugins", candidate.id, f"not to be run: {candidate.skipped}")
+    if manifest is None:
+        return fault("plugins", candidate.id, f"broken: {error}", _repair(candidate))
     if manifest.checksum or candidate.pin:
         try:
             checksum.verify(manifest, candidate.root, candidate.pin)
@@ -102,11 +109,11 @@ def _plugin(candidate: Candidate) -> Finding:
 
 
 def _repair(candidate: Candidate) -> str:
-    file = candidate.error.file if isinstance(candidate.error, ManifestError) else None
-    if isinstance(candidate.error, ConfigurationError):
-        return "correct the configuration"
-    if candidate.source.startswith("entry point"):
-        return "correct or uninstall the package, or leave the plugin out with --no-plugin"
-    if file is not None and candidate.manifest_file is not None:
-        return f"correct it; `plugin-host validate {candidate.manifest_file}` names every fault"
-    return "correct it, or leave it out with --no-plugin"
+    error, file = candidate.error, candidate.manifest_file
+    if isinstance(error, ConfigurationError):
+        return f"correct {error.file}" if error.file else "correct the configuration"
+    if file is not None and str(error).startswith(f"{shown(file)}:"):
+        return f"correct it; `plugin-host validate {shown(file)}` names every fault"
+    if candidate.source.startswith("entry point") and file is None:
+        return "install a version of the package that is correct, or uninstall it"
+    return f"put right what is named, or leave the plugin out with --no-plugin {candidate.id}"

@@ -15,6 +15,7 @@ from plugin_host.environment import run_token
 from plugin_host.errors import LaunchError, ManifestError
 from plugin_host.isolation import Isolation
 from plugin_host.launchspec import process_spec
+from plugin_host.process import DUMP_FD
 
 from .finding import Finding, fault, ok
 
@@ -80,7 +81,8 @@ def _launching(candidate: Candidate, manifest: Manifest) -> Launching | Finding:
         spec = process_spec(candidate, manifest, token, os.environ, isolation=isolation)
     except (LaunchError, ManifestError) as error:
         return fault(_SECTION, candidate.id, str(error), getattr(error, "hint", None) or "")
-    if refusal := foresee(spec.argv, spec.cwd, spec.env, account):
+    argv = ["-1" if word == DUMP_FD else word for word in spec.argv]
+    if refusal := foresee(argv, spec.cwd, spec.env, account):
         return fault(_SECTION, candidate.id, str(refusal), _advice(manifest, refusal.hint or ""))
     return Launching(candidate, manifest, spec)
 
