@@ -13,7 +13,7 @@ from plugin_host.candidate import Candidate
 from plugin_host.checkup import interpreter, limitation, probe, sandboxing, system
 from plugin_host.checkup.compatibility import fits, python_is_new_enough
 from plugin_host.checkup.finding import Finding
-from plugin_host.checkup.leftover import cgroup_findings, process_findings
+from plugin_host.checkup.leftover import cgroup_findings, group_folders, process_findings
 from plugin_host.checkup.probe import Answer, Module
 from plugin_host.checkup.remnant import Marked, Remnant, judge, keeper_run
 from plugin_host.machine import Machine, Place
@@ -111,7 +111,8 @@ def test_cgroups_of_dead_runs_are_told(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "cgroup.procs").write_text("12\n13\n" if ".x." in name else "")
     place = Place(1, str(tmp_path))
-    found = list(cgroup_findings(Machine(places={"memory": place, "pids": place}), {"bb"}))
+    folders = group_folders(Machine(places={"memory": place, "pids": place}))
+    found = list(cgroup_findings([*folders, str(tmp_path / "plugin-host-dd.gone.1")], {"bb"}))
     assert [(one.level, one.subject) for one in found] == [
         ("note", "plugin-host-aa.greeter.1"),
         ("fault", "plugin-host-cc.x.2"),

@@ -18,12 +18,12 @@ from .finding import Finding, fault, note, ok
 from .remnant import Marked, Remnant, judge, keeper_run
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from plugin_host.machine import Machine
     from plugin_host.processtable import ProcessRow
 
-__all__ = ["cgroup_findings", "find", "process_findings"]
+__all__ = ["cgroup_findings", "find", "group_folders", "process_findings"]
 
 _SECTION = "leftovers"
 _MOST_SHOWN = 8
@@ -33,9 +33,10 @@ def find(machine: Machine) -> list[Finding]:
     """All that is left; one finding that says so when nothing is."""
     if not os.path.exists("/proc/self/environ"):
         return [note(_SECTION, "processes", "not looked for: this system has no /proc")]
+    groups = group_folders(machine)  # before the hosts are looked at: whose these are is there by then
     remnants, alive = _remnants()
     found = [*process_findings(remnants)]
-    found += cgroup_findings(machine, {*alive, *(one.run for one in remnants if one.host is not None)})
+    found += cgroup_findings(groups, {*alive, *(one.run for one in remnants if one.host is not None)})
     found += map(_bytecode, abandoned_folders())
     whose = "" if os.geteuid() == 0 else " (processes of other users cannot be looked into)"
     return found or [ok(_SECTION, "earlier hosts", f"nothing is left of them{whose}")]
@@ -58,21 +59,30 @@ def process_findings(remnants: list[Remnant]) -> Iterator[Finding]:
             yield note(_SECTION, subject, text, f"if {parent} is no host: {kill}")
 
 
-def cgroup_findings(machine: Machine, alive: Collection[str]) -> Iterator[Finding]:
-    """The cgroups of runs that are not `alive`, in the places where this machine's hosts make them."""
+def group_folders(machine: Machine) -> list[str]:
+    """The cgroups of all runs, in the places where this machine's hosts make them."""
     places = [*machine.places.values(), *([machine.killer] if machine.killer else [])]
-    for parent in dict.fromkeys(place.folder for place in places):
-        for name in _names(parent):
-            folder = os.path.join(parent, name)
-            run = name.removeprefix(PREFIX).partition(".")[0]
-            if not name.startswith(PREFIX) or run in alive or not os.path.isdir(folder):
-                continue
+    parents = dict.fromkeys(place.folder for place in places)
+    return [
+        os.path.join(parent, name)
+        for parent in parents
+        for name in _names(parent)
+        if name.startswith(PREFIX) and os.path.isdir(os.path.join(parent, name))
+    ]
+
+
+def cgroup_findings(folders: Iterable[str], alive: Collection[str]) -> Iterator[Finding]:
+    """What is to be said of those that belong to none of the runs that are `alive`."""
+    for folder in folders:
+        name = os.path.basename(folder)
+        if name.removeprefix(PREFIX).partition(".")[0] in alive or not os.path.isdir(folder):
+            continue
+        if pids := _members(folder):
+            kill = f"kill -KILL {' '.join(map(str, pids))}"
+            yield fault(_SECTION, name, f"{folder} holds processes of a run without a host", kill)
+        else:
             remove = f"find {shlex.quote(folder)} -depth -type d -exec rmdir {{}} +"
-            if pids := _members(folder):
-                kill = f"kill -KILL {' '.join(map(str, pids))}"
-                yield fault(_SECTION, name, f"{folder} holds processes of a run without a host", kill)
-            else:
-                yield note(_SECTION, name, f"{folder} is an empty cgroup of a run without a host", remove)
+            yield note(_SECTION, name, f"{folder} is an empty cgroup of a run without a host", remove)
 
 
 def _bytecode(folder: str) -> Finding:
