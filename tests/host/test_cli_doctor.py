@@ -14,12 +14,9 @@ from typing import Any
 
 import pytest
 
-from plugin_host.checkup import examination
-from plugin_host.checkup.finding import fault, note, ok
-from plugin_host.cli import program
 from tests import venv
 from tests.host.cli_plugin import plugins
-from tests.host.cli_run import Cli, Ended, cli, install
+from tests.host.cli_run import Cli, cli, install
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
 
@@ -50,10 +47,20 @@ def faults(found: list[dict[str, Any]]) -> list[str]:
     return [one["subject"] for one in found if one["level"] == "fault" and one["section"] not in SHARED]
 
 
-def run_here(capfd: pytest.CaptureFixture[str], *words: str) -> Ended:
-    """The command in this process."""
-    status = program.program.main(["doctor", *words], prog_name="plugin-host", standalone_mode=False)
-    return Ended(status or 0, *capfd.readouterr())
+def told(cli: Cli, findings: str) -> tuple[int, str]:
+    """The status and the text for these findings, a Python expression."""
+    code = (
+        "from plugin_host.checkup import examination\n"
+        "from plugin_host.checkup.finding import fault, note, ok\n"
+        "from plugin_host.cli import main\n"
+        f"examination.examine = lambda **_: {findings}\n"
+        "raise SystemExit(main())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "doctor"], capture_output=True, text=True, env=cli.env, check=False
+    )
+    assert ended.stderr == ""
+    return ended.returncode, ended.stdout
 
 
 def test_sound_plugins_have_no_faults(cli: Cli, plugins: Path) -> None:
@@ -66,21 +73,16 @@ def test_sound_plugins_have_no_faults(cli: Cli, plugins: Path) -> None:
     assert of(found, "raw", "programs")["level"] == "ok"
 
 
-def test_status_and_text_follow_from_the_findings(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = [ok("one", "a", "fine"), note("one", "bcd", "well\x1b", "look"), ok("two", "e", "fine")]
-    monkeypatch.setattr(examination, "examine", lambda **_: found)
-    assert run_here(capfd) == Ended(
-        0,
+def test_status_and_text_follow_from_the_findings(cli: Cli) -> None:
+    found = "ok('one', 'a', 'fine'), note('one', 'bcd', 'well\\x1b', 'look'), ok('two', 'e', 'fine')"
+    text = (
         "one\n  ok     a    fine\n  note   bcd  well\\x1b\n         to do: look\n\n"
-        "two\n  ok     e  fine\n\nno faults, 1 note\n",
-        "",
+        "two\n  ok     e  fine\n\nno faults, 1 note\n"
     )
-    found.append(fault("two", "f", "gone", "make it"))
-    ended = run_here(capfd)
-    assert ended.status == 1
-    assert "  fault  f  gone\n         to do: make it\n\n1 fault, 1 note\n" in ended.out
+    assert told(cli, f"[{found}]") == (0, text)
+    status, text = told(cli, f"[{found}, fault('two', 'f', 'gone', 'make it')]")
+    assert status == 1
+    assert text.endswith("  fault  f  gone\n         to do: make it\n\n1 fault, 1 note\n")
 
 
 def test_interpreter_without_the_sdk_is_a_fault(cli: Cli, tmp_path: Path) -> None:
@@ -167,6 +169,16 @@ def test_users_that_do_not_exist_are_faults(cli: Cli, plugins: Path) -> None:
     one = of(examined(cli, "--plugin-dir", plugins), "odd", "users")
     assert one["level"] == "fault"
     assert one["advice"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a plugin as another user")
+def test_plugin_out_of_reach_of_its_user_is_a_fault(cli: Cli, plugins: Path, tmp_path: Path) -> None:
+    write_plugin(plugins, "plain", launch={"argv": ["true"]})
+    tmp_path.chmod(0o700)
+    cli.config.write_text("entry_points = false\n[plugins.plain]\nuser = '3999999'\ngroup = '3999999'\n")
+    one = of(examined(cli, "--plugin-dir", plugins), "plain", "users")
+    assert one["level"] == "fault"
+    assert "plugin `plain` cannot run as user 3999999, who may not search" in one["text"]
 
 
 def test_sandbox_that_names_a_missing_path_is_a_fault(cli: Cli, plugins: Path, tmp_path: Path) -> None:

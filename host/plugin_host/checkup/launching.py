@@ -13,7 +13,7 @@ from plugin_host.account import account_of
 from plugin_host.diagnosis import foresee
 from plugin_host.environment import run_token
 from plugin_host.errors import LaunchError, ManifestError
-from plugin_host.isolation import Isolation
+from plugin_host.isolation import Isolation, check_reach
 from plugin_host.launchspec import process_spec
 from plugin_host.process import DUMP_FD
 
@@ -84,6 +84,12 @@ def _launching(candidate: Candidate, manifest: Manifest) -> Launching | Finding:
     argv = ["-1" if word == DUMP_FD else word for word in spec.argv]
     if refusal := foresee(argv, spec.cwd, spec.env, account):
         return fault(_SECTION, candidate.id, str(refusal), _advice(manifest, refusal.hint or ""))
+    if account is not None:
+        program = spec.argv[0]
+        try:
+            check_reach(candidate, account, program if os.path.isabs(program) else None)
+        except LaunchError as error:
+            return fault("users", candidate.id, str(error), error.hint or "")
     return Launching(candidate, manifest, spec)
 
 

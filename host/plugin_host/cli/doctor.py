@@ -10,7 +10,6 @@ import click
 
 from . import output
 from .failure import REFUSED
-from .logline import unheard
 from .option import Options, host_options
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def command(options: Options) -> None:
 
 def _examined(options: Options) -> list[Finding]:
     from plugin_host.checkup.examination import examine  # with all that it looks at, slow to import
+
+    from .logline import unheard
 
     # What is logged about extensions is among the findings.
     with contextlib.nullcontext() if options.verbosity else unheard():
