@@ -88,6 +88,12 @@ HOST = {
         below="ground description hook channel process link discovery isolation supervision",
         sdk="ground core connection types",
     ),
+    # Looks at everything that a host depends on, and runs none.
+    "checkup": Wing(
+        "checkup",
+        below="ground description hook channel process discovery isolation supervision",
+        sdk="ground",
+    ),
     "control": Wing(
         "control",
         below="ground description hook channel process link discovery isolation supervision host",
@@ -95,7 +101,8 @@ HOST = {
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground description hook channel process link discovery isolation supervision host control",
+        below="ground description hook channel process link discovery isolation supervision host control"
+        " checkup",
         sdk="ground core types",
     ),
     "package": Wing(

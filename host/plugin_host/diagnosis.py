@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .account import Account
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "foresee"]
 
 _STRING_BYTES = 128 * 1024  # the longest single argument or variable on Linux (MAX_ARG_STRLEN)
 
@@ -82,6 +82,42 @@ def diagnose(
     detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
     message = f"cannot start {attempt.program!r}: {finding.why or detail}"
     return SpawnError(message, file=finding.file, hint=finding.hint or None)
+
+
+def foresee(
+    argv: Sequence[str], cwd: str | None, env: Mapping[str, str], account: Account | None = None
+) -> SpawnError | None:
+    """What `diagnose` would say if `argv` were spawned, as far as that can be seen without trying.
+
+    None when nothing speaks against it. Blocks for a look at a few files.
+    """
+    attempt = _Attempt(argv, cwd, env, account)
+    try:
+        number = _expected(attempt)
+    except (OSError, ValueError):  # NUL bytes, or a place that changed while we looked
+        number = errno.ENOENT
+    return diagnose(OSError(number, os.strerror(number)), argv, cwd, env, account) if number else None
+
+
+def _expected(attempt: _Attempt) -> int:
+    """The number of the error that a spawn would end with; 0 for none."""
+    if _bad_arguments(attempt) or _bad_folder(attempt):
+        return errno.ENOENT
+    path = attempt.located()
+    if path is None or not os.path.exists(path):
+        return errno.ENOENT
+    if os.path.isdir(path) or obstacle(path, os.X_OK, attempt.account):
+        return errno.EACCES
+    head = first_bytes(path)
+    program = identify(head) if head is not None else None
+    if isinstance(program, str):
+        return errno.ENOEXEC
+    needed = program.interpreter if isinstance(program, Script) else program.loader if program else None
+    if needed is None:
+        return 0
+    if not os.path.exists(needed):
+        return errno.ENOENT
+    return 0 if attempt.may_run(needed) else errno.EACCES
 
 
 def _by_number(error: OSError | ValueError, attempt: _Attempt) -> _Finding:

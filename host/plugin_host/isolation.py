@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .trust import Sandbox
 
-__all__ = ["Isolation", "isolate"]
+__all__ = ["Isolation", "check_reach", "isolate"]
 
 # What the host has of its own user, and what lies in folders that a sandbox hides.
 _HOSTS_OWN: dict[str, str | None] = {"XDG_RUNTIME_DIR": None, "TMPDIR": None}
@@ -74,7 +74,7 @@ def isolate(
             plugin=candidate.id,
         ) from error
     if account is not None:
-        _check_reach(candidate, account, program)
+        check_reach(candidate, account, program)
     replaced = dict(account.variables) if account else {}
     if account is None and trust.sandbox is None:
         return Isolation(fixed=fixed)
@@ -97,8 +97,11 @@ def _located(program: str, cwd: str | None, search: str, account: Account | None
     return next(runnable, found[0] if found else None)
 
 
-def _check_reach(candidate: Candidate, account: Account, program: str | None) -> None:
-    """Raise unless the user can reach the program, the plugin's folders and the SDK."""
+def check_reach(candidate: Candidate, account: Account, program: str | None) -> None:
+    """Raise LaunchError unless the user can reach the program, the plugin's folders and the SDK.
+
+    `program` is an absolute path; None where there is none to look at.
+    """
     for path, bits in _reached(candidate, program):
         found = obstacle(path, bits, account)
         if found is None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugin_host.account import Account
-from plugin_host.bytecode import PREFIX_NAME, BytecodeFolders
+from plugin_host.bytecode import PREFIX_NAME, BytecodeFolders, abandoned_folders
 from plugin_host.candidate import Candidate
 from plugin_host.manifest import Launch, Manifest
 
@@ -56,4 +56,15 @@ def test_folder_belongs_to_the_user_of_the_plugin() -> None:
     other = Account("other", 3999999, 3999998, (3999998,))
     found = os.stat(folders.environment_for(candidate(pin=PIN), other)[PREFIX_NAME])
     assert (found.st_uid, found.st_gid) == (3999999, 3999998)
+    folders.close()
+
+
+def test_folder_is_abandoned_when_its_host_is_gone_and_not_before(tmp_path: Path) -> None:
+    gone = tmp_path / "plugin-host-bytecode-gone"
+    gone.mkdir()
+    (tmp_path / "other").mkdir()
+    folders = BytecodeFolders()
+    used = Path(folders.environment_for(candidate(pin=PIN))[PREFIX_NAME]).parent
+    assert abandoned_folders(str(tmp_path)) == [str(gone)]
+    assert str(used) not in abandoned_folders()
     folders.close()

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from plugin_host.diagnosis import diagnose
+from plugin_host.diagnosis import diagnose, foresee
 from plugin_host.errors import SpawnError
 from plugin_host.executable import ElfProgram, Script, first_bytes, identify, our_machine
 
@@ -23,10 +23,14 @@ ENV = {"PATH": os.environ["PATH"]}
 def failure(argv: list[str], cwd: str | None = None, env: dict[str, str] | None = None) -> SpawnError:
     """Start ``argv``, which must fail; what the diagnosis makes of it."""
     variables = ENV if env is None else env
+    foreseen = foresee(argv, cwd, variables)
     try:
         subprocess.Popen(argv, cwd=cwd, env=variables).wait()
     except (OSError, ValueError) as error:
-        return diagnose(error, argv, cwd, variables)
+        found = diagnose(error, argv, cwd, variables)
+        # What can only be seen by trying is not foreseen; nothing else is said of the rest.
+        assert str(foreseen or found) == str(found)
+        return found
     raise AssertionError(f"{argv} could be started")
 
 
@@ -297,3 +301,29 @@ def test_unknown_owner_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     tool = program(tmp_path / "tool", b"", mode=0o600)
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     assert f"owner uid {os.getuid()}" in str(explained(errno.EACCES, tool))
+
+
+def test_what_can_be_started_is_foreseen_to_be(tmp_path: Path) -> None:
+    script = program(tmp_path / "script", b"#!/bin/sh\nexit 0\n")
+    for argv, cwd in (
+        (["true"], None),
+        ([script], None),
+        (["./script"], str(tmp_path)),
+        ([sys.executable], "/"),
+    ):
+        assert foresee(argv, cwd, ENV) is None
+
+
+def test_what_is_not_there_is_foreseen(tmp_path: Path) -> None:
+    closed = program(tmp_path / "closed", b"#!/bin/sh\n", 0o644)
+    script = program(tmp_path / "script", b"#!/no/such/shell\n")
+    text = program(tmp_path / "text", b"hello")
+    found = [foresee([one], None, ENV) for one in (closed, script, text, str(tmp_path / "none"), "\0")]
+    words = [
+        "is not executable",
+        "'/no/such/shell' does not exist",
+        "not a program",
+        "does not exist",
+        "NUL",
+    ]
+    assert [word in str(one) for word, one in zip(words, found, strict=True)] == [True] * len(words)
