@@ -113,7 +113,7 @@ def test_environment_that_cannot_be_read_yet_is_read_again(monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("patient")
-def test_process_that_becomes_another_program_again_and_again_is_recognised(tmp_path: Path) -> None:
+def test_process_that_becomes_another_program_again_and_again_is_always_recognised(tmp_path: Path) -> None:
     script = tmp_path / "again.sh"
     script.write_text('exec /bin/sh "$0"\n')
     env = ENV | {NAME: "here", "PAD": "x" * 60_000}
@@ -124,8 +124,7 @@ def test_process_that_becomes_another_program_again_and_again_is_recognised(tmp_
     finally:
         kill(process.pid)
         close_pipes(process)
-    # The machine may leave it in the midst of that for longer than a look has patience.
-    assert missed <= 10
+    assert not missed
 
 
 def test_table_waits_for_all_environments_together_no_longer_than_for_one(

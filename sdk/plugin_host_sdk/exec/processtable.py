@@ -26,7 +26,8 @@ _READ_BYTES = 64 * 1024
 _SETTLED_S = 1.0
 _PAUSE_S = 0.0005
 _PATIENCE_S = 0.005  # what one table waits in all: the reactor may be who looks
-_ENV_END = 48  # its place in /proc/PID/stat, behind the name: 0 while the process becomes another program
+# Places in /proc/PID/stat, behind the name: where its code ends, and its environment.
+_CODE_END, _ENV_END = 24, 48
 _PS = ("ps", "-o", "pid=,ppid=,stat=,lstart=")
 
 
@@ -162,9 +163,13 @@ def _has_program(pid: int) -> bool:
 
 
 def _becomes_another(pid: int) -> bool:
-    """Whether it has no place for its environment yet; else an empty one is what it was started with."""
+    """Whether its environment is not there yet, or was not there any more when it was read: its memory is
+    another's by now. Else an empty one is what it was started with."""
     fields = _read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return len(fields) > _ENV_END and fields[_ENV_END] == b"0"
+    if len(fields) <= _ENV_END:
+        return False
+    # The kernel says where the code ends after it has laid the environment out.
+    return fields[_CODE_END] == b"0" or fields[_ENV_END - 1] != fields[_ENV_END]
 
 
 def _is_settled(row: ProcessRow) -> bool:
