@@ -77,7 +77,7 @@ HOST = {
     ),
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
-        " precondition instance restart idleness retirement admittance supervisor"
+        " precondition obituary instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
         " command exec metadata action reconfiguration flood floodgate",
         below="ground description hook channel process link discovery isolation",

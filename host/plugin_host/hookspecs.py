@@ -31,7 +31,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
 
 @hookspec
 def plugin_host_discover(configuration: Configuration) -> list[Candidate]:  # type: ignore[empty-body]
-    """Plugins from a source of the extension's own, sound or broken; called once per discovery.
+    """Plugins from a source of the extension's own, sound or broken; called once per discovery,
+    on whatever thread that is made.
 
     Every `source` is replaced by the extension's name, and every manifest is validated as if read.
     """

@@ -342,7 +342,8 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
-        found = [one for one in self._find_candidates() if one.id == plugin]
+        candidates = await asyncio.to_thread(self._find_candidates)
+        found = [one for one in candidates if one.id == plugin]
         if not found:
             raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
         if found[0].skipped:
@@ -353,7 +354,7 @@ class PluginHost:
     async def reconfigure(
         self, plugin: str, settings: Mapping[str, Any], *, timeout: float | None = None
     ) -> None:
-        """Give a plugin new settings, in place of all that it has; it keeps them until the host closes.
+        """Give a plugin new settings, in place of all that it has; it keeps them until it is reloaded.
 
         They are held against the manifest's schema first. A plugin that takes settings while it runs goes
         on with them; any other is restarted; one that does not run has them at its next start. `timeout`

@@ -12,20 +12,10 @@ import logging
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import ladder
+from . import ladder, obituary
 from .confinement import confine
-from .death import DeathReport, Phase
-from .dumptext import crash_place
 from .environment import run_token
-from .errors import (
-    CallCancelled,
-    CallFailed,
-    InitializeTimeout,
-    LaunchError,
-    PluginDied,
-    PluginExited,
-    SpawnError,
-)
+from .errors import CallCancelled, CallFailed, LaunchError, PluginDied
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
@@ -39,7 +29,7 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .confinement import Confinement
-    from .exitstatus import ExitStatus
+    from .death import DeathReport
     from .facility import Facilities
     from .health import HealthVerdict
     from .isolation import Isolation
@@ -48,7 +38,6 @@ if TYPE_CHECKING:
     from .link import Link
     from .manifest import Manifest
     from .process import PluginProcess
-    from .usage import Excess
     from .vigil import Watch
 
 __all__ = ["Instance", "InstanceOwner"]
@@ -155,7 +144,8 @@ class Instance(LinkOwner):
             launched = await self._launch_confined()
         except LaunchError as error:
             error.plugin = self.id
-            error.report = error.report or self._stillborn(error)
+            is_python = self.manifest.launch.entry_point is not None
+            error.report = obituary.of_launch(self.id, error, is_python=is_python, restarts=self.restarts)
             raise
         self._launched = launched
         self._process, self._link = launched.process, launched.link
@@ -182,12 +172,10 @@ class Instance(LinkOwner):
         except BaseException:
             await self._release()
             raise
-        confinement.watch(self._facilities.sampler, launched.process.identity, self._exceeded)
+        confinement.watch(
+            facilities.sampler, launched.process.identity, lambda _: _end_at_once(launched.process)
+        )
         return launched
-
-    def _exceeded(self, _: Excess) -> None:
-        """A limit that is only looked at was passed: that ends the plugin as the kernel would."""
-        self.process.send_signal(SIGKILL)
 
     async def _release(self) -> None:
         """Nothing of it is left."""
@@ -231,21 +219,6 @@ class Instance(LinkOwner):
             on_spawn=lambda pid: facilities.keeper.note_plugin(self.mark, pid),
         )
 
-    def _stillborn(self, error: LaunchError) -> DeathReport:
-        """The report of a launch that failed."""
-        how = str(error).partition("\n")[0].removeprefix(f"plugin `{self.id}` ")
-        return DeathReport(
-            plugin=self.id,
-            phase=_phase_of(error, is_python=self.manifest.launch.entry_point is not None),
-            how=how,
-            status=error.status,
-            hang=error.hang,
-            stderr=error.stderr,
-            peak_memory=None if error.status is None else error.status.peak_memory,
-            cpu_s=None if error.status is None else error.status.cpu_s,
-            restarts=self.restarts,
-        )
-
     # Dying.
 
     def ended(self, error: Exception | None) -> None:
@@ -285,46 +258,16 @@ class Instance(LinkOwner):
             self._journal.logger.error("plugin %s: clearing up after it failed: %s", self.id, problem)
 
     def _report(self, error: Exception | None) -> DeathReport:
-        process, status = self.process, self.process.status
-        calls = tuple(self.link.calls())
-        sessions = tuple(self.exec.running) if self.exec is not None else ()
-        limit = None
-        if self._hang is not None:
-            how = self._hang[0]
-        elif status is not None:
-            if self._confinement is not None:
-                limit = self._confinement.verdict(status, process.stderr.tail)
-            how = limit or status.describe()
-            # With nothing in flight it says no more than where the plugin rested.
-            if calls and status.signal is not None and (place := crash_place(process.stderr.tail)):
-                how += f": {place}"
-            how += f", after it broke the protocol: {error}" if error else ""
-        elif error is not None:
-            how = f"it broke the protocol: {error}"
-        else:
-            how = "it closed its connection and runs on"
-        ended = process.ended or asyncio.get_running_loop().time()
-        return DeathReport(
-            plugin=self.id,
-            phase=Phase.CALL if calls or sessions else Phase.IDLE,
-            how=how,
-            pid=process.pid,
-            status=status,
-            limit=limit,
-            hang=self._hang[1] if self._hang is not None else None,
-            stderr=process.stderr.tail,
-            calls=calls,
-            sessions=sessions,
-            uptime=ended - process.started,
-            peak_memory=self._peak_memory(status),
-            cpu_s=None if status is None else status.cpu_s,
+        return obituary.of_run(
+            self.id,
+            self.process,
+            calls=self.link.calls(),
+            sessions=self.exec.running if self.exec is not None else (),
+            confinement=self._confinement,
+            hang=self._hang,
+            error=error,
             restarts=self.restarts,
         )
-
-    def _peak_memory(self, status: ExitStatus | None) -> int | None:
-        """Of all its processes where that is known, else of itself."""
-        counted = self._confinement.peak_memory() if self._confinement is not None else None
-        return counted or (None if status is None else status.peak_memory)
 
     def fail(self, report: DeathReport) -> None:
         """End every call and session with the report."""
@@ -410,12 +353,9 @@ class Instance(LinkOwner):
         self._journal.stray(data)
 
 
-def _phase_of(error: LaunchError, *, is_python: bool) -> Phase:
-    if isinstance(error, SpawnError):
-        return Phase.SPAWN
-    # A Python plugin that ends, or takes too long, before its answer does so while its code is imported.
-    is_before_answer = isinstance(error, (PluginExited, InitializeTimeout))
-    return Phase.IMPORT if is_python and is_before_answer else Phase.INITIALIZE
+def _end_at_once(process: PluginProcess) -> None:
+    """A limit that is only looked at was passed: that ends the plugin as the kernel would."""
+    process.send_signal(SIGKILL)
 
 
 def _stopped(plugin: str) -> CallCancelled:

@@ -11,6 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .errors import CrashLoop
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,11 +30,13 @@ _MOST_DOUBLINGS = 30
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do: `restart` after `delay` seconds; `gave_up` says that it failed too often."""
+    """What to do: `restart` after `delay` seconds; `gave_up` says that it failed too often. `words` is the
+    sentence for it."""
 
     restart: bool
     delay: float = 0.0
     gave_up: bool = False
+    words: str = ""
 
 
 class RestartLedger:
@@ -61,15 +65,31 @@ class RestartLedger:
         if ready_for >= HEALTHY_S:
             self._row = 0
         if report.is_failure:
-            self._note(report, now)
-        if policy.policy == "never" or (policy.policy == "on-failure" and not report.is_failure):
-            return Decision(restart=False)
+            self._count(now)
+        elif policy.policy != "always":
+            return Decision(restart=False, words="It ended by itself and is not started again.")
+        if policy.policy == "never":
+            return Decision(restart=False, words="It is not started again: its restart policy is never.")
         if len(self._times) >= policy.max_failures:
-            return Decision(restart=False, gave_up=True)
+            words = f"It failed {policy.max_failures} times {self._window()} and is not started again."
+            return Decision(restart=False, gave_up=True, words=words)
         bound = min(policy.backoff_max_s, policy.backoff_initial_s * 2 ** min(self._row, _MOST_DOUBLINGS))
         self._row += 1
         self.restarts += 1
-        return Decision(restart=True, delay=self._draw(0.0, bound))
+        delay = self._draw(0.0, bound)
+        return Decision(restart=True, delay=delay, words=f"It is started again in {delay:.1f} s.")
+
+    def tell(self, report: DeathReport) -> None:
+        """The report of the end that was just decided about, complete with what follows."""
+        if report.is_failure:
+            self._stories.append(report)
+
+    def crash_loop(self, plugin: str) -> CrashLoop:
+        """Why the plugin was given up: the story of each failure."""
+        reports = self.stories
+        text = f"plugin `{plugin}` failed {len(reports)} times {self._window()} and is not started again"
+        lines = "".join(f"\n    {report.story()}" for report in reports)
+        return CrashLoop(f"{text}:{lines}", plugin=plugin, reports=reports)
 
     def forgive(self) -> None:
         """Somebody starts it by hand: what was before does not count any more."""
@@ -77,8 +97,10 @@ class RestartLedger:
         self._times.clear()
         self._stories.clear()
 
-    def _note(self, report: DeathReport, now: float) -> None:
+    def _count(self, now: float) -> None:
         self._times.append(now)
-        self._stories.append(report)
         while self._times and self._times[0] <= now - self.policy.window_s:
             self._times.popleft()
+
+    def _window(self) -> str:
+        return f"within {self.policy.window_s:g} s"

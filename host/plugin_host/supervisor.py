@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted, not_ready
-from .errors import CrashLoop, HandlerNotFound, LaunchError, PluginDied, PluginHostError
+from .death import DeathReport, Phase
+from .errors import HandlerNotFound, LaunchError, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .candidate import Candidate
-    from .death import DeathReport
     from .exec.proxy import ExecProxy
     from .facility import Facilities
     from .health import HealthVerdict
@@ -169,12 +169,19 @@ class Supervisor(InstanceOwner):
         """A launch came to nothing. One that somebody asked for is not tried again, unless by policy:
         what is wrong then is hardly ever right a second later."""
         report = error.report if isinstance(error, LaunchError) else None
+        if is_restart and isinstance(error, OSError):  # descriptors, or memory: they may be there again
+            report = DeathReport(
+                plugin=self.plugin.id, phase=Phase.SPAWN, how=f"cannot be started: {error}"
+            )
         if report is not None and (is_restart or self._ledger.policy.policy == "always"):
             self._decide(report, error, ready_for=0.0)
             return
         if report is not None:
             again = "It is not started again: it never was ready." if self._facilities.restarts else ""
-            self._tell_death(replace(report, next=again))
+            report = replace(report, next=again)
+            self._tell_death(report)
+        if isinstance(error, LaunchError):
+            error.report = report
         self._fail(error)
 
     # Dying.
@@ -195,12 +202,11 @@ class Supervisor(InstanceOwner):
         plugin = self.plugin
         now = asyncio.get_running_loop().time()
         decision = self._ledger.ended(report, now, ready_for=ready_for)
-        if decision.restart:
-            report = replace(report, next=f"It is started again in {decision.delay:.1f} s.")
-        elif report.is_failure:
-            report = replace(report, next=self._words_for_giving_up(decision.gave_up))
-        else:
-            report = replace(report, next="It ended by itself and is not started again.")
+        # Whoever made a host that restarts nothing knows what follows.
+        report = replace(report, next=decision.words if self._facilities.restarts else "")
+        self._ledger.tell(report)
+        if isinstance(error, LaunchError):
+            error.report = report
         plugin.error = error or PluginDied.of(report)
         self._tell_death(report)
         if decision.restart:
@@ -209,28 +215,12 @@ class Supervisor(InstanceOwner):
                 self._revive(decision.delay), name=f"restart of plugin {plugin.id}"
             )
         elif decision.gave_up:
-            self._fail(self._crash_loop())
+            self._fail(self._ledger.crash_loop(plugin.id))
         elif report.is_failure:
             self._fail(plugin.error)
         else:
             self._move(State.IDLE if self.is_lazy else State.STOPPED, report.sentence())
         return report
-
-    def _words_for_giving_up(self, gave_up: bool = False) -> str:
-        policy = self._ledger.policy
-        if not self._facilities.restarts:
-            return ""  # whoever made the host so knows it
-        if gave_up:
-            often = f"{policy.max_failures} times within {policy.window_s:g} s"
-            return f"It failed {often} and is not started again."
-        return f"It is not started again: its restart policy is {policy.policy}."
-
-    def _crash_loop(self) -> CrashLoop:
-        plugin, policy, reports = self.plugin.id, self._ledger.policy, self._ledger.stories
-        often = f"{len(reports)} times within {policy.window_s:g} s"
-        text = f"plugin `{plugin}` failed {often} and is not started again"
-        lines = "".join(f"\n    {report.story()}" for report in reports)
-        return CrashLoop(f"{text}:{lines}", plugin=plugin, reports=reports)
 
     def _tell_death(self, report: DeathReport) -> None:
         self.plugin.death = report
@@ -252,10 +242,8 @@ class Supervisor(InstanceOwner):
             if self.plugin.state is State.BACKOFF:
                 try:
                     await self._start(is_restart=True)
-                except PluginHostError:
+                except (PluginHostError, OSError):
                     pass  # the state says what follows
-                except OSError as error:
-                    self._journal.logger.error("plugin %s: its restart failed: %s", self.plugin.id, error)
 
     def _call_off_revival(self) -> None:
         if self._revival is not None:

@@ -19,6 +19,13 @@ def longest(low: float, high: float) -> float:
     return high
 
 
+def failed(book: RestartLedger, now: float, ready_for: float = 0.0) -> Decision:
+    """A failure as its supervisor makes it known."""
+    decision = book.ended(DEATH, now, ready_for=ready_for)
+    book.tell(DEATH)
+    return decision
+
+
 def ledger(policy: Restart | None = None) -> RestartLedger:
     return RestartLedger(policy or Restart(), draw=longest)
 
@@ -37,20 +44,21 @@ def test_pause_is_drawn_between_nothing_and_its_bound() -> None:
         return 0.125
 
     book = RestartLedger(Restart(), draw=draw)
-    assert book.ended(DEATH, 0.0, ready_for=1.0) == Decision(restart=True, delay=0.125)
+    decision = book.ended(DEATH, 0.0, ready_for=1.0)
+    assert decision == Decision(restart=True, delay=0.125, words="It is started again in 0.1 s.")
     assert drawn == [(0.0, 0.5)]
 
 
 def test_minute_of_health_makes_the_pause_short_again() -> None:
     book = ledger()
-    assert [book.ended(DEATH, now, ready_for=0.0).delay for now in (0, 1)] == [0.5, 1]
+    assert [failed(book, now).delay for now in (0, 1)] == [0.5, 1]
     assert book.ended(DEATH, 100, ready_for=HEALTHY_S - 0.1).delay == 2
     assert book.ended(DEATH, 300, ready_for=HEALTHY_S).delay == 0.5
 
 
 def test_fifth_failure_in_three_minutes_is_the_last() -> None:
     book = ledger()
-    decisions = [book.ended(DEATH, now, ready_for=0.0) for now in (0, 10, 20, 30, 179)]
+    decisions = [failed(book, now) for now in (0, 10, 20, 30, 179)]
     assert [one.restart for one in decisions] == [True, True, True, True, False]
     assert decisions[-1].gave_up
     assert len(book.stories) == 5
@@ -58,17 +66,17 @@ def test_fifth_failure_in_three_minutes_is_the_last() -> None:
 
 def test_failures_that_are_long_ago_do_not_count() -> None:
     book = ledger()
-    decisions = [book.ended(DEATH, now, ready_for=0.0) for now in (0, 10, 20, 30, 180)]
+    decisions = [failed(book, now) for now in (0, 10, 20, 30, 180)]
     assert all(one.restart for one in decisions)
     assert len(book.stories) == 4
 
 
 def test_start_by_hand_forgives() -> None:
     book = ledger(Restart(max_failures=2))
-    book.ended(DEATH, 0, ready_for=0.0)
+    failed(book, 0)
     book.forgive()
     assert book.stories == ()
-    assert book.ended(DEATH, 1, ready_for=0.0) == Decision(restart=True, delay=0.5)
+    assert failed(book, 1) == Decision(restart=True, delay=0.5, words="It is started again in 0.5 s.")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_pauses_are_bounded_and_giving_up_is_by_count(
     now = 0.0
     for gap, ready_for in steps:
         now += gap
-        decision = book.ended(DEATH, now, ready_for=ready_for)
+        decision = failed(book, now, ready_for)
         assert 0 <= decision.delay <= last
         assert decision.gave_up is (len(book.stories) >= most)
         assert decision.restart is not decision.gave_up
@@ -114,3 +122,29 @@ def test_quiet_end_is_no_failure_and_an_end_in_a_call_is() -> None:
     lost = DeathReport(plugin="p", phase=Phase.IDLE, how="gone", status=ExitStatus.lost())
     assert lost.is_failure
     assert DeathReport(plugin="p", phase=Phase.IDLE, how="it closed its connection").is_failure
+
+
+@pytest.mark.parametrize(
+    ("policy", "report", "words"),
+    [
+        ("never", DEATH, "It is not started again: its restart policy is never."),
+        ("never", QUIET, "It ended by itself and is not started again."),
+        ("on-failure", QUIET, "It ended by itself and is not started again."),
+        ("always", QUIET, "It is started again in 0.5 s."),
+    ],
+)
+def test_decision_is_said_in_words(policy: str, report: DeathReport, words: str) -> None:
+    book = ledger(Restart(policy=policy))  # type: ignore[arg-type]
+    assert book.ended(report, 0.0, ready_for=1.0).words == words
+
+
+def test_giving_up_tells_the_story_of_every_failure_that_counts() -> None:
+    book = ledger(Restart(max_failures=2, window_s=10))
+    failed(book, 0)
+    failed(book, 20)
+    assert failed(book, 21).words == "It failed 2 times within 10 s and is not started again."
+    error = book.crash_loop("demo")
+    assert error.reports == (DEATH, DEATH)
+    first, *rest = str(error).splitlines()
+    assert first == "plugin `demo` failed 2 times within 10 s and is not started again:"
+    assert [line.strip() for line in rest] == [DEATH.story()] * 2
