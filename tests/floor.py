@@ -55,7 +55,9 @@ HOST = {
         below="ground channel",
     ),
     # The protocol; no processes.
-    "link": Wing("link writer deadline stream echo", below="ground channel", sdk="ground core connection"),
+    "link": Wing(
+        "link writer deadline stream outbound echo", below="ground channel", sdk="ground core connection"
+    ),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
         "manifest constraint candidate configuration document explanation wording schema override trust"

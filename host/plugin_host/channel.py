@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["Channel", "ChildEnds", "open_pipes", "open_socketpair"]
+__all__ = ["Channel", "ChildEnds", "open_pipes", "open_socketpair", "over_socket"]
 
 
 class Channel(Protocol):
@@ -75,6 +75,12 @@ def open_socketpair() -> tuple[Channel, ChildEnds]:
     return _SocketChannel(host), ChildEnds(child.fileno(), child.fileno(), child.close)
 
 
+def over_socket(sock: socket.socket) -> Channel:
+    """The channel over a connected stream socket, which it owns from now on."""
+    sock.setblocking(False)
+    return _SocketChannel(sock)
+
+
 def open_pipes() -> tuple[Channel, ChildEnds]:
     """Two pipes, for programs that open `/dev/stdout` or close one direction. Raises OSError."""
     stdin, write_fd = os.pipe()
@@ -114,7 +120,7 @@ class _SocketChannel:
         self._socket.close()
 
     def __repr__(self) -> str:
-        return f"<socketpair channel fd={self.read_fd}>"
+        return f"<socket channel fd={self.read_fd}>"
 
 
 class _PipeChannel:

@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from .exitstatus import ExitStatus
 
-    from .exitstatus import ExitStatus
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["DeathReport", "Phase"]
 
 _SHOWN_LINES = 3
 _SHOWN_NAMES = 5
+# What `to_map` writes as it is and under its own name.
+_CARRIED = ("plugin", "at", "how", "pid", "limit", "hang", "cpu_s", "restarts", "next")
 
 
 class Phase(StrEnum):
@@ -117,6 +119,22 @@ class DeathReport:
             "restarts": self.restarts,
             "next": self.next,
         }
+
+    @classmethod
+    def from_map(cls, values: Mapping[str, Any]) -> DeathReport:
+        """The report that `to_map` made; what is missing there is unknown here."""
+        code, signal = values.get("exit_code"), values.get("signal")
+        ended = code is not None or signal is not None
+        named = {name: values[name] for name in _CARRIED if name in values}
+        lists = {name: tuple(values.get(name, ())) for name in ("stderr", "calls", "sessions")}
+        return cls(
+            phase=Phase(values.get("phase", Phase.IDLE)),
+            status=ExitStatus(code=code, signal=signal) if ended else None,
+            uptime=values.get("uptime_s", 0.0),
+            peak_memory=values.get("peak_memory_bytes"),
+            **named,
+            **lists,
+        )
 
 
 def _indented(lines: Sequence[str]) -> str:

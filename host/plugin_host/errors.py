@@ -40,6 +40,8 @@ __all__ = [
     "CrashLoop",
     "ExecSessionError",
     "HandlerNotFound",
+    "HostLost",
+    "HostUnreachable",
     "IncompatibleProtocol",
     "InitializeFailed",
     "InitializeTimeout",
@@ -187,6 +189,21 @@ class CrashLoop(PluginHostError):
         super().__init__(message)
         self.plugin = plugin
         self.reports = tuple(reports)
+
+
+class HostUnreachable(PluginHostError):
+    """No host answers at a control socket; `socket` is its path."""
+
+    def __init__(self, message: str, *, socket: str) -> None:
+        super().__init__(message)
+        self.socket = socket
+
+
+class HostLost(CallError):
+    """The connection to a host ended while its answer was awaited; the same call may succeed later."""
+
+    def __init__(self, message: str, *, data: Any = None) -> None:
+        super().__init__(message, name="command.connection", data=data, retryable=True)
 
 
 class ViewerReadOnly(PluginHostError):

@@ -82,13 +82,16 @@ class LinkOwner:
 
 
 class Link:
-    """One connection over one channel."""
+    """One connection over one channel. `peer` is what messages call the other side."""
 
-    def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
+    def __init__(
+        self, channel: Channel, connection: Connection, owner: LinkOwner, peer: str = "plugin"
+    ) -> None:
         self.connection = connection
         self.initialized: asyncio.Future[dict[str, Any]]
         self._channel = channel
         self._owner = owner
+        self._peer = peer
         self._loop = asyncio.get_running_loop()
         self.initialized = self._loop.create_future()
         self._futures: dict[int, asyncio.Future[Any]] = {}
@@ -96,7 +99,7 @@ class Link:
         self._queued: dict[int, int] = {}  # sizes of the calls that found the channel full
         self._deadlines = Deadlines(self._loop, self._expire)
         self._times = self._deadlines.times
-        self._writer = Writer(channel, self._loop, self._lose)
+        self._writer = Writer(channel, self._loop, self._lose, peer)
         self.streams = Streams(connection, self._writer)
         self._stream_handlers = self.streams.handlers
         self._recv_into = channel.recv_into
@@ -169,7 +172,8 @@ class Link:
         """
         connection, writer = self.connection, self._writer
         if connection.unanswered >= PENDING_REQUESTS:
-            raise CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
+            text = f"{PENDING_REQUESTS} calls to this {self._peer} are not answered"
+            raise CallFailed(text, name="rpc.busy")
         if self._is_over:
             return self._hold()
         try:

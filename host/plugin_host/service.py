@@ -110,7 +110,7 @@ class ServiceTable:
         try:
             self._check(desk, plugin, granted, asked, event.method)
             name, function = self._find(event.method)
-            caller = _caller_of(plugin, event.meta or {})
+            caller = _caller_of(plugin, event.meta or {}, name)
         except CallError as error:
             link.refuse(event.msgid, error)
             return
@@ -218,14 +218,15 @@ class ServiceTable:
         return await result if inspect.isawaitable(result) else result
 
 
-def _caller_of(plugin: str, meta: dict[str, Any]) -> Caller:
+def _caller_of(plugin: str, meta: dict[str, Any], service: str) -> Caller:
     chain, timeout = meta.get("chain", []), meta.get("timeout_ms")
     if not isinstance(chain, list) or not all(isinstance(link, str) for link in chain):
         raise CallFailed("chain is a list of plugin ids", name="rpc.invalid_params")
     if timeout is not None and not isinstance(timeout, (int, float)):
         raise CallFailed("timeout_ms is a number", name="rpc.invalid_params")
     if timeout is not None and timeout <= 0:
-        raise CallTimeout("the call's deadline has passed", name="rpc.deadline_exceeded")
+        text = f"plugin `{plugin}` asked for host.{service} when the deadline of its call had passed"
+        raise CallTimeout(text, name="rpc.deadline_exceeded")
     if not chain or chain[-1] != plugin:  # a peer that knows nothing of chains is part of them, too
         chain = [*chain, plugin]
     deadline = None if timeout is None else time.monotonic() + timeout / 1000

@@ -79,6 +79,11 @@ class Streams:
         self._receivers[stream] = receiver
         return stream
 
+    def accept(self, stream: int, window: int, receiver: Receiver) -> None:
+        """A stream that the peer named in its request. Raises LocalProtocolError for one that was open."""
+        self._table.open_receive(stream, window)
+        self._receivers[stream] = receiver
+
     def consume(self, stream: int, size: int) -> None:
         """The reader took `size` bytes."""
         grant = self._table.consume(stream, size)
@@ -121,11 +126,17 @@ class Streams:
         """Send up to `credit` bytes; urgent ones, which a person has typed, overtake what is bulk."""
         self._writer.write_frame(stream, b"".join(self._table.send_data(stream, data)), urgent=urgent)
 
-    def end(self, stream: int, *, urgent: bool) -> None:
-        """Send the last frame."""
+    def skip(self, stream: int, size: int) -> None:
+        """Say that `size` bytes are left out."""
+        outbound = self._table.sending.get(stream)
+        if outbound is not None and not outbound.stopped:
+            self._writer.write_frame(stream, self._table.send_gap(stream, size), urgent=False)
+
+    def end(self, stream: int, *, urgent: bool, error: dict[str, Any] | None = None) -> None:
+        """Send the last frame; `error` says why it comes early."""
         self._senders.pop(stream, None)
         if stream in self._table.sending:
-            self._writer.write_frame(stream, self._table.send_end(stream), urgent=urgent)
+            self._writer.write_frame(stream, self._table.send_end(stream, error), urgent=urgent)
 
     def sent(self, stream: int) -> int:
         """How many bytes were sent; 0 for one that is not open."""

@@ -37,6 +37,7 @@ class Writer:
         "_loop",
         "_lost",
         "_outbox",
+        "_peer",
         "_queued_bytes",
         "_rest",
         "_room_waiters",
@@ -52,7 +53,9 @@ class Writer:
         channel: Channel,
         loop: asyncio.AbstractEventLoop,
         lost: Callable[[Exception | None], None],
+        peer: str = "plugin",
     ) -> None:
+        self._peer = peer
         self._channel = channel
         self._send = channel.send
         self._loop = loop
@@ -113,7 +116,7 @@ class Writer:
         if waiting > CONTROL_QUEUE_BYTES:
             self._lost(
                 RemoteProtocolError(
-                    f"the plugin does not read: {waiting} bytes wait for it besides its open calls"
+                    f"the {self._peer} does not read: {waiting} bytes wait for it besides its open calls"
                 )
             )
 
@@ -174,7 +177,7 @@ class Writer:
     def _expect_end(self) -> None:
         """Nobody will read this. A peer that is gone says why by its end of file, which is on the way."""
         if self._timer is None and self._channel.write_fd >= 0:
-            error = RemoteProtocolError("the plugin closed its stdin and runs on")
+            error = RemoteProtocolError(f"the {self._peer} closed its stdin and runs on")
             self._timer = self._loop.call_later(_END_FOLLOWS_S, self._lost, error)
 
     def _wait(self) -> None:

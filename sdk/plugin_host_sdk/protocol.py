@@ -86,7 +86,8 @@ FAMILIES: dict[str, frozenset[str]] = {
     "exec.": BOTH,
     "metadata.": BOTH,
     "action.": BOTH,
-    "host.": frozenset({PLUGIN}),
+    # Of whoever is the host: a plugin asks for services, a client of the control socket for the rest.
+    "host.": BOTH,
 }
 # The methods that may be sent and received in each state; None is "every method but INITIAL".
 INITIAL = frozenset({"initialize"})

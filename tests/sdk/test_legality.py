@@ -103,7 +103,7 @@ def test_failure_may_be_told_until_the_connection_is_closed() -> None:
             "log cannot be sent by the plugin while the connection is closed",
         ),
         (READY, PLUGIN, "shutdown", REQUEST, "shutdown is not for the plugin to send"),
-        (READY, HOST, "host.echo", REQUEST, "host.echo is not for the host to send"),
+        (READY, PLUGIN, "command.call", REQUEST, "command.call is not for the plugin to send"),
         (READY, HOST, "ping", NOTIFICATION, "ping was sent as the wrong kind of message"),
     ],
 )
@@ -111,10 +111,11 @@ def test_objection_says_why(state: str, sender: str, method: str, kind: int, tex
     assert objection(state, sender, method, kind) == text
 
 
-@pytest.mark.parametrize("method", ["host." + "x" * 10**6, "x" * 10**6])
+@pytest.mark.parametrize("method", ["command." + "x" * 10**6, "x" * 10**6])
 def test_objection_to_a_long_name_is_short(method: str) -> None:
-    state = READY if method.startswith("host") else OPENING
-    assert len(objection(state, HOST, method, REQUEST) or "") < 200
+    state = READY if method.startswith("command") else OPENING
+    sender = PLUGIN if state is READY else HOST
+    assert 0 < len(objection(state, sender, method, REQUEST) or "") < 200
 
 
 def test_tables_of_the_protocol_agree() -> None:

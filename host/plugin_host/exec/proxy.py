@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from plugin_host.errors import CallCancelled, CallError, CallFailed, SessionExists
+from plugin_host.errors import CallCancelled, CallError, CallFailed, SessionClosed, SessionExists
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
 if TYPE_CHECKING:
@@ -143,6 +143,14 @@ class ExecProxy:
 
     async def close_stdin(self, session: str, total: int) -> None:
         await self._ask("exec.close_stdin", {"session": session, "total": total}, dict)
+
+    async def join_input(self, session: str, stdin: int) -> int:
+        """An input of this side's own for a session that another opened: the first credit of `stdin`.
+
+        A plugin takes one input for a session, so this is refused; a host that shares its sessions with
+        several takes one from each.
+        """
+        raise SessionClosed("it was opened by another, who holds its input", session=session)
 
     async def close(self, session: str, missing_ok: bool = False) -> None:
         await self._ask("exec.close", {"session": session, "missing_ok": missing_ok}, dict)

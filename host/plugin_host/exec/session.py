@@ -42,6 +42,7 @@ class Session:
         self.exit: Exit | None = info.exit
         self._proxy = proxy
         self._input: Input | None = None
+        self._joining = asyncio.Lock()
         self._sizes = Sizes((info.rows, info.cols) if info.rows and info.cols else None)
         self._viewers: dict[int, Viewer] = {}
         self._totals: Mapping[str, int] = {name: kept.end for name, kept in info.output.items()}
@@ -162,7 +163,7 @@ class Session:
         Raises SessionClosed when the session has ended, when its program takes no more, and after
         `close_stdin`.
         """
-        await self._open_input().write(data)
+        await (await self._open_input()).write(data)
 
     async def write_as(self, viewer: Viewer, data: bytes | bytearray | memoryview) -> None:
         """See `Viewer.write`."""
@@ -177,7 +178,7 @@ class Session:
         """
         if self.exit is not None:
             return
-        total = await self._open_input().end()
+        total = await (await self._open_input()).end()
         try:
             await self._proxy.close_stdin(self.id, total)
         except SessionClosed:
@@ -218,11 +219,20 @@ class Session:
         """
         await self._proxy.signal(self.id, signal)
 
-    def _open_input(self) -> Input:
-        self.check_plugin()
-        if self._input is None:
-            raise SessionClosed("it was opened by another, who holds its input", session=self.id)
+    async def _open_input(self) -> Input:
         self._check_runs()
+        if self._input is not None:
+            return self._input
+        async with self._joining:
+            if self._input is None:
+                number = self._proxy.streams.reserve()
+                try:
+                    credit = await self._proxy.join_input(self.id, number)
+                except BaseException:
+                    self._proxy.streams.forget(number)
+                    raise
+                self.open_input(number).open(credit)
+        assert self._input is not None
         return self._input
 
     def _check_runs(self) -> None:
@@ -263,7 +273,9 @@ class Session:
 
     def open_input(self, number: int) -> Input:
         """Its input, on a stream that the plugin is asked for."""
-        self._input = Input(self.id, self._proxy.streams, number, urgent=self.tty, check=self._check_runs)
+        self._input = Input(
+            self.id, self._proxy.streams, number, urgent=self.tty, check_session=self._check_runs
+        )
         return self._input
 
     def opened(self, created: Created) -> None:

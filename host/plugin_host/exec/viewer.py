@@ -76,6 +76,7 @@ class Viewer:
         self.session = session
         self.number = number
         self.read_only = read_only
+        self.attached: Attached | None = None  # the plugin's answer
         self.start: dict[str, int] = {}
         self.evicted: dict[str, int] = {}
         self._names: dict[int, str] = {}  # of the streams that have not ended
@@ -98,6 +99,7 @@ class Viewer:
 
     def joined(self, attached: Attached) -> None:
         """The plugin has answered. Raises CallFailed for an output without a place."""
+        self.attached = attached
         for name, place in (("stdout", attached.stdout), ("stderr", attached.stderr)):
             if place is not None:
                 self._join(name, place)

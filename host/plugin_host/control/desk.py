@@ -1,0 +1,197 @@
+"""One connected client: what it asks is answered here, and what it holds is let go when it leaves.
+
+Requests run as tasks, so a slow one delays no other. Invariant: whatever a client sends, at most its own
+connection ends; when it has ended, nothing runs for it any more, and its sessions are kept or closed as it
+chose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from plugin_host.channel import over_socket
+from plugin_host.errors import CallError, CallFailed, PluginHostError
+from plugin_host.link import LinkOwner
+from plugin_host.version import VERSION
+from plugin_host.wording import suggestion
+from plugin_host_sdk.connection import PLUGIN, Connection
+from plugin_host_sdk.handshake import negotiate
+
+from .ask import Ask
+from .errormap import to_map
+from .greeting import Greeting
+from .peerlink import PeerLink
+
+if TYPE_CHECKING:
+    import socket
+
+    from plugin_host.channel import Channel
+    from plugin_host.localsocket import Peer
+    from plugin_host_sdk.events import RequestReceived
+
+    from .seat import Seat
+    from .server import ControlServer
+
+__all__ = ["Desk"]
+
+# What a client may have running at once; more is refused as busy.
+_REQUESTS = 1024
+_log = logging.getLogger(__name__)
+
+
+class Desk(LinkOwner):
+    """Client number `number`. `token` is by what it is known, also after it has come back."""
+
+    def __init__(self, server: ControlServer, sock: socket.socket, peer: Peer, number: int) -> None:
+        self.server = server
+        self.peer = peer
+        self.number = number
+        self.name = ""
+        self.token = ""
+        self.keep = False
+        self.seats: dict[tuple[str, str], Seat] = {}
+        self.is_greeted = False
+        self._channel: Channel = over_socket(sock)
+        self.link = PeerLink(self._channel, Connection(PLUGIN), self, "client")
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._feeds: set[asyncio.Task[None]] = set()
+        self._leaving: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Desk {self.number} {self.label}>"
+
+    @property
+    def label(self) -> str:
+        """Who it is, for the log."""
+        return f"client {self.number} ({self.name or 'unnamed'}, pid {self.peer.pid}, uid {self.peer.uid})"
+
+    # What the client asks.
+
+    def requested(self, event: RequestReceived) -> None:
+        if event.method == "initialize":
+            self._greet(event)
+        elif event.method == "shutdown":
+            self.link.answer(event.msgid, {})
+        elif len(self._running) >= _REQUESTS:
+            text = f"{_REQUESTS} requests of this client are running already"
+            self.link.refuse(event.msgid, CallFailed(text, name="rpc.busy"))
+        else:
+            task = asyncio.get_running_loop().create_task(
+                self._serve(event), name=f"{event.method[:40]} for client {self.number}"
+            )
+            self._running[event.msgid] = task
+            task.add_done_callback(lambda task: self._done(event.msgid, task))
+
+    def _greet(self, event: RequestReceived) -> None:
+        """Both sides say who they are."""
+        try:
+            greeting = msgspec.convert(event.params, Greeting)
+            protocol = negotiate(greeting.protocols)
+        except msgspec.ValidationError as error:
+            self.link.refuse(event.msgid, CallFailed(f"initialize: {error}", name="rpc.invalid_params"))
+            return
+        except CallError as error:
+            self.link.refuse(event.msgid, error)
+            return
+        self.name, self.keep = greeting.client.name[:64], greeting.release == "keep"
+        self.token = greeting.token or self.server.new_token()
+        self.is_greeted = True
+        self.link.answer(
+            event.msgid,
+            {
+                "protocol": protocol,
+                # Whoever answers `initialize` names itself here.
+                "plugin": {"id": "plugin-host", "version": VERSION},
+                "host": {"pid": os.getpid(), "socket": self.server.path},
+                "client": self.number,
+                "token": self.token,
+                "limits": self.link.connection.limits.to_map(),
+                "capabilities": {},
+                "features": list(self.server.methods),
+            },
+        )
+        self.server.greeted(self)
+
+    async def _serve(self, event: RequestReceived) -> None:
+        ask = Ask(self, event.msgid, event.method, event.params, _timeout(event.meta))
+        try:
+            answer = await self._answer(ask)
+        except PluginHostError as error:
+            self._refuse(event.msgid, error)
+        except Exception as error:
+            _log.error("%s of %s failed", event.method[:80], self.label, exc_info=error)
+            self._refuse(event.msgid, error)
+        else:
+            self.link.answer(event.msgid, answer)
+
+    async def _answer(self, ask: Ask) -> Any:
+        method = self.server.methods.get(ask.method)
+        if method is None:
+            hint = suggestion(ask.method, self.server.methods)
+            text = f"this host has no method {ask.method[:80]!r}{hint}"
+            raise CallFailed(text, name="rpc.method_not_found")
+        if ask.timeout is not None and ask.timeout <= 0:
+            raise CallFailed("its deadline passed before it started", name="rpc.deadline_exceeded")
+        return await method(ask)
+
+    def _refuse(self, msgid: int, error: Exception) -> None:
+        self.link.refuse(msgid, CallError.from_map(to_map(error)))
+
+    def _done(self, msgid: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(msgid, None)
+        if task.cancelled():  # perhaps before it had begun
+            self.link.refuse(msgid, CallFailed("it was cancelled", name="rpc.cancelled"))
+
+    def cancelled(self, msgid: int) -> None:
+        if (task := self._running.get(msgid)) is not None:
+            task.cancel()
+
+    def feed(self, task: asyncio.Task[None]) -> None:
+        """Something goes on for this client until it leaves."""
+        self._feeds.add(task)
+        task.add_done_callback(self._feeds.discard)
+
+    # Leaving.
+
+    def ended(self, error: Exception | None) -> None:
+        self.leave(error)
+
+    def leave(self, error: Exception | None) -> None:
+        """The connection is over, or is to be; `error` is what the client did wrong."""
+        if self._leaving is None:
+            if error is not None:
+                _log.warning("%s was dropped: %s", self.label, error)
+            self.link.close()
+            self._channel.close()
+            self._leaving = asyncio.get_running_loop().create_task(
+                self._leave(), name=f"leaving of client {self.number}"
+            )
+
+    async def _leave(self) -> None:
+        tasks = [*self._running.values(), *self._feeds]
+        for task in tasks:
+            task.cancel()
+        for seat in self.seats.values():
+            seat.leave()
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.gather(*(seat.wait_left() for seat in self.seats.values()))
+        self.seats.clear()
+        await self.server.left(self)
+
+    async def wait_left(self) -> None:
+        """Wait until nothing of it is left."""
+        if self._leaving is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._leaving)
+
+
+def _timeout(meta: dict[str, Any] | None) -> float | None:
+    milliseconds = (meta or {}).get("timeout_ms")
+    return milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
