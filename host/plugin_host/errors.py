@@ -56,6 +56,8 @@ __all__ = [
     "SessionClosed",
     "SessionExists",
     "SessionNotFound",
+    "SocketError",
+    "SocketInUse",
     "SpawnError",
     "TerminalError",
     "ViewerReadOnly",
@@ -191,3 +193,19 @@ class CrashLoop(PluginHostError):
 
 class ViewerReadOnly(PluginHostError):
     """Input or a size from a viewer that was attached to read only."""
+
+
+class SocketError(PluginHostError):
+    """A local socket cannot be listened on, found or trusted; `path` is its place, if it has one."""
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class SocketInUse(SocketError):
+    """Somebody listens there already; `pid` is who, when that can be told."""
+
+    def __init__(self, message: str, *, path: str | None = None, pid: int | None = None) -> None:
+        super().__init__(message, path=path)
+        self.pid = pid
