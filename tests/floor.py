@@ -65,6 +65,11 @@ HOST = {
         below="ground",
         sdk="ground types",
     ),
+    # How local sockets come to be, who made them and who connects; knows no protocol.
+    "socket": Wing(
+        "localsocket socketfolder peer runtimefolder activation readiness",
+        below="ground description process",
+    ),
     # Their signatures name candidates and configurations.
     "hook": Wing("hookspecs", below="ground description"),
     "discovery": Wing(
@@ -98,13 +103,13 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground description hook channel process link discovery isolation supervision host",
+        below="ground description socket hook channel process link discovery isolation supervision host",
         sdk="ground core connection types",
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground description hook channel process link discovery isolation supervision host control"
-        " checkup",
+        below="ground description socket hook channel process link discovery isolation supervision host"
+        " control checkup",
         sdk="ground core types",
     ),
     "package": Wing(

@@ -58,6 +58,8 @@ __all__ = [
     "SessionClosed",
     "SessionExists",
     "SessionNotFound",
+    "SocketError",
+    "SocketInUse",
     "SpawnError",
     "TerminalError",
     "ViewerReadOnly",
@@ -208,3 +210,19 @@ class HostLost(CallError):
 
 class ViewerReadOnly(PluginHostError):
     """Input or a size from a viewer that was attached to read only."""
+
+
+class SocketError(PluginHostError):
+    """A local socket cannot be listened on, found or trusted; `path` is its place, if it has one."""
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class SocketInUse(SocketError):
+    """Somebody listens there already; `pid` is who, when that can be told."""
+
+    def __init__(self, message: str, *, path: str | None = None, pid: int | None = None) -> None:
+        super().__init__(message, path=path)
+        self.pid = pid

@@ -23,6 +23,7 @@ from plugin_host.errors import (
     PluginHostError,
     PluginNotFound,
     PluginNotReady,
+    SocketError,
 )
 from plugin_host_sdk.errors import TerminalError
 
@@ -64,6 +65,7 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (PluginNotReady, UNAVAILABLE),
     (LaunchError, UNAVAILABLE),
     (CrashLoop, UNAVAILABLE),
+    (SocketError, UNAVAILABLE),
 )
 _ATTRIBUTES = (
     *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),

@@ -1,0 +1,38 @@
+"""Who is at the other end of a local socket, by the kernel's word.
+
+Invariant: nothing here is taken from what the other end says.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import SocketError
+
+if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
+
+__all__ = ["Peer", "peer_of"]
+
+_UCRED = struct.Struct("=iII")
+
+
+class Peer(NamedTuple):
+    """The process that connected, or that listens, as it was then: the number may since be another's."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(connection: socket.socket | TransportSocket) -> Peer:
+    """The process at the other end of a connected socket. Raises SocketError where that is not told."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        raise SocketError("this system does not tell who connects to a local socket")
+    try:
+        return Peer(*_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, option, _UCRED.size)))
+    except OSError as error:
+        raise SocketError(f"cannot tell who is connected: {error.strerror}") from None

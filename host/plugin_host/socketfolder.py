@@ -1,0 +1,131 @@
+"""The folder of a local socket: made when it is missing, looked at when it is there, and locked.
+
+Invariants: a folder that was there keeps its mode and owner; nobody but its owner, root and this user can
+put something else in place of a socket in it; one process at a time changes what stands in it, as far as
+all of them come through here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from .access import name_of
+from .errors import SocketError
+from .wording import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["locked", "made"]
+
+_LOCK_S = 2.0
+_PAUSE_S = 0.005
+
+
+@contextlib.contextmanager
+def made(folder: str, mode: int, gid: int | None = None) -> Iterator[None]:
+    """See to it that `folder` exists for the body; what was made is removed again when the body raises.
+
+    Folders that are made get exactly `mode`, and the group `gid` when the mode lets a group in.
+    Raises SocketError for one that cannot be made, and for one that others may change.
+    """
+    new: list[str] = []
+    try:
+        for missing in _missing(folder):
+            try:
+                os.mkdir(missing, 0o700)
+            except FileExistsError:  # another host starts at the same moment
+                continue
+            new.append(missing)
+            if gid is not None and mode & 0o070:
+                os.chown(missing, -1, gid)
+            os.chmod(missing, mode)  # the umask had its say in mkdir
+        if folder not in new:
+            _check(folder)
+        yield
+    except BaseException as error:
+        for one in reversed(new):
+            with contextlib.suppress(OSError):
+                os.rmdir(one)
+        if isinstance(error, OSError):
+            text = f"{shown(error.filename or folder)}: cannot be made: {error.strerror}"
+            raise SocketError(text, path=folder) from None
+        raise
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Hold the folder's lock. Raises SocketError.
+
+    The lock is on the folder itself, so that none is left behind. Whoever holds it has it for a
+    millisecond; waiting for one that is stuck has an end.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SocketError(f"{shown(folder)}: {error.strerror}", path=folder) from None
+    try:
+        _lock(fd, folder)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, folder: str) -> None:
+    end = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                text = f"another process has held the lock of this folder for {_LOCK_S:g} s (see lslocks)"
+                raise SocketError(f"{shown(folder)}: {text}", path=folder) from None
+            time.sleep(_PAUSE_S)
+        except OSError as error:
+            raise SocketError(f"{shown(folder)}: cannot be locked: {error.strerror}", path=folder) from None
+
+
+def _missing(folder: str) -> list[str]:
+    """The folders on the way to `folder` and itself that do not exist, the outermost first."""
+    missing: list[str] = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing[::-1]
+
+
+def _check(folder: str) -> None:
+    """Raises SocketError when others may put another socket in place of one in `folder`."""
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        raise SocketError(f"{shown(folder)}: {error.strerror}", path=folder) from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise SocketError(f"{shown(folder)}: expected a folder, found something else", path=folder)
+    uid = os.geteuid()
+    if uid != 0 and found.st_uid not in (0, uid):
+        text = f"this folder belongs to {name_of(found.st_uid)}, who could replace a socket in it"
+        raise SocketError(f"{shown(folder)}: {text}; choose another folder", path=folder)
+    if found.st_mode & stat.S_ISVTX:
+        return
+    others = found.st_mode & stat.S_IWOTH
+    if others or (found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid, found.st_uid)):
+        text = f"other users may replace a socket in this folder (mode {stat.S_IMODE(found.st_mode):04o})"
+        hint = f"`chmod {'o' if others else 'g'}-w` it, or choose another folder"
+        raise SocketError(f"{shown(folder)}: {text}; {hint}", path=folder)
+
+
+def _is_private(gid: int, uid: int) -> bool:
+    """Whether this is the group that many systems make for each user: named as the user, without others."""
+    try:
+        group, user = grp.getgrgid(gid), pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return user.pw_gid == gid and group.gr_name == user.pw_name and {*group.gr_mem} <= {user.pw_name}
