@@ -125,8 +125,10 @@ class DeathReport:
         """The report that `to_map` made; what is missing there is unknown here."""
         code, signal = values.get("exit_code"), values.get("signal")
         ended = code is not None or signal is not None
-        named = {name: values[name] for name in _CARRIED if name in values}
-        lists = {name: tuple(values.get(name, ())) for name in ("stderr", "calls", "sessions")}
+        named: dict[str, Any] = {name: values[name] for name in _CARRIED if name in values}
+        lists: dict[str, Any] = {
+            name: tuple(values.get(name, ())) for name in ("stderr", "calls", "sessions")
+        }
         return cls(
             phase=Phase(values.get("phase", Phase.IDLE)),
             status=ExitStatus(code=code, signal=signal) if ended else None,

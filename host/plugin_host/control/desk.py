@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import socket
 
     from plugin_host.channel import Channel
-    from plugin_host.localsocket import Peer
+    from plugin_host.peer import Peer
     from plugin_host_sdk.events import RequestReceived
 
     from .seat import Seat

@@ -130,8 +130,6 @@ _MAKERS: dict[str, Callable[[str, Mapping[str, Any]], PluginHostError]] = {
     "plugin.not_found": lambda text, data: PluginNotFound(text, plugin=data["plugin"], near=data["near"]),
     "plugin.not_ready": lambda text, data: PluginNotReady(text, plugin=data["plugin"], state=data["state"]),
     "plugin.manifest": lambda text, data: ManifestError(text, file=data["file"], path=data["path"]),
-    "host.configuration": lambda text, data: ConfigurationError(
-        text, file=data["file"], path=data["path"]
-    ),
+    "host.configuration": lambda text, data: ConfigurationError(text, file=data["file"], path=data["path"]),
     "host.refused": lambda text, _: PluginHostError(text),
 }

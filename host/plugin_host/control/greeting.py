@@ -17,7 +17,7 @@ class ClientName(Struct, frozen=True):
 
 
 class Greeting(Struct, frozen=True, kw_only=True):
-    """`release` is what becomes of its sessions when it goes; `token` is the one of an earlier connection."""
+    """`release` is what becomes of its sessions when it goes; `token` that of an earlier connection."""
 
     protocols: list[Any]
     client: ClientName = ClientName()

@@ -14,21 +14,30 @@ from plugin_host_sdk.types.session import SessionInfo, SessionOptions
 from .session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from plugin_host_sdk.types.session import Created
 
     from .proxy import ExecProxy
 
-__all__ = ["list_sessions", "open_session"]
+    Create = Callable[[SessionOptions, int], Awaitable[Created]]
+
+__all__ = ["list_sessions", "open_session", "session_of"]
 
 
-async def open_session(proxy: ExecProxy, *, command: Sequence[str] | None, **given: Any) -> Session:
-    """Open a session; see `PluginHost.exec`. `given` are fields of `SessionOptions`, None for absent."""
+async def open_session(
+    proxy: ExecProxy, *, command: Sequence[str] | None, create: Create | None = None, **given: Any
+) -> Session:
+    """Open a session; see `PluginHost.exec`. `given` are fields of `SessionOptions`, None for absent.
+
+    `create` asks for it in the place of the proxy's own method.
+    """
     options = _options(command, given)
     session = Session(proxy, _announced(options))
     before = proxy.adopt(session)
     stdin = session.open_input(proxy.streams.reserve())
     try:
-        created = await proxy.create(options, stdin.number)
+        created = await (create or proxy.create)(options, stdin.number)
     except BaseException:
         proxy.drop(session, before)
         proxy.streams.forget(stdin.number)
@@ -67,14 +76,16 @@ async def list_sessions(proxies: Iterable[ExecProxy]) -> list[Session]:
             continue
         if isinstance(infos, BaseException):
             raise infos
-        found += [_session(proxy, info) for info in infos]
+        found += [session_of(proxy, info) for info in infos]
     return found
 
 
-def _session(proxy: ExecProxy, info: SessionInfo) -> Session:
+def session_of(proxy: ExecProxy, info: SessionInfo) -> Session:
     """The one object for a session."""
     session = proxy.held(info.id)
     if not isinstance(session, Session):
         session = Session(proxy, info)
         proxy.hold(session, info.exit is None)
+    else:
+        session.info = info
     return session

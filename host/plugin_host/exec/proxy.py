@@ -14,7 +14,14 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from plugin_host.errors import CallCancelled, CallError, CallFailed, SessionClosed, SessionExists
+from plugin_host.errors import (
+    CallCancelled,
+    CallError,
+    CallFailed,
+    PluginHostError,
+    SessionClosed,
+    SessionExists,
+)
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
 if TYPE_CHECKING:
@@ -106,12 +113,15 @@ class ExecProxy:
         return (await self._ask("exec.handlers", {}, _Handlers)).handlers
 
     async def create(self, options: SessionOptions, stdin: int | None = None) -> Created:
+        return await self._create(options, stdin, {})
+
+    async def _create(self, options: SessionOptions, stdin: int | None, more: dict[str, Any]) -> Created:
         try:
             params = msgspec.to_builtins(options, builtin_types=(bytes, bytearray, memoryview))
         except TypeError as error:
             raise CallFailed(f"exec: {error}", name="rpc.not_encodable") from None
         try:
-            return await self._ask("exec.create", params | {"stdin": stdin}, Created)
+            return await self._ask("exec.create", params | {"stdin": stdin} | more, Created)
         except asyncio.CancelledError:
             self._call_off(options.id, stdin)
             raise
@@ -157,6 +167,7 @@ class ExecProxy:
 
     async def _ask(self, method: str, params: dict[str, Any], kind: type[_T]) -> _T:
         self.check(params.get("session") or params.get("id") or "")
+        params = self._scoped(params)
         self._link.survey(params)
         msgid, answer = self._link.request(method, params)
         try:
@@ -176,6 +187,14 @@ class ExecProxy:
                 f"{self.plugin} answered {method} oddly: {error}", name="rpc.foreign"
             ) from None
 
+    def _scoped(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Parameters as they are sent."""
+        return params
+
+    def failure(self, error: Any) -> PluginHostError:
+        """The exception for an error map with which a stream ended."""
+        return CallError.from_map(error)
+
     def _call_off(self, session: str, stdin: int | None) -> None:
         """Close what may have been opened, without waiting; not another of its id, which has another input.
 
@@ -185,7 +204,7 @@ class ExecProxy:
             return
         try:
             params = {"session": session, "missing_ok": True, "stdin": stdin}
-            _, answer = self._link.request("exec.close", params)
+            _, answer = self._link.request("exec.close", self._scoped(params))
         except CallError:
             return
         self._called_off.add(session)

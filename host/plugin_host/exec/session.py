@@ -8,7 +8,7 @@ plugin's end, nobody waits any more.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import CallError, SessionClosed, SessionNotFound, TerminalError
 from plugin_host_sdk.protocol import TERMINAL_WINDOW_BYTES, WINDOW_BYTES
@@ -21,6 +21,7 @@ from .viewer import Viewer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from plugin_host.errors import PluginHostError
     from plugin_host_sdk.types.session import Created
 
     from .proxy import ExecProxy
@@ -31,9 +32,9 @@ __all__ = ["Exit", "HandlerInfo", "Session", "SessionFailure", "SessionInfo"]
 class Session:
     """One exec session; made by `PluginHost.exec` and `PluginHost.sessions`.
 
-    `info` is the session as it was when this object was made, `exit` how it ended, None while it runs.
-    Every method raises PluginDied, which is retryable, when its plugin dies, and SessionNotFound when the
-    plugin has forgotten the session.
+    `info` is the session as it was when it was last opened or listed, `exit` how it ended, None while it
+    runs. Every method raises PluginDied, which is retryable, when its plugin dies, and SessionNotFound when
+    the plugin has forgotten the session.
     """
 
     def __init__(self, proxy: ExecProxy, info: SessionInfo) -> None:
@@ -221,19 +222,22 @@ class Session:
 
     async def _open_input(self) -> Input:
         self._check_runs()
-        if self._input is not None:
-            return self._input
-        async with self._joining:
-            if self._input is None:
-                number = self._proxy.streams.reserve()
-                try:
-                    credit = await self._proxy.join_input(self.id, number)
-                except BaseException:
-                    self._proxy.streams.forget(number)
-                    raise
-                self.open_input(number).open(credit)
-        assert self._input is not None
+        if self._input is None:
+            async with self._joining:
+                return self._input or await self._join()
         return self._input
+
+    async def _join(self) -> Input:
+        """Its input, for an object that has not opened the session."""
+        number = self._proxy.streams.reserve()
+        try:
+            credit = await self._proxy.join_input(self.id, number)
+        except BaseException:
+            self._proxy.streams.forget(number)
+            raise
+        joined = self.open_input(number)
+        joined.open(credit)
+        return joined
 
     def _check_runs(self) -> None:
         """Raise why it takes no more input, if so."""
@@ -287,6 +291,10 @@ class Session:
     def check_plugin(self) -> None:
         """Raise why the plugin cannot be asked any more, if so."""
         self._proxy.check(self.id)
+
+    def failure(self, error: Any) -> PluginHostError:
+        """The exception for an error map with which a stream of the plugin ended."""
+        return self._proxy.failure(error)
 
     def note_exit(self, exit: Exit, totals: Mapping[str, int]) -> None:
         """The plugin says how it ended."""

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plugin_host.errors import CallError, CallFailed, RemoteProtocolError, ViewerReadOnly
+from plugin_host.errors import CallFailed, PluginHostError, RemoteProtocolError, ViewerReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,9 @@ class Viewed(Protocol):
 
     def check_plugin(self) -> None:
         """Raise why the plugin cannot be asked any more, if so."""
+
+    def failure(self, error: Any) -> PluginHostError:
+        """The exception for an error map with which a stream ended."""
 
     def consume(self, stream: int, size: int) -> None:
         """A viewer has used so many bytes."""
@@ -86,7 +89,7 @@ class Viewer:
         self._taken = (0, 0)  # the stream and size of what was given out last
         self._wake: asyncio.Future[None] | None = None
         self._is_detached = False
-        self._error: CallError | None = None  # why the plugin ended a stream early
+        self._error: PluginHostError | None = None  # why the plugin ended a stream early
 
     def __repr__(self) -> str:
         return f"<Viewer {self.number} of session {self.session.id} waiting={len(self._waiting)}>"
@@ -138,7 +141,7 @@ class Viewer:
         elif isinstance(error, dict) and error.get("name") == "detached":
             self._is_detached = True
         else:
-            self._error = CallError.from_map(error)
+            self._error = self.session.failure(error)
         self.wake()
 
     def wake(self) -> None:

@@ -1,0 +1,6 @@
+"""One running host for many clients: its control socket, and the clients of such a socket."""
+
+from .client import ControlClient, connect, socket_path
+from .server import ControlServer
+
+__all__ = ["ControlClient", "ControlServer", "connect", "socket_path"]

@@ -1,0 +1,293 @@
+"""A client of a running host: what an embedder can do with its own host, over the control socket.
+
+Used from one event loop. Invariant: when the connection ends, every call, session and subscription of it
+ends with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from plugin_host.channel import over_socket
+from plugin_host.errors import (
+    CallError,
+    CallTimeout,
+    HostLost,
+    HostUnreachable,
+    PluginHostError,
+)
+from plugin_host.exec.opening import open_session
+from plugin_host.link import Link, LinkOwner
+from plugin_host.localsocket import check_path
+from plugin_host.peer import peer_of
+from plugin_host.runtimefolder import default_socket
+from plugin_host.version import VERSION
+from plugin_host_sdk.connection import HOST, Connection
+from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
+
+from .errormap import from_map
+from .remotesession import RemoteSessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from plugin_host.channel import Channel
+    from plugin_host.exec.session import Session
+    from plugin_host_sdk.types.session import HandlerInfo
+
+__all__ = ["ControlClient", "connect", "socket_path"]
+
+_CONNECT_S = 5.0
+
+
+def socket_path(given: str | os.PathLike[str] | None = None) -> str:
+    """The control socket: as given, else PLUGIN_HOST_SOCKET, else the user's own. Raises SocketError."""
+    path = os.fspath(given) if given else os.environ.get("PLUGIN_HOST_SOCKET", "")
+    return check_path(path) if path else default_socket()
+
+
+async def connect(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    name: str = "",
+    keep: bool = False,
+    token: str | None = None,
+    timeout: float = _CONNECT_S,
+) -> ControlClient:
+    """A client of the host that listens at `path`, by default the user's own; to be closed by the caller.
+
+    With `keep` the sessions that it opens live on when it goes; `token` is that of an earlier connection,
+    which makes it the same client. Raises HostUnreachable, and SocketError for a path that cannot be one.
+    """
+    where = socket_path(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    client = None
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(sock, where)
+            client = ControlClient(over_socket(sock), where, peer_of(sock).pid)
+            await client._introduce(name, keep=keep, token=token)
+        return client
+    except (OSError, PluginHostError) as error:
+        raise _unreachable(where, error) from None
+    finally:
+        if client is None:
+            sock.close()
+        elif not client.info:
+            await client.close()
+
+
+def _unreachable(path: str, error: Exception) -> HostUnreachable:
+    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        reason = "no host listens there: start one with `plugin-host run`, or name its socket with --socket"
+    elif isinstance(error, PermissionError):
+        reason = "this user may not connect to it"
+    elif isinstance(error, TimeoutError):
+        reason = "whoever listens there does not answer"
+    else:
+        reason = str(error)
+    return HostUnreachable(f"{path}: {reason}", socket=path)
+
+
+class ControlClient(LinkOwner):
+    """One connection; made by `connect`, and an async context manager.
+
+    `info` is what the host said of itself, `token` what makes a later connection the same client. Methods
+    raise what `PluginHost`'s do, and HostLost when the connection has ended.
+    """
+
+    def __init__(self, channel: Channel, path: str, pid: int) -> None:
+        self.path = path
+        self.pid = pid
+        self.info: dict[str, Any] = {}
+        self.token = ""
+        self.link = Link(channel, Connection(HOST), self, "host")
+        self._channel = channel
+        self._sessions = RemoteSessions(self.link)
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def __repr__(self) -> str:
+        return f"<ControlClient of {self.path} {'over' if self._over.done() else 'connected'}>"
+
+    async def _introduce(self, name: str, *, keep: bool, token: str | None) -> None:
+        link = self.link
+        link.initialize(
+            {
+                "protocols": list(PROTOCOL_VERSIONS),
+                "client": {"name": name, "version": VERSION},
+                "release": "keep" if keep else "kill",
+                "token": token,
+                "limits": link.connection.limits.to_map(),
+            }
+        )
+        await asyncio.wait((link.initialized, self._over), return_when=asyncio.FIRST_COMPLETED)
+        if not link.initialized.done():
+            raise HostLost("it ended the connection without a word")
+        self.info = link.initialized.result()
+        self.token = str(self.info.get("token", ""))
+
+    async def close(self) -> None:
+        """End the connection. Sessions are kept or closed as was chosen."""
+        self.ended(None)
+
+    async def __aenter__(self) -> ControlClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended."""
+        await asyncio.shield(self._over)
+
+    # The link's.
+
+    def notified(self, method: str, params: Any) -> None:
+        self._sessions.told(method, params)
+
+    def ended(self, error: Exception | None) -> None:
+        if self._over.done():
+            return
+        self._over.set_result(None)
+        self.link.close()
+        self._channel.close()
+        reason = f"the connection to the host at {self.path} ended" + (f": {error}" if error else "")
+        self.link.fail_calls(lambda: HostLost(reason))
+        self._sessions.fail(lambda session: HostLost(reason))
+
+    # Asking.
+
+    async def ask(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[float, float | None, str], None] | None = None,
+    ) -> Any:
+        """Any request of the control protocol, and its answer."""
+        if self._over.done():
+            raise HostLost(f"the connection to the host at {self.path} has ended")
+        arguments = dict(params or {})
+        meta = deadline = None
+        if timeout is not None:
+            meta = {"timeout_ms": max(1, int(timeout * 1000))}
+            # The host says it more precisely; this is for one that says nothing.
+            deadline = asyncio.get_running_loop().time() + timeout + 1.0
+        self.link.survey(arguments)
+        msgid, answer = self.link.request(method, arguments, meta, deadline, on_progress)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self.link.abandon(msgid)
+            raise
+        except CallTimeout as error:
+            raise CallTimeout(f"{method}: {error.message}", name=error.name, data=error.data) from None
+        except CallError as error:
+            raise from_map(error) from None
+
+    async def status(self) -> dict[str, Any]:
+        """The host at this moment."""
+        status: dict[str, Any] = await self.ask("host.status")
+        return status
+
+    async def plugins(self, *ids: str) -> list[dict[str, Any]]:
+        """The plugins, or those that are named, in order of their ids."""
+        plugins: list[dict[str, Any]] = (await self.ask("host.list", {"plugins": list(ids)}))["plugins"]
+        return plugins
+
+    async def call(
+        self,
+        plugin: str,
+        command: str,
+        params: Any = None,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[float, float | None, str], None] | None = None,
+        fail_fast: bool = False,
+        text: bool = False,
+    ) -> Any:
+        """Call a command; see `PluginHost.call`, and `PluginHost.call_text` for `text`."""
+        asked = {"plugin": plugin, "command": command, "params": params}
+        options = {"text": text, "fail_fast": fail_fast, "progress": on_progress is not None}
+        answer = await self.ask("host.call", asked | options, timeout=timeout, on_progress=on_progress)
+        return answer["result"]
+
+    async def start(self, plugin: str) -> dict[str, Any]:
+        """See `PluginHost.start`; the plugin as it is then."""
+        return await self._change("host.start", plugin)
+
+    async def stop(self, plugin: str) -> dict[str, Any]:
+        """See `PluginHost.stop`."""
+        return await self._change("host.stop", plugin)
+
+    async def restart(self, plugin: str) -> dict[str, Any]:
+        """See `PluginHost.restart`."""
+        return await self._change("host.restart", plugin)
+
+    async def reload(self, plugin: str) -> dict[str, Any]:
+        """See `PluginHost.reload`."""
+        return await self._change("host.reload", plugin)
+
+    async def _change(self, method: str, plugin: str) -> dict[str, Any]:
+        changed: dict[str, Any] = (await self.ask(method, {"plugin": plugin}))["plugin"]
+        return changed
+
+    async def reconfigure(
+        self, plugin: str, settings: Mapping[str, Any], *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """See `PluginHost.reconfigure`."""
+        asked = {"plugin": plugin, "settings": dict(settings)}
+        answer: dict[str, Any] = (await self.ask("host.reconfigure", asked, timeout=timeout))["plugin"]
+        return answer
+
+    # Sessions.
+
+    async def exec(
+        self,
+        plugin: str,
+        command: Sequence[str] | None = None,
+        *,
+        resource: str | None = None,
+        keep: bool | None = None,
+        fail_fast: bool = False,
+        **options: Any,
+    ) -> Session:
+        """Open a session; see `PluginHost.exec` for the options. `keep` overrides the connection's."""
+        proxy = self._sessions.proxy(plugin)
+        create = proxy.creator(keep=keep, fail_fast=fail_fast)
+        if (cwd := options.get("cwd")) is not None:
+            options["cwd"] = os.fspath(cwd)
+        return await open_session(proxy, command=command, create=create, handler=resource, **options)
+
+    async def sessions(self, plugin: str | None = None) -> list[Session]:
+        """The sessions that this client may use, in order of plugin and time."""
+        found = (await self.ask("host.sessions", {"plugin": plugin}))["sessions"]
+        return [self._sessions.session(one["plugin"], one["session"]) for one in found]
+
+    async def session(self, id: str, plugin: str | None = None, *, token: str | None = None) -> Session:
+        """One session. This client becomes its owner if it has none and the token is the right one.
+
+        Raises SessionNotFound, and CallFailed when it is another's or in several plugins.
+        """
+        found = await self.ask("host.attach", {"session": id, "plugin": plugin, "token": token})
+        return self._sessions.session(found["plugin"], found["session"])
+
+    async def keep(self, session: Session, *, keep: bool = True) -> None:
+        """Choose anew whether a session of this client lives on without it."""
+        await self.ask("host.keep", {"session": session.id, "plugin": session.plugin, "keep": keep})
+
+    async def release(self, session: Session) -> None:
+        """End a session of this client and forget it."""
+        await self.ask("host.release", {"session": session.id, "plugin": session.plugin})
+
+    async def exec_handlers(self, plugin: str) -> list[HandlerInfo]:
+        """What sessions can be opened in a plugin."""
+        return await self._sessions.proxy(plugin).handlers()

@@ -1,0 +1,116 @@
+"""The sessions that clients of one host speak of, by plugin and id, and who is told how they end.
+
+Every session that a client has opened or asked for is watched until its end. Invariant: clients hear of
+each end once, and a session that is gone is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from plugin_host.errors import CallFailed, PluginHostError, SessionNotFound
+from plugin_host.wording import suggestion
+
+from .errormap import to_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from plugin_host.exec.session import Session
+    from plugin_host.host import PluginHost
+
+    from .claim import Key
+
+__all__ = ["Directory"]
+
+
+class Directory:
+    """`tell(method, params)` reaches every client; `gone(key)` says that nothing of a session is left."""
+
+    def __init__(
+        self,
+        host: PluginHost,
+        tell: Callable[[str, dict[str, Any]], None],
+        gone: Callable[[Key], None],
+    ) -> None:
+        self._host = host
+        self._tell = tell
+        self._gone = gone
+        self._sessions: dict[Key, Session] = {}
+        self._watches: dict[Key, asyncio.Task[None]] = {}
+
+    def add(self, session: Session) -> Session:
+        """A session that a client opened or asked for."""
+        key = session.plugin, session.id
+        if self._sessions.get(key) is not session:
+            self._sessions[key] = session
+            if (watch := self._watches.pop(key, None)) is not None:
+                watch.cancel()
+            if session.exit is None:
+                self._watches[key] = asyncio.get_running_loop().create_task(
+                    self._watch(key, session), name=f"watch of session {session.id}"
+                )
+        return session
+
+    async def all(self) -> list[Session]:
+        """Every session there is, in order of plugin and time."""
+        found = [self.add(session) for session in await self._host.sessions()]
+        there = {(session.plugin, session.id) for session in found}
+        for key in [key for key, one in self._sessions.items() if key not in there and one.exit]:
+            self.forget(key)
+        return sorted(found, key=lambda one: (one.plugin, one.info.created_at, one.id))
+
+    async def find(self, session: str, plugin: str | None = None) -> Session:
+        """The session of that id; `plugin` tells between those of several. Raises SessionNotFound."""
+        found = self._known(session, plugin)
+        if not found:
+            await self.all()
+            found = self._known(session, plugin)
+        if not found:
+            near = suggestion(session, {id for _, id in self._sessions})
+            where = f" in plugin `{plugin}`" if plugin else ""
+            raise SessionNotFound(f"no such session{where}{near}", session=session)
+        if len(found) > 1:
+            owners = " and ".join(one.plugin for one in found)
+            text = f"session {session} is in {owners}: say which"
+            raise CallFailed(text, name="rpc.invalid_params")
+        return found[0]
+
+    def _known(self, session: str, plugin: str | None) -> list[Session]:
+        return [
+            one for (owner, id), one in self._sessions.items() if id == session and plugin in (None, owner)
+        ]
+
+    async def _watch(self, key: Key, session: Session) -> None:
+        plugin, id = key
+        named = {"plugin": plugin, "session": id}
+        try:
+            exit, totals = await session.wait(), await session.totals()
+        except PluginHostError as error:
+            self.forget(key)
+            self._tell("exec.lost", named | {"error": to_map(error)})
+            return
+        self._watches.pop(key, None)
+        told = {"exit": msgspec.to_builtins(exit), "totals": dict(totals)}
+        self._tell("exec.exited", named | told)
+
+    def forget(self, key: Key) -> None:
+        """The session is gone for good."""
+        self._sessions.pop(key, None)
+        watch = self._watches.pop(key, None)
+        if watch is not None and watch is not asyncio.current_task():
+            watch.cancel()
+        self._gone(key)
+
+    async def close(self) -> None:
+        """Watch nothing any more."""
+        watches = list(self._watches.values())
+        for watch in watches:
+            watch.cancel()
+        for watch in watches:
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch

@@ -1,0 +1,273 @@
+"""What clients ask of sessions: `exec.*`, as of a plugin but for the plugin's name beside every session.
+
+Beyond a plugin's requests there are `exec.join` (an input of the client's own for any session),
+`host.sessions`, `host.attach` (become the owner of a session whose owner has gone), `host.keep` and
+`host.release` (the owner ends it). Invariant: who may not use a session learns nothing but that.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from plugin_host.errors import CallFailed, SessionNotFound
+from plugin_host_sdk.types.session import AttachOptions, SessionOptions, StreamId
+
+from .seat import Seat
+
+if TYPE_CHECKING:
+    from plugin_host.exec.session import Session
+
+    from .ask import Ask, Method
+    from .claim import ClaimTable
+    from .desk import Desk
+    from .server import ControlServer
+
+__all__ = ["ExecMethods"]
+
+
+class _Plugin(Struct, kw_only=True):
+    plugin: str | None = None
+
+
+class _Session(_Plugin, kw_only=True):
+    session: str
+
+
+class _Create(SessionOptions, frozen=True, kw_only=True):
+    plugin: str
+    stdin: StreamId | None = None
+    keep: bool | None = None
+    fail_fast: bool = False
+
+
+class _Attach(AttachOptions, frozen=True, kw_only=True):
+    session: str
+    plugin: str | None = None
+
+
+class _Join(_Session, kw_only=True):
+    stdin: StreamId
+
+
+class _Detach(_Session, kw_only=True):
+    viewer: int
+
+
+class _Resize(_Session, kw_only=True):
+    rows: int
+    cols: int
+
+
+class _Signal(_Session, kw_only=True):
+    signal: str
+
+
+class _CloseStdin(_Session, kw_only=True):
+    total: int
+
+
+class _Close(_Session, kw_only=True):
+    missing_ok: bool = False
+    stdin: int | None = None
+
+
+class _Claim(_Session, kw_only=True):
+    token: str | None = None
+
+
+class _Keep(_Session, kw_only=True):
+    keep: bool = True
+
+
+class ExecMethods:
+    """The methods about sessions, over one directory."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+        self._host = server.host
+        self._directory = server.directory
+        self._claims: ClaimTable = server.claims
+
+    def table(self) -> dict[str, Method]:
+        """The methods by name."""
+        names = ("handlers", "create", "get", "list", "attach", "join", "detach", "resize", "signal")
+        return {
+            **{f"exec.{name}": getattr(self, name) for name in (*names, "close_stdin", "close")},
+            "host.sessions": self.sessions,
+            "host.attach": self.claim,
+            "host.keep": self.keep,
+            "host.release": self.release,
+        }
+
+    # Opening.
+
+    async def handlers(self, ask: Ask) -> Any:
+        plugin = ask.read(_Plugin).plugin or ""
+        return {"handlers": msgspec.to_builtins(await self._host.exec_handlers(plugin))}
+
+    async def create(self, ask: Ask) -> Any:
+        asked, desk = ask.read(_Create), ask.desk
+        session = await self._host.exec(
+            asked.plugin,
+            asked.command or None,
+            resource=asked.handler,
+            tty=asked.tty,
+            rows=asked.rows,
+            cols=asked.cols,
+            id=asked.id,
+            cwd=asked.cwd,
+            env=asked.env,
+            labels=asked.labels,
+            params=asked.params,
+            resource_data=asked.resource_data,
+            replay_bytes=asked.replay_bytes,
+            detached=asked.detached,
+            fail_fast=asked.fail_fast,
+        )
+        # From here on nothing is awaited: a client that leaves now has its session dealt with.
+        key = session.plugin, session.id
+        self._directory.add(session)
+        keep = desk.keep if asked.keep is None else asked.keep
+        self._claims.make(key, desk.number, desk.token, keep=keep)
+        seat = desk.seats[key] = Seat(session, desk.link.streams)
+        window = 0 if asked.stdin is None else seat.open_input(asked.stdin)
+        return {"session": msgspec.to_builtins(session.info), "stdin_window": window}
+
+    # Using one.
+
+    async def _session(self, ask: Ask, asked: Any) -> Session:
+        """The session, if the client may use it. Raises SessionNotFound, CallFailed."""
+        session = await self._directory.find(asked.session, asked.plugin)
+        key = session.plugin, session.id
+        if not self._claims.may_use(key, ask.desk.number, ask.desk.token):
+            text = f"session {asked.session} is another client's: only its owner may use it here"
+            raise CallFailed(text, name="host.permission_denied")
+        return session
+
+    async def _seat(self, ask: Ask, asked: Any) -> Seat:
+        session = await self._session(ask, asked)
+        key = session.plugin, session.id
+        seat = ask.desk.seats.get(key)
+        if seat is None or seat.session is not session:
+            if seat is not None:
+                seat.leave()
+            seat = ask.desk.seats[key] = Seat(session, ask.desk.link.streams)
+        return seat
+
+    async def get(self, ask: Ask) -> Any:
+        session = await self._session(ask, ask.read(_Session))
+        return msgspec.to_builtins(await self._gone_is_forgotten(session, session.get()))
+
+    async def list(self, ask: Ask) -> Any:
+        plugin = ask.read(_Plugin).plugin
+        sessions = [one for one in await self._directory.all() if plugin in (None, one.plugin)]
+        return {"sessions": [msgspec.to_builtins(one.info) for one in self._usable(ask.desk, sessions)]}
+
+    async def attach(self, ask: Ask) -> Any:
+        asked = ask.read(_Attach)
+        seat = await self._seat(ask, asked)
+        return await self._gone_is_forgotten(seat.session, seat.attach(asked))
+
+    async def join(self, ask: Ask) -> Any:
+        asked = ask.read(_Join)
+        return {"window": (await self._seat(ask, asked)).open_input(asked.stdin)}
+
+    async def detach(self, ask: Ask) -> Any:
+        asked = ask.read(_Detach)
+        await (await self._seat(ask, asked)).detach(asked.viewer)
+        return {}
+
+    async def resize(self, ask: Ask) -> Any:
+        asked = ask.read(_Resize)
+        await (await self._seat(ask, asked)).resize(asked.rows, asked.cols)
+        return {}
+
+    async def signal(self, ask: Ask) -> Any:
+        asked = ask.read(_Signal)
+        await (await self._session(ask, asked)).signal(asked.signal)
+        return {}
+
+    async def close_stdin(self, ask: Ask) -> Any:
+        asked = ask.read(_CloseStdin)
+        await (await self._seat(ask, asked)).close_stdin(asked.total)
+        return {}
+
+    async def close(self, ask: Ask) -> Any:
+        asked = ask.read(_Close)
+        try:
+            session = await self._session(ask, asked)
+        except SessionNotFound:
+            if asked.missing_ok:
+                return {}
+            raise
+        seat = ask.desk.seats.get((session.plugin, session.id))
+        if asked.stdin is not None and (seat is None or not seat.has_input(asked.stdin)):
+            return {}  # what this client wanted to open was never opened; this is another's
+        await self._end(session)
+        return {}
+
+    async def _end(self, session: Session) -> None:
+        await self._server.finish(self._gone_is_forgotten(session, session.close()))
+        self._directory.forget((session.plugin, session.id))
+
+    async def _gone_is_forgotten(self, session: Session, work: Any) -> Any:
+        try:
+            return await work
+        except SessionNotFound:
+            self._directory.forget((session.plugin, session.id))
+            raise
+
+    # Owning one.
+
+    async def sessions(self, ask: Ask) -> Any:
+        plugin = ask.read(_Plugin).plugin
+        found = [one for one in await self._directory.all() if plugin in (None, one.plugin)]
+        return {"sessions": [self._described(ask.desk, one) for one in self._usable(ask.desk, found)]}
+
+    def _usable(self, desk: Desk, sessions: builtins.list[Session]) -> builtins.list[Session]:
+        may = self._claims.may_use
+        return [one for one in sessions if may((one.plugin, one.id), desk.number, desk.token)]
+
+    def _described(self, desk: Desk, session: Session) -> dict[str, Any]:
+        claim = self._claims.get((session.plugin, session.id))
+        return {
+            "plugin": session.plugin,
+            "session": msgspec.to_builtins(session.info),
+            "owner": None if claim is None else claim.owner,
+            "mine": claim is not None and claim.owner == desk.number,
+            "keep": claim is None or claim.keep,
+        }
+
+    async def claim(self, ask: Ask) -> Any:
+        asked, desk = ask.read(_Claim), ask.desk
+        session = await self._directory.find(asked.session, asked.plugin)
+        key = session.plugin, session.id
+        token = asked.token or desk.token
+        is_owner = self._claims.owns(key, desk.number) or self._claims.reclaim(key, desk.number, token)
+        if not is_owner and not self._claims.may_use(key, desk.number, token):
+            raise CallFailed(
+                f"session {asked.session} is another client's, or the token is not its own",
+                name="host.permission_denied",
+            )
+        return self._described(desk, session) | {"owner": desk.number if is_owner else None}
+
+    async def keep(self, ask: Ask) -> Any:
+        asked = ask.read(_Keep)
+        session = await self._owned(ask, asked)
+        self._claims.keep((session.plugin, session.id), keep=asked.keep)
+        return {}
+
+    async def release(self, ask: Ask) -> Any:
+        await self._end(await self._owned(ask, ask.read(_Session)))
+        return {}
+
+    async def _owned(self, ask: Ask, asked: Any) -> Session:
+        session = await self._directory.find(asked.session, asked.plugin)
+        if not self._claims.owns((session.plugin, session.id), ask.desk.number):
+            text = f"session {asked.session} is not this client's: only its owner may do that"
+            raise CallFailed(text, name="host.permission_denied")
+        return session

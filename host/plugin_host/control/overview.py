@@ -1,0 +1,61 @@
+"""A host and its plugins as plain maps, the same for every program that asks."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from plugin_host.state import State
+from plugin_host.version import VERSION
+
+from .errormap import to_map
+
+if TYPE_CHECKING:
+    from plugin_host.plugin import Plugin
+
+    from .server import ControlServer
+
+__all__ = ["plugin_map", "status_map"]
+
+
+def status_map(server: ControlServer) -> dict[str, Any]:
+    """The host at this moment; `uptime_s` in seconds."""
+    plugins = list(server.host.plugins.values())
+    return {
+        "version": VERSION,
+        "pid": os.getpid(),
+        "socket": server.path,
+        "started_at": server.started_at,
+        "uptime_s": round(time.time() - server.started_at, 3),
+        "plugins": {
+            str(state): count
+            for state in State
+            if (count := sum(plugin.state is state for plugin in plugins))
+        },
+        "clients": [
+            {"client": desk.number, "name": desk.name, "pid": desk.peer.pid, "uid": desk.peer.uid}
+            for desk in server.desks()
+        ],
+        "share": server.claims.share,
+    }
+
+
+def plugin_map(plugin: Plugin) -> dict[str, Any]:
+    """One plugin at this moment; `error` as errors travel, None when nothing is wrong."""
+    candidate = plugin.candidate
+    return {
+        "id": plugin.id,
+        "version": plugin.version or None,
+        "state": str(plugin.state),
+        "healthy": plugin.healthy,
+        "pid": plugin.pid,
+        "restarts": plugin.restarts,
+        "source": plugin.source,
+        "raw": plugin.is_raw,
+        "skipped": candidate.skipped,
+        "capabilities": sorted(plugin.capabilities),
+        "commands": plugin.commands,
+        "error": None if plugin.error is None else to_map(plugin.error),
+        "death": None if plugin.death is None else plugin.death.to_map(),
+    }

@@ -1,0 +1,196 @@
+"""One running host for many clients: the control socket, who is connected, what is shared between them.
+
+Speaks the protocol of `docs/control.md`, the same msgpack-RPC as between host and plugin, with the host in
+the place of the plugin. Invariants: a client's trouble is its own; after `close` no client, task or name in
+the file system is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from plugin_host.errors import PluginHostError, SocketError
+from plugin_host.localsocket import LocalSocket, check_path, listen, unlink_own
+from plugin_host.peer import peer_of
+
+from .admission import Admission
+from .claim import ClaimTable
+from .desk import Desk
+from .directory import Directory
+from .execmethod import ExecMethods
+from .hostmethod import host_methods
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Coroutine
+    from types import TracebackType
+
+    from plugin_host.host import PluginHost
+
+    from .ask import Method
+    from .claim import Key, Share
+
+__all__ = ["ControlServer"]
+
+# Clients that are connected at once; more are closed at once, with a line in the log.
+_CLIENTS = 1024
+# How long a client may take to say who it is.
+_GREETING_S = 10.0
+# How long `close` waits for sessions of clients to end.
+_CLOSE_S = 5.0
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class ControlServer:
+    """Serves `host` at `place`, or on a socket that is listening already; an async context manager.
+
+    `share` says who may use sessions that another client opened: every client of the socket ("user"), who
+    has the token of its owner ("token"), or the owner alone ("owner").
+    """
+
+    def __init__(
+        self, host: PluginHost, place: LocalSocket | socket.socket, *, share: Share = "user"
+    ) -> None:
+        self.host = host
+        self.started_at = time.time()
+        self.claims = ClaimTable(share)
+        self.directory = Directory(host, self._tell, self.claims.forget)
+        self.methods: dict[str, Method] = {}
+        self._place = place
+        self._socket: socket.socket | None = None
+        self._admission = Admission()
+        self._desks: dict[int, Desk] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._last = 0
+        self._errands: set[asyncio.Task[Any]] = set()
+
+    def __repr__(self) -> str:
+        return f"<ControlServer {self.path or 'not started'} clients={len(self._desks)}>"
+
+    @property
+    def path(self) -> str:
+        """Where it listens."""
+        if isinstance(self._place, LocalSocket):
+            return check_path(self._place.path)
+        name = "" if self._place.fileno() < 0 else self._place.getsockname()
+        return name if isinstance(name, str) else ""
+
+    def desks(self) -> list[Desk]:
+        """The clients that have said who they are, in order."""
+        return [desk for desk in self._desks.values() if desk.is_greeted]
+
+    # Life.
+
+    async def start(self) -> None:
+        """Listen. Raises SocketError; nothing is left then."""
+        if isinstance(self._place, LocalSocket):
+            self._socket = await asyncio.to_thread(listen, self._place)
+        else:
+            self._socket = self._place
+            self._socket.setblocking(False)
+        self.methods |= host_methods(self) | ExecMethods(self).table()
+        self._admission.open(self._socket, self._admit)
+
+    async def close(self) -> None:
+        """Take no more clients, let those there are go, and remove the socket's name."""
+        if self._socket is None:
+            return
+        await asyncio.to_thread(unlink_own, self._socket)
+        self._admission.close()
+        self._socket.close()
+        for timer in self._timers.values():
+            timer.cancel()
+        desks = list(self._desks.values())
+        for desk in desks:
+            desk.leave(None)
+        for desk in desks:
+            await desk.wait_left()
+        if self._errands:
+            _, late = await asyncio.wait(self._errands, timeout=_CLOSE_S)
+            for errand in late:
+                errand.cancel()
+        await self.directory.close()
+        self._socket = None
+
+    async def __aenter__(self) -> ControlServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Clients.
+
+    def _admit(self, connection: socket.socket) -> None:
+        try:
+            peer = peer_of(connection)
+        except SocketError as error:
+            _log.warning("a client was turned away: %s", error)
+            connection.close()
+            return
+        if len(self._desks) >= _CLIENTS:
+            _log.warning("process %d was turned away: %d clients are connected", peer.pid, _CLIENTS)
+            connection.close()
+            return
+        self._last += 1
+        desk = self._desks[self._last] = Desk(self, connection, peer, self._last)
+        self._timers[desk.number] = asyncio.get_running_loop().call_later(
+            _GREETING_S, desk.leave, PluginHostError(f"it did not say who it is within {_GREETING_S:.0f} s")
+        )
+
+    def greeted(self, desk: Desk) -> None:
+        """A client has said who it is."""
+        self._timers.pop(desk.number).cancel()
+
+    async def left(self, desk: Desk) -> None:
+        """A client has gone: close those of its sessions that were not to be kept."""
+        self._desks.pop(desk.number, None)
+        if (timer := self._timers.pop(desk.number, None)) is not None:
+            timer.cancel()
+        for key in self.claims.left(desk.number):
+            self._errand(self._close_session(key))
+
+    async def _close_session(self, key: Key) -> None:
+        plugin, id = key
+        try:
+            session = await self.directory.find(id, plugin)
+            await session.close()
+        except PluginHostError as error:
+            _log.info("session %s, whose client has gone: %s", id, error)
+        self.directory.forget(key)
+
+    def new_token(self) -> str:
+        """What a client is known by."""
+        return secrets.token_urlsafe(24)
+
+    def _tell(self, method: str, params: dict[str, Any]) -> None:
+        """Tell every client that may use the session that is spoken of."""
+        key = params["plugin"], params["session"]
+        for desk in self.desks():
+            if self.claims.may_use(key, desk.number, desk.token):
+                desk.link.notify(method, params)
+
+    # Work that nobody's going may interrupt.
+
+    async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do it to its end, also when the client that asked for it goes."""
+        return await asyncio.shield(self._errand(work))
+
+    def _errand(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, errand: asyncio.Task[Any]) -> None:
+        self._errands.discard(errand)
+        if not errand.cancelled():
+            errand.exception()  # told to who asked for it, if anybody still listens
