@@ -6,6 +6,11 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -15,6 +20,25 @@ pytest_plugins = ["tests.deadline", "tests.leak", "tests.run", "tests.wait"]
 # the whole test is the limit. A failing example prints what is needed to run it again elsewhere.
 settings.register_profile("project", deadline=None, print_blob=True)
 settings.load_profile("project")
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def sockets() -> Iterator[str]:
+    """A folder for sockets, whose paths must be short."""
+    folder = tempfile.mkdtemp(prefix="ph-")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def own_socket(sockets: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The control socket of the test's hosts: no other test's, and not that of the user."""
+    path = f"{sockets}/{next(_numbers)}/control.sock"
+    monkeypatch.setenv("PLUGIN_HOST_SOCKET", path)
+    return path
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -24,6 +24,9 @@ _LAST_WORDS_S = 1.0
 
 _HELP = """Start all plugins and keep them running until SIGINT (Ctrl-C) or SIGTERM.
 
+Listens at a control socket, by which the other commands, and any program, use this host: --socket,
+PLUGIN_HOST_SOCKET, the configuration's, or the user's own. Taken over from systemd where it has it open.
+
 Prints one line for every change of a plugin's state, and a table when all are started; with --json
 every event is one JSON object on one line: {"event": "state" | "ready" | "notification" | "lost",
 "at": seconds since the epoch, ...}.
@@ -56,7 +59,10 @@ async def _run(options: Options) -> None:
     import asyncio
     import signal
 
+    from plugin_host import readiness
+
     from .eventline import HostReady, StatusAsked
+    from .serving import serving
 
     host = options.host()
     told, watched = host.events(), host.events()
@@ -64,8 +70,9 @@ async def _run(options: Options) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: told.put(StatusAsked()))
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with host:
+        async with serving(options, host), host:
             told.put(HostReady())
+            readiness.ready()
             idle = asyncio.create_task(_idle(host, watched))
             await asyncio.wait({teller, idle}, return_when=asyncio.FIRST_COMPLETED)
     finally:
