@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 from plugin_host.errors import CallFailed
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
-    from .desk import Desk
+    from .claim import Key
+    from .peerlink import PeerLink
+    from .seat import Seat
 
-__all__ = ["Ask", "Method"]
+__all__ = ["Ask", "Client", "Method"]
 
 _T = TypeVar("_T")
+
+
+class Client(Protocol):
+    """Who asks, as methods need to know it; `keep` is what becomes of its sessions unless they say."""
+
+    number: int
+    token: str
+    keep: bool
+    link: PeerLink
+    seats: dict[Key, Seat]
+
+    def feed(self, task: asyncio.Task[None]) -> None:
+        """Something goes on for this client until it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """`timeout` is in seconds, None without a deadline."""
 
-    desk: Desk
+    client: Client
     msgid: int
     method: str
     params: dict[str, Any]
@@ -38,7 +54,7 @@ class Ask:
 
     def progress(self, done: float, total: float | None, message: str) -> None:
         """Tell the client how far it is."""
-        self.desk.link.progress(self.msgid, done, total, message)
+        self.client.link.progress(self.msgid, done, total, message)
 
 
 if TYPE_CHECKING:

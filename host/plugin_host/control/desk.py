@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -35,27 +35,44 @@ if TYPE_CHECKING:
     from plugin_host.peer import Peer
     from plugin_host_sdk.events import RequestReceived
 
+    from .ask import Method
+    from .claim import Key
     from .seat import Seat
-    from .server import ControlServer
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "DeskOwner"]
 
 # What a client may have running at once; more is refused as busy.
 _REQUESTS = 1024
 _log = logging.getLogger(__name__)
 
 
+class DeskOwner(Protocol):
+    """Whose clients they are."""
+
+    path: str
+    methods: dict[str, Method]
+
+    def new_token(self) -> str:
+        """What a client is known by."""
+
+    def greeted(self, desk: Desk) -> None:
+        """A client has said who it is."""
+
+    async def left(self, desk: Desk) -> None:
+        """A client has gone."""
+
+
 class Desk(LinkOwner):
     """Client number `number`. `token` is by what it is known, also after it has come back."""
 
-    def __init__(self, server: ControlServer, sock: socket.socket, peer: Peer, number: int) -> None:
+    def __init__(self, server: DeskOwner, sock: socket.socket, peer: Peer, number: int) -> None:
         self.server = server
         self.peer = peer
         self.number = number
         self.name = ""
         self.token = ""
         self.keep = False
-        self.seats: dict[tuple[str, str], Seat] = {}
+        self.seats: dict[Key, Seat] = {}
         self.is_greeted = False
         self._channel: Channel = over_socket(sock)
         self.link = PeerLink(self._channel, Connection(PLUGIN), self, "client")

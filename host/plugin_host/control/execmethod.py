@@ -19,12 +19,16 @@ from plugin_host_sdk.types.session import AttachOptions, SessionOptions, StreamI
 from .seat import Seat
 
 if TYPE_CHECKING:
-    from plugin_host.exec.session import Session
+    from collections.abc import Callable, Coroutine
 
-    from .ask import Ask, Method
+    from plugin_host.exec.session import Session
+    from plugin_host.host import PluginHost
+
+    from .ask import Ask, Client, Method
     from .claim import ClaimTable
-    from .desk import Desk
-    from .server import ControlServer
+    from .directory import Directory
+
+    Finish = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
 
 __all__ = ["ExecMethods"]
 
@@ -84,13 +88,13 @@ class _Keep(_Session, kw_only=True):
 
 
 class ExecMethods:
-    """The methods about sessions, over one directory."""
+    """The methods about sessions. `finish` does what must be done to its end, whoever leaves."""
 
-    def __init__(self, server: ControlServer) -> None:
-        self._server = server
-        self._host = server.host
-        self._directory = server.directory
-        self._claims: ClaimTable = server.claims
+    def __init__(self, host: PluginHost, directory: Directory, claims: ClaimTable, finish: Finish) -> None:
+        self._host = host
+        self._directory = directory
+        self._claims = claims
+        self._finish = finish
 
     def table(self) -> dict[str, Method]:
         """The methods by name."""
@@ -110,7 +114,7 @@ class ExecMethods:
         return {"handlers": msgspec.to_builtins(await self._host.exec_handlers(plugin))}
 
     async def create(self, ask: Ask) -> Any:
-        asked, desk = ask.read(_Create), ask.desk
+        asked, client = ask.read(_Create), ask.client
         session = await self._host.exec(
             asked.plugin,
             asked.command or None,
@@ -131,9 +135,9 @@ class ExecMethods:
         # From here on nothing is awaited: a client that leaves now has its session dealt with.
         key = session.plugin, session.id
         self._directory.add(session)
-        keep = desk.keep if asked.keep is None else asked.keep
-        self._claims.make(key, desk.number, desk.token, keep=keep)
-        seat = desk.seats[key] = Seat(session, desk.link.streams)
+        keep = client.keep if asked.keep is None else asked.keep
+        self._claims.make(key, client.number, client.token, keep=keep)
+        seat = client.seats[key] = Seat(session, client.link.streams)
         window = 0 if asked.stdin is None else seat.open_input(asked.stdin)
         return {"session": msgspec.to_builtins(session.info), "stdin_window": window}
 
@@ -143,7 +147,7 @@ class ExecMethods:
         """The session, if the client may use it. Raises SessionNotFound, CallFailed."""
         session = await self._directory.find(asked.session, asked.plugin)
         key = session.plugin, session.id
-        if not self._claims.may_use(key, ask.desk.number, ask.desk.token):
+        if not self._claims.may_use(key, ask.client.number, ask.client.token):
             text = f"session {asked.session} is another client's: only its owner may use it here"
             raise CallFailed(text, name="host.permission_denied")
         return session
@@ -151,11 +155,11 @@ class ExecMethods:
     async def _seat(self, ask: Ask, asked: Any) -> Seat:
         session = await self._session(ask, asked)
         key = session.plugin, session.id
-        seat = ask.desk.seats.get(key)
+        seat = ask.client.seats.get(key)
         if seat is None or seat.session is not session:
             if seat is not None:
                 seat.leave()
-            seat = ask.desk.seats[key] = Seat(session, ask.desk.link.streams)
+            seat = ask.client.seats[key] = Seat(session, ask.client.link.streams)
         return seat
 
     async def get(self, ask: Ask) -> Any:
@@ -165,7 +169,7 @@ class ExecMethods:
     async def list(self, ask: Ask) -> Any:
         plugin = ask.read(_Plugin).plugin
         sessions = [one for one in await self._directory.all() if plugin in (None, one.plugin)]
-        return {"sessions": [msgspec.to_builtins(one.info) for one in self._usable(ask.desk, sessions)]}
+        return {"sessions": [msgspec.to_builtins(one.info) for one in self._usable(ask.client, sessions)]}
 
     async def attach(self, ask: Ask) -> Any:
         asked = ask.read(_Attach)
@@ -204,14 +208,14 @@ class ExecMethods:
             if asked.missing_ok:
                 return {}
             raise
-        seat = ask.desk.seats.get((session.plugin, session.id))
+        seat = ask.client.seats.get((session.plugin, session.id))
         if asked.stdin is not None and (seat is None or not seat.has_input(asked.stdin)):
             return {}  # what this client wanted to open was never opened; this is another's
         await self._end(session)
         return {}
 
     async def _end(self, session: Session) -> None:
-        await self._server.finish(self._gone_is_forgotten(session, session.close()))
+        await self._finish(self._gone_is_forgotten(session, session.close()))
         self._directory.forget((session.plugin, session.id))
 
     async def _gone_is_forgotten(self, session: Session, work: Any) -> Any:
@@ -226,34 +230,34 @@ class ExecMethods:
     async def sessions(self, ask: Ask) -> Any:
         plugin = ask.read(_Plugin).plugin
         found = [one for one in await self._directory.all() if plugin in (None, one.plugin)]
-        return {"sessions": [self._described(ask.desk, one) for one in self._usable(ask.desk, found)]}
+        return {"sessions": [self._described(ask.client, one) for one in self._usable(ask.client, found)]}
 
-    def _usable(self, desk: Desk, sessions: builtins.list[Session]) -> builtins.list[Session]:
+    def _usable(self, client: Client, sessions: builtins.list[Session]) -> builtins.list[Session]:
         may = self._claims.may_use
-        return [one for one in sessions if may((one.plugin, one.id), desk.number, desk.token)]
+        return [one for one in sessions if may((one.plugin, one.id), client.number, client.token)]
 
-    def _described(self, desk: Desk, session: Session) -> dict[str, Any]:
+    def _described(self, client: Client, session: Session) -> dict[str, Any]:
         claim = self._claims.get((session.plugin, session.id))
         return {
             "plugin": session.plugin,
             "session": msgspec.to_builtins(session.info),
             "owner": None if claim is None else claim.owner,
-            "mine": claim is not None and claim.owner == desk.number,
+            "mine": claim is not None and claim.owner == client.number,
             "keep": claim is None or claim.keep,
         }
 
     async def claim(self, ask: Ask) -> Any:
-        asked, desk = ask.read(_Claim), ask.desk
+        asked, client = ask.read(_Claim), ask.client
         session = await self._directory.find(asked.session, asked.plugin)
         key = session.plugin, session.id
-        token = asked.token or desk.token
-        is_owner = self._claims.owns(key, desk.number) or self._claims.reclaim(key, desk.number, token)
-        if not is_owner and not self._claims.may_use(key, desk.number, token):
+        token = asked.token or client.token
+        is_owner = self._claims.owns(key, client.number) or self._claims.reclaim(key, client.number, token)
+        if not is_owner and not self._claims.may_use(key, client.number, token):
             raise CallFailed(
                 f"session {asked.session} is another client's, or the token is not its own",
                 name="host.permission_denied",
             )
-        return self._described(desk, session) | {"owner": desk.number if is_owner else None}
+        return self._described(client, session) | {"owner": client.number if is_owner else None}
 
     async def keep(self, ask: Ask) -> Any:
         asked = ask.read(_Keep)
@@ -267,7 +271,7 @@ class ExecMethods:
 
     async def _owned(self, ask: Ask, asked: Any) -> Session:
         session = await self._directory.find(asked.session, asked.plugin)
-        if not self._claims.owns((session.plugin, session.id), ask.desk.number):
+        if not self._claims.owns((session.plugin, session.id), ask.client.number):
             text = f"session {asked.session} is not this client's: only its owner may do that"
             raise CallFailed(text, name="host.permission_denied")
         return session

@@ -11,13 +11,16 @@ from msgspec import Meta, Struct, field
 
 from plugin_host.errors import CallFailed
 
-from .overview import plugin_map, status_map
+from .overview import plugin_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from plugin_host.host import PluginHost
+
     from .ask import Ask, Method
-    from .server import ControlServer
+
+    Finish = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
 
 __all__ = ["host_methods"]
 
@@ -43,12 +46,11 @@ class _List(Struct, kw_only=True):
     plugins: list[Annotated[str, Meta(min_length=1)]] = field(default_factory=list)
 
 
-def host_methods(server: ControlServer) -> dict[str, Method]:
-    """The methods by name."""
-    host = server.host
+def host_methods(host: PluginHost, finish: Finish, status_map: Callable[[], Any]) -> dict[str, Method]:
+    """The methods by name. `finish` does what must be done to its end, whoever leaves."""
 
     async def status(ask: Ask) -> Any:
-        return status_map(server)
+        return status_map()
 
     async def plugins(ask: Ask) -> Any:
         wanted = ask.read(_List).plugins
@@ -75,14 +77,14 @@ def host_methods(server: ControlServer) -> dict[str, Method]:
 
         async def changed(ask: Ask) -> Any:
             plugin = ask.read(_Named).plugin
-            await server.finish(function(plugin))
+            await finish(function(plugin))
             return {"plugin": plugin_map(host.plugins[plugin])}
 
         return changed
 
     async def reconfigure(ask: Ask) -> Any:
         asked = ask.read(_Reconfigure)
-        await server.finish(host.reconfigure(asked.plugin, asked.settings, timeout=ask.timeout))
+        await finish(host.reconfigure(asked.plugin, asked.settings, timeout=ask.timeout))
         return {"plugin": plugin_map(host.plugins[asked.plugin])}
 
     return {

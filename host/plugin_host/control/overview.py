@@ -12,32 +12,25 @@ from plugin_host.version import VERSION
 from .errormap import to_map
 
 if TYPE_CHECKING:
-    from plugin_host.plugin import Plugin
+    from collections.abc import Sequence
 
-    from .server import ControlServer
+    from plugin_host.plugin import Plugin
 
 __all__ = ["plugin_map", "status_map"]
 
 
-def status_map(server: ControlServer) -> dict[str, Any]:
-    """The host at this moment; `uptime_s` in seconds."""
-    plugins = list(server.host.plugins.values())
+def status_map(plugins: Sequence[Plugin], started_at: float) -> dict[str, Any]:
+    """A host at this moment; times are seconds, `started_at` since the epoch."""
     return {
         "version": VERSION,
         "pid": os.getpid(),
-        "socket": server.path,
-        "started_at": server.started_at,
-        "uptime_s": round(time.time() - server.started_at, 3),
+        "started_at": started_at,
+        "uptime_s": round(time.time() - started_at, 3),
         "plugins": {
             str(state): count
             for state in State
             if (count := sum(plugin.state is state for plugin in plugins))
         },
-        "clients": [
-            {"client": desk.number, "name": desk.name, "pid": desk.peer.pid, "uid": desk.peer.uid}
-            for desk in server.desks()
-        ],
-        "share": server.claims.share,
     }
 
 

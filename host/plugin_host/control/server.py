@@ -23,6 +23,7 @@ from .desk import Desk
 from .directory import Directory
 from .execmethod import ExecMethods
 from .hostmethod import host_methods
+from .overview import status_map
 
 if TYPE_CHECKING:
     import socket
@@ -62,6 +63,7 @@ class ControlServer:
         self.claims = ClaimTable(share)
         self.directory = Directory(host, self._tell, self.claims.forget)
         self.methods: dict[str, Method] = {}
+        self.path = _path_of(place)
         self._place = place
         self._socket: socket.socket | None = None
         self._admission = Admission()
@@ -73,17 +75,17 @@ class ControlServer:
     def __repr__(self) -> str:
         return f"<ControlServer {self.path or 'not started'} clients={len(self._desks)}>"
 
-    @property
-    def path(self) -> str:
-        """Where it listens."""
-        if isinstance(self._place, LocalSocket):
-            return check_path(self._place.path)
-        name = "" if self._place.fileno() < 0 else self._place.getsockname()
-        return name if isinstance(name, str) else ""
-
     def desks(self) -> list[Desk]:
         """The clients that have said who they are, in order."""
         return [desk for desk in self._desks.values() if desk.is_greeted]
+
+    def _status(self) -> dict[str, Any]:
+        clients = [
+            {"client": desk.number, "name": desk.name, "pid": desk.peer.pid, "uid": desk.peer.uid}
+            for desk in self.desks()
+        ]
+        shown = status_map(list(self.host.plugins.values()), self.started_at)
+        return shown | {"socket": self.path, "share": self.claims.share, "clients": clients}
 
     # Life.
 
@@ -94,7 +96,8 @@ class ControlServer:
         else:
             self._socket = self._place
             self._socket.setblocking(False)
-        self.methods |= host_methods(self) | ExecMethods(self).table()
+        sessions = ExecMethods(self.host, self.directory, self.claims, self.finish)
+        self.methods |= host_methods(self.host, self.finish, self._status) | sessions.table()
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -194,3 +197,10 @@ class ControlServer:
         self._errands.discard(errand)
         if not errand.cancelled():
             errand.exception()  # told to who asked for it, if anybody still listens
+
+
+def _path_of(place: LocalSocket | socket.socket) -> str:
+    if isinstance(place, LocalSocket):
+        return check_path(place.path)
+    name = place.getsockname()
+    return name if isinstance(name, str) else ""
