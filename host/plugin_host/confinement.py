@@ -50,7 +50,11 @@ def confine(
     """
     confinement = Confinement(manifest, machine)
     confinement.enclose(token, killable=killable)
-    confinement.instruct(manifest.launch.argv is not None, extra)
+    try:
+        confinement.instruct(manifest.launch.argv is not None, extra)
+    except BaseException:
+        confinement.abandon()
+        raise
     return confinement
 
 
@@ -102,6 +106,11 @@ class Confinement:
         elif is_gated or options:
             self._shim = Shim(is_gated=is_gated)
             self.options = options
+
+    def abandon(self) -> None:
+        """There will be no spawn."""
+        if self._group is not None:
+            self._group.discard()
 
     @property
     def needs_shim(self) -> bool:

@@ -348,6 +348,7 @@ class PluginHost:
             raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
         if found[0].skipped:
             raise not_ready(supervisor.plugin)
+        self._keeper.start()
         await supervisor.swap(found[0])
         await supervisor.start()
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted, not_ready
-from .death import DeathReport, Phase
 from .errors import HandlerNotFound, LaunchError, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .candidate import Candidate
+    from .death import DeathReport
     from .exec.proxy import ExecProxy
     from .facility import Facilities
     from .health import HealthVerdict
@@ -126,6 +126,7 @@ class Supervisor(InstanceOwner):
 
     async def _launch(self, instance: Instance) -> None:
         """In a task of its own, which `stop` cancels."""
+        self._is_called_off = False  # a launch that was to be ended may have failed by itself
         self._launching = asyncio.create_task(
             self._launch_in_turn(instance), name=f"launch of plugin {self.plugin.id}"
         )
@@ -169,10 +170,6 @@ class Supervisor(InstanceOwner):
         """A launch came to nothing. One that somebody asked for is not tried again, unless by policy:
         what is wrong then is hardly ever right a second later."""
         report = error.report if isinstance(error, LaunchError) else None
-        if is_restart and isinstance(error, OSError):  # descriptors, or memory: they may be there again
-            report = DeathReport(
-                plugin=self.plugin.id, phase=Phase.SPAWN, how=f"cannot be started: {error}"
-            )
         if report is not None and (is_restart or self._ledger.policy.policy == "always"):
             self._decide(report, error, ready_for=0.0)
             return
@@ -242,7 +239,7 @@ class Supervisor(InstanceOwner):
             if self.plugin.state is State.BACKOFF:
                 try:
                     await self._start(is_restart=True)
-                except (PluginHostError, OSError):
+                except PluginHostError:
                     pass  # the state says what follows
 
     def _call_off_revival(self) -> None:

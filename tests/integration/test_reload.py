@@ -53,6 +53,24 @@ def evolving(folder: Path) -> PluginHost:
     return stage("evolving", dirs=[folder])
 
 
+def test_host_whose_only_plugin_was_broken_has_a_keeper_once_it_runs(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        release(tmp_path, "1.0.0")
+        manifest = tmp_path / "evolving" / "plugin_manifest.json"
+        sound = manifest.read_text()
+        manifest.write_text("{}")
+        async with evolving(tmp_path) as host:
+            (plugin,) = host.plugins.values()
+            assert plugin.error is not None
+            assert host._keeper.pid is None
+            manifest.write_text(sound)
+            await host.reload(plugin.id)
+            assert plugin.state is State.READY
+            assert host._keeper.pid is not None
+
+    run(body())
+
+
 def test_new_version_takes_over_without_a_failed_call(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         release(tmp_path, "1.0.0")
