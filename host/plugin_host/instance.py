@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -193,9 +192,8 @@ class Instance(LinkOwner):
         if confinement is None:
             return
         folders = confinement.folders
-        await confinement.release()
-        for folder in folders:
-            if not os.path.lexists(folder):  # else it is the keeper's to remove, if the host is killed
+        if await confinement.release():  # else they are the keeper's to remove, if the host is killed
+            for folder in folders:
                 self._facilities.keeper.forget_cgroup(folder)
 
     def begin(self) -> None:

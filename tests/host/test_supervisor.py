@@ -128,7 +128,10 @@ def test_restart_that_lacks_something_is_tried_again(run: Run, monkeypatch: pyte
 def test_cancelled_launch_after_one_that_was_called_off_is_cancelled(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    began = asyncio.Event()
+
     async def fails(*_: Any) -> Any:
+        began.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -138,10 +141,7 @@ def test_cancelled_launch_after_one_that_was_called_off_is_cancelled(
         stage = Stage()
         monkeypatch.setattr(module, "launch", fails)
         first = asyncio.create_task(stage.supervisor.start())
-        await asyncio.sleep(0)
-        while stage.supervisor._launching is None:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await began.wait()
         await stage.supervisor.stop()
         with pytest.raises(LaunchError, match="at the same moment"):
             await first

@@ -73,16 +73,21 @@ def group_folders(machine: Machine) -> list[str]:
 
 def cgroup_findings(folders: Iterable[str], alive: Collection[str]) -> Iterator[Finding]:
     """What is to be said of those that belong to none of the runs that are `alive`."""
-    for folder in folders:
-        name = os.path.basename(folder)
-        if name.removeprefix(PREFIX).partition(".")[0] in alive or not os.path.isdir(folder):
+    groups: dict[str, list[str]] = {}
+    for folder in folders:  # one in each hierarchy
+        groups.setdefault(os.path.basename(folder), []).append(folder)
+    for name, everywhere in groups.items():
+        there = [folder for folder in everywhere if os.path.isdir(folder)]
+        if not there or name.removeprefix(PREFIX).partition(".")[0] in alive:
             continue
-        if pids := _members(folder):
-            kill = f"kill -KILL {' '.join(map(str, pids))}"
-            yield fault(_SECTION, name, f"{folder} holds processes of a run without a host", kill)
+        where, is_one, whose = " and ".join(there), len(there) == 1, "of a run without a host"
+        if pids := sorted({pid for folder in there for pid in _members(folder)}):
+            text = f"{where} {'holds' if is_one else 'hold'} processes {whose}"
+            yield fault(_SECTION, name, text, f"kill -KILL {' '.join(map(str, pids))}")
         else:
-            remove = f"find {shlex.quote(folder)} -depth -type d -exec rmdir {{}} +"
-            yield note(_SECTION, name, f"{folder} is an empty cgroup of a run without a host", remove)
+            text = f"{where} {'is an empty cgroup' if is_one else 'are empty cgroups'} {whose}"
+            remove = f"find {' '.join(map(shlex.quote, there))} -depth -type d -exec rmdir {{}} +"
+            yield note(_SECTION, name, text, remove)
 
 
 def _bytecode(folder: str) -> Finding:

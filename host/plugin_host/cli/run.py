@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import click
@@ -43,6 +44,8 @@ Examples:
 @click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
 @host_options
 def command(options: Options) -> None:
+    # From before all that takes time: who asks for the table too early, or too late, ends nothing.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
         from . import interruption
 
@@ -54,14 +57,13 @@ def command(options: Options) -> None:
 
 async def _run(options: Options) -> None:
     import asyncio
-    import signal
 
-    from .eventline import HostReady, StatusAsked
+    from .eventline import HostReady
 
     host = options.host()
     told, watched = host.events(), host.events()
     _check_found(host, options)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: told.put(StatusAsked()))
+    _show_when_asked(told)
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
         async with host:
@@ -69,10 +71,25 @@ async def _run(options: Options) -> None:
             idle = asyncio.create_task(_idle(host, watched))
             await asyncio.wait({teller, idle}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         await asyncio.wait({teller}, timeout=_LAST_WORDS_S)
         if not teller.cancel():
             teller.result()
     raise LaunchError("no plugin is running any more, so there is nothing to do")
+
+
+def _show_when_asked(told: EventStream) -> None:
+    """SIGUSR1 asks for the table. The loop's own handler would end with the loop, before the process."""
+    import asyncio
+
+    from .eventline import StatusAsked
+
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        told.put(StatusAsked())
+
+    signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(ask))
 
 
 async def _idle(host: PluginHost, events: EventStream) -> None:
