@@ -22,7 +22,7 @@ from .manifest import Restart
 from .precondition import check_launchable
 from .reconfiguration import reconfigure
 from .restart import RestartLedger
-from .retirement import retire
+from .retirement import end_hung, retire
 from .state import State
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Supervisor(InstanceOwner):
         self._instance: Instance | None = None
         self._last: Instance | None = None  # perhaps still being cleared away
         self._retiring: dict[Instance, asyncio.Task[None]] = {}
+        self._hung: dict[Instance, asyncio.Task[None]] = {}  # of the retiring ones, those to be ended
         self._launches = 0
         self._lock = asyncio.Lock()
         self._launching: asyncio.Task[None] | None = None
@@ -361,6 +362,7 @@ class Supervisor(InstanceOwner):
             await retire(old)
         finally:
             self._retiring.pop(old, None)
+            self._spare(old)
 
     async def _end_retirement(self, old: Instance) -> None:
         """Do not wait any longer for the calls and sessions of one that was replaced."""
@@ -375,10 +377,12 @@ class Supervisor(InstanceOwner):
 
         Raises CallFailed when the plugin refuses them: then nothing has changed.
         """
+        while self.plugin.state is State.STARTING:  # with its old ones, and it has to hear of the new
+            await self.next_move()
         link = self.link
         outcome = "applied" if link is None else await reconfigure(link, settings, timeout)
         self.plugin.candidate = replace(self.plugin.candidate, settings=settings)
-        return outcome == "applied"
+        return outcome == "applied" and self.link is link  # one that took its place has not heard
 
     # Being used.
 
@@ -416,10 +420,20 @@ class Supervisor(InstanceOwner):
     def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
         if instance is self._instance:
             self._intervention.begin(instance, verdict)
+        elif instance in self._retiring:
+            ending = asyncio.create_task(end_hung(instance, verdict), name=f"end of {instance.mark}")
+            self._hung[instance] = ending
 
     def recovered(self, instance: Instance) -> None:
         if instance is self._instance:
             self._intervention.recovered()
+        else:
+            self._spare(instance)
+
+    def _spare(self, retiring: Instance) -> None:
+        """It is not to be ended any more, or it has ended."""
+        if (ending := self._hung.pop(retiring, None)) is not None:
+            ending.cancel()
 
     def commands_changed(self, instance: Instance, offered: Any) -> None:
         if instance is self._instance:

@@ -152,6 +152,13 @@ def test_configuration_that_cannot_be_used_does_not_stop_the_rest(cli: Cli, plug
     assert of(found, "odd", "interpreters")["level"] == "ok"
 
 
+def test_configuration_of_a_plugin_that_is_not_found_is_a_note(cli: Cli, plugins: Path) -> None:
+    cli.config.write_text('entry_points = false\n[plugins.greter]\nuser = "nobody"\n')
+    found = of(examined(cli, "--plugin-dir", plugins), "plugins.greter", "configuration")
+    assert found["level"] == "note"
+    assert found["text"] == "no plugin of this id is found, so nothing of it is in force"
+
+
 def test_plugin_that_is_not_there_does_not_stop_the_rest(cli: Cli, plugins: Path) -> None:
     found = examined(cli, "--plugin-dir", plugins, "--only", "odd,rawr,rew")
     assert faults(found) == ["rawr", "rew"]
