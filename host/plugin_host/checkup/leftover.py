@@ -9,6 +9,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from plugin_host import threadstate
 from plugin_host.bytecode import abandoned_folders
 from plugin_host.cgroup import PREFIX
 from plugin_host.environment import RUN_MARK_NAME
@@ -35,7 +36,7 @@ def find(machine: Machine) -> list[Finding]:
         return [note(_SECTION, "processes", "not looked for: this system has no /proc")]
     groups = group_folders(machine)  # before the hosts are looked at: whose these are is there by then
     remnants, alive = _remnants()
-    found = [*process_findings(remnants)]
+    found = [*process_findings(remnants), *_stopped_keepers()]
     found += cgroup_findings(groups, {*alive, *(one.run for one in remnants if one.host is not None)})
     found += map(_bytecode, abandoned_folders())
     whose = "" if os.geteuid() == 0 else " (processes of other users cannot be looked into)"
@@ -57,6 +58,22 @@ def process_findings(remnants: list[Remnant]) -> Iterator[Finding]:
             parent = f"{one.host.pid} ({one.host.name})"
             text = f"{words}; there is no keeper, and {parent} may be their host"
             yield note(_SECTION, subject, text, f"if {parent} is no host: {kill}")
+
+
+def _stopped_keepers() -> Iterator[Finding]:
+    """A keeper that somebody has stopped does nothing when its host is killed."""
+    for row in ProcessTable.read().rows.values():
+        words = _arguments(row.pid)
+        run = keeper_run(words)
+        if run is None or not threadstate.look(row.pid).is_stopped:
+            continue
+        subject, advice = f"run {run}", f"kill -CONT {row.pid}"
+        if str(row.parent) == words[-2]:
+            text = f"the keeper of the host {row.parent} is stopped: process {row.pid}"
+            yield note(_SECTION, subject, text, advice)
+        else:
+            text = f"the host is gone, and the keeper, which is to end its plugins, is stopped: {row.pid}"
+            yield fault(_SECTION, subject, text, advice)
 
 
 def group_folders(machine: Machine) -> list[str]:
