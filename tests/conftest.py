@@ -22,3 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "bare: needs interpreters that nothing watches (times, memory, what is imported)"
     )
+    config.addinivalue_line(
+        "markers",
+        "edges: about the kernel, the command line, pages or this repository more than about the"
+        " interpreter; tox leaves it out between the oldest and the newest version",
+    )
