@@ -23,6 +23,8 @@ from tests.wait import WaitUntil
 
 __all__ = ["cli", "plugins"]
 
+pytestmark = pytest.mark.edges
+
 KEYS = {"section", "level", "subject", "text", "advice"}
 SHARED = ("leftovers", "system", "sandbox")
 """Sections that tell of the machine, which others use, too."""

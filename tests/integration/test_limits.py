@@ -20,6 +20,8 @@ from tests.host.confined import HERE, MIB, here_or_without
 from tests.run import Run
 from tests.stage import stage, write_plugin
 
+pytestmark = pytest.mark.edges
+
 ID = f"bounded{os.getpid()}"
 """Its groups are told from those of tests that run beside."""
 

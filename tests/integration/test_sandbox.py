@@ -25,6 +25,8 @@ from tests.wait import WaitUntil
 
 __all__ = ["open_folder"]
 
+pytestmark = pytest.mark.edges
+
 CODE = """
     import os, signal, socket, sys, time
 
