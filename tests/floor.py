@@ -100,13 +100,14 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground metric exposition description hook channel process link discovery isolation supervision host",
+        below="ground metric exposition description hook channel process link discovery isolation"
+        " supervision host",
         sdk="ground core connection types",
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground metric exposition description hook channel process link discovery isolation supervision host control"
-        " checkup",
+        below="ground metric exposition description hook channel process link discovery isolation"
+        " supervision host control checkup",
         sdk="ground core types",
     ),
     "package": Wing(
@@ -130,7 +131,7 @@ SOLE_IMPORTERS = {
     ("plugin_host", "click"): "cli",
     ("plugin_host", "rich"): "cli",
     ("plugin_host", "prometheus_client"): "exposition",
-    ("plugin_host", "opentelemetry"): "span",
+    ("plugin_host", "opentelemetry"): "span host",
     ("plugin_host_sdk", "opentelemetry"): "runtime.span",
 }
 """Who alone may import what: (package, import) to names as in ``Wing.modules``."""
