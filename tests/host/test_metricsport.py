@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from plugin_host import metricsport
-from plugin_host.errors import PluginHostError
+from plugin_host.errors import ConfigurationError
 from plugin_host.metric.snapshot import Snapshot
 from plugin_host.metricsport import CONNECTIONS, MetricsPort
 from tests.host.test_metric_snapshot import snapshot
@@ -170,7 +170,7 @@ def test_a_port_that_is_taken_is_named(run: Run) -> None:
     async def body() -> None:
         async with MetricsPort(Host()) as port:
             _, number = place(port)
-            with pytest.raises(PluginHostError, match=f"127.0.0.1 port {number}: .*in use"):
+            with pytest.raises(ConfigurationError, match=f"127.0.0.1 port {number}: .*in use"):
                 await MetricsPort(Host(), port=number).start()
 
     run(body())
