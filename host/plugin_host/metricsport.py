@@ -63,7 +63,8 @@ class MetricsPort:
             )
         except OSError as error:
             where = f"{self._address} port {self._port}"
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+            number = error.errno or 0  # below 0: a name that nobody knows
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
             raise ConfigurationError(f"the metrics cannot be served on {where}: {reason}") from None
         self._port = self._server.sockets[0].getsockname()[1]
         _log.info("metrics at %s", self.url)
