@@ -63,9 +63,12 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .host import PluginHost
     from .manifest import Manifest
+    from .metric.snapshot import Snapshot
+    from .metricsport import MetricsPort
     from .plugin import Plugin
     from .service import Caller
     from .state import State
+    from .trace import TraceContext, traced
     from .version import VERSION as __version__
 
 __all__ = [
@@ -96,6 +99,7 @@ __all__ = [
     "LocalProtocolError",
     "Manifest",
     "ManifestError",
+    "MetricsPort",
     "Output",
     "Phase",
     "Plugin",
@@ -115,14 +119,17 @@ __all__ = [
     "SessionFailure",
     "SessionInfo",
     "SessionNotFound",
+    "Snapshot",
     "SpawnError",
     "State",
     "StateChanged",
     "TerminalError",
+    "TraceContext",
     "Viewer",
     "ViewerReadOnly",
     "__version__",
     "hookimpl",
+    "traced",
 ]
 
 # The module of every name that is not in `errors`.
@@ -139,6 +146,7 @@ _HOMES = {
     "HealthChanged": "event",
     "HostEvent": "event",
     "Manifest": "manifest",
+    "MetricsPort": "metricsport",
     "Output": "exec.viewer",
     "Phase": "death",
     "Plugin": "plugin",
@@ -148,10 +156,13 @@ _HOMES = {
     "Session": "exec.session",
     "SessionFailure": "exec.session",
     "SessionInfo": "exec.session",
+    "Snapshot": "metric.snapshot",
     "State": "state",
     "StateChanged": "event",
+    "TraceContext": "trace",
     "Viewer": "exec.viewer",
     "hookimpl": "hookspecs",
+    "traced": "trace",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for leave to use any name

@@ -48,25 +48,32 @@ Examples:
 
 @click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
 @host_options
-def command(options: Options) -> None:
+@click.option(
+    "metrics_port",
+    "--metrics-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    help="Tell metrics to Prometheus at http://127.0.0.1:PORT/metrics; 0 is any port that is free.",
+)
+def command(options: Options, metrics_port: int | None) -> None:
     # From before all that takes time: who asks for the table too early, or too late, ends nothing.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
         from . import interruption
 
         try:
-            interruption.run(_run(options))
+            interruption.run(_run(options, metrics_port))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
 
-async def _run(options: Options) -> None:
+async def _run(options: Options, metrics_port: int | None) -> None:
     import asyncio
 
     from plugin_host import readiness
 
     from .eventline import HostReady
-    from .serving import serving
+    from .serving import serving, serving_metrics
 
     host = options.host()
     told, watched = host.events(), host.events()
@@ -74,7 +81,7 @@ async def _run(options: Options) -> None:
     _show_when_asked(told)
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with serving(options, host), host:
+        async with serving(options, host), serving_metrics(options, host, metrics_port), host:
             told.put(HostReady())
             readiness.ready()
             idle = asyncio.create_task(_idle(host, watched))

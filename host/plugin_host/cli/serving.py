@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .option import Options
 
-__all__ = ["serving", "socket_place"]
+__all__ = ["serving", "serving_metrics", "socket_place"]
 
 
 @asynccontextmanager
@@ -41,6 +41,22 @@ async def serving(options: Options, host: PluginHost) -> AsyncIterator[ControlSe
     finally:
         readiness.stopping()
         await server.close()
+
+
+@asynccontextmanager
+async def serving_metrics(options: Options, host: PluginHost, port: int | None) -> AsyncIterator[None]:
+    """The host's metrics over HTTP, if a port is named. Raises ConfigurationError when it is taken."""
+    configuration = options.configuration()
+    given = None if configuration is None else configuration.metrics
+    port = port if port is not None or given is None else given.port
+    if port is None:
+        yield
+        return
+    from plugin_host.metricsport import MetricsPort
+
+    address = "127.0.0.1" if given is None else given.address
+    async with MetricsPort(host, address=address, port=port, loopback_only=False):
+        yield
 
 
 def socket_place(options: Options, config: Configuration) -> LocalSocket:
