@@ -63,6 +63,8 @@ HOST = {
         below="ground",
         sdk="ground types",
     ),
+    # How values of the wire are written as JSON.
+    "notation": Wing("notation", sdk="core"),
     # How local sockets come to be, who made them and who connects; knows no protocol.
     "socket": Wing(
         "localsocket socketfolder peer runtimefolder activation readiness",
@@ -104,14 +106,16 @@ HOST = {
         below="ground description socket hook channel process link discovery isolation supervision host",
         sdk="ground core connection types",
     ),
+    # JSON for any program; knows the host as embedders do.
+    "listener": Wing("listener", below="ground description notation socket supervision host", sdk="ground"),
     "cli": Wing(
         "cli __main__",
-        below="ground description socket hook channel process link discovery isolation supervision host"
-        " control checkup",
+        below="ground description notation socket hook channel process link discovery isolation supervision"
+        " host control listener checkup",
         sdk="ground core types",
     ),
     "package": Wing(
-        "''", below="ground description hook discovery isolation supervision host", sdk="types"
+        "''", below="ground description hook discovery isolation supervision host listener", sdk="types"
     ),
 }
 

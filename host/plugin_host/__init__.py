@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         CallError,
         CallFailed,
         CallTimeout,
+        CommandError,
         ConfigurationError,
         CrashLoop,
         ExecSessionError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         InitializeFailed,
         InitializeTimeout,
         LaunchError,
+        ListenerUnreachable,
         LocalProtocolError,
         ManifestError,
         PluginDied,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
         SessionClosed,
         SessionExists,
         SessionNotFound,
+        SocketError,
+        SocketInUse,
         SpawnError,
         TerminalError,
         ViewerReadOnly,
@@ -62,6 +66,9 @@ if TYPE_CHECKING:
     from .exec.viewer import Gap, Output, Viewer
     from .hookspecs import hookimpl
     from .host import PluginHost
+    from .listener.client import send_command
+    from .listener.commandlisteners import CommandListeners
+    from .listener.monitor import Monitor
     from .manifest import Manifest
     from .plugin import Plugin
     from .service import Caller
@@ -76,6 +83,8 @@ __all__ = [
     "CallTimeout",
     "Caller",
     "Candidate",
+    "CommandError",
+    "CommandListeners",
     "Configuration",
     "ConfigurationError",
     "CrashLoop",
@@ -93,9 +102,11 @@ __all__ = [
     "InitializeFailed",
     "InitializeTimeout",
     "LaunchError",
+    "ListenerUnreachable",
     "LocalProtocolError",
     "Manifest",
     "ManifestError",
+    "Monitor",
     "Output",
     "Phase",
     "Plugin",
@@ -115,6 +126,8 @@ __all__ = [
     "SessionFailure",
     "SessionInfo",
     "SessionNotFound",
+    "SocketError",
+    "SocketInUse",
     "SpawnError",
     "State",
     "StateChanged",
@@ -123,12 +136,14 @@ __all__ = [
     "ViewerReadOnly",
     "__version__",
     "hookimpl",
+    "send_command",
 ]
 
 # The module of every name that is not in `errors`.
 _HOMES = {
     "Caller": "service",
     "Candidate": "candidate",
+    "CommandListeners": "listener.commandlisteners",
     "Configuration": "configuration",
     "DeathReport": "death",
     "DeathTold": "event",
@@ -139,6 +154,7 @@ _HOMES = {
     "HealthChanged": "event",
     "HostEvent": "event",
     "Manifest": "manifest",
+    "Monitor": "listener.monitor",
     "Output": "exec.viewer",
     "Phase": "death",
     "Plugin": "plugin",
@@ -152,6 +168,7 @@ _HOMES = {
     "StateChanged": "event",
     "Viewer": "exec.viewer",
     "hookimpl": "hookspecs",
+    "send_command": "listener.client",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for leave to use any name

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from plugin_host.errors import LaunchError, PluginNotFound
+from plugin_host.notation import to_json
 
 from . import output
 from .failure import Interrupted, sentence
-from .notation import to_json
+from .listening import command_dir_option, listeners
 from .option import Options, host_options
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ every event is one JSON object on one line: {"event": "state" | "ready" | "notif
 
 The first signal stops the plugins politely and the exit status is 0; a second one kills them at once.
 A plugin that fails does not stop the others; when all have failed, the command ends with status 3.
+Any program may send commands to the host and to its plugins as JSON (see plugin-host send).
 SIGUSR1 prints the table of plugins as it is then (with --json {"event": "status", ...}).
 
 \b
@@ -41,18 +43,19 @@ Examples:
 
 
 @click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
+@command_dir_option
 @host_options
-def command(options: Options) -> None:
+def command(options: Options, command_dir: str | None) -> None:
     with options.reported():
         from . import interruption
 
         try:
-            interruption.run(_run(options))
+            interruption.run(_run(options, command_dir))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
 
-async def _run(options: Options) -> None:
+async def _run(options: Options, command_dir: str | None) -> None:
     import asyncio
     import signal
 
@@ -64,7 +67,7 @@ async def _run(options: Options) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: told.put(StatusAsked()))
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with host:
+        async with host, listeners(host, options, command_dir):
             told.put(HostReady())
             idle = asyncio.create_task(_idle(host, watched))
             await asyncio.wait({teller, idle}, return_when=asyncio.FIRST_COMPLETED)
