@@ -17,6 +17,13 @@ _BLANKS = re.compile(r"[ \t\n\r]*")
 _UNQUOTED = re.compile(r'[^"\\\x00-\x1f]*')
 _NUMERAL = re.compile(r"[-+.0-9eE]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+# Whole items or fields with plain values and their commas, many at once: what follows is the same table
+# as below, for what is long. Possessive throughout, so a mismatch costs no second look.
+_QUOTED = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
+_SCALAR = rf"(?:{_QUOTED}|{_NUMBER.pattern}|true|false|null)"
+_B = r"[ \t\n\r]*+"
+_ITEMS = re.compile(rf"(?:{_B}{_SCALAR}{_B},)++")
+_FIELDS = re.compile(rf"(?:{_B}{_QUOTED}{_B}:{_B}{_SCALAR}{_B},)++")
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 _ANY_VALUE = {
@@ -48,6 +55,12 @@ _WORDS = {
     "after item": '"," or "]"',
 }
 _LITERALS = {"t": "true", "f": "false", "n": "null"}
+_BULK = {
+    "first item": (_ITEMS, "value"),
+    "value": (_ITEMS, "value"),
+    "first name": (_FIELDS, "name"),
+    "name": (_FIELDS, "name"),
+}
 _AFTER = {"map": "after field", "list": "after item"}
 
 
@@ -89,6 +102,8 @@ class Scanner:
         return None
 
     def _between(self, text: str, at: int) -> int:
+        if self._state in _BULK:
+            at = self._in_bulk(text, at)
         blanks = _BLANKS.match(text, at)
         assert blanks is not None
         at = blanks.end()
@@ -116,6 +131,16 @@ class Scanner:
         else:
             self._state = move
         return at + 1
+
+    def _in_bulk(self, text: str, at: int) -> int:
+        pattern, state = _BULK[self._state]
+        if state == "value" and self._open[-1] == "map":  # the value of one field
+            return at
+        found = pattern.match(text, at)
+        if found is None:
+            return at
+        self._state = state
+        return found.end()
 
     def _inside(self, text: str, at: int) -> int:
         if self._token == "text":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandServer"]
 
-_BACKLOG = 128
+_BACKLOG = 1024
 _ACCEPTED_AT_ONCE = 16
 _PAUSE_S = 0.2  # after which a process without descriptors tries again
 _ANYBODY = 0o022
