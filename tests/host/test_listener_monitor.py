@@ -12,6 +12,7 @@ import pytest
 from plugin_host.listener.limit import Limits
 from plugin_host.listener.monitor import Monitor
 from plugin_host.listener.request import Request
+from plugin_host.localsocket import LocalSocket
 from plugin_host_sdk.errors import RegistrationError
 from tests.host.talk import Talk, monitor, room, said
 from tests.run import Run
@@ -226,5 +227,16 @@ def test_ambiguous_field_that_a_handler_asks_for_is_a_bad_request(room: Path, ru
             talk.say(b'{"Command":"a","n":1,"N":2}')
             assert (await talk.line())["Status"] == 102
             await talk.close()
+
+    run(body())
+
+
+def test_deferred_monitor_waits_for_its_start(room: Path, run: Run) -> None:
+    async def body() -> None:
+        made = Monitor(LocalSocket(path=str(room / "s")), deferred=True)
+        made.register("a", nothing)
+        assert not made.is_listening
+        async with made:
+            assert made.is_listening
 
     run(body())

@@ -65,7 +65,7 @@ class CommandListeners:
         self._limits = limits if limits is not None else Limits()
         self._servers: dict[str, CommandServer] = {}
         self._makes_folder = False
-        self.monitor = Monitor(self._place(HOST_LISTENER), self._limits)
+        self.monitor = Monitor(self._place(HOST_LISTENER), self._limits, deferred=True)
         place = self._place("")
         commands = {"dir": self.folder, "mode": f"{place.mode:04o}", "group": group}
         options = option_tree(

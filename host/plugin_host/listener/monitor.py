@@ -38,16 +38,18 @@ Handler: TypeAlias = "Callable[[Request], Any]"
 class Monitor:
     """Handlers for a command listener at `place`; without a place, none listens.
 
-    Until `start`, or the first use inside a running loop, handlers are only noted. May be used from any
-    thread, and from inside handlers.
+    Handlers are only noted until `start`, or until one is registered inside a running loop, unless the
+    monitor is `deferred`. May be used from any thread, and from inside handlers.
     """
 
-    def __init__(self, place: LocalSocket | None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, place: LocalSocket | None, limits: Limits | None = None, *, deferred: bool = False
+    ) -> None:
         self._server = None if place is None else CommandServer(place, self._answer, limits)
         self._lock = threading.RLock()
         self._handlers: dict[str, Handler] = {}  # replaced, never changed
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_closed = False
+        self._is_closed = deferred
         self._threads = ServiceThreads()
 
     def __repr__(self) -> str:
