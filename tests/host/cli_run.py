@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -85,6 +86,9 @@ class Cli:
         config.write_text("entry_points = false\n")
         self.config = config
         self.env = {**os.environ, "PLUGIN_HOST_CONFIG": str(config), "HOME": str(folder)}
+        # The sockets of a host; that of pytest's own folders would be too long a path.
+        self.env["XDG_RUNTIME_DIR"] = tempfile.mkdtemp()
+        self.env.pop("PLUGIN_HOST_SOCKET", None)
         self.env["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
 
     def __call__(
