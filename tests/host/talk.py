@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -14,11 +15,12 @@ import pytest
 
 from plugin_host.listener.limit import Limits
 from plugin_host.listener.monitor import Monitor
+from plugin_host.listener.request import Request
 from plugin_host.localsocket import LocalSocket
 
-__all__ = ["Talk", "exchanged", "room", "said"]
-
-QUICK = Limits(read_s=0.1, handle_s=0.1, write_s=0.1, linger_s=0.05, idle_s=0.2, close_s=0.1)
+QUICK = Limits(read_s=0.3, handle_s=0.1, write_s=0.1, linger_s=0.05, idle_s=0.2, close_s=0.1)
+ECHO = b'{"Command":"echo","n":1}'
+SLOW = dataclasses.replace(QUICK, handle_s=10, read_s=10, linger_s=5, idle_s=10)
 
 
 @pytest.fixture
@@ -82,6 +84,35 @@ async def said(path: str | Path, command: str, **fields: Any) -> dict[str, Any]:
     return reply
 
 
-def monitor(room: Path, limits: Limits = QUICK) -> Monitor:
+def monitor(room: Path, limits: Limits = SLOW) -> Monitor:
     """One whose listener is `room/s`."""
     return Monitor(LocalSocket(path=str(room / "s")), limits)
+
+
+async def echo(request: Request) -> dict[str, Any]:
+    return request.to_map()
+
+
+class Held:
+    """A handler that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.began, self.go = asyncio.Event(), asyncio.Event()
+        self.cancelled = self.finished = False
+
+    async def __call__(self, request: Request) -> dict[str, Any]:
+        self.began.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        self.finished = True
+        return {}
+
+
+def serving(room: Path, limits: Limits = SLOW, **handlers: Any) -> Monitor:
+    made = monitor(room, limits)
+    for name, handler in {"echo": echo, **handlers}.items():
+        made.register(name, handler)
+    return made

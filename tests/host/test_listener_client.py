@@ -107,7 +107,11 @@ def test_path_that_is_too_long_is_explained() -> None:
 
 def test_listener_that_says_nothing_is_a_timeout(room: Path) -> None:
     done = threading.Event()
-    with listening(room / "s", lambda connection: bool(done.wait(10)) and None):
+
+    def wait(connection: socket.socket) -> None:
+        done.wait(10)
+
+    with listening(room / "s", wait):
         began = time.monotonic()
         with pytest.raises(CallTimeout, match=r"no reply within 0.1 s") as caught:
             send_command(room / "s", {}, timeout=0.1)

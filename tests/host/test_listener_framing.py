@@ -17,7 +17,7 @@ TWO = b'{"Command":"b"}'
 
 
 def values(framing: Framing, *pieces: bytes) -> list[Any]:
-    found = []
+    found: list[Any] = []
     for piece in pieces:
         framing.feed(piece)
         while (value := framing.next()) is not None:
@@ -59,10 +59,11 @@ def test_object_without_a_newline_is_one_request() -> None:
 
 def test_newline_that_comes_later_belongs_to_the_request() -> None:
     framing = Framing(1000)
-    values(framing, ONE, b" ")
-    assert not framing.is_terminated
-    framing.feed(b"\n")
-    assert framing.is_terminated
+    states = []
+    for piece in (ONE, b" ", b"\n"):
+        values(framing, piece)
+        states.append(framing.is_terminated)
+    assert states == [False, False, True]
     assert not framing.has_more
 
 

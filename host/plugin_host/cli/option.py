@@ -158,6 +158,6 @@ _HOST_OPTIONS = (
         metavar="PATH",
         envvar="PLUGIN_HOST_SOCKET",
         show_envvar=True,
-        help="The control socket of a host. Accepted, and not used by this version.",
+        help="The control socket of a host; its command listeners are beside it.",
     ),
 )

@@ -87,6 +87,8 @@ class Connection:
             is_lost = True
             text = f"no complete request came within {self._limits.read_s:g} s"
             reply = Reply(Status.TIMEOUT, text)
+        if is_lost and reply is not None:
+            _log.info("the connection of process %d is given up: %s", self._peer.pid, reply.message)
         if reply is None or not await self._write(encoded(reply)):
             return False
         return not is_lost and self._is_kept()

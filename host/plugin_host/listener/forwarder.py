@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .request import Request
 
-__all__ = ["Forwarder"]
+__all__ = ["Forwarder", "called"]
 
 _PARAMS = "Params"
 
