@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .host import PluginHost
     from .listener.client import send_command
     from .listener.commandlisteners import CommandListeners
+    from .listener.folder import endpoint_path
     from .listener.monitor import Monitor
     from .manifest import Manifest
     from .plugin import Plugin
@@ -135,6 +136,7 @@ __all__ = [
     "Viewer",
     "ViewerReadOnly",
     "__version__",
+    "endpoint_path",
     "hookimpl",
     "send_command",
 ]
@@ -167,6 +169,7 @@ _HOMES = {
     "State": "state",
     "StateChanged": "event",
     "Viewer": "exec.viewer",
+    "endpoint_path": "listener.folder",
     "hookimpl": "hookspecs",
     "send_command": "listener.client",
 }

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin_host.listener.framing import BadRequest, Framing
@@ -31,6 +31,7 @@ def refused(*pieces: bytes, limit: int = 1000) -> BadRequest:
     return caught.value
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3), max_size=5),
     st.lists(st.integers(0, 200), max_size=8),
