@@ -324,6 +324,28 @@ def test_closing_cancels_what_takes_too_long_and_says_so(room: Path, run: Run) -
     run(body())
 
 
+def test_closing_waits_for_a_handler_whose_time_was_over_and_that_still_cleans_up(
+    room: Path, run: Run
+) -> None:
+    async def body() -> None:
+        ended = []
+
+        async def stubborn(request: Request) -> None:
+            try:
+                await asyncio.sleep(30)
+            finally:
+                await asyncio.sleep(0.2)
+                ended.append(True)
+
+        made = serving(room, dataclasses.replace(SLOW, handle_s=0.05, close_s=5), stubborn=stubborn)
+        assert (await said(room / "s", "stubborn"))["Status"] == 104
+        assert ended == []
+        await made.aclose()
+        assert ended == [True]
+
+    run(body())
+
+
 def test_closing_does_not_wait_for_clients_that_have_not_asked(room: Path, run: Run) -> None:
     async def body() -> None:
         made = serving(room)

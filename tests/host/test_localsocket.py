@@ -344,13 +344,17 @@ def test_unknown_group_is_explained_and_nothing_is_made(room: Path) -> None:
     assert os.listdir(room) == []
 
 
-def test_failed_start_leaves_no_folder_behind(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("folder_mode", [0o700, 0o750])
+def test_failed_start_leaves_no_folder_behind(
+    room: Path, monkeypatch: pytest.MonkeyPatch, folder_mode: int
+) -> None:
     def refuse(*arguments: object) -> None:
         raise PermissionError(errno.EPERM, "no")
 
     monkeypatch.setattr(os, "chown", refuse)
+    place = LocalSocket(path=str(room / "a" / "b" / "s"), group=os.getegid(), folder_mode=folder_mode)
     with pytest.raises(SocketError, match="no member"):
-        listen(LocalSocket(path=str(room / "a" / "b" / "s"), group=os.getegid()))
+        listen(place)
     assert os.listdir(room) == []
 
 

@@ -42,10 +42,16 @@ current_connection: ContextVar[Connection | None] = ContextVar("plugin_host_conn
 class Connection:
     """Served by one task; `stop` lets it end after the request that is being handled, if there is one."""
 
-    def __init__(self, sock: socket.socket, peer: Peer, answer: Answer, limits: Limits) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        peer: Peer,
+        answer: Answer,
+        limits: Limits,
+        stragglers: set[asyncio.Task[Any]],
+    ) -> None:
         self.is_handling = False
-        self.stragglers: set[asyncio.Task[Any]] = set()
-        """Handlers that have not ended yet, though their time is over."""
+        self._stragglers = stragglers  # handlers that have not ended yet, though their time is over
         self._socket = sock
         self._peer = peer
         self._answer = answer
@@ -146,11 +152,11 @@ class Connection:
     def _abandon(self, task: asyncio.Task[Reply]) -> None:
         """Cancel a handler without waiting for it to see that."""
         task.cancel()
-        self.stragglers.add(task)
+        self._stragglers.add(task)
         task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self.stragglers.discard(task)
+        self._stragglers.discard(task)
         if not task.cancelled():
             task.exception()  # nobody is left to be told
 

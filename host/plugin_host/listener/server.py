@@ -44,6 +44,7 @@ class CommandServer:
         self._limits = limits if limits is not None else Limits()
         self._listening: BoundSocket | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._stragglers: set[asyncio.Task[Any]] = set()
         self._is_accepting = False
 
     def __repr__(self) -> str:
@@ -88,16 +89,14 @@ class CommandServer:
         """
         self.stop()
         own = current_connection.get()
-        tasks = {task: one for task, one in self._connections.items() if one is not own}
-        if not tasks:
-            return
-        await asyncio.wait(tasks, timeout=self._limits.close_s if grace_s is None else grace_s)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        stragglers = {late for one in tasks.values() for late in one.stragglers}
-        if stragglers:
-            await asyncio.wait(stragglers, timeout=self._limits.close_s)
+        tasks = {task for task, one in self._connections.items() if one is not own}
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._limits.close_s if grace_s is None else grace_s)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if late := self._stragglers - {asyncio.current_task()}:
+            await asyncio.wait(late, timeout=self._limits.close_s)
 
     # Letting clients in.
 
@@ -139,7 +138,7 @@ class CommandServer:
             sock.close()
             _log.warning("%s: %s", self.path, error)
             return
-        connection = Connection(sock, peer, self._answer, self._limits)
+        connection = Connection(sock, peer, self._answer, self._limits, self._stragglers)
         task = self._loop.create_task(connection.serve(), name=f"commands of process {peer.pid}")
         self._connections[task] = connection
         task.add_done_callback(self._ended)
