@@ -30,7 +30,7 @@ __all__ = ["Answer", "Connection", "current_connection"]
 Answer: TypeAlias = Callable[[Request], Awaitable[Reply]]
 
 # What a client can make the loop scan in one turn is so much.
-_READ_BYTES = 4 * 1024
+_READ_BYTES = 2 * 1024
 _DRAINED_BYTES = 4 * 1024 * 1024
 
 _log = logging.getLogger("plugin_host")
