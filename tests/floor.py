@@ -67,6 +67,8 @@ HOST = {
         below="ground",
         sdk="ground types",
     ),
+    # How values of the wire are written as JSON.
+    "notation": Wing("notation", sdk="core"),
     # How local sockets come to be, who made them and who connects; knows no protocol.
     "socket": Wing(
         "localsocket socketfolder peer runtimefolder activation readiness",
@@ -111,15 +113,17 @@ HOST = {
         " supervision host",
         sdk="ground core connection types",
     ),
+    # JSON for any program; knows the host as embedders do.
+    "listener": Wing("listener", below="ground description notation socket supervision host", sdk="ground"),
     "cli": Wing(
         "cli __main__",
-        below="ground metric exposition description socket hook channel process link discovery isolation"
-        " supervision host control checkup",
+        below="ground metric exposition description notation socket hook channel process link discovery"
+        " isolation supervision host control listener checkup",
         sdk="ground core types",
     ),
     "package": Wing(
         "''",
-        below="ground metric exposition description hook discovery isolation supervision host",
+        below="ground metric exposition description hook discovery isolation supervision host listener",
         sdk="types",
     ),
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         CallError,
         CallFailed,
         CallTimeout,
+        CommandError,
         ConfigurationError,
         CrashLoop,
         ExecSessionError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         InitializeFailed,
         InitializeTimeout,
         LaunchError,
+        ListenerUnreachable,
         LocalProtocolError,
         ManifestError,
         PluginDied,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
         SessionClosed,
         SessionExists,
         SessionNotFound,
+        SocketError,
+        SocketInUse,
         SpawnError,
         TerminalError,
         ViewerReadOnly,
@@ -62,6 +66,10 @@ if TYPE_CHECKING:
     from .exec.viewer import Gap, Output, Viewer
     from .hookspecs import hookimpl
     from .host import PluginHost
+    from .listener.client import send_command
+    from .listener.commandlisteners import CommandListeners
+    from .listener.folder import endpoint_path
+    from .listener.monitor import Monitor
     from .manifest import Manifest
     from .metric.snapshot import Snapshot
     from .metricsport import MetricsPort
@@ -79,6 +87,8 @@ __all__ = [
     "CallTimeout",
     "Caller",
     "Candidate",
+    "CommandError",
+    "CommandListeners",
     "Configuration",
     "ConfigurationError",
     "CrashLoop",
@@ -96,10 +106,12 @@ __all__ = [
     "InitializeFailed",
     "InitializeTimeout",
     "LaunchError",
+    "ListenerUnreachable",
     "LocalProtocolError",
     "Manifest",
     "ManifestError",
     "MetricsPort",
+    "Monitor",
     "Output",
     "Phase",
     "Plugin",
@@ -120,6 +132,8 @@ __all__ = [
     "SessionInfo",
     "SessionNotFound",
     "Snapshot",
+    "SocketError",
+    "SocketInUse",
     "SpawnError",
     "State",
     "StateChanged",
@@ -128,7 +142,9 @@ __all__ = [
     "Viewer",
     "ViewerReadOnly",
     "__version__",
+    "endpoint_path",
     "hookimpl",
+    "send_command",
     "traced",
 ]
 
@@ -136,6 +152,7 @@ __all__ = [
 _HOMES = {
     "Caller": "service",
     "Candidate": "candidate",
+    "CommandListeners": "listener.commandlisteners",
     "Configuration": "configuration",
     "DeathReport": "death",
     "DeathTold": "event",
@@ -147,6 +164,7 @@ _HOMES = {
     "HostEvent": "event",
     "Manifest": "manifest",
     "MetricsPort": "metricsport",
+    "Monitor": "listener.monitor",
     "Output": "exec.viewer",
     "Phase": "death",
     "Plugin": "plugin",
@@ -161,8 +179,10 @@ _HOMES = {
     "StateChanged": "event",
     "TraceContext": "trace",
     "Viewer": "exec.viewer",
+    "endpoint_path": "listener.folder",
     "hookimpl": "hookspecs",
     "traced": "trace",
+    "send_command": "listener.client",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for leave to use any name
