@@ -32,9 +32,10 @@ class Feed:
 
     async def run(self) -> None:
         """Returns when nothing more is read."""
+        view = memoryview(bytearray(_READ_BYTES))  # one for all reads: new memory costs more than they do
         try:
-            while data := await self._read():
-                await self._session.write(data)
+            while size := await self._read(view):
+                await self._session.write(view[:size])
             if self._ends_input:
                 await self._session.close_stdin()
         except PluginHostError as error:
@@ -42,11 +43,11 @@ class Feed:
         finally:
             self.close()
 
-    async def _read(self) -> bytes:
+    async def _read(self, view: memoryview) -> int:
         try:
-            return await asyncio.get_running_loop().sock_recv(self._sock, _READ_BYTES)
+            return await asyncio.get_running_loop().sock_recv_into(self._sock, view)
         except OSError:
-            return b""  # the client closed its end with output unread
+            return 0  # the client closed its end with output unread
 
     def close(self) -> None:
         """Who still writes is told that nobody reads."""
