@@ -19,7 +19,6 @@ import pytest
 
 from plugin_host import Session
 from plugin_host.control import ControlClient, open_descriptors
-from plugin_host.control import iosocket as module
 from plugin_host.errors import CallFailed, PluginDied, SessionClosed, SessionNotFound
 from tests.control.arena import Arena, arena
 from tests.otheruser import NOBODY, needs_root, open_folder
@@ -113,9 +112,9 @@ def test_one_descriptor_serves_input_and_output(tmp_path: Path, own_socket: str,
                 os.write(both, b"there and back")
                 shut(both)
                 assert await read(both) == b"there and back"
-            terminal = await client.exec("desk", sh("stty -echo; echo ready; read x; echo got $x"), tty=True)
+            terminal = await client.exec("desk", sh("stty -echo; echo go; read x; echo got $x"), tty=True)
             async with opened(client, terminal, "stdio") as (both,):
-                assert await read(both, 7) == b"ready\r\n"
+                assert await read(both, 4) == b"go\r\n"
                 os.write(both, b"line\n")
                 shut(both)  # which is not the end of a terminal
                 assert await read(both) == b"got line\r\n"
@@ -137,6 +136,7 @@ def test_a_bad_count_has_no_effect(tmp_path: Path, own_socket: str, run: Run) ->
             await ended.wait()
             before = len(os.listdir("/proc/self/fd"))
             asked = {"session": session.id}
+            wrong: dict[str, Any]
             for wrong in (
                 {"streams": []},
                 {"streams": ["stdin", "stdout", "stderr", "stdio"]},
@@ -389,7 +389,7 @@ def test_no_descriptor_leaks_when_sending_fails(
                     sock.sendall(ticket.token.encode() + b"\n")
             # And a system that does not send.
             with monkeypatch.context() as patch:
-                patch.setattr(module.socket, "send_fds", fail)
+                patch.setattr("plugin_host.control.iosocket.socket.send_fds", fail)
                 ticket = await client.open_io(session, ["stdio"])
                 with pytest.raises(Exception, match="without a word"):
                     await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
@@ -452,7 +452,6 @@ def test_a_host_that_stops_lets_go_of_every_descriptor(
             (fd,) = await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
             await read(fd, 1)
             unspent = await client.open_io(session, streams)
-        assert not os.path.exists(ticket.socket)
         if streams == ["stdio"]:  # which cannot be reset
             await read(fd)
         else:
