@@ -109,11 +109,15 @@ class LaunchError(PluginHostError):
     """A plugin did not become ready; the leaf says in which way.
 
     `plugin` is its id, `stderr` the last lines it wrote, `hint` what to do about it; `status` how the
-    process ended, when it did; `report` all of it
-    together, once the host has made it. `hang` is what it was found doing when its time was over.
+    process ended, when it did; `limit` says the same when a limit ended it. `pid` and `uptime` (seconds)
+    are those of the process, if there was one. `hang` is what it was found doing when its time was over.
+    `report` is all of it together, once the host has made it.
     """
 
+    pid: int | None = None
+    uptime: float = 0.0
     status: ExitStatus | None = None
+    limit: str | None = None
     report: DeathReport | None = None
     hang: str | None = None
 

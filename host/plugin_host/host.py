@@ -335,8 +335,9 @@ class PluginHost:
         """Look at a plugin's manifest and code anew and let them take over without a pause.
 
         A new process is started beside the running one and takes new calls once it is ready. The old one
-        finishes the calls and sessions it has, however long that takes, and is stopped then. If the new
-        one does not come up, nothing has changed. A plugin that does not run is started.
+        finishes the calls and sessions it has, however long that takes, and is stopped then; it is ended
+        when it hangs. If the new one does not come up, nothing has changed. A plugin that does not run is
+        started.
 
         Raises PluginNotFound, also when it is no longer to be found, ManifestError, LaunchError.
         """
@@ -348,6 +349,7 @@ class PluginHost:
             raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
         if found[0].skipped:
             raise not_ready(supervisor.plugin)
+        self._keeper.start()
         await supervisor.swap(found[0])
         await supervisor.start()
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -247,7 +248,7 @@ def test_a_later_connection_with_the_token_is_the_same_client(
     run(body())
 
 
-METHODS = [
+METHODS: list[tuple[str, dict[str, Any]]] = [
     ("exec.get", {}),
     ("exec.attach", {"viewer": 1, "stdout": 2, "stderr": 4}),
     ("exec.join", {"stdin": 2}),

@@ -202,6 +202,35 @@ def test_plugin_that_dies_comes_back_and_the_table_is_printed_on_a_signal(
     assert "ready, restarted once" in row
 
 
+def test_question_that_comes_too_early_or_too_late_ends_nothing(
+    cli: Cli, plugins: Path, wait_until: WaitUntil
+) -> None:
+    with cli.background("run", "--only", "odd", "--plugin-dir", plugins) as run:
+        wait_until(lambda: _ignores(run.process.pid, signal.SIGUSR1))
+        run.send(signal.SIGUSR1)
+        wait_until(run.says("COMMANDS"))
+        for _ in range(5000):
+            run.send(signal.SIGUSR1)
+        run.send(signal.SIGINT)
+        wait_until(run.says("stopping"))
+        wait_until(lambda: _ended_under(run, signal.SIGUSR1))
+        ended = run.end()
+    assert (ended.status, ended.err) == (0, "")
+
+
+def _ended_under(run: Background, number: signal.Signals) -> bool:
+    """Whether it has ended; sends the signal to one that has not."""
+    if run.process.poll() is None:
+        run.send(number)
+    return run.process.returncode is not None
+
+
+def _ignores(pid: int, number: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (ignored,) = [line.split()[1] for line in lines if line.startswith("SigIgn:")]
+    return bool(int(ignored, 16) >> (number - 1) & 1)
+
+
 def test_death_and_status_are_json_lines(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     write_plugin(plugins, "phoenix", restart={"backoff_initial_s": 0.1})
     with cli.background("run", "--json", "--only", "phoenix", "--plugin-dir", plugins) as run:
