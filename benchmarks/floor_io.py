@@ -16,7 +16,7 @@ class BareSocketpair:
     def measure(self, verb: str, seconds: float) -> dict[str, float]:
         stdin, theirs = socket.socketpair()
         stdout, output = socket.socketpair()
-        program = subprocess.Popen(["cat"], stdin=theirs, stdout=output)
+        program = subprocess.Popen(["cat"], stdin=theirs.fileno(), stdout=output.fileno())
         theirs.close()
         output.close()
         try:
