@@ -12,12 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from plugin_host import PluginHost
+from plugin_host.control import ControlServer
 from plugin_host.control import iosocket as module
+from plugin_host.control.grant import Grant
 from plugin_host.control.iosocket import IoSocket, io_place
-from plugin_host.errors import SocketError, SocketInUse
+from plugin_host.errors import CallFailed, SocketError, SocketInUse
 from plugin_host.localsocket import LocalSocket
 from tests.run import Run
+from tests.stage import logged
 from tests.wait import WaitUntil
+
+__all__ = ["logged"]  # a fixture
 
 
 @asynccontextmanager
@@ -159,7 +165,39 @@ def test_an_inherited_socket_lends_its_mode(tmp_path: Path) -> None:
         inherited.bind(path)
         os.chmod(path, 0o620)
         place = io_place(inherited, path)
+        assert place is not None
         assert (place.path, place.mode, place.group) == (f"{path}.io", 0o620, os.stat(path).st_gid)
         os.unlink(path)
-        with pytest.raises(SocketError, match="no name"):
-            io_place(inherited, path)
+        assert io_place(inherited, path) is None
+
+
+@pytest.mark.parametrize("name", ["", "\0ph-abstract-of-a-test", "unwritable"])
+def test_an_inherited_socket_without_room_beside_it_serves_without_descriptors(
+    tmp_path: Path, run: Run, name: str, logged: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "s") if name == "unwritable" else name
+    if name == "unwritable":
+        Path(f"{path}.io").write_text("in the way")
+    inherited = socket.socket(socket.AF_UNIX)
+    inherited.bind(path)
+    inherited.listen()
+
+    async def body() -> None:
+        async with ControlServer(PluginHost(only=[]), inherited) as server:
+            with pytest.raises(CallFailed, match="hands out no descriptors"):
+                server.io.issue(Grant(session=None, streams=("stdin",), uid=0))  # type: ignore[arg-type]
+
+    run(body())
+    assert ("there will be no descriptors" in logged.text) == (name == "unwritable")
+
+
+def test_a_host_that_cannot_listen_beside_its_control_socket_leaves_neither(sockets: str, run: Run) -> None:
+    path = f"{sockets}/{'y' * (107 - len(sockets) - 1)}"
+
+    async def body() -> None:
+        with pytest.raises(SocketError, match=r"y\.io: this path has 110 bytes"):
+            async with ControlServer(PluginHost(only=[]), LocalSocket(path=path)):
+                pass
+
+    run(body())
+    assert not os.path.exists(path)

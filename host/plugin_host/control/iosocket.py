@@ -44,26 +44,25 @@ def io_path(control: str) -> str:
     return f"{control}.io"
 
 
-def io_place(control: LocalSocket | socket.socket, path: str) -> LocalSocket:
+def io_place(control: LocalSocket | socket.socket, path: str) -> LocalSocket | None:
     """The place beside a control socket, which is at `path`, with its mode and group.
 
-    Raises SocketError for an inherited socket that has no name in the file system.
+    None beside an inherited socket that has no name in the file system.
     """
     if isinstance(control, LocalSocket):
         return replace(control, path=io_path(path))
     try:
         status = os.stat(path)
-    except OSError as error:
-        text = f"{path!r}: the control socket that was handed over has no name there: {error.strerror}"
-        raise SocketError(text, path=path) from None
+    except OSError:
+        return None
     return LocalSocket(path=io_path(path), mode=status.st_mode & 0o777, group=status.st_gid)
 
 
 class IoSocket:
-    """Listens at `place` from `start` to `close`."""
+    """Listens at `place` from `start` to `close`. With no place nobody gets a token."""
 
-    def __init__(self, place: LocalSocket) -> None:
-        self.path = place.path
+    def __init__(self, place: LocalSocket | None) -> None:
+        self.path = "" if place is None else place.path
         self._place = place
         self._tickets: TicketTable[Grant] = TicketTable()
         self._socket: socket.socket | None = None
@@ -78,17 +77,24 @@ class IoSocket:
         return self._tickets.life_s
 
     def issue(self, grant: Grant) -> str:
-        """The token for a grant."""
+        """The token for a grant. Raises CallFailed when there is nowhere to show it."""
+        if self._socket is None:
+            text = "this host hands out no descriptors: no socket could be made beside its control socket"
+            raise CallFailed(text, name="host.no_descriptors")
         return self._tickets.issue(grant, asyncio.get_running_loop().time())
 
     async def start(self) -> None:
-        """Listen. Raises SocketError; nothing is left then."""
-        self._socket = await asyncio.to_thread(listen, self._place)
+        """Listen, if there is a place. Raises SocketError; nothing is left then."""
+        if self._place is None:
+            return
+        listening = await asyncio.to_thread(listen, self._place)
         try:
             self._watch = HangupWatch()
         except OSError as error:
-            self._socket.close()
+            unlink_own(listening)
+            listening.close()
             raise SocketError(f"{self.path}: {error.strerror}", path=self.path) from None
+        self._socket = listening
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:

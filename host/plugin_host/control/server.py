@@ -101,11 +101,14 @@ class ControlServer:
             self._socket.setblocking(False)
         try:
             await self.io.start()
-        except BaseException:
-            await asyncio.to_thread(unlink_own, self._socket)
-            self._socket.close()
-            self._socket = None
-            raise
+        except SocketError as error:
+            if not isinstance(self._place, LocalSocket):  # who handed it over may allow no other beside it
+                _log.warning("there will be no descriptors for clients: %s", error)
+            else:
+                await asyncio.to_thread(unlink_own, self._socket)
+                self._socket.close()
+                self._socket = None
+                raise
         sessions = ExecMethods(self.host, self.directory, self.claims, self.finish)
         descriptors = IoMethods(self.directory, self.claims, self.io)
         self.methods |= host_methods(self.host, self.finish, self._status)
