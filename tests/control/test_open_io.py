@@ -173,7 +173,7 @@ def test_a_token_is_good_once_and_for_a_time(tmp_path: Path, own_socket: str, ru
         async with arena(tmp_path, own_socket) as scene:
             client = await scene.client()
             session = await client.exec("desk", ["cat"], tty=False)
-            ticket = await client.open_io(session, ["stdin"])
+            ticket = await client.open_io(session, ["stdin"], close_stdin=False)
             assert (ticket.socket, ticket.expires_s) == (f"{own_socket}.io", 30)
             (fd,) = await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
             os.close(fd)
