@@ -14,6 +14,7 @@ from plugin_host_sdk.errors import (
     CallError,
     CallFailed,
     CallTimeout,
+    CommandError,
     ExecSessionError,
     HandlerNotFound,
     LocalProtocolError,
@@ -36,6 +37,7 @@ __all__ = [
     "CallError",
     "CallFailed",
     "CallTimeout",
+    "CommandError",
     "ConfigurationError",
     "CrashLoop",
     "ExecSessionError",
@@ -46,6 +48,7 @@ __all__ = [
     "InitializeFailed",
     "InitializeTimeout",
     "LaunchError",
+    "ListenerUnreachable",
     "LocalProtocolError",
     "ManifestError",
     "PluginDied",
@@ -230,3 +233,11 @@ class SocketInUse(SocketError):
     def __init__(self, message: str, *, path: str | None = None, pid: int | None = None) -> None:
         super().__init__(message, path=path)
         self.pid = pid
+
+
+class ListenerUnreachable(CallError):
+    """A request to a command listener got no reply: its `code` is 103, which no listener sends."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message, name="command.connection")
+        self.path = path

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ class Cli:
         config.write_text("entry_points = false\n")
         self.config = config
         self.env = {**os.environ, "PLUGIN_HOST_CONFIG": str(config), "HOME": str(folder)}
+        # For those that outlive one test; that of pytest's own folders would be too long a path.
+        self.env.setdefault("PLUGIN_HOST_SOCKET", f"{tempfile.mkdtemp(prefix='ph-')}/control.sock")
         self.env["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
 
     def __call__(

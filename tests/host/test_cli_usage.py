@@ -12,7 +12,7 @@ from tests.host.cli_run import Cli, cli
 
 __all__ = ["cli", "plugins"]
 
-COMMANDS = ("run", "list", "call", "exec", "validate", "schema")
+COMMANDS = ("run", "list", "call", "exec", "send", "validate", "schema")
 
 
 def test_version_is_the_packages(cli: Cli) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugin_host.notation import plain
+
 from . import argument, output
-from .notation import plain
 from .option import Options, host_options
 from .progress import ProgressLine
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from .argument import Parameters
 
-__all__ = ["command"]
+__all__ = ["command", "seconds"]
 
 _LONGEST_S = 365 * 24 * 3600.0
 
@@ -56,7 +57,8 @@ Examples:
 """
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+def seconds(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """The value of `--timeout`, checked."""
     if value is not None and not 0 < value <= _LONGEST_S:
         raise click.BadParameter(f"expected seconds above 0, at most {_LONGEST_S:.0f}, a year")
     return value
@@ -70,7 +72,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: float | 
     "--timeout",
     metavar="SECONDS",
     type=float,
-    callback=_seconds,
+    callback=seconds,
     help="Give the call up after this time; starting the plugin is not counted.",
 )
 @host_options

@@ -19,6 +19,7 @@ from plugin_host.errors import (
     CrashLoop,
     HostUnreachable,
     LaunchError,
+    ListenerUnreachable,
     ManifestError,
     PluginDied,
     PluginHostError,
@@ -26,11 +27,11 @@ from plugin_host.errors import (
     PluginNotReady,
     SocketError,
 )
+from plugin_host.notation import plain, to_json
 from plugin_host_sdk.errors import TerminalError
 
 from . import output
 from .execfailure import in_words
-from .notation import plain, to_json
 
 __all__ = [
     "Interrupted",
@@ -59,6 +60,7 @@ NOT_FOUND = 127
 _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (PluginDied, DIED),
     (CallTimeout, TIMED_OUT),
+    (ListenerUnreachable, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),
     (ManifestError, UNAVAILABLE),

@@ -9,7 +9,7 @@ import click
 
 from plugin_host.version import VERSION
 
-from . import call, doctor, exec, listing, openio, output, run, schema, validate
+from . import call, doctor, exec, listing, openio, output, run, schema, send, validate
 from .failure import USAGE, report_usage
 
 __all__ = ["main", "program"]
@@ -24,6 +24,7 @@ _HELP = """Run plugins in processes of their own, and call them.
   plugin-host call system disk_usage path=/    start one plugin, call it, stop it
   plugin-host exec -it shell                   start one plugin, open a shell through it, stop it
   plugin-host run                              start all plugins and keep them running
+  plugin-host send host '{"Command": "host.status"}'   ask the one that runs
   plugin-host doctor                           what is wrong here, and what to do about it
 
 Results go to stdout and errors to stderr. Exit status: 0 done; 1 the plugin said no, or faults were
@@ -51,6 +52,7 @@ for _command in (
     call.command,
     exec.command,
     openio.command,
+    send.command,
     validate.command,
     schema.command,
     doctor.command,

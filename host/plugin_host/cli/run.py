@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from plugin_host.errors import LaunchError, PluginNotFound
+from plugin_host.notation import to_json
 
 from . import output
 from .failure import Interrupted, sentence
-from .notation import to_json
+from .listening import command_dir_option
 from .option import Options, host_options
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ every event is one JSON object on one line: {"event": "state" | "ready" | "notif
 
 The first signal stops the plugins politely and the exit status is 0; a second one kills them at once.
 A plugin that fails does not stop the others; when all have failed, the command ends with status 3.
+Any program may send commands to the host and to its plugins as JSON (see plugin-host send).
 SIGUSR1 prints the table of plugins as it is then (with --json {"event": "status", ...}).
 
 \b
@@ -47,20 +49,28 @@ Examples:
 
 
 @click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
+@command_dir_option
 @host_options
-def command(options: Options) -> None:
+@click.option(
+    "metrics_port",
+    "--metrics-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    help="Tell metrics to Prometheus at http://127.0.0.1:PORT/metrics; 0 is any port that is free.",
+)
+def command(options: Options, command_dir: str | None, metrics_port: int | None) -> None:
     # From before all that takes time: who asks for the table too early, or too late, ends nothing.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
         from . import interruption
 
         try:
-            interruption.run(_run(options))
+            interruption.run(_run(options, command_dir, metrics_port))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
 
-async def _run(options: Options) -> None:
+async def _run(options: Options, command_dir: str | None, metrics_port: int | None) -> None:
     import asyncio
 
     from plugin_host import readiness
@@ -74,7 +84,7 @@ async def _run(options: Options) -> None:
     _show_when_asked(told)
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with serving(options, host), host:
+        async with serving(options, host, command_dir, metrics_port), host:
             told.put(HostReady())
             readiness.ready()
             idle = asyncio.create_task(_idle(host, watched))

@@ -180,6 +180,8 @@ class Server:
             ctx.arrived = self._clock
             if event.meta:
                 read_meta(ctx, event.meta, self.plugin.id)
+                if ctx.trace is not None:
+                    endpoint = self._traced(endpoint, ctx)
         except CallError as error:
             self._refuse(event.msgid, error)
             if event.method == "initialize":
@@ -199,6 +201,11 @@ class Server:
                 )
             except RuntimeError as problem:
                 self._refuse_for_lack(ctx, f"no thread can be had for it: {problem}")
+
+    def _traced(self, endpoint: Endpoint, ctx: Context) -> Endpoint:
+        from .span import traced  # most calls have no trace
+
+        return traced(endpoint, ctx, self.plugin.id)
 
     def _receive_system_request(self, event: RequestReceived) -> None:
         method = event.method
