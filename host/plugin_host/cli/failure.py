@@ -17,6 +17,7 @@ from plugin_host.errors import (
     CallTimeout,
     ConfigurationError,
     CrashLoop,
+    HostUnreachable,
     LaunchError,
     ListenerUnreachable,
     ManifestError,
@@ -68,6 +69,7 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (LaunchError, UNAVAILABLE),
     (CrashLoop, UNAVAILABLE),
     (SocketError, UNAVAILABLE),
+    (HostUnreachable, UNAVAILABLE),
 )
 _ATTRIBUTES = (
     *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),

@@ -9,7 +9,7 @@ import click
 
 from plugin_host.version import VERSION
 
-from . import call, doctor, exec, listing, output, run, schema, send, validate
+from . import call, doctor, exec, listing, openio, output, run, schema, send, validate
 from .failure import USAGE, report_usage
 
 __all__ = ["main", "program"]
@@ -51,6 +51,7 @@ for _command in (
     listing.command,
     call.command,
     exec.command,
+    openio.command,
     send.command,
     validate.command,
     schema.command,
