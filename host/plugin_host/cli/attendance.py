@@ -1,4 +1,4 @@
-"""A user who sits at a session: his terminal is raw, his keys are its input, its size is that of his screen.
+"""A user who sits at a session: his terminal is raw, his keys are its input, its size is his screen's.
 
 Invariant: however this is left, the terminal is as it was found.
 """

@@ -72,7 +72,8 @@ async def carry(
     try:
         while not showing.done():
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not all([task.result() for task in done]):
+            results = [task.result() for task in done]  # also of those behind one that was left
+            if not all(results):
                 return False
         return True
     finally:

@@ -71,8 +71,8 @@ class Wanted:
 async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int | dict[str, str]:
     """Run the program, on the host that runs or on one for this program alone; its status.
 
-    With `detach` it is the plugin, session and token instead of what runs on. Raises PluginHostError for what the host and the
-    plugin could not do, and as `attend` does.
+    With `detach` it is the plugin, session and token instead of what runs on. Raises PluginHostError for
+    what the host and the plugin could not do, and as `attend` does.
     """
     client = await running_host(options, "exec")
     if client is None:
