@@ -18,6 +18,7 @@ from plugin_host.errors import PluginDied, PluginHostError
 from plugin_host.exec.viewer import Gap, Output
 from plugin_host_sdk.errors import SessionClosed
 from tests.run import Run
+from tests.wait import WaitUntil
 
 Piece = Output | Gap
 
@@ -127,14 +128,15 @@ def test_input_is_closed_at_once_unless_it_is_wanted(run: Run, ends: dict[str, i
     run(body())
 
 
-def test_end_of_input_is_not_passed_on_unless_it_is_wanted(run: Run, ends: dict[str, int]) -> None:
+def test_end_of_input_is_not_passed_on_unless_it_is_wanted(
+    run: Run, wait_until: WaitUntil, ends: dict[str, int]
+) -> None:
     async def body() -> None:
         session = Session()
         os.write(ends["keyboard"], b"text")
         os.close(ends["keyboard"])
         carrying = asyncio.create_task(carried(session, ends=False))
-        while session.input != b"text":
-            await asyncio.sleep(0)
+        await wait_until.aio(lambda: session.input == b"text")
         assert not session.is_closed.is_set()
         session.is_closed.set()
         await carrying

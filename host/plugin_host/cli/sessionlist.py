@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from plugin_host.errors import SessionNotFound
+
 from .duration import brief_duration
 from .sessionname import Key, brief_ids, chosen_session
 from .table import table
@@ -34,7 +36,14 @@ async def list_sessions(client: ControlClient, plugin: str | None = None) -> lis
 async def find_session(client: ControlClient, name: str) -> Session:
     """The session that a user means. Raises SessionNotFound, CallFailed when there are several."""
     known = [_key(one) for one in await list_sessions(client)]
-    plugin, id = chosen_session(name, known)
+    try:
+        plugin, id = chosen_session(name, known)
+    except SessionNotFound as error:
+        # One that nobody may use without being its owner is not listed; by its token this client may be.
+        try:
+            return await client.session(name)
+        except SessionNotFound:
+            raise error from None
     return await client.session(id, plugin)
 
 

@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 # A person waits for it with a finger on the key.
-_CONNECT_S = 0.5
-_LONGEST_S = 1.0
+_CONNECT_S = 1.0
+_LONGEST_S = 2.0
 
 Items = list[CompletionItem]
 _Ask = Callable[["ControlClient"], Awaitable[Items]]
