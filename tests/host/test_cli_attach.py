@@ -1,4 +1,4 @@
-"""Sessions of a host that runs, as a user has them at a terminal: left, found again, and what is left behind."""
+"""Sessions of a host that runs, as a user has them at a terminal: left, found again, and what stays."""
 
 from __future__ import annotations
 
