@@ -2,6 +2,7 @@
 
 ``deadline`` ends a test that hangs, ``leak`` fails one that leaves something behind, ``run`` and
 ``wait`` give tests the two waits they need so that none of them sleeps for a fixed time.
+``cli_fork`` starts the many commands of the tests of the command line.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.deadline", "tests.leak", "tests.run", "tests.wait"]
+pytest_plugins = ["tests.deadline", "tests.leak", "tests.run", "tests.wait", "tests.host.cli_fork"]
 
 # An example's time says more about the machine's other work than about the code: the deadline of
 # the whole test is the limit. A failing example prints what is needed to run it again elsewhere.
@@ -44,4 +45,9 @@ def own_socket(sockets: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "bare: needs interpreters that nothing watches (times, memory, what is imported)"
+    )
+    config.addinivalue_line(
+        "markers",
+        "edges: about the kernel, the command line, pages or this repository more than about the"
+        " interpreter; tox leaves it out between the oldest and the newest version",
     )

@@ -77,8 +77,8 @@ class Observer:
                         found.add(psutil.Process(pid))
                     else:
                         self._foreign.add(pid)
-            except PermissionError:
-                self._foreign.add(pid)
+            except (PermissionError, ProcessLookupError):
+                self._foreign.add(pid)  # another user's, or without memory: the kernel's own, or dead
             except (OSError, psutil.Error):
                 continue  # gone meanwhile
         return found

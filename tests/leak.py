@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = room
     config.stash[_observer] = Observer(f"TMPDIR={room}")
     config.stash[_known] = Inventory(frozenset(), frozenset(), frozenset())
+    gc.disable()  # what collecting the tests makes stays until the end
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -44,6 +45,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
+    gc.enable()
     _collect()
 
 

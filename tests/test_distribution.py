@@ -12,6 +12,8 @@ import pytest
 
 from tests.source import ROOT, project_files
 
+pytestmark = pytest.mark.edges
+
 PACKAGES = {".": "host/plugin_host", "sdk": "sdk/plugin_host_sdk"}
 PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugins/*/pyproject.toml"))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from tests import source
 from tests.floor import BARRED_FROM_SANS_IO, HOST, SANS_IO, SDK, SOLE_IMPORTERS, Wing
 from tests.source import ROOT, Import, Module
 
+pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]  # reads every file of the project
+
 PACKAGES = {
-    "plugin_host_sdk": source.package(ROOT / "sdk" / "plugin_host_sdk"),
-    "plugin_host": source.package(ROOT / "host" / "plugin_host"),
+    "plugin_host_sdk": ROOT / "sdk" / "plugin_host_sdk",
+    "plugin_host": ROOT / "host" / "plugin_host",
 }
-KNOWN = PACKAGES["plugin_host_sdk"] | PACKAGES["plugin_host"]
 FLOORS = {"plugin_host_sdk": SDK, "plugin_host": HOST}
 
 MOST_LINES_OF_A_FILE = 500
@@ -31,9 +33,21 @@ FOREIGN_WORDS = ["/wo|rk/", "DESI|GN.md", "SEE|DS.md", "ANCH|ORS.md", "SPE|ED.md
 each_package = pytest.mark.parametrize("name", PACKAGES)
 
 
+@functools.cache
+def modules(name: str) -> dict[str, Module]:
+    """The modules of a package; read once, by the first test that needs them."""
+    return source.package(PACKAGES[name])
+
+
+def known() -> dict[str, Module]:
+    """The modules of both packages."""
+    return modules("plugin_host_sdk") | modules("plugin_host")
+
+
+@functools.cache
 def edges(name: str) -> list[Import]:
     """Every import that a module of the package makes."""
-    return [edge for module in PACKAGES[name].values() for edge in source.imports(module, KNOWN)]
+    return [edge for module in modules(name).values() for edge in source.imports(module, known())]
 
 
 def expect_none(found: Iterable[str]) -> None:
@@ -77,7 +91,7 @@ def wrong_floor(name: str, found: Iterable[Import]) -> list[str]:
 @each_package
 def test_every_module_is_on_exactly_one_floor(name: str) -> None:
     wrong = []
-    for module in PACKAGES[name].values():
+    for module in modules(name).values():
         homes = [wing for wing, what in FLOORS[name].items() if what.covers(module.inner)]
         if len(homes) != 1:
             wrong.append(f"{module.name}: {' and '.join(homes) or 'in no wing'} of tests/floor.py")
@@ -112,7 +126,7 @@ def test_import_targets_are_modules_that_exist() -> None:
         str(edge)
         for name in PACKAGES
         for edge in edges(name)
-        if edge.target.split(".")[0] in PACKAGES and edge.target not in KNOWN
+        if edge.target.split(".")[0] in PACKAGES and edge.target not in known()
     ]
     expect_none(missing)
 
@@ -164,7 +178,7 @@ def test_library_has_one_door(name: str, library: str) -> None:
 @each_package
 def test_public_lists_are_correct_and_complete(name: str) -> None:
     wrong = []
-    for module in PACKAGES[name].values():
+    for module in modules(name).values():
         listed = source.listed_names(module.tree)
         if listed is None:
             continue
@@ -176,27 +190,23 @@ def test_public_lists_are_correct_and_complete(name: str) -> None:
     expect_none(wrong)
 
 
-def python_files() -> list[Module]:
-    return [source.parse(path, str(path.relative_to(ROOT))) for path in source.project_files("*.py")]
+def faults(file: Module) -> Iterator[str]:
+    """What is wrong with the shape of one file."""
+    if not ast.get_docstring(file.tree):
+        yield f"{file.name} does not say what it is"
+    if file.lines > MOST_LINES_OF_A_FILE:
+        yield f"{file.name}: {file.lines} lines"
+    for function in source.functions(file.tree):
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        if lines > MOST_LINES_OF_A_FUNCTION:
+            yield f"{file.name}:{function.lineno} {function.name}: {lines} lines"
 
 
-def test_every_module_says_what_it_is() -> None:
-    expect_none(file.name for file in python_files() if not ast.get_docstring(file.tree))
-
-
-def test_files_are_short() -> None:
-    long = [file for file in python_files() if file.lines > MOST_LINES_OF_A_FILE]
-    expect_none(f"{file.name}: {file.lines} lines" for file in long)
-
-
-def test_functions_are_short() -> None:
-    long = []
-    for file in python_files():
-        for function in source.functions(file.tree):
-            lines = (function.end_lineno or 0) - function.lineno + 1
-            if lines > MOST_LINES_OF_A_FUNCTION:
-                long.append(f"{file.name}:{function.lineno} {function.name}: {lines} lines")
-    expect_none(long)
+def test_files_and_functions_are_short_and_modules_say_what_they_are() -> None:
+    # One test, because reading every file takes seconds.
+    paths = source.project_files("*.py")
+    files = [source.parse(path, str(path.relative_to(ROOT))) for path in paths]
+    expect_none(fault for file in files for fault in faults(file))
 
 
 def test_project_speaks_of_itself_alone() -> None:

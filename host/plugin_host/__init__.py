@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         CallError,
         CallFailed,
         CallTimeout,
+        CommandError,
         ConfigurationError,
         CrashLoop,
         ExecSessionError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         InitializeFailed,
         InitializeTimeout,
         LaunchError,
+        ListenerUnreachable,
         LocalProtocolError,
         ManifestError,
         PluginDied,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
         SessionClosed,
         SessionExists,
         SessionNotFound,
+        SocketError,
+        SocketInUse,
         SpawnError,
         TerminalError,
         ViewerReadOnly,
@@ -62,10 +66,17 @@ if TYPE_CHECKING:
     from .exec.viewer import Gap, Output, Viewer
     from .hookspecs import hookimpl
     from .host import PluginHost
+    from .listener.client import send_command
+    from .listener.commandlisteners import CommandListeners
+    from .listener.folder import endpoint_path
+    from .listener.monitor import Monitor
     from .manifest import Manifest
+    from .metric.snapshot import Snapshot
+    from .metricsport import MetricsPort
     from .plugin import Plugin
     from .service import Caller
     from .state import State
+    from .trace import TraceContext, traced
     from .version import VERSION as __version__
 
 __all__ = [
@@ -76,6 +87,8 @@ __all__ = [
     "CallTimeout",
     "Caller",
     "Candidate",
+    "CommandError",
+    "CommandListeners",
     "Configuration",
     "ConfigurationError",
     "CrashLoop",
@@ -93,9 +106,12 @@ __all__ = [
     "InitializeFailed",
     "InitializeTimeout",
     "LaunchError",
+    "ListenerUnreachable",
     "LocalProtocolError",
     "Manifest",
     "ManifestError",
+    "MetricsPort",
+    "Monitor",
     "Output",
     "Phase",
     "Plugin",
@@ -115,20 +131,28 @@ __all__ = [
     "SessionFailure",
     "SessionInfo",
     "SessionNotFound",
+    "Snapshot",
+    "SocketError",
+    "SocketInUse",
     "SpawnError",
     "State",
     "StateChanged",
     "TerminalError",
+    "TraceContext",
     "Viewer",
     "ViewerReadOnly",
     "__version__",
+    "endpoint_path",
     "hookimpl",
+    "send_command",
+    "traced",
 ]
 
 # The module of every name that is not in `errors`.
 _HOMES = {
     "Caller": "service",
     "Candidate": "candidate",
+    "CommandListeners": "listener.commandlisteners",
     "Configuration": "configuration",
     "DeathReport": "death",
     "DeathTold": "event",
@@ -139,6 +163,8 @@ _HOMES = {
     "HealthChanged": "event",
     "HostEvent": "event",
     "Manifest": "manifest",
+    "MetricsPort": "metricsport",
+    "Monitor": "listener.monitor",
     "Output": "exec.viewer",
     "Phase": "death",
     "Plugin": "plugin",
@@ -148,10 +174,15 @@ _HOMES = {
     "Session": "exec.session",
     "SessionFailure": "exec.session",
     "SessionInfo": "exec.session",
+    "Snapshot": "metric.snapshot",
     "State": "state",
     "StateChanged": "event",
+    "TraceContext": "trace",
     "Viewer": "exec.viewer",
+    "endpoint_path": "listener.folder",
     "hookimpl": "hookspecs",
+    "traced": "trace",
+    "send_command": "listener.client",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for leave to use any name

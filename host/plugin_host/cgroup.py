@@ -140,6 +140,10 @@ class Group:
             raise
         return True
 
+    def discard(self) -> None:
+        """Remove its folders, which nobody was in yet."""
+        self._removed()
+
     def _removed(self) -> bool:
         left = [folder for folder in self.folders if not _remove(folder)]
         return not left
@@ -236,15 +240,13 @@ def _inside_out(folder: str) -> Iterator[str]:
 
 
 def _remove(folder: str) -> bool:
-    """Whether it is gone."""
-    for inner in _inside_out(folder):
+    """Whether it is gone. Looking inside it takes a descriptor, and there may be none left."""
+    for inner in (folder, *_inside_out(folder)):
         try:
             os.rmdir(inner)
-        except FileNotFoundError:
+        except OSError:  # gone already, or somebody is in it, or a group
             pass
-        except OSError:
-            return False
-    return True
+    return not os.path.lexists(folder)
 
 
 def _kill(pid: int) -> None:

@@ -50,7 +50,11 @@ def confine(
     """
     confinement = Confinement(manifest, machine)
     confinement.enclose(token, killable=killable)
-    confinement.instruct(manifest.launch.argv is not None, extra)
+    try:
+        confinement.instruct(manifest.launch.argv is not None, extra)
+    except BaseException:
+        confinement.abandon()
+        raise
     return confinement
 
 
@@ -102,6 +106,11 @@ class Confinement:
         elif is_gated or options:
             self._shim = Shim(is_gated=is_gated)
             self.options = options
+
+    def abandon(self) -> None:
+        """There will be no spawn."""
+        if self._group is not None:
+            self._group.discard()
 
     @property
     def needs_shim(self) -> bool:
@@ -176,8 +185,11 @@ class Confinement:
         """SIGKILL to all that is in its cgroup; False without one, or when somebody may be left."""
         return self._group is not None and self._group.kill()
 
-    async def release(self) -> None:
-        """Kill what is left in its cgroup and give everything back. A second call does nothing."""
+    async def release(self) -> bool:
+        """Kill what is left in its cgroup and give everything back; False when its folders are still there.
+
+        A second call does nothing.
+        """
         if self._final is None:
             self._final = self._counted()
         if self._watch is not None:
@@ -186,11 +198,13 @@ class Confinement:
             self._shim.close()
         group, self._group = self._group, None
         if group is None:
-            return
+            return True
         if group.pids():
             group.kill()
-        if not await group.remove():
-            _log.warning("%r could not be removed: processes are still in it", group)
+        if await group.remove():
+            return True
+        _log.warning("%r could not be removed: processes are still in it", group)
+        return False
 
     def _counted(self) -> tuple[Counts, int | None]:
         beside = max(0, self._oom_kills_beside() - self._beside_before)

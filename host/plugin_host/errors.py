@@ -14,6 +14,7 @@ from plugin_host_sdk.errors import (
     CallError,
     CallFailed,
     CallTimeout,
+    CommandError,
     ExecSessionError,
     HandlerNotFound,
     LocalProtocolError,
@@ -36,6 +37,7 @@ __all__ = [
     "CallError",
     "CallFailed",
     "CallTimeout",
+    "CommandError",
     "ConfigurationError",
     "CrashLoop",
     "ExecSessionError",
@@ -46,6 +48,7 @@ __all__ = [
     "InitializeFailed",
     "InitializeTimeout",
     "LaunchError",
+    "ListenerUnreachable",
     "LocalProtocolError",
     "ManifestError",
     "PluginDied",
@@ -109,11 +112,15 @@ class LaunchError(PluginHostError):
     """A plugin did not become ready; the leaf says in which way.
 
     `plugin` is its id, `stderr` the last lines it wrote, `hint` what to do about it; `status` how the
-    process ended, when it did; `report` all of it
-    together, once the host has made it. `hang` is what it was found doing when its time was over.
+    process ended, when it did; `limit` says the same when a limit ended it. `pid` and `uptime` (seconds)
+    are those of the process, if there was one. `hang` is what it was found doing when its time was over.
+    `report` is all of it together, once the host has made it.
     """
 
+    pid: int | None = None
+    uptime: float = 0.0
     status: ExitStatus | None = None
+    limit: str | None = None
     report: DeathReport | None = None
     hang: str | None = None
 
@@ -227,3 +234,11 @@ class SocketInUse(SocketError):
     def __init__(self, message: str, *, path: str | None = None, pid: int | None = None) -> None:
         super().__init__(message, path=path)
         self.pid = pid
+
+
+class ListenerUnreachable(CallError):
+    """A request to a command listener got no reply: its `code` is 103, which no listener sends."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message, name="command.connection")
+        self.path = path

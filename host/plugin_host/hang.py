@@ -133,7 +133,10 @@ async def _ask(link: Link) -> Any:
 
 def _program_of(process: PluginProcess) -> ProcessIdentity:
     """The plugin's own process, which of a sandboxed one is not the process that was started."""
-    inside = tree.sandboxed_program(process.identity) if process.sandboxed else None
+    try:
+        inside = tree.sandboxed_program(process.identity) if process.sandboxed else None
+    except OSError:  # no descriptor left to look with
+        inside = None
     return inside or process.identity
 
 

@@ -17,11 +17,12 @@ from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
 from .errors import PluginHostError, PluginNotFound
-from .event import EventHub, EventStream, StateChanged
+from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .extension import Extensions
 from .facility import Facilities
 from .keeper.handle import Keeper
+from .measurement import Measurement
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .settings import settled
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from opentelemetry.trace import TracerProvider
+
     from plugin_host_sdk.types.session import HandlerInfo
 
     from .candidate import Candidate
     from .exec.session import Session
+    from .metric.snapshot import Snapshot
     from .service import Service
 
 __all__ = ["PluginHost"]
@@ -50,7 +54,8 @@ class PluginHost:
     `only` and `block` choose by id; `config` is a `Configuration` or the path of one (None reads none);
     `services` maps names to functions `fn(caller, **params)` that plugins with the permission
     `host.NAME` may call: async ones run on the loop, plain ones in a thread. With `restarts=False` no
-    plugin that died is started again, whatever its manifest says.
+    plugin that died is started again, whatever its manifest says. `tracing` makes a span of every call, by
+    OpenTelemetry: True with the program's tracer provider, or with the one that is given.
 
     Entering starts every plugin it may and waits until each is ready or explained. Leaving stops them
     all. Raises ConfigurationError, and PluginNotFound for an id in `only` that is nowhere.
@@ -66,6 +71,7 @@ class PluginHost:
         config: Configuration | str | os.PathLike[str] | None = None,
         services: Mapping[str, Service] | None = None,
         restarts: bool = True,
+        tracing: bool | TracerProvider = False,
     ) -> None:
         for name, value in (("plugin_dirs", plugin_dirs), ("only", only), ("block", block)):
             if isinstance(value, (str, bytes)):
@@ -77,9 +83,13 @@ class PluginHost:
         self._config = config
         self._services = ServiceTable(services or {})
         self._restarts = restarts
+        self._call_command, self._open_session = call_command, open_session
+        if tracing is not False:
+            self._make_spans(None if tracing is True else tracing)
         self._extensions = Extensions(block=block)
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
+        self._measurement = Measurement(self._supervisors)
         self._events = EventHub()
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
@@ -88,6 +98,13 @@ class PluginHost:
         self._is_discovered = False
         self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
+
+    def _make_spans(self, provider: TracerProvider | None) -> None:
+        from .span import Spans
+
+        spans = Spans(provider)
+        self._call_command, self._open_session = spans.call_command, spans.open_session
+        self._services.adopt = spans.adopt
 
     def __repr__(self) -> str:
         ready = sum(plugin.state is State.READY for plugin in self._plugins.values())
@@ -102,6 +119,14 @@ class PluginHost:
         """What happens from now on, as an async iterator; it ends with the host."""
         return self._events.open()
 
+    async def metrics(self) -> Snapshot:
+        """Everything that is counted and measured, as plain maps that JSON can hold.
+
+        `metric.snapshot` says what is in it; two of them can be subtracted there. The processes of the
+        plugins are looked at for it, on a thread.
+        """
+        return await self._measurement.take()
+
     # Life.
 
     def discover(self) -> None:
@@ -115,7 +140,7 @@ class PluginHost:
             version=VERSION,
             gate=launch_gate(),
             services=self._services,
-            emit=self._events.put,
+            emit=self._emit,
             keeper=self._keeper,
             bytecode=self._bytecode,
             restarts=self._restarts,
@@ -190,8 +215,12 @@ class PluginHost:
         except PluginHostError:
             pass
 
-    def _changed(self, event: StateChanged) -> None:
+    def _emit(self, event: HostEvent) -> None:
+        self._measurement.count(event)
         self._events.put(event)
+
+    def _changed(self, event: StateChanged) -> None:
+        self._emit(event)
         self._extensions.state_changed(event.plugin, str(event.old), str(event.new))
 
     # Using it.
@@ -223,7 +252,7 @@ class PluginHost:
             link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
         if supervisor.idleness is not None:
             supervisor.idleness.uses += 1
-        return await call_command(supervisor.plugin, link, command, params, timeout, on_progress)
+        return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
 
     async def call_text(
         self,
@@ -242,7 +271,9 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
-        return await call_command(supervisor.plugin, link, command, params, timeout, on_progress, text=True)
+        return await self._call_command(
+            supervisor.plugin, link, command, params, timeout, on_progress, text=True
+        )
 
     async def exec(
         self,
@@ -279,7 +310,7 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         link, _ = await supervisor.admit(None, fail_fast=fail_fast)
-        return await open_session(
+        return await self._open_session(
             supervisor.exec_of(link),
             command=command,
             handler=resource,
@@ -335,8 +366,9 @@ class PluginHost:
         """Look at a plugin's manifest and code anew and let them take over without a pause.
 
         A new process is started beside the running one and takes new calls once it is ready. The old one
-        finishes the calls and sessions it has, however long that takes, and is stopped then. If the new
-        one does not come up, nothing has changed. A plugin that does not run is started.
+        finishes the calls and sessions it has, however long that takes, and is stopped then; it is ended
+        when it hangs. If the new one does not come up, nothing has changed. A plugin that does not run is
+        started.
 
         Raises PluginNotFound, also when it is no longer to be found, ManifestError, LaunchError.
         """
@@ -348,6 +380,7 @@ class PluginHost:
             raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
         if found[0].skipped:
             raise not_ready(supervisor.plugin)
+        self._keeper.start()
         await supervisor.swap(found[0])
         await supervisor.start()
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import ladder, obituary
 from .confinement import confine
 from .environment import run_token
-from .errors import CallCancelled, CallFailed, LaunchError, PluginDied
+from .errors import CallCancelled, CallFailed, LaunchError, PluginDied, SpawnError
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
 from .launchspec import isolate, process_spec, restraints
 from .link import LinkOwner
+from .metric.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -75,6 +76,7 @@ class Instance(LinkOwner):
         facilities: Facilities,
         journal: Journal,
         owner: InstanceOwner,
+        meter: Meter | None = None,
     ) -> None:
         self.candidate = candidate
         self.manifest = manifest
@@ -87,6 +89,7 @@ class Instance(LinkOwner):
         self._facilities = facilities
         self._journal = journal
         self._owner = owner
+        self._meter = meter or Meter()
         self._launched: Launched | None = None
         self._process: PluginProcess | None = None
         self._link: Link | None = None
@@ -143,14 +146,27 @@ class Instance(LinkOwner):
         try:
             launched = await self._launch_confined()
         except LaunchError as error:
-            error.plugin = self.id
-            is_python = self.manifest.launch.entry_point is not None
-            error.report = obituary.of_launch(self.id, error, is_python=is_python, restarts=self.restarts)
+            self._explain(error)
             raise
+        except (OSError, RuntimeError) as error:  # no descriptor, thread or memory left to start it with
+            scarce = SpawnError(f"plugin `{self.id}` cannot be started: {error}")
+            self._explain(scarce)
+            raise scarce from error
         self._launched = launched
         self._process, self._link = launched.process, launched.link
-        self.exec = ExecProxy(self.id, launched.link)
+        self._meter.add_wire(launched.link)
+        self.exec = ExecProxy(self.id, launched.link, self._meter.sessions)
         self.answer = launched.answer
+
+    def _explain(self, error: LaunchError) -> None:
+        error.plugin = self.id
+        error.report = obituary.of_launch(
+            self.id,
+            error,
+            is_python=self.manifest.launch.entry_point is not None,
+            confinement=self._confinement,
+            restarts=self.restarts,
+        )
 
     async def _launch_confined(self) -> Launched:
         """Under its limits from before its first instruction, and with nothing left when it fails."""
@@ -168,14 +184,10 @@ class Instance(LinkOwner):
         for folder in confinement.folders:
             self._facilities.keeper.tell_cgroup(folder)
         try:
-            launched = await launch(self._order(isolation), self, self._journal.stderr, self._journal.gate)
+            return await launch(self._order(isolation), self, self._journal.stderr, self._journal.gate)
         except BaseException:
             await self._release()
             raise
-        confinement.watch(
-            facilities.sampler, launched.process.identity, lambda _: _end_at_once(launched.process)
-        )
-        return launched
 
     async def _release(self) -> None:
         """Nothing of it is left."""
@@ -184,9 +196,9 @@ class Instance(LinkOwner):
         if confinement is None:
             return
         folders = confinement.folders
-        await confinement.release()
-        for folder in folders:
-            self._facilities.keeper.forget_cgroup(folder)
+        if await confinement.release():  # else they are the keeper's to remove, if the host is killed
+            for folder in folders:
+                self._facilities.keeper.forget_cgroup(folder)
 
     def begin(self) -> None:
         """Its owner knows it now: what it has said and how it ended since it was ready follows."""
@@ -199,6 +211,7 @@ class Instance(LinkOwner):
             self.manifest.health,
             on_unresponsive=lambda verdict: self._owner.unresponsive(self, verdict),
             on_recovered=lambda: self._owner.recovered(self),
+            on_miss=self._meter.missed,
         )
         launched.hand_over()
 
@@ -216,8 +229,14 @@ class Instance(LinkOwner):
             settings=candidate.settings,
             permissions=candidate.granted,
             confinement=self._confinement,
-            on_spawn=lambda pid: facilities.keeper.note_plugin(self.mark, pid),
+            on_spawn=lambda process: facilities.keeper.note_plugin(self.mark, process.pid),
+            on_admitted=self._watch_use,
         )
+
+    def _watch_use(self, process: PluginProcess) -> None:
+        """From before its import, which may take all the memory there is."""
+        assert self._confinement is not None
+        self._confinement.watch(self._facilities.sampler, process.identity, lambda _: _end_at_once(process))
 
     # Dying.
 
@@ -310,6 +329,7 @@ class Instance(LinkOwner):
         finally:
             link.drain()
             link.close()
+            self._meter.drop_wire(link)
             link.fail_calls(lambda: _stopped(self.id))
             if self.exec is not None:
                 self.exec.fail(lambda session: _stopped(self.id))

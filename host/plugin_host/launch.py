@@ -15,6 +15,7 @@ from plugin_host_sdk.errors import CallError, LocalProtocolError
 from plugin_host_sdk.handshake import initialize_params
 
 from . import hang, ladder, launchfailure
+from .errors import LaunchError
 from .launchfailure import LaunchFacts
 from .link import Link, LinkOwner
 from .process import PluginProcess
@@ -36,7 +37,11 @@ _STRAY_KEPT = 4096
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
-    """What to start, and what to tell it; `on_spawn` gets the pid before anything of the plugin runs."""
+    """What to start, and what to tell it.
+
+    `on_spawn` gets the process before anything of the plugin runs, `on_admitted` once it is under its
+    limits.
+    """
 
     plugin: str
     spec: ProcessSpec
@@ -47,7 +52,8 @@ class LaunchOrder:
     settings: Mapping[str, Any] = field(repr=False, default_factory=dict)
     permissions: tuple[str, ...] = ()
     confinement: Confinement | None = None
-    on_spawn: Callable[[int], None] = field(default=lambda pid: None, repr=False)
+    on_spawn: Callable[[PluginProcess], None] = field(default=lambda process: None, repr=False)
+    on_admitted: Callable[[PluginProcess], None] = field(default=lambda process: None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,16 @@ async def launch(
     `on_stderr` gets the lines of its stderr that `meter` has room for.
     """
     process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter)
-    order.on_spawn(process.pid)
+    order.on_spawn(process)
     relay = _Relay(owner)
     link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
     try:
         await _admit(order, process, link, relay)
+        order.on_admitted(process)
         answer = {} if order.raw else await _initialize(order, process, link, relay)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, LaunchError):
+            error.pid, error.uptime = process.pid, process.uptime
         link.close()
         try:
             await ladder.stop(process, polite=None, timeout_s=0.0, mark=order.token)

@@ -53,7 +53,7 @@ def exited(facts: LaunchFacts, status: ExitStatus, how: str | None = None) -> La
     """The process ended before it was ready; `how` says it better than its status, if given."""
     text = f"{status.describe()} before it was ready" if how is None else f"did not get ready: {how}"
     error = _build(PluginExited, facts, text, _exit_hint(facts, status))
-    error.status = status
+    error.status, error.limit = status, how
     return error
 
 

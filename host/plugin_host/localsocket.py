@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from .errors import SocketError, SocketInUse
 from .peer import Peer, peer_of
-from .socketfolder import locked, made
+from .socketfolder import give, locked, made
 from .wording import shown
 
 __all__ = ["LONGEST_PATH", "BoundSocket", "LocalSocket", "check_path", "listen", "unlink_own"]
@@ -137,7 +137,8 @@ def _bound(path: str, mode: int, gid: int | None, backlog: int) -> BoundSocket:
     try:
         listening.setblocking(False)
         _bind(listening, made_at)
-        _give(made_at, gid, path)
+        if gid is not None:
+            give(made_at, gid, path)
         os.chmod(made_at, mode)
         listening.listen(backlog)
         listening.path, listening.identity = path, _identity(made_at)
@@ -150,16 +151,6 @@ def _bound(path: str, mode: int, gid: int | None, backlog: int) -> BoundSocket:
     finally:
         os.rmdir(room)
     return listening
-
-
-def _give(made_at: str, gid: int | None, path: str) -> None:
-    if gid is None:
-        return
-    try:
-        os.chown(made_at, -1, gid)
-    except PermissionError:
-        text = f"cannot be given to group {gid}, of which this process is no member"
-        raise SocketError(f"{shown(path)}: {text}", path=path) from None
 
 
 def _bind(listening: socket.socket, path: str) -> None:

@@ -6,7 +6,6 @@ here about what follows; that, and `next`, is the supervisor's.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from .death import DeathReport, Phase
@@ -24,17 +23,28 @@ if TYPE_CHECKING:
 __all__ = ["of_launch", "of_run"]
 
 
-def of_launch(plugin: str, error: LaunchError, *, is_python: bool, restarts: int) -> DeathReport:
+def of_launch(
+    plugin: str,
+    error: LaunchError,
+    *,
+    is_python: bool,
+    confinement: Confinement | None,
+    restarts: int,
+) -> DeathReport:
     """The report of a launch that failed."""
     status = error.status
+    how = str(error).partition("\n")[0].removeprefix(f"plugin `{plugin}` ")
     return DeathReport(
         plugin=plugin,
         phase=_phase_of(error, is_python=is_python),
-        how=str(error).partition("\n")[0].removeprefix(f"plugin `{plugin}` "),
+        how=how.removesuffix(f"; hint: {error.hint}"),
+        pid=error.pid,
         status=status,
+        limit=error.limit,
         hang=error.hang,
         stderr=error.stderr,
-        peak_memory=None if status is None else status.peak_memory,
+        uptime=error.uptime,
+        peak_memory=_peak_memory(confinement, status),
         cpu_s=None if status is None else status.cpu_s,
         restarts=restarts,
     )
@@ -79,7 +89,7 @@ def of_run(
         stderr=stderr,
         calls=calls,
         sessions=sessions,
-        uptime=(process.ended or asyncio.get_running_loop().time()) - process.started,
+        uptime=process.uptime,
         peak_memory=_peak_memory(confinement, status),
         cpu_s=None if status is None else status.cpu_s,
         restarts=restarts,

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from . import checksum
+from .errors import SpawnError
 
 if TYPE_CHECKING:
     from .candidate import Candidate
@@ -16,5 +17,10 @@ __all__ = ["check_launchable"]
 
 async def check_launchable(candidate: Candidate, manifest: Manifest) -> None:
     """Hold the plugin to what was asked of it. Raises LaunchError, ManifestError."""
-    if manifest.checksum or candidate.pin:
+    if not (manifest.checksum or candidate.pin):
+        return
+    try:
         await asyncio.to_thread(checksum.verify, manifest, candidate.root, candidate.pin)
+    except RuntimeError as error:  # there are no threads left
+        text = f"plugin `{manifest.id}` cannot be started: its checksum cannot be looked at: {error}"
+        raise SpawnError(text, plugin=manifest.id) from error

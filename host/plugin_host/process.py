@@ -146,6 +146,11 @@ class PluginProcess:
         return self._reaper.status
 
     @property
+    def uptime(self) -> float:
+        """Seconds from its start to its end, or to now."""
+        return (self.ended or time.monotonic()) - self.started
+
+    @property
     def exited(self) -> asyncio.Future[ExitStatus]:
         """Done when the process is, and only then: pipes that others hold open do not matter.
 

@@ -30,6 +30,7 @@ SYSTEM = (
 )  # fmt: skip
 """What programs need to run at all, shown when not everything is."""
 
+_ROOT = "/"
 _NETWORK = ("/etc/resolv.conf", "/etc/gai.conf", "/etc/host.conf")
 
 
@@ -54,8 +55,9 @@ def command(bwrap: str, view: View) -> list[str]:
     words = [bwrap, "--unshare-all", "--cap-drop", "ALL"]
     if view.network:
         words.append("--share-net")
-    if view.readable is None:
-        words += ["--ro-bind", "/", "/"]
+    is_whole = view.readable is None or _ROOT in (*view.readable, *view.writable)
+    if is_whole:
+        words += ["--bind" if _ROOT in view.writable else "--ro-bind", _ROOT, _ROOT]
     else:
         for path in (*SYSTEM, *(_NETWORK if view.network else ())):
             words += ["--ro-bind-try", path, path]
@@ -64,14 +66,17 @@ def command(bwrap: str, view: View) -> list[str]:
     words += ["--dev", "/dev", "--proc", "/proc"]
     for option, source, inside in _binds(view):
         words += [option, source, inside]
-    if view.readable is not None:
-        words += ["--remount-ro", "/"]  # the folder that holds what is shown, made for this sandbox
+    if not is_whole:
+        words += ["--remount-ro", _ROOT]  # the folder that holds what is shown, made for this sandbox
     words += ["--chdir", view.cwd or "/", "--"]
     return words
 
 
 def _binds(view: View) -> Iterable[tuple[str, str, str]]:
-    """From the outside in, so that what is inside another folder comes after it and counts."""
+    """From the outside in, so that what is inside another folder comes after it and counts.
+
+    The root is outside of all, of what is hidden too, and was the first.
+    """
     binds: dict[str, tuple[str, str]] = {}
     for source, inside in view.needed:
         binds[os.path.normpath(inside)] = "--ro-bind", source
@@ -79,6 +84,7 @@ def _binds(view: View) -> Iterable[tuple[str, str, str]]:
         binds[os.path.normpath(path)] = "--ro-bind", path
     for path in view.writable:
         binds[os.path.normpath(path)] = "--bind", path
+    binds.pop(_ROOT, None)
     for inside in sorted(binds, key=lambda path: path.split("/")):
         option, source = binds[inside]
         yield option, source, inside

@@ -23,7 +23,7 @@ from .wording import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["locked", "made"]
+__all__ = ["give", "locked", "made"]
 
 _LOCK_S = 2.0
 _PAUSE_S = 0.005
@@ -45,7 +45,7 @@ def made(folder: str, mode: int, gid: int | None = None) -> Iterator[None]:
                 continue
             new.append(missing)
             if gid is not None and mode & 0o070:
-                os.chown(missing, -1, gid)
+                give(missing, gid, folder)
             os.chmod(missing, mode)  # the umask had its say in mkdir
         if folder not in new:
             _check(folder)
@@ -58,6 +58,15 @@ def made(folder: str, mode: int, gid: int | None = None) -> Iterator[None]:
             text = f"{shown(error.filename or folder)}: cannot be made: {error.strerror}"
             raise SocketError(text, path=folder) from None
         raise
+
+
+def give(path: str, gid: int, place: str) -> None:
+    """Give what was made at `path`, for a socket at `place`, to a group. Raises SocketError."""
+    try:
+        os.chown(path, -1, gid)
+    except PermissionError:
+        text = f"cannot be given to group {gid}, of which this process is no member"
+        raise SocketError(f"{shown(place)}: {text}", path=place) from None
 
 
 @contextlib.contextmanager

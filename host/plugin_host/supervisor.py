@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted, not_ready
-from .death import DeathReport, Phase
 from .errors import HandlerNotFound, LaunchError, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
@@ -23,13 +22,14 @@ from .manifest import Restart
 from .precondition import check_launchable
 from .reconfiguration import reconfigure
 from .restart import RestartLedger
-from .retirement import retire
+from .retirement import end_hung, retire
 from .state import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .candidate import Candidate
+    from .death import DeathReport
     from .exec.proxy import ExecProxy
     from .facility import Facilities
     from .health import HealthVerdict
@@ -54,6 +54,7 @@ class Supervisor(InstanceOwner):
         self._instance: Instance | None = None
         self._last: Instance | None = None  # perhaps still being cleared away
         self._retiring: dict[Instance, asyncio.Task[None]] = {}
+        self._hung: dict[Instance, asyncio.Task[None]] = {}  # of the retiring ones, those to be ended
         self._launches = 0
         self._lock = asyncio.Lock()
         self._launching: asyncio.Task[None] | None = None
@@ -119,13 +120,20 @@ class Supervisor(InstanceOwner):
     def _new_instance(self, candidate: Candidate, manifest: Manifest) -> Instance:
         self._launches += 1
         instance = Instance(
-            candidate, manifest, self._launches, self._facilities, self._journal, owner=self
+            candidate,
+            manifest,
+            self._launches,
+            self._facilities,
+            self._journal,
+            owner=self,
+            meter=self.plugin.meter,
         )
         instance.restarts = self._ledger.restarts
         return instance
 
     async def _launch(self, instance: Instance) -> None:
         """In a task of its own, which `stop` cancels."""
+        self._is_called_off = False  # a launch that was to be ended may have failed by itself
         self._launching = asyncio.create_task(
             self._launch_in_turn(instance), name=f"launch of plugin {self.plugin.id}"
         )
@@ -169,10 +177,6 @@ class Supervisor(InstanceOwner):
         """A launch came to nothing. One that somebody asked for is not tried again, unless by policy:
         what is wrong then is hardly ever right a second later."""
         report = error.report if isinstance(error, LaunchError) else None
-        if is_restart and isinstance(error, OSError):  # descriptors, or memory: they may be there again
-            report = DeathReport(
-                plugin=self.plugin.id, phase=Phase.SPAWN, how=f"cannot be started: {error}"
-            )
         if report is not None and (is_restart or self._ledger.policy.policy == "always"):
             self._decide(report, error, ready_for=0.0)
             return
@@ -242,7 +246,7 @@ class Supervisor(InstanceOwner):
             if self.plugin.state is State.BACKOFF:
                 try:
                     await self._start(is_restart=True)
-                except (PluginHostError, OSError):
+                except PluginHostError:
                     pass  # the state says what follows
 
     def _call_off_revival(self) -> None:
@@ -364,6 +368,7 @@ class Supervisor(InstanceOwner):
             await retire(old)
         finally:
             self._retiring.pop(old, None)
+            self._spare(old)
 
     async def _end_retirement(self, old: Instance) -> None:
         """Do not wait any longer for the calls and sessions of one that was replaced."""
@@ -378,10 +383,12 @@ class Supervisor(InstanceOwner):
 
         Raises CallFailed when the plugin refuses them: then nothing has changed.
         """
+        while self.plugin.state is State.STARTING:  # with its old ones, and it has to hear of the new
+            await self.next_move()
         link = self.link
         outcome = "applied" if link is None else await reconfigure(link, settings, timeout)
         self.plugin.candidate = replace(self.plugin.candidate, settings=settings)
-        return outcome == "applied"
+        return outcome == "applied" and self.link is link  # one that took its place has not heard
 
     # Being used.
 
@@ -419,10 +426,20 @@ class Supervisor(InstanceOwner):
     def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
         if instance is self._instance:
             self._intervention.begin(instance, verdict)
+        elif instance in self._retiring:
+            ending = asyncio.create_task(end_hung(instance, verdict), name=f"end of {instance.mark}")
+            self._hung[instance] = ending
 
     def recovered(self, instance: Instance) -> None:
         if instance is self._instance:
             self._intervention.recovered()
+        else:
+            self._spare(instance)
+
+    def _spare(self, retiring: Instance) -> None:
+        """It is not to be ended any more, or it has ended."""
+        if (ending := self._hung.pop(retiring, None)) is not None:
+            ending.cancel()
 
     def commands_changed(self, instance: Instance, offered: Any) -> None:
         if instance is self._instance:
@@ -438,6 +455,16 @@ class Supervisor(InstanceOwner):
                 f"plugin `{self.plugin.id}` offers no exec sessions", data={"handlers": []}
             )
         return instance.exec
+
+    @property
+    def instances(self) -> list[Instance]:
+        """The instance that serves and those that only finish."""
+        return [*self._retiring, *([self._instance] if self._instance is not None else [])]
+
+    @property
+    def log_dropped(self) -> int:
+        """How many of the plugin's log records were dropped, because there were too many."""
+        return self._journal.dropped
 
     def exec_proxies(self) -> list[ExecProxy]:
         """Where sessions may be: in the instance that serves and in those that only finish."""

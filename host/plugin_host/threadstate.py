@@ -170,7 +170,7 @@ async def observe(pid: int, seconds: float = OBSERVED_S) -> ProcessState:
         return state
     await asyncio.sleep(seconds)
     after, ended = _rows(pid), time.monotonic()
-    return _compare(before, after or {}, ended - began, pid)
+    return ProcessState(is_known=False) if after is None else _compare(before, after, ended - began, pid)
 
 
 def look(pid: int) -> ProcessState:
@@ -212,13 +212,15 @@ def _compare(
 
 
 def _rows(pid: int) -> dict[int, _Row] | None:
-    """The threads of a process by their numbers; none when it is gone, None when there is no /proc."""
+    """The threads of a process by their numbers; none when it is gone, None when nothing can be seen."""
     try:
         names = os.listdir(f"/proc/{pid}/task")
     except FileNotFoundError:
         return {} if os.path.exists("/proc/self/stat") else None
-    except OSError:
+    except ProcessLookupError:
         return {}
+    except OSError:  # no descriptor left to look with, or not ours to see
+        return None
     # The first thread is the process's own, also where numbers have begun anew since.
     numbers = sorted(map(int, names), key=lambda number: (number != pid, number))
     rows = (_row(pid, number) for number in numbers[:MOST_THREADS])

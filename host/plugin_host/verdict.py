@@ -28,7 +28,13 @@ _OOM_KILLED = "killed by the kernel's out-of-memory killer"
 _CPU_SLACK_S = 0.5
 
 _NO_FILE = "Too many open files"
-_NO_MEMORY = ("MemoryError", "Cannot allocate memory", "std::bad_alloc", "out of memory")
+_NO_MEMORY = (
+    "MemoryError",
+    "Cannot allocate memory",
+    "failed to map segment",  # of a library, which is how an import fails
+    "std::bad_alloc",
+    "out of memory",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import pytest
 
 from tests.benchmarks.test_benchmarks import run_benchmarks
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.deadline(120)
 def test_every_measurement_of_sessions_gives_its_figures(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from .fault import FAULTS
 from .part import ROOT
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.bare  # what watches a plugin slows its start and its answers
 @pytest.mark.deadline(240)

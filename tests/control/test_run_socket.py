@@ -165,3 +165,22 @@ def test_clients_are_told_when_it_stops(
         wait_until(lambda: is_up(host))
         run(body(host))
         assert host.end().status == 0
+
+
+def test_a_host_whose_plugins_were_all_stopped_waits_for_them_to_be_started_again(
+    cli: Cli, plugins: Path, own_socket: str, wait_until: WaitUntil, run: Run
+) -> None:
+    async def body() -> None:
+        async with await connect(own_socket) as client:
+            ids = [one["id"] for one in await client.plugins() if one["state"] == "ready"]
+            assert ids
+            for id in ids:
+                await client.stop(id)
+            for id in ids:
+                assert (await client.start(id))["state"] == "ready"
+
+    with cli.background("run", "--json", "--plugin-dir", plugins) as host:
+        wait_until(lambda: is_up(host))
+        run(body())
+        host.send(signal.SIGTERM)
+        assert host.end().status == 0

@@ -14,6 +14,8 @@ from tests.docs import page
 from tests.run import Run
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 AUTHOR = ROOT / "docs" / "author.md"
 EMBEDDER = ROOT / "docs" / "embedder.md"
 

@@ -34,6 +34,7 @@ def env(tmp_path: Path) -> dict[str, str]:
     return walk.environment(home, config)
 
 
+@pytest.mark.edges
 @pytest.mark.deadline(120)
 @each_page
 def test_examples_do_what_the_page_says(path: Path, folder: Path, env: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import tomllib
@@ -223,6 +224,7 @@ def environment(home: Path, config: Path) -> dict[str, str]:
     return env | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(home),
+        "XDG_RUNTIME_DIR": tempfile.mkdtemp(),  # for sockets, whose paths must be short
         "COLUMNS": "100",
         "PLUGIN_HOST_CONFIG": str(config),
     }

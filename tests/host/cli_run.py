@@ -1,7 +1,8 @@
 """Runs `plugin-host` as operators do: in a process of its own, through its entry point.
 
 Nothing that happens to be installed or configured on this machine is found: `PLUGIN_HOST_CONFIG` names
-a configuration without entry points.
+a configuration without entry points. A command that is waited for, and has nothing of its own in its
+environment, is started as ``tests.host.cli_fork`` says; all others are started by their command line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.host.cli_fork import ForkServer
 
 __all__ = ["Background", "Cli", "Ended", "cli", "install"]
 
@@ -78,19 +82,25 @@ class Background:
 class Cli:
     """`cli("list", "--json")` runs a command; `cli.background("run")` starts one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: ForkServer | None = None) -> None:
         self._folder = folder
+        self._server = server
         self._count = 0
         config = folder / "plugin-host.toml"
         config.write_text("entry_points = false\n")
         self.config = config
         self.env = {**os.environ, "PLUGIN_HOST_CONFIG": str(config), "HOME": str(folder)}
+        # For those that outlive one test; that of pytest's own folders would be too long a path.
+        self.env.setdefault("PLUGIN_HOST_SOCKET", f"{tempfile.mkdtemp(prefix='ph-')}/control.sock")
         self.env["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
 
     def __call__(
         self, *words: str | Path, stdin: str | bytes = b"", env: Mapping[str, str] | None = None
     ) -> Ended:
         data = stdin.encode() if isinstance(stdin, str) else stdin
+        if env is None and self._server is not None and self._server.is_up and self._is_usual():
+            status, out, err = self._server.run([*map(str, words)], data, self.env, TIMEOUT_S)
+            return Ended(status, out.decode(), err.decode())
         ended = subprocess.run(
             [*COMMAND, *map(str, words)],
             input=data,
@@ -100,6 +110,11 @@ class Cli:
             check=False,
         )
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    def _is_usual(self) -> bool:
+        """Whether the interpreter would be set up as that of the tests is."""
+        ours = {name for name in {*self.env, *os.environ} if name.startswith(("PYTHON", "LC_", "LANG"))}
+        return all(self.env.get(name) == os.environ.get(name) for name in ours)
 
     @contextlib.contextmanager
     def background(self, *words: str | Path) -> Iterator[Background]:
@@ -132,11 +147,11 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
+def cli(tmp_path: Path, cli_server: ForkServer | None) -> Cli:
     """Runs the command line; see ``tests.host.cli_run``."""
     folder = tmp_path / "cli"
     folder.mkdir()
-    return Cli(folder)
+    return Cli(folder, cli_server)
 
 
 def install(site: Path, name: str, entry_points: str, modules: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -120,6 +121,21 @@ def test_removing_twice_is_no_fault(run: Run) -> None:
     assert group.peak_memory is None
     assert (group.oom_kills, group.refused_forks) == (0, 0)
     assert group.kill()
+
+
+def test_group_is_removed_where_no_descriptor_is_left(run: Run) -> None:
+    async def body() -> None:
+        if (group := whole()) is None:
+            return
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+        try:
+            assert await group.remove()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        assert groups_left() == []
+
+    run(body())
 
 
 def test_group_that_cannot_be_made_whole_leaves_nothing(tmp_path: Path) -> None:

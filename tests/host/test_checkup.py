@@ -121,6 +121,18 @@ def test_cgroups_of_dead_runs_are_told(tmp_path: Path) -> None:
     assert found[1].advice == "kill -KILL 12 13"
 
 
+def test_group_is_one_finding_in_however_many_hierarchies_it_is(tmp_path: Path) -> None:
+    folders = [tmp_path / place / f"plugin-host-{name}" for name in ("aa.x.1", "bb.y.1") for place in "mpu"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "cgroup.procs").write_text("13\n12\n" if folder.name.endswith("y.1") else "")
+    empty, held = cgroup_findings(map(str, folders), ())
+    m, p, u = folders[:3]
+    assert empty.text == f"{m} and {p} and {u} are empty cgroups of a run without a host"
+    assert empty.advice == f"find {m} {p} {u} -depth -type d -exec rmdir {{}} +"
+    assert (held.level, held.subject, held.advice) == ("fault", "plugin-host-bb.y.1", "kill -KILL 12 13")
+
+
 # Interpreters.
 
 

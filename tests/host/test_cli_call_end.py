@@ -17,6 +17,8 @@ from tests.wait import WaitUntil
 
 __all__ = ["cli", "plugins"]
 
+pytestmark = pytest.mark.edges
+
 
 ANSWER_AND_STAY = """
 import os, time, msgpack

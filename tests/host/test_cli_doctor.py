@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests import venv
@@ -21,6 +22,8 @@ from tests.stage import write_plugin
 from tests.wait import WaitUntil
 
 __all__ = ["cli", "plugins"]
+
+pytestmark = pytest.mark.edges
 
 KEYS = {"section", "level", "subject", "text", "advice"}
 SHARED = ("leftovers", "system", "sandbox")
@@ -152,6 +155,13 @@ def test_configuration_that_cannot_be_used_does_not_stop_the_rest(cli: Cli, plug
     assert of(found, "odd", "interpreters")["level"] == "ok"
 
 
+def test_configuration_of_a_plugin_that_is_not_found_is_a_note(cli: Cli, plugins: Path) -> None:
+    cli.config.write_text('entry_points = false\n[plugins.greter]\nuser = "nobody"\n')
+    found = of(examined(cli, "--plugin-dir", plugins), "plugins.greter", "configuration")
+    assert found["level"] == "note"
+    assert found["text"] == "no plugin of this id is found, so nothing of it is in force"
+
+
 def test_plugin_that_is_not_there_does_not_stop_the_rest(cli: Cli, plugins: Path) -> None:
     found = examined(cli, "--plugin-dir", plugins, "--only", "odd,rawr,rew")
     assert faults(found) == ["rawr", "rew"]
@@ -241,6 +251,30 @@ def test_processes_of_a_host_that_is_gone_are_a_fault(cli: Cli, orphan: int) -> 
     assert one["level"] == "fault"
     assert one["text"] == f"processes of greeter: {orphan} (sleep); their host is gone"
     assert one["advice"] == f"kill -KILL {orphan}"
+
+
+def test_keeper_that_is_stopped_is_told_with_the_command_that_continues_it(
+    cli: Cli, plugins: Path, wait_until: WaitUntil
+) -> None:
+    def told(keeper: psutil.Process) -> tuple[str, str]:
+        (one,) = [one for one in examined(cli) if one["advice"] == f"kill -CONT {keeper.pid}"]
+        return one["level"], one["text"]
+
+    with cli.background("run", "--plugin-dir", plugins) as run:
+        wait_until(run.says("COMMANDS"))
+        (keeper,) = [
+            one for one in psutil.Process(run.process.pid).children() if one.name() == "plugin-keeper"
+        ]
+        keeper.suspend()
+        host = run.process.pid
+        assert told(keeper) == ("note", f"the keeper of the host {host} is stopped: process {keeper.pid}")
+        run.process.kill()
+        run.process.wait()
+        level, text = told(keeper)
+        assert level == "fault"
+        assert text.startswith("the host is gone, and the keeper, which is to end its plugins, is stopped")
+        keeper.resume()
+        wait_until(lambda: not keeper.is_running())
 
 
 def test_plugins_of_a_living_host_are_nobodys_leftover(

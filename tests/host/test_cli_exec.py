@@ -12,6 +12,8 @@ from tests.stage import write_plugin
 
 __all__ = ["box", "cli"]
 
+pytestmark = pytest.mark.edges
+
 
 # What runs.
 

@@ -18,6 +18,8 @@ from tests.wait import WaitUntil
 
 __all__ = ["box", "cli"]
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 HUGE = os.environ.get("PLUGIN_HOST_TEST_GIB")

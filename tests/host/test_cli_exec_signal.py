@@ -20,6 +20,8 @@ from tests.wait import WaitUntil
 
 __all__ = ["box", "cli"]
 
+pytestmark = pytest.mark.edges
+
 
 def answering(name: str) -> str:
     """A script that says that it is ready, says which signal it gets, and then ends with 9.

@@ -16,6 +16,8 @@ from tests.wait import WaitUntil
 
 __all__ = ["box", "cli"]
 
+pytestmark = pytest.mark.edges
+
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
 

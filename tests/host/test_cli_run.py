@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +205,35 @@ def test_plugin_that_dies_comes_back_and_the_table_is_printed_on_a_signal(
     assert "ready, restarted once" in row
 
 
+def test_question_that_comes_too_early_or_too_late_ends_nothing(
+    cli: Cli, plugins: Path, wait_until: WaitUntil
+) -> None:
+    with cli.background("run", "--only", "odd", "--plugin-dir", plugins) as run:
+        wait_until(lambda: _ignores(run.process.pid, signal.SIGUSR1))
+        run.send(signal.SIGUSR1)
+        wait_until(run.says("COMMANDS"))
+        for _ in range(5000):
+            run.send(signal.SIGUSR1)
+        run.send(signal.SIGINT)
+        wait_until(run.says("stopping"))
+        wait_until(lambda: _ended_under(run, signal.SIGUSR1))
+        ended = run.end()
+    assert (ended.status, ended.err) == (0, "")
+
+
+def _ended_under(run: Background, number: signal.Signals) -> bool:
+    """Whether it has ended; sends the signal to one that has not."""
+    if run.process.poll() is None:
+        run.send(number)
+    return run.process.returncode is not None
+
+
+def _ignores(pid: int, number: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (ignored,) = [line.split()[1] for line in lines if line.startswith("SigIgn:")]
+    return bool(int(ignored, 16) >> (number - 1) & 1)
+
+
 def test_death_and_status_are_json_lines(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     write_plugin(plugins, "phoenix", restart={"backoff_initial_s": 0.1})
     with cli.background("run", "--json", "--only", "phoenix", "--plugin-dir", plugins) as run:
@@ -317,3 +349,29 @@ def test_log_is_shown_on_demand(cli: Cli, plugins: Path, wait_until: WaitUntil) 
         run.send(signal.SIGINT)
         ended = run.end()
     assert "info     -  plugin odd: starting -> ready" in ended.err
+
+
+@pytest.mark.parametrize("by", ["option", "configuration"])
+def test_metrics_are_told_on_a_port(by: str, cli: Cli, tmp_path: Path, wait_until: WaitUntil) -> None:
+    write_plugin(tmp_path / "plugins", "quiet")
+    words = ["--metrics-port", "0"] if by == "option" else []
+    if by == "configuration":
+        cli.config.write_text('entry_points = false\n[metrics]\nport = 0\naddress = "127.0.0.2"\n')
+    with cli.background("run", "--plugin-dir", str(tmp_path / "plugins"), "-v", *words) as run:
+        wait_until(run.says("metrics at http://"))
+        wait_until(run.says("ready (pid"))
+        (url,) = re.findall(r"metrics at (http://\S+)", run.err)
+        assert url.startswith("http://127.0.0.1:" if by == "option" else "http://127.0.0.2:")
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert b'plugin_host_plugin_state{plugin="quiet",state="ready"} 1.0' in answer.read()
+        run.send(signal.SIGTERM)
+        assert run.end().status == 0
+
+
+def test_a_port_for_metrics_that_is_taken_is_said(cli: Cli, tmp_path: Path) -> None:
+    write_plugin(tmp_path / "plugins", "quiet")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = cli("run", "--plugin-dir", tmp_path / "plugins", "--metrics-port", port)
+    assert (ended.status, ended.out) == (2, "")
+    assert f"the metrics cannot be served on 127.0.0.1 port {port}" in ended.err

@@ -17,6 +17,8 @@ from tests.stage import write_plugin
 
 __all__ = ["cli", "plugins"]
 
+pytestmark = pytest.mark.edges
+
 COLOUR = re.compile(r"\x1b\[3\dm")
 
 

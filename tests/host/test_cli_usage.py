@@ -14,7 +14,7 @@ __all__ = ["cli", "plugins"]
 
 COMMANDS = (
     *("run", "list", "call", "exec", "validate", "schema", "status", "start", "stop", "restart", "reload"),
-    *("reconfigure", "sessions", "attach", "kill", "close", "completion"),
+    *("reconfigure", "sessions", "attach", "kill", "close", "completion", "send"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -329,6 +330,16 @@ def test_launch_that_is_given_up_before_its_spawn_leaves_nothing(run: Run) -> No
         assert found.folders == ()
 
     run(body())
+
+
+def test_shim_that_cannot_be_made_leaves_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pipe() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", pipe)
+    with pytest.raises(OSError, match="Too many open files"):
+        confine(manifest(["true"], memory_bytes=50 * MIB), token(), HERE)
+    assert groups_left() == []
 
 
 def test_counts_outlive_the_group(run: Run) -> None:

@@ -99,6 +99,21 @@ def test_socket_has_exactly_the_mode_asked_for_whatever_the_umask(
         assert connects(room / "a" / "b" / "s")
 
 
+@needs_root
+def test_folders_that_are_made_are_the_users_own_and_the_parent_is_left_alone(room: Path) -> None:
+    os.chown(room, 0, NOBODY.pw_gid)
+    room.chmod(0o2755)  # new folders would take its group
+    before = room.stat()
+    listen(LocalSocket(path=str(room / "a" / "b" / "s"), group=os.getegid(), folder_mode=0o750)).close()
+    for made in (room / "a", room / "a" / "b"):
+        assert (mode_of(made), made.stat().st_uid, made.stat().st_gid) == (
+            0o750,
+            os.geteuid(),
+            os.getegid(),
+        )
+    assert (room.stat().st_mode, room.stat().st_gid) == (before.st_mode, before.st_gid)
+
+
 def test_socket_does_not_block_and_no_child_inherits_it(room: Path) -> None:
     with listen(LocalSocket(path=str(room / "s"))) as listening:
         assert listening.gettimeout() == 0
@@ -329,13 +344,17 @@ def test_unknown_group_is_explained_and_nothing_is_made(room: Path) -> None:
     assert os.listdir(room) == []
 
 
-def test_failed_start_leaves_no_folder_behind(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("folder_mode", [0o700, 0o750])
+def test_failed_start_leaves_no_folder_behind(
+    room: Path, monkeypatch: pytest.MonkeyPatch, folder_mode: int
+) -> None:
     def refuse(*arguments: object) -> None:
         raise PermissionError(errno.EPERM, "no")
 
     monkeypatch.setattr(os, "chown", refuse)
+    place = LocalSocket(path=str(room / "a" / "b" / "s"), group=os.getegid(), folder_mode=folder_mode)
     with pytest.raises(SocketError, match="no member"):
-        listen(LocalSocket(path=str(room / "a" / "b" / "s"), group=os.getegid()))
+        listen(place)
     assert os.listdir(room) == []
 
 

@@ -67,6 +67,16 @@ def test_what_is_inside_has_its_own_word() -> None:
     assert made.index("/tmp") < made.index("--bind")  # the operator's word comes after the empty folder
 
 
+def test_root_that_is_listed_covers_nothing_of_its_own() -> None:
+    for view, bind in (({"writable": ("/",)}, "--bind"), ({"readable": ("/",)}, "--ro-bind")):
+        made = words(**view)
+        assert binds(made) == [(bind, "/", "/")]
+        assert made.index(bind) < made.index("--tmpfs") < made.index("--dev")
+        assert "--remount-ro" not in made
+    made = words(writable=("/",), readable=("/srv",))
+    assert binds(made) == [("--bind", "/", "/"), ("--ro-bind", "/srv", "/srv")]
+
+
 def test_writable_wins_over_readable_at_the_same_place() -> None:
     made = words(readable=("/srv/",), writable=("/srv",), needed=(("/srv", "/srv"),))
     assert binds(made) == [("--bind", "/srv", "/srv")]

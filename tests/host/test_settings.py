@@ -140,6 +140,7 @@ def replace_schema(made: Manifest, schema: dict[str, Any]) -> Manifest:
     return msgspec.structs.replace(made, settings_schema=schema)
 
 
+@pytest.mark.deadline(60)  # it uses up seconds of processor time
 def test_pattern_that_never_ends_costs_its_plugin_alone() -> None:
     outcome = settle(
         [
@@ -302,8 +303,9 @@ schemas = st.recursive(
 )
 
 
+@pytest.mark.deadline(60)
 @example(schema={}, value={"a": {"b": 1}})
-@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(
     schema=st.fixed_dictionaries(
         {"properties": st.dictionaries(st.sampled_from("abc"), schemas, max_size=3)}

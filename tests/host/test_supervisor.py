@@ -12,13 +12,15 @@ from plugin_host import instance as module
 from plugin_host.admittance import not_ready
 from plugin_host.bytecode import BytecodeFolders
 from plugin_host.candidate import Candidate
-from plugin_host.errors import LaunchError, ManifestError, PluginNotReady
+from plugin_host.death import Phase
+from plugin_host.errors import LaunchError, ManifestError, PluginNotReady, SpawnError
 from plugin_host.event import HostEvent, StateChanged
 from plugin_host.facility import Facilities
 from plugin_host.keeper.handle import Keeper
 from plugin_host.manifest import decode
 from plugin_host.plugin import Plugin
 from plugin_host.service import ServiceTable
+from plugin_host.state import State
 from plugin_host.supervisor import Supervisor
 from tests.run import Run
 
@@ -68,9 +70,7 @@ def test_broken_candidate_is_its_error_and_moves_nowhere(run: Run) -> None:
     run(body())
 
 
-@pytest.mark.parametrize(
-    "error", [LaunchError("no such file\nand more"), ManifestError("checksum"), OSError(24, "too many")]
-)
+@pytest.mark.parametrize("error", [LaunchError("no such file\nand more"), ManifestError("checksum")])
 def test_launch_that_fails_leaves_the_reason(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -88,6 +88,66 @@ def test_launch_that_fails_leaves_the_reason(
             assert error.plugin == "demo"
         await stage.supervisor.stop()  # of what does not run changes nothing
         assert stage.states == ["starting", "failed"]
+
+    run(body())
+
+
+@pytest.mark.parametrize("lack", [OSError(24, "too many files"), RuntimeError("can't start new thread")])
+def test_launch_that_lacks_something_is_a_launch_error_that_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, lack: Exception
+) -> None:
+    async def body() -> None:
+        launching(monkeypatch, lack)
+        stage = Stage()
+        with pytest.raises(SpawnError) as caught:
+            await stage.supervisor.start()
+        assert str(caught.value) == f"plugin `demo` cannot be started: {lack}"
+        report = caught.value.report
+        assert report is not None
+        assert (report.phase, report.how) == (Phase.SPAWN, f"cannot be started: {lack}")
+        assert stage.states == ["starting", "failed"]
+
+    run(body())
+
+
+def test_restart_that_lacks_something_is_tried_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        launching(monkeypatch, RuntimeError("can't start new thread"))
+        stage = Stage()
+        stage.plugin.move(State.STARTING)
+        stage.plugin.move(State.READY)
+        stage.plugin.move(State.BACKOFF)
+        stage.supervisor._revival = asyncio.create_task(stage.supervisor._revive(0))
+        await asyncio.wait((stage.supervisor._revival,))
+        assert stage.states[3:] == ["starting", "backoff"]
+        await stage.supervisor.close()
+
+    run(body())
+
+
+def test_cancelled_launch_after_one_that_was_called_off_is_cancelled(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = asyncio.Event()
+
+    async def fails(*_: Any) -> Any:
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise LaunchError("it ended at the same moment") from None
+
+    async def body() -> None:
+        stage = Stage()
+        monkeypatch.setattr(module, "launch", fails)
+        first = asyncio.create_task(stage.supervisor.start())
+        await began.wait()
+        await stage.supervisor.stop()
+        with pytest.raises(LaunchError, match="at the same moment"):
+            await first
+        launching(monkeypatch, asyncio.CancelledError())
+        with pytest.raises(asyncio.CancelledError):
+            await stage.supervisor.start()
 
     run(body())
 

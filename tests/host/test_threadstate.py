@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -223,6 +224,22 @@ def test_without_schedstat_times_are_those_of_stat(
         return (await observe(pid, 0.2)).threads[0].share > 0.1
 
     run(wait_until.aio(computes))
+
+
+def test_without_a_descriptor_to_look_with_nobody_is_said_to_have_ended(run: Run) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def body() -> ProcessState:
+        watching = asyncio.create_task(observe(os.getpid(), 0.01))
+        await asyncio.sleep(0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+        try:
+            assert look(os.getpid()).is_known is False
+            return await watching
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+    assert run(body()).is_known is False
 
 
 def test_where_there_is_no_proc_nothing_is_known(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

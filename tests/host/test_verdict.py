@@ -88,6 +88,10 @@ def test_refused_processes_are_told_when_it_dies_otherwise() -> None:
     [
         ("OSError: [Errno 24] Too many open files: 'a'", "its limit of 256 open files"),
         ("MemoryError", "its address space limit of 512 MiB"),
+        (
+            "ImportError: x.so: failed to map segment",
+            "its address space limit of 512 MiB",
+        ),
         ("OSError: [Errno 12] Cannot allocate memory", "its address space limit of 512 MiB"),
     ],
 )

@@ -18,6 +18,8 @@ from tests.run import Run
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 CODE = """
     @plugin.command("log")
     def log(ctx, count, level="info"):

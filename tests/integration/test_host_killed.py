@@ -16,6 +16,8 @@ from tests.stage import PERSONALITIES, write_plugin
 from tests.victim import CGROUP_ROOTS, SCRIPT, Victim, is_there, marked
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 GONE_WITHIN_S = 2.0
 
 Gone = Callable[[Victim], float]

@@ -110,6 +110,13 @@ def test_program_that_ends_at_once_is_asked_whether_it_is_a_plugin(run: Run, tmp
     folder = write_plugin(tmp_path, "done", launch={"argv": ["true"]})
     error = explain(run, "done", PluginExited, folder)
     assert "is this program a plugin?" in str(error)
+    assert isinstance(error, PluginExited)
+    report = error.report
+    assert report is not None
+    assert report.how == "exited with status 0 before it was ready"
+    assert report.pid is not None
+    assert report.uptime > 0
+    assert f"after {report.uptime:.1f} s" in report.sentence()
 
 
 def test_slow_import_is_killed_at_the_deadline(run: Run) -> None:

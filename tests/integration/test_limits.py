@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from plugin_host.machine import Machine
 from tests.host.confined import HERE, MIB, here_or_without
 from tests.run import Run
 from tests.stage import stage, write_plugin
+
+pytestmark = pytest.mark.edges
 
 ID = f"bounded{os.getpid()}"
 """Its groups are told from those of tests that run beside."""
@@ -97,6 +100,55 @@ def test_call_of_a_memory_hog_fails_with_its_limit_named(
             with pytest.raises(PluginDied) as caught:
                 await host.call(ID, "hog")
             assert "its memory limit of 100 MiB was" in str(caught.value)
+
+    run(body())
+
+
+@here_or_without
+def test_import_of_a_memory_hog_fails_with_its_limit_in_the_report(
+    run: Run, tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facility, "survey", lambda: machine)
+    hog = "import time\nhave = b'x' * (150 << 20)\ntime.sleep(60)"
+    write_plugin(tmp_path, ID, head=hog, limits={"memory_bytes": 100 * MIB})
+
+    async def body() -> None:
+        async with stage(ID, dirs=[tmp_path]) as host:
+            report = host.plugins[ID].death
+            assert report is not None
+            assert report.limit is not None
+            assert "its memory limit of 100 MiB was" in report.limit
+            assert report.how == f"did not get ready: {report.limit}"
+            assert report.peak_memory is not None
+            assert report.peak_memory > 60 * MIB
+            assert report.uptime > 0
+            assert report.pid is not None
+
+    run(body())
+
+
+@pytest.mark.parametrize("spare", range(6))
+def test_program_under_limits_without_descriptors_stops_no_host(
+    run: Run, tmp_path: Path, spare: int
+) -> None:
+    launch = {"argv": ["cat"]}
+    write_plugin(tmp_path, ID, launch=launch, protocol="msgpack-rpc", limits={"processes": 30})
+
+    async def body() -> None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        async with stage(ID, "steady", dirs=[tmp_path]) as host:
+            await host.stop(ID)
+            first_free = os.dup(0)
+            os.close(first_free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + spare, limit[1]))
+            try:
+                with pytest.raises(SpawnError, match="open"):
+                    await host.start(ID)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            assert groups() == set()
+            await host.start(ID)
+            await host.call("steady", "pid")
 
     run(body())
 

@@ -14,6 +14,8 @@ from plugin_host import State
 from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
 
+pytestmark = pytest.mark.edges
+
 CODE = """
     @plugin.command("echo")
     def echo(ctx, value=None):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import LaunchError, ManifestError, PluginHost, PluginNotFound
+from plugin_host import LaunchError, ManifestError, PluginDied, PluginHost, PluginNotFound
 from plugin_host.event import PluginSwapped, StateChanged
 from plugin_host.state import State
 from tests.run import Run
@@ -25,6 +25,9 @@ CODE = """
 
     @plugin.command("nap")
     def nap(ctx, seconds: float): time.sleep(seconds); return plugin.version
+
+    @plugin.command("stall")
+    async def stall(ctx): time.sleep(100)  # blocks the event loop
 
     sdk.exec.register_plugin(plugin, sdk.exec.PluginOpts([sdk.exec.Handler("sh", default_command=["sh"])]))
 """
@@ -51,6 +54,46 @@ def release(folder: Path, version: str, head: str = "", **keys: Any) -> Path:
 
 def evolving(folder: Path) -> PluginHost:
     return stage("evolving", dirs=[folder])
+
+
+def test_host_whose_only_plugin_was_broken_has_a_keeper_once_it_runs(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        release(tmp_path, "1.0.0")
+        manifest = tmp_path / "evolving" / "plugin_manifest.json"
+        sound = manifest.read_text()
+        manifest.write_text("{}")
+        async with evolving(tmp_path) as host:
+            (plugin,) = host.plugins.values()
+            assert plugin.error is not None
+            assert host._keeper.pid is None
+            manifest.write_text(sound)
+            await host.reload(plugin.id)
+            assert plugin.state is State.READY
+            assert host._keeper.pid is not None
+
+    run(body())
+
+
+@pytest.mark.deadline(60)
+def test_old_version_that_hangs_is_ended_with_its_stacks(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        health = {"interval_s": 0.2, "timeout_s": 0.3, "misses": 2}
+        release(tmp_path, "1.0.0", health=health)
+        async with evolving(tmp_path) as host:
+            call = asyncio.create_task(host.call("evolving", "stall"))
+            await host.call("evolving", "version")
+            release(tmp_path, "2.0.0")
+            await host.reload("evolving")
+            with pytest.raises(PluginDied, match="was unresponsive and killed by the host") as caught:
+                await call
+            report = caught.value.report
+            assert report is not None
+            assert "in stall" in (report.hang or "")
+            assert report.next == "It had been replaced already."
+            assert await host.call("evolving", "version") == "2.0.0"
+            assert host.plugins["evolving"].healthy
+
+    run(body())
 
 
 def test_new_version_takes_over_without_a_failed_call(run: Run, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from tests.wait import WaitUntil
 
 __all__ = ["open_folder"]
 
+pytestmark = pytest.mark.edges
+
 CODE = """
     import os, signal, socket, sys, time
 
@@ -157,6 +159,15 @@ def test_only_listed_paths_can_be_written(run: Run, scene: Scene) -> None:
     assert (Path(inside) / "file").read_text() == "written"
     assert not os.listdir(outside)
     assert not Path("/etc/boxed").exists()
+
+
+@pytest.mark.parametrize("key", ["writable", "readable"])
+def test_root_that_is_listed_leaves_it_its_own_devices(run: Run, scene: Scene, key: str) -> None:
+    async def body() -> None:
+        async with scene.host({key: ["/"]}) as host:
+            assert await host.call("boxed", "write", {"path": "/dev/null"}) == "written"
+
+    run(body())
 
 
 def test_temporary_folders_are_its_own_and_empty(run: Run, scene: Scene) -> None:

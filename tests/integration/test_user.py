@@ -18,6 +18,8 @@ from tests.stage import stage, write_plugin
 
 __all__ = ["open_folder"]
 
+pytestmark = pytest.mark.edges
+
 CODE = """
     import os, sys
 

@@ -19,6 +19,8 @@ from tests.docs import page, walk
 from tests.source import ROOT
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 README = ROOT / "plugins" / "shell" / "README.md"
 PROMPT = "~$ "
 

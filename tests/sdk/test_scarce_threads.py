@@ -19,7 +19,7 @@ from tests.run import Run
 from tests.sdk.managed import Manage
 from tests.served import serving
 
-Refuse = Callable[[str], None]
+Refuse = Callable[[str | tuple[str, ...]], None]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
     """From now on threads whose names begin so cannot be started."""
     really = threading.Thread.start
 
-    def refuse(names: str) -> None:
+    def refuse(names: str | tuple[str, ...]) -> None:
         def start(thread: threading.Thread) -> None:
             if thread.name.startswith(names):
                 raise RuntimeError("can't start new thread")
@@ -63,6 +63,18 @@ def test_coroutine_without_a_thread_for_its_loop_fails_alone(
         assert len(os.listdir("/proc/self/fd")) == before
         monkeypatch.undo()
         assert host.call("later") == 2
+
+
+def test_call_without_a_worker_beside_the_reader_fails_alone(
+    refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(demo()) as host:
+        refuse(("worker", "watchdog"))
+        error = host.error(host.ask_command("plain"))
+        assert (error["name"], error["retryable"]) == ("rpc.busy", True)
+        assert error["message"] == "plain: no thread can be had for it: can't start new thread"
+        monkeypatch.undo()
+        assert host.call("plain") == 1
 
 
 def test_coroutine_without_a_descriptor_for_its_loop_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from plugin_host import checksum, configuration, discovery
 from plugin_host.configuration import Configuration
 from plugin_host.errors import ConfigurationError, ManifestError, PluginNotFound
 from plugin_host.extension import Extensions
-from plugin_host.wording import shown
+from plugin_host.wording import shown, suggestion
 
 from .finding import Finding, fault, note, ok
 
@@ -63,6 +63,7 @@ def take(
             wanted = tuple(one for one in wanted or () if one != error.plugin)
     findings += _extensions(extensions)
     findings += [_plugin(candidate) for candidate in found]
+    findings += _unfound(settled, found)
     if not found:
         advice = "install a package with plugins, or name a folder of them with --plugin-dir"
         findings.append(note("plugins", "plugins", "none is found", advice))
@@ -79,6 +80,21 @@ def _configuration(config: str | None) -> tuple[Configuration, list[Finding]]:
         advice = f"correct it; `plugin-host validate {file}` names every fault"
         return Configuration(), [fault("configuration", str(file), str(error), advice)]
     return settled, [ok("configuration", str(file), "in use")]
+
+
+def _unfound(settled: Configuration, found: Sequence[Candidate]) -> list[Finding]:
+    """What is configured for nobody: it is not installed, or a user or sandbox has a typing error."""
+    ids = [candidate.id for candidate in found]
+    return [
+        note(
+            "configuration",
+            f"plugins.{id}",
+            f"no plugin of this id is found{suggestion(id, ids)}, so nothing of it is in force",
+            "correct the id, or remove it",
+        )
+        for id in settled.plugins
+        if id not in ids
+    ]
 
 
 def _extensions(extensions: Extensions) -> list[Finding]:

@@ -9,6 +9,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from plugin_host import threadstate
 from plugin_host.bytecode import abandoned_folders
 from plugin_host.cgroup import PREFIX
 from plugin_host.environment import RUN_MARK_NAME
@@ -35,7 +36,7 @@ def find(machine: Machine) -> list[Finding]:
         return [note(_SECTION, "processes", "not looked for: this system has no /proc")]
     groups = group_folders(machine)  # before the hosts are looked at: whose these are is there by then
     remnants, alive = _remnants()
-    found = [*process_findings(remnants)]
+    found = [*process_findings(remnants), *_stopped_keepers()]
     found += cgroup_findings(groups, {*alive, *(one.run for one in remnants if one.host is not None)})
     found += map(_bytecode, abandoned_folders())
     whose = "" if os.geteuid() == 0 else " (processes of other users cannot be looked into)"
@@ -59,6 +60,22 @@ def process_findings(remnants: list[Remnant]) -> Iterator[Finding]:
             yield note(_SECTION, subject, text, f"if {parent} is no host: {kill}")
 
 
+def _stopped_keepers() -> Iterator[Finding]:
+    """A keeper that somebody has stopped does nothing when its host is killed."""
+    for row in ProcessTable.read().rows.values():
+        words = _arguments(row.pid)
+        run = keeper_run(words)
+        if run is None or not threadstate.look(row.pid).is_stopped:
+            continue
+        subject, advice = f"run {run}", f"kill -CONT {row.pid}"
+        if str(row.parent) == words[-2]:
+            text = f"the keeper of the host {row.parent} is stopped: process {row.pid}"
+            yield note(_SECTION, subject, text, advice)
+        else:
+            text = f"the host is gone, and the keeper, which is to end its plugins, is stopped: {row.pid}"
+            yield fault(_SECTION, subject, text, advice)
+
+
 def group_folders(machine: Machine) -> list[str]:
     """The cgroups of all runs, in the places where this machine's hosts make them."""
     places = [*machine.places.values(), *([machine.killer] if machine.killer else [])]
@@ -73,16 +90,21 @@ def group_folders(machine: Machine) -> list[str]:
 
 def cgroup_findings(folders: Iterable[str], alive: Collection[str]) -> Iterator[Finding]:
     """What is to be said of those that belong to none of the runs that are `alive`."""
-    for folder in folders:
-        name = os.path.basename(folder)
-        if name.removeprefix(PREFIX).partition(".")[0] in alive or not os.path.isdir(folder):
+    groups: dict[str, list[str]] = {}
+    for folder in folders:  # one in each hierarchy
+        groups.setdefault(os.path.basename(folder), []).append(folder)
+    for name, everywhere in groups.items():
+        there = [folder for folder in everywhere if os.path.isdir(folder)]
+        if not there or name.removeprefix(PREFIX).partition(".")[0] in alive:
             continue
-        if pids := _members(folder):
-            kill = f"kill -KILL {' '.join(map(str, pids))}"
-            yield fault(_SECTION, name, f"{folder} holds processes of a run without a host", kill)
+        where, is_one, whose = " and ".join(there), len(there) == 1, "of a run without a host"
+        if pids := sorted({pid for folder in there for pid in _members(folder)}):
+            text = f"{where} {'holds' if is_one else 'hold'} processes {whose}"
+            yield fault(_SECTION, name, text, f"kill -KILL {' '.join(map(str, pids))}")
         else:
-            remove = f"find {shlex.quote(folder)} -depth -type d -exec rmdir {{}} +"
-            yield note(_SECTION, name, f"{folder} is an empty cgroup of a run without a host", remove)
+            text = f"{where} {'is an empty cgroup' if is_one else 'are empty cgroups'} {whose}"
+            remove = f"find {' '.join(map(shlex.quote, there))} -depth -type d -exec rmdir {{}} +"
+            yield note(_SECTION, name, text, remove)
 
 
 def _bytecode(folder: str) -> Finding:

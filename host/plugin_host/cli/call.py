@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugin_host.notation import plain
+
 from . import argument, output
-from .notation import plain
 from .option import Options, host_options
 from .progress import ProgressLine
 from .wordcompletion import command_words, plugin_words

@@ -20,6 +20,7 @@ from plugin_host.errors import (
     HostLost,
     HostUnreachable,
     LaunchError,
+    ListenerUnreachable,
     ManifestError,
     PluginDied,
     PluginHostError,
@@ -28,11 +29,11 @@ from plugin_host.errors import (
     SessionNotFound,
     SocketError,
 )
+from plugin_host.notation import plain, to_json
 from plugin_host_sdk.errors import TerminalError
 
 from . import output
 from .execfailure import in_words
-from .notation import plain, to_json
 
 __all__ = [
     "Interrupted",
@@ -65,6 +66,7 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (HostUnreachable, UNAVAILABLE),
     (CallTimeout, TIMED_OUT),
     (SessionNotFound, UNAVAILABLE),
+    (ListenerUnreachable, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),
     (ManifestError, UNAVAILABLE),

@@ -34,6 +34,10 @@ def run(body: Coroutine[Any, Any, _T]) -> _T:
         raise
 
 
+def _woken() -> None:
+    """The loop is; what follows from the signal is not left to a byte in a pipe that may be full."""
+
+
 async def _listening(body: Coroutine[Any, Any, _T], caught: list[int]) -> _T:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -47,5 +51,8 @@ async def _listening(body: Coroutine[Any, Any, _T], caught: list[int]) -> _T:
 
     for signum in _SIGNALS:
         if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
-            loop.add_signal_handler(signum, stop, signum)
+            loop.add_signal_handler(signum, _woken)
+            signal.signal(signum, lambda number, _: loop.call_soon_threadsafe(stop, number))
+    # A flood of signals fills the pipe that wakes the loop, which is awake then: nothing to complain of.
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
     return await body

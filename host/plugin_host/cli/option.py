@@ -186,5 +186,5 @@ _SOCKET = click.option(
     metavar="PATH",
     envvar="PLUGIN_HOST_SOCKET",
     show_envvar=True,
-    help="The control socket of a host; by default the user's own.",
+    help="The control socket of a host, by default the user's own. Command listeners are beside it.",
 )

@@ -23,6 +23,7 @@ from . import (
     reconfigure,
     run,
     schema,
+    send,
     sessions,
     status,
     validate,
@@ -42,6 +43,7 @@ _HELP = """Run plugins in processes of their own, and call them.
   plugin-host status                           the host that runs, and its plugins
   plugin-host call system disk_usage path=/    call a command of a plugin
   plugin-host exec -it shell                   open a shell through a plugin
+  plugin-host send host '{"Command": "host.status"}'   ask the one that runs
   plugin-host doctor                           what is wrong here, and what to do about it
 
 call and exec use the host that runs, and start the plugin for themselves where none does.
@@ -77,6 +79,7 @@ for _command in (
     attach.command,
     kill.command,
     close.command,
+    send.command,
     validate.command,
     schema.command,
     doctor.command,

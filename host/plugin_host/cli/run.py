@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import click
 
 from plugin_host.errors import LaunchError, PluginNotFound
+from plugin_host.notation import to_json
 
 from . import output
 from .failure import Interrupted, sentence
-from .notation import to_json
+from .listening import command_dir_option
 from .option import Options, host_options
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from plugin_host.event import EventStream
     from plugin_host.host import PluginHost
 
@@ -33,6 +37,7 @@ every event is one JSON object on one line: {"event": "state" | "ready" | "notif
 
 The first signal stops the plugins politely and the exit status is 0; a second one kills them at once.
 A plugin that fails does not stop the others; when all have failed, the command ends with status 3.
+Any program may send commands to the host and to its plugins as JSON (see plugin-host send).
 SIGUSR1 prints the table of plugins as it is then (with --json {"event": "status", ...}).
 
 \b
@@ -44,58 +49,92 @@ Examples:
 
 
 @click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
+@command_dir_option
 @host_options
-def command(options: Options) -> None:
+@click.option(
+    "metrics_port",
+    "--metrics-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    help="Tell metrics to Prometheus at http://127.0.0.1:PORT/metrics; 0 is any port that is free.",
+)
+def command(options: Options, command_dir: str | None, metrics_port: int | None) -> None:
+    # From before all that takes time: who asks for the table too early, or too late, ends nothing.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
         from . import interruption
 
         try:
-            interruption.run(_run(options))
+            interruption.run(_run(options, command_dir, metrics_port))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
 
-async def _run(options: Options) -> None:
+async def _run(options: Options, command_dir: str | None, metrics_port: int | None) -> None:
     import asyncio
-    import signal
 
     from plugin_host import readiness
 
-    from .eventline import HostReady, StatusAsked
+    from .eventline import HostReady
     from .serving import serving
 
     host = options.host()
     told, watched = host.events(), host.events()
     _check_found(host, options)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: told.put(StatusAsked()))
+    _show_when_asked(told)
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with serving(options, host), host:
+        async with serving(options, host, command_dir, metrics_port), host:
             told.put(HostReady())
             readiness.ready()
             idle = asyncio.create_task(_idle(host, watched))
             await asyncio.wait({teller, idle}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         await asyncio.wait({teller}, timeout=_LAST_WORDS_S)
         if not teller.cancel():
             teller.result()
     raise LaunchError("no plugin is running any more, so there is nothing to do")
 
 
+def _show_when_asked(told: EventStream) -> None:
+    """SIGUSR1 asks for the table. The loop's own handler would end with the loop, before the process."""
+    import asyncio
+
+    from .eventline import StatusAsked
+
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        told.put(StatusAsked())
+
+    signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(ask))
+
+
 async def _idle(host: PluginHost, events: EventStream) -> None:
-    """Returns when every plugin has failed or ended, or the host has stopped."""
-    if _is_over(host):
+    """Returns when every plugin has failed or ended by itself, or the host has stopped.
+
+    One that somebody has stopped may be started again.
+    """
+    from plugin_host.event import StateChanged
+    from plugin_host.state import State
+
+    stopped: set[str] = set()
+    if _is_over(host, stopped):
         return
-    async for _ in events:
-        if _is_over(host):
+    async for event in events:
+        if isinstance(event, StateChanged):
+            by_request = event.old is State.STOPPING and event.new is State.STOPPED
+            (stopped.add if by_request else stopped.discard)(event.plugin)
+        if _is_over(host, stopped):
             return
 
 
-def _is_over(host: PluginHost) -> bool:
+def _is_over(host: PluginHost, stopped: Collection[str]) -> bool:
     from plugin_host.state import State
 
     over = (State.DISCOVERED, State.FAILED, State.STOPPED)
-    return all(plugin.state in over for plugin in host.plugins.values())
+    return not stopped and all(plugin.state in over for plugin in host.plugins.values())
 
 
 async def _tell(host: PluginHost, events: EventStream, *, as_json: bool) -> None:

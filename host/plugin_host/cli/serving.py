@@ -1,4 +1,4 @@
-"""The control socket of `plugin-host run`: where it is, who may connect, and who is told that it is there.
+"""What others reach `plugin-host run` by: its control socket, command listeners, metrics port.
 
 Invariant: a socket that a service manager handed over is used and left in place; any other is made and
 removed here.
@@ -7,19 +7,22 @@ removed here.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from plugin_host import activation, readiness
-from plugin_host.configuration import Configuration
+from plugin_host.configuration import Configuration, mode_of
 from plugin_host.errors import SocketError
 from plugin_host.localsocket import LocalSocket
+from plugin_host.runtimefolder import default_socket
+
+from .listening import listeners
 
 if TYPE_CHECKING:
     import socket
 
-    from plugin_host.control import ControlServer
     from plugin_host.host import PluginHost
+    from plugin_host.metricsport import MetricsPort
 
     from .option import Options
 
@@ -27,29 +30,41 @@ __all__ = ["serving", "socket_place"]
 
 
 @asynccontextmanager
-async def serving(options: Options, host: PluginHost) -> AsyncIterator[ControlServer]:
-    """The control server of `host`, for as long as the body runs. Raises SocketError."""
+async def serving(
+    options: Options, host: PluginHost, command_dir: str | None, metrics_port: int | None
+) -> AsyncIterator[None]:
+    """Whatever others reach `host` by, for as long as the body runs.
+
+    Raises SocketError for a place that is taken or cannot be had, ConfigurationError for a port.
+    """
     from plugin_host.control import ControlServer
 
     config = options.configuration() or Configuration()
-    server = ControlServer(
-        host, _handed_over() or socket_place(options, config), share=config.control.share
-    )
-    await server.start()
-    try:
-        yield server
-    finally:
-        readiness.stopping()
-        await server.close()
+    async with AsyncExitStack() as stack:
+        place = _handed_over() or socket_place(options, config)
+        await stack.enter_async_context(ControlServer(host, place, share=config.control.share))
+        await stack.enter_async_context(listeners(host, options, command_dir))
+        if (port := _metrics_port(host, config, metrics_port)) is not None:
+            await stack.enter_async_context(port)
+        stack.callback(readiness.stopping)
+        yield
+
+
+def _metrics_port(host: PluginHost, config: Configuration, port: int | None) -> MetricsPort | None:
+    """The host's metrics over HTTP, if a port is named."""
+    port = config.metrics.port if port is None else port
+    if port is None:
+        return None
+    from plugin_host.metricsport import MetricsPort
+
+    return MetricsPort(host, address=config.metrics.address, port=port, loopback_only=False)
 
 
 def socket_place(options: Options, config: Configuration) -> LocalSocket:
     """Where the control socket is to be; what is given wins over what is configured."""
-    from plugin_host.runtimefolder import default_socket
-
     control = config.control
     path = options.socket or control.socket or default_socket()
-    mode = int(control.mode, 8) if isinstance(control.mode, str) else control.mode
+    mode = None if control.mode is None else mode_of(control.mode)
     return LocalSocket.configured(path, mode, control.group)
 
 

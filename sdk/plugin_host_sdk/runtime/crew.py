@@ -73,13 +73,19 @@ class Crew:
         self._unpark()
 
     def submit(self, job: Callable[[], None], *, extra: bool = False) -> None:
-        """Run `job` on a worker. An `extra` one goes first, on one more thread if all are busy."""
+        """Run `job` on a worker. An `extra` one goes first, on one more thread if all are busy.
+
+        Raises RuntimeError when there is no worker beside the leader and the system gives none.
+        """
         with self._mutex:
             if extra:
                 self._jobs.appendleft(job)
             else:
                 self._jobs.append(job)
             self._rouse(spare=extra)
+            if self._threads == 1:  # it leads, and nobody comes by who would see what waits
+                self._jobs.remove(job)
+                raise RuntimeError("can't start new thread")
 
     def give_lead(self, worker: Worker) -> bool:
         """The leader is about to wait: somebody else reads from now on. False when it did not lead."""

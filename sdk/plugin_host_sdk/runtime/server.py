@@ -180,6 +180,8 @@ class Server:
             ctx.arrived = self._clock
             if event.meta:
                 read_meta(ctx, event.meta, self.plugin.id)
+                if ctx.trace is not None:
+                    endpoint = self._traced(endpoint, ctx)
         except CallError as error:
             self._refuse(event.msgid, error)
             if event.method == "initialize":
@@ -192,10 +194,18 @@ class Server:
         elif endpoint.is_async:
             self._run_async(endpoint, ctx, arguments)
         else:
-            self.crew.submit(
-                lambda: self._run_pooled(endpoint, ctx, arguments),
-                extra=endpoint.is_urgent or self.plugin.id in ctx.chain,
-            )
+            try:
+                self.crew.submit(
+                    lambda: self._run_pooled(endpoint, ctx, arguments),
+                    extra=endpoint.is_urgent or self.plugin.id in ctx.chain,
+                )
+            except RuntimeError as problem:
+                self._refuse_for_lack(ctx, f"no thread can be had for it: {problem}")
+
+    def _traced(self, endpoint: Endpoint, ctx: Context) -> Endpoint:
+        from .span import traced  # most calls have no trace
+
+        return traced(endpoint, ctx, self.plugin.id)
 
     def _receive_system_request(self, event: RequestReceived) -> None:
         method = event.method
@@ -295,11 +305,13 @@ class Server:
         try:
             cancel = self._loop.run(work)
         except (RuntimeError, OSError) as problem:  # this call's lack, not the end of them all
-            text = f"{ctx.name}: no event loop can be had for it: {problem}"
-            with self.wiring.mutex:
-                self._settle(ctx, None, CallFailed(text, name="rpc.busy"))
+            self._refuse_for_lack(ctx, f"no event loop can be had for it: {problem}")
             return
         ctx.cancelled.listen(cancel)
+
+    def _refuse_for_lack(self, ctx: Context, why: str) -> None:
+        with self.wiring.mutex:
+            self._settle(ctx, None, CallFailed(f"{ctx.name}: {why}", name="rpc.busy"))
 
     def _begin(self, ctx: Context) -> bool:
         """Whether a call that waited may start; if its time is over it is answered. With the mutex held."""

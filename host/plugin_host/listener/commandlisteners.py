@@ -1,0 +1,141 @@
+"""All command listeners of one host: its own and one for each plugin, as sockets in one folder.
+
+Invariants: the listener named `host` is the host's and every other one is that of the plugin with its
+name; either all that are wanted listen or, after an error, none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from plugin_host.errors import PluginNotFound
+from plugin_host.localsocket import LocalSocket
+from plugin_host.version import VERSION
+from plugin_host.wording import suggestion
+
+from .builtin import register_built_in
+from .folder import HOST_LISTENER
+from .forwarder import Forwarder
+from .limit import Limits
+from .monitor import Monitor
+from .option import option_tree
+from .server import CommandServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from plugin_host.configuration import Configuration
+    from plugin_host.host import PluginHost
+
+__all__ = ["CommandListeners"]
+
+_SETTING = "--command-dir, or `dir` under [commands] in the configuration"
+_log = logging.getLogger("plugin_host")
+
+
+class CommandListeners:
+    """Used as an async context manager around a host that has found its plugins.
+
+    `folder` is made when it is missing. `mode` and `group` say who may connect, as for `LocalSocket`.
+    `plugins` are those that get a listener: by default all that can be started. `configuration` is what
+    `host.getoption` reads. `monitor` takes further commands of the host's own.
+    """
+
+    def __init__(
+        self,
+        host: PluginHost,
+        folder: str | os.PathLike[str],
+        *,
+        mode: int | None = None,
+        group: str | int | None = None,
+        plugins: Iterable[str] | None = None,
+        configuration: Configuration | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.folder = os.path.abspath(folder)
+        self._host = host
+        self._mode, self._group = mode, group
+        self._wanted = None if plugins is None else tuple(plugins)
+        self._limits = limits if limits is not None else Limits()
+        self._servers: dict[str, CommandServer] = {}
+        self._makes_folder = False
+        self.monitor = Monitor(self._place(HOST_LISTENER), self._limits, deferred=True)
+        place = self._place("")
+        commands = {"dir": self.folder, "mode": f"{place.mode:04o}", "group": group}
+        options = option_tree(
+            configuration, commands=commands, version=VERSION, limits=dataclasses.asdict(self._limits)
+        )
+        register_built_in(self.monitor, host, options, self._limits.event_s)
+
+    def __repr__(self) -> str:
+        return f"<CommandListeners {self.folder} {', '.join(self.names) or 'none'}>"
+
+    @property
+    def names(self) -> list[str]:
+        """Those that listen now, the host's first."""
+        own = [HOST_LISTENER] if self.monitor.is_listening else []
+        return own + sorted(name for name, server in self._servers.items() if server.is_listening)
+
+    async def start(self) -> None:
+        """Listen; raises SocketError, and PluginNotFound for one that was wanted and is nowhere."""
+        try:
+            self._start()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    def _start(self) -> None:
+        self._makes_folder = not os.path.lexists(self.folder)
+        self.monitor.start()
+        for plugin in self._startable() if self._wanted is None else self._wanted:
+            self.listen(plugin)
+
+    def listen(self, plugin: str) -> None:
+        """Have a listener for this plugin, too. Raises SocketError, and PluginNotFound."""
+        if plugin not in self._host.plugins:
+            hint = suggestion(plugin, self._host.plugins)
+            raise PluginNotFound(f"no plugin `{plugin}`{hint}", plugin=plugin)
+        if plugin == HOST_LISTENER:
+            _log.warning("plugin `host` has no command listener: that name is the host's own")
+            return
+        server = self._servers.get(plugin)
+        if server is None:
+            forwarder = Forwarder(self._host, plugin, self._limits.handle_s)
+            server = CommandServer(self._place(plugin), forwarder.answer, self._limits)
+            self._servers[plugin] = server
+        server.start()
+
+    async def aclose(self, grace_s: float | None = None) -> None:
+        """Take no more requests, give those that run `grace_s` seconds, and remove the sockets."""
+        closing: list[Any] = [self.monitor.aclose(grace_s)]
+        closing += [server.aclose(grace_s) for server in self._servers.values()]
+        await asyncio.gather(*closing)
+        if self._makes_folder:
+            with contextlib.suppress(OSError):  # somebody else's listeners are there, or it is gone
+                os.rmdir(self.folder)
+
+    async def __aenter__(self) -> CommandListeners:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _startable(self) -> list[str]:
+        return [
+            plugin.id
+            for plugin in self._host.plugins.values()
+            if plugin.candidate.error is None and plugin.candidate.skipped is None
+        ]
+
+    def _place(self, name: str) -> LocalSocket:
+        path = os.path.join(self.folder, name)
+        return LocalSocket.configured(path, self._mode, self._group, setting=_SETTING)

@@ -1,0 +1,72 @@
+"""The command `host.event`: tells every plugin that listens of an event, all at once.
+
+A plugin listens by offering a command `event.NAME`, or `event` for all names. Invariants: every plugin that
+was told is in the answer under its name, in the order of ids; one that is slow or dies delays and spoils
+its own entry only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from plugin_host.state import State
+
+from .forwarder import called
+from .framing import BadRequest
+from .reply import Reply
+
+if TYPE_CHECKING:
+    from plugin_host.host import PluginHost
+    from plugin_host.plugin import Plugin
+
+    from .request import Request
+
+__all__ = ["Fanout"]
+
+_EVENT = "Event"
+_FAILED = 1
+
+
+class Fanout:
+    """The handler: `Event` is the name, free fields are the parameters; the reply has `Results`.
+
+    `event` gets the name as the parameter `event`, beside the others. The status is 1 when a plugin's is
+    not 0. Each plugin has `timeout_s`.
+    """
+
+    def __init__(self, host: PluginHost, timeout_s: float) -> None:
+        self._host = host
+        self._timeout_s = timeout_s
+
+    async def __call__(self, request: Request) -> Reply:
+        name = request.get(_EVENT)
+        if not isinstance(name, str) or not name:
+            raise BadRequest(f"$.{_EVENT}: expected the name of an event")
+        params = {key: value for key, value in request.items() if key.casefold() != _EVENT.casefold()}
+        told = [
+            (plugin, command)
+            for plugin in sorted(self._host.plugins.values(), key=lambda one: one.id)
+            if (command := _listens(plugin, name)) is not None
+        ]
+        results = await asyncio.gather(*(self._tell(one, command, name, params) for one, command in told))
+        failed = [one["Plugin"] for one in results if one["Status"] != 0]
+        text = f"{len(failed)} of {len(results)} plugins failed: {', '.join(failed)}" if failed else ""
+        return Reply(_FAILED if failed else 0, text, {_EVENT: name, "Results": results})
+
+    async def _tell(
+        self, plugin: Plugin, command: str, name: str, params: dict[str, Any]
+    ) -> dict[str, Any]:
+        given = {**params, "event": name} if command == "event" else params
+        reply = await called(self._host, plugin.id, command, given, self._timeout_s)
+        if any(field.casefold() == "plugin" for field in reply.fields):  # would hide whose answer it is
+            reply = Reply(reply.status, reply.message, {"Result": dict(reply.fields)})
+        return {"Plugin": plugin.id, **reply.to_map()}
+
+
+def _listens(plugin: Plugin, name: str) -> str | None:
+    """The command by which a ready plugin takes this event."""
+    if plugin.state is not State.READY:
+        return None
+    offered = plugin.commands
+    return next((one for one in (f"event.{name}", "event") if one in offered), None)
