@@ -132,7 +132,7 @@ def test_in_tmux_the_screen_comes_back_and_the_terminal_is_restored(
         tmux("send-keys", "Enter")
 
     def last() -> str:
-        return [line for line in screen() if line][-1]
+        return ["", *(line for line in screen() if line)][-1]
 
     wait_until(lambda: last() == "user>")
     tmux("send-keys", f"stty -a >{tmp_path}/before", "Enter")
