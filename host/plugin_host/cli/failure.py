@@ -17,6 +17,7 @@ from plugin_host.errors import (
     CallTimeout,
     ConfigurationError,
     CrashLoop,
+    HostLost,
     HostUnreachable,
     LaunchError,
     ListenerUnreachable,
@@ -25,6 +26,7 @@ from plugin_host.errors import (
     PluginHostError,
     PluginNotFound,
     PluginNotReady,
+    SessionNotFound,
     SocketError,
 )
 from plugin_host.notation import plain, to_json
@@ -42,6 +44,7 @@ __all__ = [
     "report_usage",
     "reported",
     "sentence",
+    "tell",
 ]
 
 OK = 0
@@ -59,7 +62,10 @@ NOT_FOUND = 127
 # The first that fits counts.
 _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (PluginDied, DIED),
+    (HostLost, DIED),
+    (HostUnreachable, UNAVAILABLE),
     (CallTimeout, TIMED_OUT),
+    (SessionNotFound, UNAVAILABLE),
     (ListenerUnreachable, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),
@@ -69,11 +75,10 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (LaunchError, UNAVAILABLE),
     (CrashLoop, UNAVAILABLE),
     (SocketError, UNAVAILABLE),
-    (HostUnreachable, UNAVAILABLE),
 )
 _ATTRIBUTES = (
     *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),
-    *("title", "suggestion", "retry_commands"),
+    *("title", "suggestion", "retry_commands", "session", "socket"),
 )
 
 
@@ -117,7 +122,7 @@ def sentence(error: Exception, *, verbose: bool = False) -> str:
 def as_map(error: Exception) -> dict[str, Any]:
     """`error` for programs: its type, its message, and those attributes that say something."""
     known = {name: getattr(error, name, None) for name in _ATTRIBUTES}
-    said = {name: value for name, value in known.items() if value is not None and value != ()}
+    said = {name: value for name, value in known.items() if value not in (None, (), "")}
     if isinstance(error, (PluginDied, LaunchError)) and error.report is not None:
         said["report"] = error.report.to_map()
     if isinstance(error, CrashLoop):
@@ -135,11 +140,7 @@ def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Ite
     try:
         yield
     except (PluginHostError, output.WriteFailed, ReadFailed) as error:
-        code = exit_code(error, runs_program=runs_program)
-        if as_json:
-            _report_json(as_map(error), code)
-        else:
-            output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
+        code = tell(error, as_json=as_json, verbose=verbose, runs_program=runs_program)
         raise click.exceptions.Exit(code) from None
     except click.UsageError as error:
         message = error.format_message()
@@ -155,6 +156,16 @@ def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Ite
     except BrokenPipeError:
         output.silence()
         raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
+
+
+def tell(error: Exception, *, as_json: bool, verbose: bool, runs_program: bool = False) -> int:
+    """Say on stderr what went wrong; the exit code for it."""
+    code = exit_code(error, runs_program=runs_program)
+    if as_json:
+        _report_json(as_map(error), code)
+    else:
+        output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
+    return code
 
 
 def report_usage(error: click.ClickException) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from . import output
-from .option import Options, output_options
+from .option import Options, client_options
+from .wordcompletion import session_words
 
 if TYPE_CHECKING:
-    from plugin_host.control import IoTicket
+    from plugin_host.control import ControlClient, IoTicket
 
 __all__ = ["command"]
 
 _HELP = """Print a token with which any program on this machine gets streams of a session of the running
 host, as descriptors that it reads and writes as files.
 
-The token is good once, for 30 seconds, at the path of the control socket followed by .io, for programs
+SESSION is an id, the beginning of one, or either behind its plugin: PLUGIN/ID. The token is good once, for 30 seconds, at the path of the control socket followed by .io, for programs
 of the same user. STREAMS are one to three of stdin, stdout and stderr, or stdio, one descriptor for the
 first two. docs/raw-io.md has the protocol, and a program in C.
 
@@ -35,11 +35,10 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> li
 
 
 @click.command("open-io", help=_HELP, short_help="Print a token for a session's descriptors.")
-@click.argument("session")
+@click.argument("session", shell_complete=session_words)
 @click.option(
     "--streams", default="stdin,stdout", show_default=True, callback=_names, help="In the order wanted."
 )
-@click.option("--plugin", metavar="ID", help="Whose session it is, when several have one of that id.")
 @click.option(
     "--offset",
     type=click.IntRange(min=-1),
@@ -57,36 +56,26 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> li
     default=None,
     help="Whether the end of what is written ends the session's input. Else it does, but for a terminal.",
 )
-@click.option(
-    "socket",
-    "--socket",
-    metavar="PATH",
-    envvar="PLUGIN_HOST_SOCKET",
-    show_envvar=True,
-    help="The control socket of the host; by default the user's own.",
-)
-@output_options
+@client_options
 def command(
     options: Options,
     session: str,
     streams: list[str],
-    plugin: str | None,
     offset: int | None,
     lossless: bool | None,
     close_stdin: bool | None,
-    socket: str | None,
 ) -> None:
-    async def ask() -> IoTicket:
-        from plugin_host.control import connect
+    with options.reported():
+        from .contact import visit
+        from .sessionlist import find_session
 
-        async with await connect(socket, name="open-io") as client:
-            found = await client.session(session, plugin)
+        async def ask(client: ControlClient) -> IoTicket:
+            found = await find_session(client, session)
             return await client.open_io(
                 found, streams, offset=offset, lossless=lossless, close_stdin=close_stdin
             )
 
-    with options.reported():
-        ticket = asyncio.run(ask())
+        ticket = visit(options, "open-io", ask)
         if options.as_json:
             output.write_json({**ticket._asdict(), "streams": streams})
         else:
