@@ -18,9 +18,10 @@ __all__ = ["command"]
 _HELP = """Print a token with which any program on this machine gets streams of a session of the running
 host, as descriptors that it reads and writes as files.
 
-SESSION is an id, the beginning of one, or either behind its plugin: PLUGIN/ID. The token is good once, for 30 seconds, at the path of the control socket followed by .io, for programs
-of the same user. STREAMS are one to three of stdin, stdout and stderr, or stdio, one descriptor for the
-first two. docs/raw-io.md has the protocol, and a program in C.
+SESSION is an id, the beginning of one, or either behind its plugin: PLUGIN/ID. The token is good once,
+for 30 seconds, at the path of the control socket followed by .io, for programs of the same user. STREAMS
+are one to three of stdin, stdout and stderr, or stdio, one descriptor for the first two. docs/raw-io.md
+has the protocol, and a program in C.
 
 \b
 Examples:
