@@ -27,7 +27,7 @@ class Wing:
 
 
 SDK = {
-    "ground": Wing("errors protocol version"),
+    "ground": Wing("errors protocol version tracecontext"),
     "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection", below="ground core"),
     # What authors write against: beside the core, not on top of it.
@@ -48,10 +48,12 @@ HOST = {
     "ground": Wing("errors version exitstatus death", sdk="ground"),
     # The host's end of the wire to a child: where processes and links touch.
     "channel": Wing("channel", below="ground"),
+    # What is counted, as plain numbers, and the trace that calls are part of.
+    "metric": Wing("metric trace", below="ground", sdk="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment stderr skim reaper process diagnosis tree processtable ladder executable admission"
-        " keeper dumpfile threadstate machine cgroup usage account access",
+        " keeper dumpfile threadstate machine cgroup usage consumption account access",
         below="ground channel",
     ),
     # The protocol; no processes.
@@ -86,15 +88,17 @@ HOST = {
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition obituary instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
-        " command exec metadata action reconfiguration flood floodgate",
-        below="ground description hook channel process link discovery isolation",
+        " command exec metadata action reconfiguration flood floodgate measurement",
+        below="ground metric description hook channel process link discovery isolation",
         sdk="ground core connection types",
     ),
     "host": Wing(
-        "host sync",
-        below="ground description hook channel process link discovery isolation supervision",
+        "host sync span",
+        below="ground metric description hook channel process link discovery isolation supervision",
         sdk="ground core connection types",
     ),
+    # How the numbers of a host are told to others.
+    "exposition": Wing("exposition metricsport", below="ground metric"),
     # Looks at everything that a host depends on, and runs none.
     "checkup": Wing(
         "checkup",
@@ -103,17 +107,20 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground description socket hook channel process link discovery isolation supervision host",
+        below="ground metric exposition description socket hook channel process link discovery isolation"
+        " supervision host",
         sdk="ground core connection types",
     ),
     "cli": Wing(
         "cli __main__",
-        below="ground description socket hook channel process link discovery isolation supervision host"
-        " control checkup",
+        below="ground metric exposition description socket hook channel process link discovery isolation"
+        " supervision host control checkup",
         sdk="ground core types",
     ),
     "package": Wing(
-        "''", below="ground description hook discovery isolation supervision host", sdk="types"
+        "''",
+        below="ground metric exposition description hook discovery isolation supervision host",
+        sdk="types",
     ),
 }
 
@@ -130,5 +137,8 @@ SOLE_IMPORTERS = {
     ("plugin_host", "referencing"): "schemacheck.check",
     ("plugin_host", "click"): "cli",
     ("plugin_host", "rich"): "cli",
+    ("plugin_host", "prometheus_client"): "exposition",
+    ("plugin_host", "opentelemetry"): "span",
+    ("plugin_host_sdk", "opentelemetry"): "runtime.span",
 }
 """Who alone may import what: (package, import) to names as in ``Wing.modules``."""

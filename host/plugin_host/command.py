@@ -1,20 +1,24 @@
 """Calling a command of a plugin, and reading its answer.
 
 An answer is `status, status_message, result`; a status other than 0 is an exception here. Deadlines and
-the chain of plugins of a service that makes the call go with it.
+the chain of plugins of a service that makes the call go with it, and so does the trace it is part of.
+Every call is counted here, and nowhere else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import excerpt
 from plugin_host_sdk.wire import ATOMS
 
 from .errors import CallCancelled, CallError, CallFailed, CallTimeout
+from .metric.call import OTHER
 from .service import current_caller
+from .trace import current_trace
 
 if TYPE_CHECKING:
     from .link import Link, Progress
@@ -38,38 +42,52 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    deadline = meta = None
-    if timeout is not None or current_caller.get() is not None:
-        deadline, meta = _call_metadata(plugin, command, timeout)
-    method = "command.call"
-    arguments: Any = {"name": command, "params": params if params is not None else {}}
-    if plugin.is_raw:
-        method, arguments, meta = command, _positional(plugin, params), None
-    elif text:
-        arguments["text"] = True
+    calls = plugin.meter.calls
+    row = calls[command if isinstance(command, str) else OTHER]
+    row.started += 1
+    begun = perf_counter()
     try:
-        if not plugin.is_raw and not _is_flat(params):
-            link.survey(params)
-        msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
-        result = await answer
-    except asyncio.CancelledError:
-        link.abandon(msgid)
+        deadline = meta = None
+        if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
+            deadline, meta = _call_metadata(plugin, command, timeout)
+        method = "command.call"
+        arguments: Any = {"name": command, "params": params if params is not None else {}}
+        if plugin.is_raw:
+            method, arguments, meta = command, _positional(plugin, params), None
+        elif text:
+            arguments["text"] = True
+        try:
+            if not plugin.is_raw and not _is_flat(params):
+                link.survey(params)
+            msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
+            result = await answer
+        except asyncio.CancelledError:
+            link.abandon(msgid)
+            raise
+        except CallTimeout as error:
+            raise _named_timeout(plugin, command, timeout, deadline, error) from None
+        except CallError as error:
+            if _is_unnamed(error):
+                _name(error, plugin, command)
+            raise
+        if not plugin.is_raw:
+            result = _result(plugin, command, result)
+    except BaseException as error:
+        row.fail(perf_counter() - begun, error)
         raise
-    except CallTimeout as error:
-        raise _named_timeout(plugin, command, timeout, deadline, error) from None
-    except CallError as error:
-        if _is_unnamed(error):
-            _name(error, plugin, command)
-        raise
-    if plugin.is_raw:
-        return result
-    if type(result) is not dict or "status" not in result:
+    row.end(perf_counter() - begun)
+    return result
+
+
+def _result(plugin: Plugin, command: str, answer: Any) -> Any:
+    """What is in an answer; its status, if that is another than 0, is raised."""
+    if type(answer) is not dict or "status" not in answer:
         raise CallFailed(
-            f"{plugin.id} {command}: answered {excerpt(result)}, which has no status", name="rpc.foreign"
+            f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status", name="rpc.foreign"
         )
-    if result["status"] != 0:
-        raise _own_status(plugin, command, result)
-    return result.get("result")
+    if answer["status"] != 0:
+        raise _own_status(plugin, command, answer)
+    return answer.get("result")
 
 
 def _is_flat(params: Any) -> bool:
@@ -92,6 +110,8 @@ def _call_metadata(
     if remaining is not None:
         timeout = remaining if timeout is None else min(timeout, remaining)
     meta: dict[str, Any] = {"chain": list(caller.chain)} if caller is not None and caller.chain else {}
+    if (trace := current_trace.get()) is not None:
+        meta |= trace.to_meta()
     if timeout is None or timeout > _ENDLESS_S:
         return None, meta or None
     if timeout <= 0:

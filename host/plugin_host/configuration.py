@@ -40,6 +40,7 @@ __all__ = [
     "Control",
     "HealthOverride",
     "LimitsOverride",
+    "Metrics",
     "PluginConfiguration",
     "RestartOverride",
     "SandboxConfiguration",
@@ -66,6 +67,7 @@ Name = Annotated[
     str,
     Meta(pattern=r"^[^\x00-\x20:\x7f]+(?![\s\S])", description="a user's or group's name or number"),
 ]
+Port = Annotated[int, Meta(ge=0, le=65535, description="a port, 0 for any that is free")]
 Ids = Annotated[tuple[PluginId, ...], Meta(min_length=1, description="a list of ids, not empty")]
 
 
@@ -150,6 +152,16 @@ class Commands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     group: Name | None = None
 
 
+class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where `plugin-host run` tells its metrics over HTTP; without a port, nowhere.
+
+    `address` is loopback unless the operator says otherwise: who can reach it can read them.
+    """
+
+    port: Port | None = None
+    address: Line = "127.0.0.1"
+
+
 class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """All of `plugin-host.toml`; without a file, `Configuration()`."""
 
@@ -160,6 +172,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     plugins: dict[PluginId, PluginConfiguration] = {}
     control: Control = Control()
     commands: Commands = Commands()
+    metrics: Metrics = Metrics()
 
     @property
     def file(self) -> str | None:

@@ -114,11 +114,12 @@ class HealthMonitor:
     `answered` return the new condition when it is one to tell of: unresponsive, or well again after that.
     """
 
-    __slots__ = ("_asked", "_lags", "_misses", "_policy", "condition", "due", "vitals")
+    __slots__ = ("_asked", "_lags", "_misses", "_policy", "condition", "due", "missed", "vitals")
 
     def __init__(self, policy: Health, now: float) -> None:
         self.condition = Condition.WELL
         self.vitals: Vitals | None = None
+        self.missed = 0  # signs of life that did not come, since the beginning
         self.due = self._next_look(policy, now)
         self._policy = policy
         self._asked: float | None = None
@@ -152,6 +153,7 @@ class HealthMonitor:
             self.due = now + policy.timeout_s
             return None
         self._misses += 1
+        self.missed += 1
         self.due += policy.interval_s
         return self._move(Sign.ENOUGH if self._misses >= policy.misses else Sign.MISS)
 
@@ -166,6 +168,7 @@ class HealthMonitor:
             self._lags = 0
             return self._move(Sign.ANSWER)
         self._lags += 1
+        self.missed += 1
         return self._move(Sign.ENOUGH if self._lags >= policy.misses else Sign.MISS)
 
     def verdict(self, now: float) -> HealthVerdict:

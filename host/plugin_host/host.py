@@ -17,11 +17,12 @@ from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
 from .errors import PluginHostError, PluginNotFound
-from .event import EventHub, EventStream, StateChanged
+from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .extension import Extensions
 from .facility import Facilities
 from .keeper.handle import Keeper
+from .measurement import Measurement
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .settings import settled
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .exec.session import Session
+    from .metric.snapshot import Snapshot
     from .service import Service
 
 __all__ = ["PluginHost"]
@@ -80,6 +82,7 @@ class PluginHost:
         self._extensions = Extensions(block=block)
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
+        self._measurement = Measurement(self._supervisors)
         self._events = EventHub()
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
@@ -102,6 +105,14 @@ class PluginHost:
         """What happens from now on, as an async iterator; it ends with the host."""
         return self._events.open()
 
+    async def metrics(self) -> Snapshot:
+        """Everything that is counted and measured, as plain maps that JSON can hold.
+
+        `metric.snapshot` says what is in it; two of them can be subtracted there. The processes of the
+        plugins are looked at for it, on a thread.
+        """
+        return await self._measurement.take()
+
     # Life.
 
     def discover(self) -> None:
@@ -115,7 +126,7 @@ class PluginHost:
             version=VERSION,
             gate=launch_gate(),
             services=self._services,
-            emit=self._events.put,
+            emit=self._emit,
             keeper=self._keeper,
             bytecode=self._bytecode,
             restarts=self._restarts,
@@ -190,8 +201,12 @@ class PluginHost:
         except PluginHostError:
             pass
 
-    def _changed(self, event: StateChanged) -> None:
+    def _emit(self, event: HostEvent) -> None:
+        self._measurement.count(event)
         self._events.put(event)
+
+    def _changed(self, event: StateChanged) -> None:
+        self._emit(event)
         self._extensions.state_changed(event.plugin, str(event.old), str(event.new))
 
     # Using it.

@@ -21,6 +21,7 @@ from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
 from .launchspec import isolate, process_spec, restraints
 from .link import LinkOwner
+from .metric.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -75,6 +76,7 @@ class Instance(LinkOwner):
         facilities: Facilities,
         journal: Journal,
         owner: InstanceOwner,
+        meter: Meter | None = None,
     ) -> None:
         self.candidate = candidate
         self.manifest = manifest
@@ -87,6 +89,7 @@ class Instance(LinkOwner):
         self._facilities = facilities
         self._journal = journal
         self._owner = owner
+        self._meter = meter or Meter()
         self._launched: Launched | None = None
         self._process: PluginProcess | None = None
         self._link: Link | None = None
@@ -149,7 +152,8 @@ class Instance(LinkOwner):
             raise
         self._launched = launched
         self._process, self._link = launched.process, launched.link
-        self.exec = ExecProxy(self.id, launched.link)
+        self._meter.add_wire(launched.link)
+        self.exec = ExecProxy(self.id, launched.link, self._meter.sessions)
         self.answer = launched.answer
 
     async def _launch_confined(self) -> Launched:
@@ -199,6 +203,7 @@ class Instance(LinkOwner):
             self.manifest.health,
             on_unresponsive=lambda verdict: self._owner.unresponsive(self, verdict),
             on_recovered=lambda: self._owner.recovered(self),
+            on_miss=self._meter.missed,
         )
         launched.hand_over()
 
@@ -310,6 +315,7 @@ class Instance(LinkOwner):
         finally:
             link.drain()
             link.close()
+            self._meter.drop_wire(link)
             link.fail_calls(lambda: _stopped(self.id))
             if self.exec is not None:
                 self.exec.fail(lambda session: _stopped(self.id))

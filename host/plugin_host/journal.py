@@ -39,6 +39,11 @@ class Journal:
             self._gate = Floodgate(lambda text: self.logger.warning("plugin %s: %s", self.plugin, text))
         return self._gate
 
+    @property
+    def dropped(self) -> int:
+        """How much of what it said was dropped, because there was too much of it."""
+        return 0 if self._gate is None else self._gate.dropped
+
     def flush(self) -> None:
         """The plugin has ended: tell of what was dropped and not told of yet."""
         if self._gate is not None:

@@ -111,12 +111,18 @@ class Link:
         self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._is_to_rest = False
         self._rest: asyncio.TimerHandle | None = None
+        self.received_bytes = 0
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
         self._loop.add_reader(channel.read_fd, self._read)
 
     def __repr__(self) -> str:
         return f"<Link {self.connection!r} in flight={len(self._futures)} {self._writer!r}>"
+
+    @property
+    def sent_bytes(self) -> int:
+        """How much the channel took."""
+        return self._writer.sent_bytes
 
     @property
     def in_flight(self) -> int:
@@ -282,6 +288,7 @@ class Link:
             self._lose(error)
             return
         self.has_heard = True
+        self.received_bytes += size
         events = self._receive(self._view[:size])
         spent = 0.0
         if len(events) == 1:
@@ -336,6 +343,7 @@ class Link:
                 size = 0
             except OSError:
                 return
+            self.received_bytes += size
             self._handle_all(self._receive(self._view[:size]))
 
     def _handle_all(self, events: list[Event]) -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from .event import StateChanged
+from .metric.meter import Meter
 from .state import MOVES, State
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Plugin:
     `pid` is None while no process runs; `capabilities` maps the name of each to what the plugin said of
     it; `error` is why it is not running, if something went wrong. `death` is the report of its last
     death, also after it was started again; `restarts` counts how often it was started again by itself.
-    `healthy` is False while it does not answer.
+    `healthy` is False while it does not answer. `meter` counts what it does.
     """
 
     def __init__(self, candidate: Candidate, changed: Callable[[StateChanged], None]) -> None:
@@ -39,6 +40,7 @@ class Plugin:
         self.death: DeathReport | None = None
         self.restarts = 0
         self.healthy = True
+        self.meter = Meter(self.offers)
         self._changed = changed
 
     def __repr__(self) -> str:
@@ -61,6 +63,14 @@ class Plugin:
         offered = self.capabilities.get("command")
         commands = offered.get("commands") if isinstance(offered, dict) else None
         return sorted(name for name in commands if type(name) is str) if isinstance(commands, list) else []
+
+    def offers(self, command: str) -> bool:
+        """Whether it has a command of this name; of a raw peer nobody knows, so it may."""
+        if self.is_raw:
+            return True
+        offered = self.capabilities.get("command")
+        commands = offered.get("commands") if isinstance(offered, dict) else None
+        return isinstance(commands, list) and command in commands
 
     def move(self, new: State, reason: str = "") -> None:
         """Change the state, and tell everybody. Raises ValueError for a move that is not in the table."""

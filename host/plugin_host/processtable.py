@@ -22,6 +22,7 @@ __all__ = ["Kin", "ProcessRow", "ProcessTable", "ProcessUse", "read_row", "read_
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _READ_BYTES = 64 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")  # in a second, of what /proc counts processor time in
 _PAUSE_S = 0.0005
 _PATIENCE_S = 0.004  # what one table waits for environments in all: it is the host's loop that waits
 # Places in /proc/PID/stat, behind the name: where its code ends, and its environment.
@@ -45,6 +46,7 @@ class ProcessUse(NamedTuple):
 
     resident: int
     threads: int
+    cpu_s: float  # processor seconds, with those of the children it has waited for
 
 
 class Kin:
@@ -152,7 +154,11 @@ def _proc_use(pid: int) -> ProcessUse | None:
     if not data:
         return None
     fields = data[data.rindex(b")") + 2 :].split(None, 23)
-    return ProcessUse(resident=int(fields[21]) * _PAGE_BYTES, threads=int(fields[17]))
+    return ProcessUse(
+        resident=int(fields[21]) * _PAGE_BYTES,
+        threads=int(fields[17]),
+        cpu_s=sum(map(int, fields[11:15])) / _TICKS,
+    )
 
 
 def _proc_variable(pid: int, name: str, wait: Callable[[], bool]) -> str | None:
@@ -242,7 +248,12 @@ def _psutil_use(pid: int) -> ProcessUse | None:
 
     try:
         process = psutil.Process(pid)
-        return ProcessUse(resident=process.memory_info().rss, threads=process.num_threads())
+        with process.oneshot():
+            return ProcessUse(
+                resident=process.memory_info().rss,
+                threads=process.num_threads(),
+                cpu_s=sum(process.cpu_times()[:4]),
+            )
     except (psutil.Error, OSError):
         return None
 

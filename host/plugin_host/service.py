@@ -1,8 +1,8 @@
 """What plugins may call back: the functions an embedder registered, run on behalf of one plugin.
 
 A service is `fn(caller, **params)`, for raw peers `fn(caller, *params)`: an async function runs on the
-loop, a plain one in a thread. The deadline and the chain of plugins of the outer call go with it, so a
-call that a service makes has what is left of them.
+loop, a plain one in a thread. The deadline, the chain of plugins and the trace of the outer call go with
+it, so a call that a service makes has what is left of them.
 
 Each plugin has a desk of its own with room for so many calls at once; the others wait in its queue, so
 a plugin that never stops asking delays itself alone. A call that came through the plugin already does
@@ -20,9 +20,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.tracecontext import TraceContext, read_trace
+
 from .errors import CallError, CallFailed, CallTimeout
 from .permission import denial
 from .servicethread import ServiceThreads
+from .trace import current_trace
 from .wording import shown, suggestion
 
 if TYPE_CHECKING:
@@ -48,12 +51,13 @@ _log = logging.getLogger(__name__)
 class Caller:
     """Who asks: the plugin, the plugins through which the call came, and when its time is over.
 
-    `deadline` is a `time.monotonic()` value or None.
+    `deadline` is a `time.monotonic()` value or None. `trace` is the trace that the call is part of, if any.
     """
 
     plugin: str
     chain: tuple[str, ...] = ()
     deadline: float | None = None
+    trace: TraceContext | None = None
 
     @property
     def is_nested(self) -> bool:
@@ -178,6 +182,8 @@ class ServiceTable:
         self, link: Link, desk: _Desk, event: RequestReceived, name: str, function: Service, caller: Caller
     ) -> None:
         current_caller.set(caller)
+        # Also when there is none: the task began in the context of whoever had started the plugin.
+        current_trace.set(caller.trace)
         try:
             async with asyncio.timeout(caller.remaining()) as limit:
                 result = await self._call(desk, function, caller, event.params)
@@ -230,4 +236,4 @@ def _caller_of(plugin: str, meta: dict[str, Any], service: str) -> Caller:
     if not chain or chain[-1] != plugin:  # a peer that knows nothing of chains is part of them, too
         chain = [*chain, plugin]
     deadline = None if timeout is None else time.monotonic() + timeout / 1000
-    return Caller(plugin, tuple(chain), deadline)
+    return Caller(plugin, tuple(chain), deadline, read_trace(meta))

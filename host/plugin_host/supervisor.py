@@ -119,7 +119,13 @@ class Supervisor(InstanceOwner):
     def _new_instance(self, candidate: Candidate, manifest: Manifest) -> Instance:
         self._launches += 1
         instance = Instance(
-            candidate, manifest, self._launches, self._facilities, self._journal, owner=self
+            candidate,
+            manifest,
+            self._launches,
+            self._facilities,
+            self._journal,
+            owner=self,
+            meter=self.plugin.meter,
         )
         instance.restarts = self._ledger.restarts
         return instance
@@ -438,6 +444,16 @@ class Supervisor(InstanceOwner):
                 f"plugin `{self.plugin.id}` offers no exec sessions", data={"handlers": []}
             )
         return instance.exec
+
+    @property
+    def instances(self) -> list[Instance]:
+        """The instance that serves and those that only finish."""
+        return [*self._retiring, *([self._instance] if self._instance is not None else [])]
+
+    @property
+    def log_dropped(self) -> int:
+        """How many of the plugin's log records were dropped, because there were too many."""
+        return self._journal.dropped
 
     def exec_proxies(self) -> list[ExecProxy]:
         """Where sessions may be: in the instance that serves and in those that only finish."""

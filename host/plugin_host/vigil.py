@@ -36,6 +36,7 @@ class Watch:
         policy: Health,
         on_unresponsive: Callable[[HealthVerdict], None],
         on_recovered: Callable[[], None],
+        on_miss: Callable[[], None] | None = None,
     ) -> None:
         self._vigil = vigil
         self._loop = vigil.loop
@@ -43,6 +44,8 @@ class Watch:
         self._question = "vitals" if "vitals" in link.features else "ping"
         self._on_unresponsive = on_unresponsive
         self._on_recovered = on_recovered
+        self._on_miss = on_miss
+        self._missed = 0  # of those that were told
         self._monitor = HealthMonitor(policy, self._loop.time())
         self._msgid: int | None = None
         self._oldest: int | None = None  # of the calls, at the last look
@@ -122,6 +125,9 @@ class Watch:
 
     def _tell(self, news: Condition | None, now: float) -> None:
         try:
+            if self._monitor.missed > self._missed and self._on_miss is not None:
+                self._missed = self._monitor.missed
+                self._on_miss()
             if news is Condition.UNRESPONSIVE:
                 self._on_unresponsive(self._monitor.verdict(now))
             elif news is Condition.WELL:
@@ -148,13 +154,15 @@ class Vigil:
         *,
         on_unresponsive: Callable[[HealthVerdict], None],
         on_recovered: Callable[[], None],
+        on_miss: Callable[[], None] | None = None,
     ) -> Watch:
         """Watch a plugin that is ready from now on.
 
         A raw peer is never asked anything: the watch of one does nothing. The callbacks are called on the
-        loop and must not block; `on_unresponsive` once, until `on_recovered`.
+        loop and must not block; `on_unresponsive` once, until `on_recovered`; `on_miss` each time that a
+        sign of life does not come.
         """
-        watch = Watch(self, link, policy, on_unresponsive, on_recovered)
+        watch = Watch(self, link, policy, on_unresponsive, on_recovered, on_miss)
         if not link.connection.raw:
             self._watches[watch] = None
             self._set_timer()

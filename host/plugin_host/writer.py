@@ -46,6 +46,7 @@ class Writer:
         "call_bytes",
         "is_corked",
         "is_waiting",
+        "sent_bytes",
     )
 
     def __init__(
@@ -65,6 +66,7 @@ class Writer:
         self.is_corked = False
         self.is_waiting = False
         self.call_bytes = 0
+        self.sent_bytes = 0  # all that the channel took
         self._queued_bytes = 0
         self._rest: list[bytes | memoryview] = []  # what is left of the piece in writing
         self._timer: asyncio.TimerHandle | None = None
@@ -161,6 +163,7 @@ class Writer:
             except OSError:
                 self._expect_end()
                 return
+            self.sent_bytes += sent
             if sent == len(data):
                 return
             if sent:
@@ -205,6 +208,7 @@ class Writer:
                 self.close()
                 self._expect_end()
                 return
+            self.sent_bytes += sent
             if sent == len(self._rest[0]):
                 self._rest.pop(0)
             else:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Protocol
 
+    from .tracecontext import TraceContext
+
     class Session(Protocol):
         """The runtime as a context needs it."""
 
@@ -36,7 +38,8 @@ class Context:
 
     `name` is the command. `deadline` is the `time.monotonic()` at which the caller stops waiting, or
     None. `cancelled` is set when the caller gave up or the host stops. `chain` are the plugins through
-    which the call came. `settings` are the operator's for this plugin.
+    which the call came. `settings` are the operator's for this plugin. `trace` is the trace that the call
+    is part of, None when it is part of none.
     """
 
     __slots__ = (
@@ -50,6 +53,7 @@ class Context:
         "is_async",
         "msgid",
         "name",
+        "trace",
     )
 
     def __init__(
@@ -71,6 +75,7 @@ class Context:
         self.chain = chain
         self.is_async = is_async
         self.has_begun = False
+        self.trace: TraceContext | None = None
 
     def __repr__(self) -> str:
         return f"<Context of {self.name!r} in {self._session.plugin_id}>"
@@ -96,6 +101,16 @@ class Context:
     def host(self) -> HostServices:
         """The services of the host: `ctx.host.call("name", **params)`."""
         return HostServices(self)
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C `traceparent` of the call, for requests that are made on its behalf; None without one."""
+        return None if self.trace is None else self.trace.outgoing().traceparent
+
+    @property
+    def tracestate(self) -> str:
+        """The W3C `tracestate` that goes with it; empty without one."""
+        return "" if self.trace is None else self.trace.outgoing().tracestate
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Used by the runtime: the call starts, with these settings to its end."""

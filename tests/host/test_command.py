@@ -12,6 +12,7 @@ import pytest
 
 from plugin_host.command import call_command
 from plugin_host.errors import CallError, CallFailed, CallTimeout
+from plugin_host.metric.meter import Meter
 from plugin_host.service import Caller, current_caller
 from tests.run import Run
 
@@ -54,7 +55,7 @@ OK = {"status": 0, "status_message": "", "result": 42}
 
 
 async def call(link: Link, params: Any = None, timeout: float | None = None, *, raw: bool = False) -> Any:
-    plugin: Any = SimpleNamespace(id="demo", is_raw=raw)
+    plugin: Any = SimpleNamespace(id="demo", is_raw=raw, meter=Meter())
     stand_in: Any = link
     return await call_command(plugin, stand_in, "work", params, timeout, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ from .notation import to_json
 from .option import Options, host_options
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from plugin_host.event import EventStream
     from plugin_host.host import PluginHost
 
@@ -45,17 +48,24 @@ Examples:
 
 @click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
 @host_options
-def command(options: Options) -> None:
+@click.option(
+    "metrics_port",
+    "--metrics-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    help="Tell metrics to Prometheus at http://127.0.0.1:PORT/metrics; 0 is any port that is free.",
+)
+def command(options: Options, metrics_port: int | None) -> None:
     with options.reported():
         from . import interruption
 
         try:
-            interruption.run(_run(options))
+            interruption.run(_run(options, metrics_port))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
 
-async def _run(options: Options) -> None:
+async def _run(options: Options, metrics_port: int | None) -> None:
     import asyncio
     import signal
 
@@ -70,7 +80,7 @@ async def _run(options: Options) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: told.put(StatusAsked()))
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with serving(options, host), host:
+        async with serving(options, host), host, _metrics(host, options, metrics_port):
             told.put(HostReady())
             readiness.ready()
             idle = asyncio.create_task(_idle(host, watched))
@@ -80,6 +90,22 @@ async def _run(options: Options) -> None:
         if not teller.cancel():
             teller.result()
     raise LaunchError("no plugin is running any more, so there is nothing to do")
+
+
+@contextlib.asynccontextmanager
+async def _metrics(host: PluginHost, options: Options, port: int | None) -> AsyncIterator[None]:
+    """Serve the host's metrics, if a port is named."""
+    configuration = options.configuration()
+    given = None if configuration is None else configuration.metrics
+    port = port if port is not None or given is None else given.port
+    if port is None:
+        yield
+        return
+    from plugin_host.metricsport import MetricsPort
+
+    address = "127.0.0.1" if given is None else given.address
+    async with MetricsPort(host, address=address, port=port, loopback_only=False):
+        yield
 
 
 async def _idle(host: PluginHost, events: EventStream) -> None:

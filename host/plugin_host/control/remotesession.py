@@ -14,6 +14,7 @@ import msgspec
 from plugin_host.errors import CallError, CallFailed, PluginHostError
 from plugin_host.exec.opening import session_of
 from plugin_host.exec.proxy import ExecProxy
+from plugin_host.metric.meter import SessionMeter
 from plugin_host_sdk.types.session import SessionInfo
 
 from .errormap import from_map
@@ -40,7 +41,7 @@ class RemoteProxy(ExecProxy):
     """The sessions of one plugin of the host behind `link`."""
 
     def __init__(self, plugin: str, link: Link) -> None:
-        super().__init__(plugin, link)
+        super().__init__(plugin, link, SessionMeter())
         self._lost: dict[str, PluginHostError] = {}
 
     def creator(
@@ -58,9 +59,11 @@ class RemoteProxy(ExecProxy):
     async def join_input(self, session: str, stdin: int) -> int:
         return (await self._ask("exec.join", {"session": session, "stdin": stdin}, _Window)).window
 
-    async def _ask(self, method: str, params: dict[str, Any], kind: type[_T]) -> _T:
+    async def _ask(
+        self, method: str, params: dict[str, Any], kind: type[_T], meta: dict[str, Any] | None = None
+    ) -> _T:
         try:
-            return await super()._ask(method, params, kind)
+            return await super()._ask(method, params, kind, meta)
         except CallError as error:
             raise from_map(error) from None
 

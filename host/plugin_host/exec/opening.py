@@ -38,10 +38,12 @@ async def open_session(
     stdin = session.open_input(proxy.streams.reserve())
     try:
         created = await (create or proxy.create)(options, stdin.number)
-    except BaseException:
+    except BaseException as error:
         proxy.drop(session, before)
         proxy.streams.forget(stdin.number)
+        proxy.meter.refuse(error)
         raise
+    proxy.meter.opened += 1
     session.opened(created)
     return session
 

@@ -22,12 +22,14 @@ from plugin_host.errors import (
     SessionClosed,
     SessionExists,
 )
+from plugin_host.trace import current_trace
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from plugin_host.link import Link
+    from plugin_host.metric.meter import SessionMeter
     from plugin_host.stream import Streams
     from plugin_host_sdk.types.session import AttachOptions, SessionOptions
 
@@ -68,8 +70,9 @@ class _Handlers(msgspec.Struct):
 class ExecProxy:
     """The sessions of plugin `plugin`. Every method raises what `Provider` says, and PluginDied."""
 
-    def __init__(self, plugin: str, link: Link) -> None:
+    def __init__(self, plugin: str, link: Link, meter: SessionMeter) -> None:
         self.plugin = plugin
+        self.meter = meter
         self._link = link
         self._viewers = 0
         self._known: WeakValueDictionary[str, Held] = WeakValueDictionary()
@@ -121,7 +124,9 @@ class ExecProxy:
         except TypeError as error:
             raise CallFailed(f"exec: {error}", name="rpc.not_encodable") from None
         try:
-            return await self._ask("exec.create", params | {"stdin": stdin} | more, Created)
+            trace = current_trace.get()
+            meta = None if trace is None else trace.to_meta()
+            return await self._ask("exec.create", params | {"stdin": stdin} | more, Created, meta)
         except asyncio.CancelledError:
             self._call_off(options.id, stdin)
             raise
@@ -165,11 +170,13 @@ class ExecProxy:
     async def close(self, session: str, missing_ok: bool = False) -> None:
         await self._ask("exec.close", {"session": session, "missing_ok": missing_ok}, dict)
 
-    async def _ask(self, method: str, params: dict[str, Any], kind: type[_T]) -> _T:
+    async def _ask(
+        self, method: str, params: dict[str, Any], kind: type[_T], meta: dict[str, Any] | None = None
+    ) -> _T:
         self.check(params.get("session") or params.get("id") or "")
         params = self._scoped(params)
         self._link.survey(params)
-        msgid, answer = self._link.request(method, params)
+        msgid, answer = self._link.request(method, params, meta)
         try:
             result = await answer
         except asyncio.CancelledError:
@@ -260,6 +267,8 @@ class ExecProxy:
             raise CallFailed(f"{self.plugin} told of an exit oddly: {error}", name="rpc.foreign") from None
         session = self._known.get(told.session)
         self._exits[told.session] = told
+        if told.session not in self._called_off:  # what was never wanted was never counted
+            self.meter.end(told.exit.code, told.exit.signal)
         if len(self._exits) > _KEPT_EXITS:
             del self._exits[next(iter(self._exits))]
         if session is not None:
@@ -271,6 +280,7 @@ class ExecProxy:
         if self._make_error is not None:
             return
         self._make_error = make_error
+        self.meter.ended["lost"] += len(self._running)
         self._running.clear()
         for session in list(self._known.values()):
             session.lose()

@@ -1,4 +1,4 @@
-"""The metadata that travels with a call: the time it has left, and the plugins it came through."""
+"""The metadata of a call: the time it has left, the plugins it came through, the trace it is part of."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDLESS_MS = 1e12  # thirty years and more are no deadline; clocks and locks ca
 
 
 def read_meta(ctx: Context, meta: dict[str, Any], plugin_id: str) -> None:
-    """Put deadline and chain into `ctx`. Raises CallError when the call may not start."""
+    """Put deadline, chain and trace into `ctx`. Raises CallError when the call may not start."""
     timeout = meta.get("timeout_ms")
     if timeout is not None:
         if not isinstance(timeout, (int, float)):
@@ -28,6 +28,10 @@ def read_meta(ctx: Context, meta: dict[str, Any], plugin_id: str) -> None:
             raise expired(ctx)
         if timeout < _ENDLESS_MS:
             ctx.deadline = monotonic() + timeout / 1000
+    if "traceparent" in meta:
+        from plugin_host_sdk.tracecontext import read_trace  # most calls have none
+
+        ctx.trace = read_trace(meta)
     chain = meta.get("chain")
     if chain:
         if not isinstance(chain, list) or not all(type(link) is str for link in chain):

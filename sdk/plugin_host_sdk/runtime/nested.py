@@ -138,6 +138,8 @@ class NestedCalls:
         remaining = ctx.remaining()
         if remaining is not None:
             meta["timeout_ms"] = int(remaining * 1000)
+        if ctx.trace is not None:
+            meta |= ctx.trace.outgoing().to_meta()
         with wiring.mutex:
             if wiring.is_broken:
                 raise CallFailed("the host is gone", name="command.connection")
