@@ -56,12 +56,15 @@ if TYPE_CHECKING:
         HostEvent,
         PluginNotified,
         PluginSwapped,
+        SessionEnded,
+        SessionOpened,
         StateChanged,
     )
     from .exec.session import Session
     from .exec.viewer import Gap, Output, Viewer
     from .hookspecs import hookimpl
     from .host import PluginHost
+    from .logbook import Logbook, LogRecord, LogStream
     from .manifest import Manifest
     from .plugin import Plugin
     from .service import Caller
@@ -94,6 +97,9 @@ __all__ = [
     "InitializeTimeout",
     "LaunchError",
     "LocalProtocolError",
+    "LogRecord",
+    "LogStream",
+    "Logbook",
     "Manifest",
     "ManifestError",
     "Output",
@@ -111,10 +117,12 @@ __all__ = [
     "RemoteProtocolError",
     "Session",
     "SessionClosed",
+    "SessionEnded",
     "SessionExists",
     "SessionFailure",
     "SessionInfo",
     "SessionNotFound",
+    "SessionOpened",
     "SpawnError",
     "State",
     "StateChanged",
@@ -138,6 +146,9 @@ _HOMES = {
     "HandlerInfo": "exec.session",
     "HealthChanged": "event",
     "HostEvent": "event",
+    "LogRecord": "logbook",
+    "LogStream": "logbook",
+    "Logbook": "logbook",
     "Manifest": "manifest",
     "Output": "exec.viewer",
     "Phase": "death",
@@ -146,8 +157,10 @@ _HOMES = {
     "PluginNotified": "event",
     "PluginSwapped": "event",
     "Session": "exec.session",
+    "SessionEnded": "event",
     "SessionFailure": "exec.session",
     "SessionInfo": "exec.session",
+    "SessionOpened": "event",
     "State": "state",
     "StateChanged": "event",
     "Viewer": "exec.viewer",

@@ -19,8 +19,9 @@ from typing import Any
 
 import click
 
+from plugin_host.notation import BadNotation, from_json
+
 from . import output
-from .notation import BadNotation, from_json
 
 __all__ = ["Parameters", "parse"]
 

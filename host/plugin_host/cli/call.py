@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugin_host.notation import plain
+
 from . import argument, output
-from .notation import plain
 from .option import Options, host_options
 from .progress import ProgressLine
 

@@ -17,6 +17,8 @@ from plugin_host.errors import (
     CallTimeout,
     ConfigurationError,
     CrashLoop,
+    HostLost,
+    HostUnreachable,
     LaunchError,
     ManifestError,
     PluginDied,
@@ -25,11 +27,12 @@ from plugin_host.errors import (
     PluginNotReady,
     SocketError,
 )
+from plugin_host.failuremap import as_map
+from plugin_host.notation import plain, to_json
 from plugin_host_sdk.errors import TerminalError
 
 from . import output
 from .execfailure import in_words
-from .notation import plain, to_json
 
 __all__ = [
     "Interrupted",
@@ -58,6 +61,8 @@ NOT_FOUND = 127
 _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (PluginDied, DIED),
     (CallTimeout, TIMED_OUT),
+    (HostLost, UNAVAILABLE),
+    (HostUnreachable, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),
     (ManifestError, UNAVAILABLE),
@@ -66,10 +71,6 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (LaunchError, UNAVAILABLE),
     (CrashLoop, UNAVAILABLE),
     (SocketError, UNAVAILABLE),
-)
-_ATTRIBUTES = (
-    *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),
-    *("title", "suggestion", "retry_commands"),
 )
 
 
@@ -108,17 +109,6 @@ def sentence(error: Exception, *, verbose: bool = False) -> str:
     if verbose and isinstance(error, CallError) and error.data is not None:
         text += _details(error.data)
     return output.printable(text, lines=True)
-
-
-def as_map(error: Exception) -> dict[str, Any]:
-    """`error` for programs: its type, its message, and those attributes that say something."""
-    known = {name: getattr(error, name, None) for name in _ATTRIBUTES}
-    said = {name: value for name, value in known.items() if value is not None and value != ()}
-    if isinstance(error, (PluginDied, LaunchError)) and error.report is not None:
-        said["report"] = error.report.to_map()
-    if isinstance(error, CrashLoop):
-        said["reports"] = [report.to_map() for report in error.reports]
-    return {"type": type(error).__name__, "message": str(error), **said}
 
 
 @contextmanager

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from plugin_host.notation import inline
+
 from . import output
-from .notation import inline
 
 __all__ = ["listen", "unheard"]
 

@@ -14,7 +14,7 @@ import sys
 import termios
 from typing import Any
 
-from .notation import to_json
+from plugin_host.notation import to_json
 
 __all__ = [
     "WriteFailed",

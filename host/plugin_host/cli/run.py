@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from plugin_host.errors import LaunchError, PluginNotFound
+from plugin_host.notation import to_json
 
 from . import output
 from .failure import Interrupted, sentence
-from .notation import to_json
 from .option import Options, host_options
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from .claim import ClaimTable
 from .desk import Desk
 from .directory import Directory
 from .execmethod import ExecMethods
+from .feed import feed_methods
 from .hostmethod import host_methods
 from .overview import status_map
 
@@ -98,6 +99,7 @@ class ControlServer:
             self._socket.setblocking(False)
         sessions = ExecMethods(self.host, self.directory, self.claims, self.finish)
         self.methods |= host_methods(self.host, self.finish, self._status) | sessions.table()
+        self.methods |= feed_methods(self.host)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:

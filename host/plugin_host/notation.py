@@ -57,10 +57,14 @@ def inline(value: Any, length: int = 200) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def from_json(text: str) -> Any:
-    """The value that `text` is the notation of. Raises BadNotation."""
+def from_json(text: str, *, distinct: bool = False) -> Any:
+    """The value that `text` is the notation of; with `distinct` no map may have a name twice.
+
+    Raises BadNotation.
+    """
+    hook = {"object_pairs_hook": _distinct} if distinct else {"object_hook": _untagged}
     try:
-        return json.loads(text, object_hook=_untagged)
+        return json.loads(text, **hook)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}" if "\n" in text else f"column {error.colno}"
         raise BadNotation(f"expected JSON, found an error at {place}: {error.msg}") from None
@@ -117,6 +121,15 @@ def _float_name(value: float) -> str:
 
 def _readable(text: str) -> str:
     return _UNDECODABLE.sub("\ufffd", text)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> Any:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadNotation(f"expected each name of a map once, found {json.dumps(twice[:60])} again")
+    return _untagged(table)
 
 
 def _untagged(table: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_host.cli.notation import BadNotation, from_json, inline, plain, to_json
+from plugin_host.notation import BadNotation, from_json, inline, plain, to_json
 from plugin_host_sdk.wire import Decoder, Encoder, ExtType, Timestamp
 
 
