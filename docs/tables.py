@@ -72,7 +72,7 @@ FAMILIES = {
     "exec.": "sessions, see [below](#sessions)",
     "metadata.": "reserved",
     "action.": "reserved",
-    "host.": "services of the host, see [below](#calling-the-host)",
+    "host.": "services of the host, see [below](#calling-the-host); over a [control socket](control.md) a client asks the host",
 }
 STEPS = {
     "initialize": "the host sends `initialize`",

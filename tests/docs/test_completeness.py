@@ -74,6 +74,7 @@ SESSION_INSIDE = {
     "check_plugin",
     "consume",
     "detach_viewer",
+    "failure",
     "lose",
     "note_exit",
     "open_input",
@@ -81,7 +82,7 @@ SESSION_INSIDE = {
     "resize_as",
     "write_as",
 }
-VIEWER_INSIDE = {"ended", "joined", "name", "received", "skipped", "streams", "wake"}
+VIEWER_INSIDE = {"attached", "ended", "joined", "name", "received", "skipped", "streams", "wake"}
 
 
 @pytest.mark.parametrize(
