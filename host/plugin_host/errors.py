@@ -194,11 +194,12 @@ class CrashLoop(PluginHostError):
 
 
 class HostUnreachable(PluginHostError):
-    """No host answers at a control socket; `socket` is its path."""
+    """No host answers at a control socket; `socket` is its path, `is_absent` that nobody listens there."""
 
-    def __init__(self, message: str, *, socket: str) -> None:
+    def __init__(self, message: str, *, socket: str, is_absent: bool = False) -> None:
         super().__init__(message)
         self.socket = socket
+        self.is_absent = is_absent
 
 
 class HostLost(CallError):

@@ -14,14 +14,14 @@ __all__ = ["as_map"]
 
 _ATTRIBUTES = (
     *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),
-    *("title", "suggestion", "retry_commands"),
+    *("title", "suggestion", "retry_commands", "session", "socket"),
 )
 
 
 def as_map(error: Exception) -> dict[str, Any]:
     """`error` for programs: its type, its message, and those attributes that say something."""
     known = {name: getattr(error, name, None) for name in _ATTRIBUTES}
-    said = {name: value for name, value in known.items() if value is not None and value != ()}
+    said = {name: value for name, value in known.items() if value not in (None, (), "")}
     if isinstance(error, (PluginDied, LaunchError)) and error.report is not None:
         said["report"] = error.report.to_map()
     if isinstance(error, CrashLoop):

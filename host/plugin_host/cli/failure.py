@@ -60,9 +60,9 @@ NOT_FOUND = 127
 # The first that fits counts.
 _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (PluginDied, DIED),
-    (CallTimeout, TIMED_OUT),
-    (HostLost, UNAVAILABLE),
+    (HostLost, DIED),
     (HostUnreachable, UNAVAILABLE),
+    (CallTimeout, TIMED_OUT),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),
     (ManifestError, UNAVAILABLE),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .failure import reported
 
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
     from plugin_host.configuration import Configuration
     from plugin_host.host import PluginHost
 
-__all__ = ["Options", "host_options", "output_options"]
+__all__ = ["Options", "client_options", "host_options", "output_options"]
 
 _Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was given on the command line; see the help texts for their meaning."""
+    """What was given on the command line; see the help texts for their meaning.
+
+    `names_socket` is that --socket was given, and not only set in the environment.
+    """
 
     as_json: bool = False
     verbosity: int = 0
@@ -38,6 +42,12 @@ class Options:
     block: tuple[str, ...] = ()
     config: str | None = None
     socket: str | None = None
+    names_socket: bool = False
+
+    @property
+    def wants_own_host(self) -> bool:
+        """Whether a host is described that is to be the command's own, whichever else runs."""
+        return bool(self.plugin_dirs or self.only or self.block or self.config is not None)
 
     def configuration(self) -> Configuration | None:
         """The host's configuration, if there is any. Raises ConfigurationError."""
@@ -103,13 +113,30 @@ def host_options(function: _Function) -> _Function:
             block=block,
             config=config,
             socket=socket,
+            names_socket=_is_on_the_command_line("socket"),
         )
         return function(options=given, **others)
 
     decorated = output_options(command)
-    for option in reversed(_HOST_OPTIONS):
+    for option in reversed((*_PLUGIN_OPTIONS, _CONFIG, _SOCKET)):
         decorated = option(decorated)
     return decorated
+
+
+def client_options(function: _Function) -> _Function:
+    """Where the running host is, with the output options; the function gets `options`."""
+
+    @functools.wraps(function)
+    def command(options: Options, config: str | None, socket: str | None, **others: Any) -> Any:
+        names_socket = _is_on_the_command_line("socket")
+        given = dataclasses.replace(options, config=config, socket=socket, names_socket=names_socket)
+        return function(options=given, **others)
+
+    return output_options(_CONFIG(_SOCKET(command)))
+
+
+def _is_on_the_command_line(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -120,7 +147,7 @@ def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, 
     return ids
 
 
-_HOST_OPTIONS = (
+_PLUGIN_OPTIONS = (
     click.option(
         "plugin_dirs",
         "--plugin-dir",
@@ -145,19 +172,19 @@ _HOST_OPTIONS = (
         callback=_ids,
         help="Leave this plugin out, or this host extension. Repeatable.",
     ),
-    click.option(
-        "config",
-        "--config",
-        metavar="FILE",
-        help="The configuration. Else $PLUGIN_HOST_CONFIG, else plugin-host/plugin-host.toml in your"
-        " configuration folder.",
-    ),
-    click.option(
-        "socket",
-        "--socket",
-        metavar="PATH",
-        envvar="PLUGIN_HOST_SOCKET",
-        show_envvar=True,
-        help="The control socket of a host; by default the user's own.",
-    ),
+)
+_CONFIG = click.option(
+    "config",
+    "--config",
+    metavar="FILE",
+    help="The configuration. Else $PLUGIN_HOST_CONFIG, else plugin-host/plugin-host.toml in your"
+    " configuration folder.",
+)
+_SOCKET = click.option(
+    "socket",
+    "--socket",
+    metavar="PATH",
+    envvar="PLUGIN_HOST_SOCKET",
+    show_envvar=True,
+    help="The control socket of a host; by default the user's own.",
 )

@@ -9,7 +9,7 @@ import click
 
 from plugin_host.version import VERSION
 
-from . import call, doctor, exec, listing, output, run, schema, validate
+from . import call, doctor, events, exec, listing, logs, metrics, output, run, schema, top, validate
 from .failure import USAGE, report_usage
 
 __all__ = ["main", "program"]
@@ -24,6 +24,8 @@ _HELP = """Run plugins in processes of their own, and call them.
   plugin-host call system disk_usage path=/    start one plugin, call it, stop it
   plugin-host exec -it shell                   start one plugin, open a shell through it, stop it
   plugin-host run                              start all plugins and keep them running
+  plugin-host top                              what the plugins of the host that runs do and use
+  plugin-host logs -f                          what they log
   plugin-host doctor                           what is wrong here, and what to do about it
 
 Results go to stdout and errors to stderr. Exit status: 0 done; 1 the plugin said no, or faults were
@@ -50,6 +52,10 @@ for _command in (
     listing.command,
     call.command,
     exec.command,
+    logs.command,
+    events.command,
+    top.command,
+    metrics.command,
     validate.command,
     schema.command,
     doctor.command,

@@ -87,7 +87,8 @@ async def connect(
 
 
 def _unreachable(path: str, error: Exception) -> HostUnreachable:
-    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+    is_absent = isinstance(error, (FileNotFoundError, ConnectionRefusedError, NotADirectoryError))
+    if is_absent:
         reason = "no host listens there: start one with `plugin-host run`, or name its socket with --socket"
     elif isinstance(error, PermissionError):
         reason = "this user may not connect to it"
@@ -95,7 +96,7 @@ def _unreachable(path: str, error: Exception) -> HostUnreachable:
         reason = "whoever listens there does not answer"
     else:
         reason = str(error)
-    return HostUnreachable(f"{path}: {reason}", socket=path)
+    return HostUnreachable(f"{path}: {reason}", socket=path, is_absent=is_absent)
 
 
 class ControlClient(LinkOwner):
