@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["ControlClient", "connect", "socket_path"]
 
 _CONNECT_S = 5.0
+_AGAIN_S = 0.01
 _T = TypeVar("_T")
 
 
@@ -73,7 +74,7 @@ async def connect(
     client = None
     try:
         async with asyncio.timeout(timeout):
-            await asyncio.get_running_loop().sock_connect(sock, where)
+            await _reach(sock, where)
             client = ControlClient(over_socket(sock), where, peer_of(sock).pid)
             await client._introduce(name, keep=keep, token=token)
         return client
@@ -84,6 +85,20 @@ async def connect(
             sock.close()
         elif not client.info:
             await client.close()
+
+
+async def _reach(sock: socket.socket, path: str) -> None:
+    """Connect. Raises OSError.
+
+    While more clients wait than the host's queue holds, the kernel refuses a connection that does not
+    block and remembers nothing of it, so the loop's own `sock_connect` would take it for made.
+    """
+    while True:
+        try:
+            sock.connect(path)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(_AGAIN_S)
 
 
 def _unreachable(path: str, error: Exception) -> HostUnreachable:
@@ -132,7 +147,7 @@ class ControlClient(LinkOwner):
             }
         )
         await asyncio.wait((link.initialized, self._over), return_when=asyncio.FIRST_COMPLETED)
-        if not link.initialized.done():
+        if self._over.done() or not link.initialized.done():
             raise HostLost("it ended the connection without a word")
         self.info = link.initialized.result()
         self.token = str(self.info.get("token", ""))

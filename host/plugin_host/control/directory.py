@@ -50,10 +50,10 @@ class Directory:
             self._sessions[key] = session
             if (watch := self._watches.pop(key, None)) is not None:
                 watch.cancel()
-            if session.exit is None:
-                self._watches[key] = asyncio.get_running_loop().create_task(
-                    self._watch(key, session), name=f"watch of session {session.id}"
-                )
+            # Also when it has ended: of a short one the exit is there before it was answered for.
+            self._watches[key] = asyncio.get_running_loop().create_task(
+                self._watch(key, session), name=f"watch of session {session.id}"
+            )
         return session
 
     async def all(self) -> list[Session]:

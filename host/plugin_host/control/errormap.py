@@ -85,8 +85,10 @@ def _report(report: DeathReport | None) -> dict[str, Any] | None:
 
 
 def from_map(error: Any) -> PluginHostError:
-    """The exception for an error map, of any shape."""
-    if isinstance(error, CallError):  # as a link has rebuilt it
+    """The exception for an error map, of any shape, also for one that a link has rebuilt already."""
+    if isinstance(error, errors.HostLost):  # of this side
+        return error
+    if isinstance(error, CallError):
         error = error.to_map()
     if not isinstance(error, dict):
         return CallError.from_map(error)

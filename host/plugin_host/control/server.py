@@ -93,7 +93,7 @@ class ControlServer:
     async def start(self) -> None:
         """Listen. Raises SocketError; nothing is left then."""
         if isinstance(self._place, LocalSocket):
-            self._socket = await asyncio.to_thread(listen, self._place)
+            self._socket = await asyncio.to_thread(listen, self._place, _CLIENTS)
         else:
             self._socket = self._place
             self._socket.setblocking(False)
