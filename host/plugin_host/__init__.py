@@ -66,9 +66,12 @@ if TYPE_CHECKING:
     from .host import PluginHost
     from .logbook import Logbook, LogRecord, LogStream
     from .manifest import Manifest
+    from .metric.snapshot import Snapshot
+    from .metricsport import MetricsPort
     from .plugin import Plugin
     from .service import Caller
     from .state import State
+    from .trace import TraceContext, traced
     from .version import VERSION as __version__
 
 __all__ = [
@@ -102,6 +105,7 @@ __all__ = [
     "Logbook",
     "Manifest",
     "ManifestError",
+    "MetricsPort",
     "Output",
     "Phase",
     "Plugin",
@@ -123,14 +127,17 @@ __all__ = [
     "SessionInfo",
     "SessionNotFound",
     "SessionOpened",
+    "Snapshot",
     "SpawnError",
     "State",
     "StateChanged",
     "TerminalError",
+    "TraceContext",
     "Viewer",
     "ViewerReadOnly",
     "__version__",
     "hookimpl",
+    "traced",
 ]
 
 # The module of every name that is not in `errors`.
@@ -150,6 +157,7 @@ _HOMES = {
     "LogStream": "logbook",
     "Logbook": "logbook",
     "Manifest": "manifest",
+    "MetricsPort": "metricsport",
     "Output": "exec.viewer",
     "Phase": "death",
     "Plugin": "plugin",
@@ -161,10 +169,13 @@ _HOMES = {
     "SessionFailure": "exec.session",
     "SessionInfo": "exec.session",
     "SessionOpened": "event",
+    "Snapshot": "metric.snapshot",
     "State": "state",
     "StateChanged": "event",
+    "TraceContext": "trace",
     "Viewer": "exec.viewer",
     "hookimpl": "hookspecs",
+    "traced": "trace",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for leave to use any name

@@ -42,7 +42,7 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    calls = plugin.meter.calls
+    calls, is_raw = plugin.meter.calls, plugin.is_raw
     row = calls[command if isinstance(command, str) else OTHER]
     row.started += 1
     begun = perf_counter()
@@ -52,12 +52,12 @@ async def call_command(
             deadline, meta = _call_metadata(plugin, command, timeout)
         method = "command.call"
         arguments: Any = {"name": command, "params": params if params is not None else {}}
-        if plugin.is_raw:
+        if is_raw:
             method, arguments, meta = command, _positional(plugin, params), None
         elif text:
             arguments["text"] = True
         try:
-            if not plugin.is_raw and not _is_flat(params):
+            if not is_raw and not _is_flat(params):
                 link.survey(params)
             msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
             result = await answer
@@ -70,8 +70,10 @@ async def call_command(
             if _is_unnamed(error):
                 _name(error, plugin, command)
             raise
-        if not plugin.is_raw:
-            result = _result(plugin, command, result)
+        if not is_raw:
+            if type(result) is not dict or result.get("status") != 0:
+                raise _not_well(plugin, command, result)
+            result = result.get("result")
     except BaseException as error:
         row.fail(perf_counter() - begun, error)
         raise
@@ -79,15 +81,12 @@ async def call_command(
     return result
 
 
-def _result(plugin: Plugin, command: str, answer: Any) -> Any:
-    """What is in an answer; its status, if that is another than 0, is raised."""
-    if type(answer) is not dict or "status" not in answer:
-        raise CallFailed(
-            f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status", name="rpc.foreign"
-        )
-    if answer["status"] != 0:
-        raise _own_status(plugin, command, answer)
-    return answer.get("result")
+def _not_well(plugin: Plugin, command: str, answer: Any) -> CallFailed:
+    """What an answer without status 0 stands for."""
+    if type(answer) is dict and "status" in answer:
+        return _own_status(plugin, command, answer)
+    text = f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status"
+    return CallFailed(text, name="rpc.foreign")
 
 
 def _is_flat(params: Any) -> bool:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from opentelemetry.trace import TracerProvider
+
     from plugin_host_sdk.types.session import HandlerInfo
 
     from .candidate import Candidate
@@ -52,7 +54,8 @@ class PluginHost:
     `only` and `block` choose by id; `config` is a `Configuration` or the path of one (None reads none);
     `services` maps names to functions `fn(caller, **params)` that plugins with the permission
     `host.NAME` may call: async ones run on the loop, plain ones in a thread. With `restarts=False` no
-    plugin that died is started again, whatever its manifest says.
+    plugin that died is started again, whatever its manifest says. `tracing` makes a span of every call, by
+    OpenTelemetry: True with the program's tracer provider, or with the one that is given.
 
     Entering starts every plugin it may and waits until each is ready or explained. Leaving stops them
     all. Raises ConfigurationError, and PluginNotFound for an id in `only` that is nowhere.
@@ -68,6 +71,7 @@ class PluginHost:
         config: Configuration | str | os.PathLike[str] | None = None,
         services: Mapping[str, Service] | None = None,
         restarts: bool = True,
+        tracing: bool | TracerProvider = False,
     ) -> None:
         for name, value in (("plugin_dirs", plugin_dirs), ("only", only), ("block", block)):
             if isinstance(value, (str, bytes)):
@@ -79,6 +83,9 @@ class PluginHost:
         self._config = config
         self._services = ServiceTable(services or {})
         self._restarts = restarts
+        self._call_command, self._open_session = call_command, open_session
+        if tracing is not False:
+            self._make_spans(None if tracing is True else tracing)
         self._extensions = Extensions(block=block)
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
@@ -92,6 +99,13 @@ class PluginHost:
         self._is_discovered = False
         self._besides: set[asyncio.Task[None]] = set()
         self._is_closed = False
+
+    def _make_spans(self, provider: TracerProvider | None) -> None:
+        from .span import Spans
+
+        spans = Spans(provider)
+        self._call_command, self._open_session = spans.call_command, spans.open_session
+        self._services.adopt = spans.adopt
 
     def __repr__(self) -> str:
         ready = sum(plugin.state is State.READY for plugin in self._plugins.values())
@@ -251,7 +265,7 @@ class PluginHost:
             link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
         if supervisor.idleness is not None:
             supervisor.idleness.uses += 1
-        return await call_command(supervisor.plugin, link, command, params, timeout, on_progress)
+        return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
 
     async def call_text(
         self,
@@ -270,7 +284,9 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
-        return await call_command(supervisor.plugin, link, command, params, timeout, on_progress, text=True)
+        return await self._call_command(
+            supervisor.plugin, link, command, params, timeout, on_progress, text=True
+        )
 
     async def exec(
         self,
@@ -307,7 +323,7 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         link, _ = await supervisor.admit(None, fail_fast=fail_fast)
-        return await open_session(
+        return await self._open_session(
             supervisor.exec_of(link),
             command=command,
             handler=resource,

@@ -69,7 +69,7 @@ class Measurement:
             "at": time.time(),
             "started_at": self._started_at,
             "uptime": time.monotonic() - self._started,
-            "plugins": {id: _figures(one, uses[id]) for id, one in self._supervisors.items()},
+            "plugins": {id: _figures(one, uses.get(id, {})) for id, one in self._supervisors.items()},
         }
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 from typing import TYPE_CHECKING
 
-from .errors import PluginHostError
+from .errors import ConfigurationError
 from .exposition import CONTENT_TYPE, expose
 
 if TYPE_CHECKING:
@@ -55,16 +56,16 @@ class MetricsPort:
         return f"http://{address}:{self._port}{_PATH}"
 
     async def start(self) -> None:
-        """Listen. Raises PluginHostError when the port is taken, or there is no such address."""
+        """Listen. Raises ConfigurationError when the port is taken, or there is no such address."""
         try:
             self._server = await asyncio.start_server(
                 self._connected, self._address, self._port, limit=_REQUEST_BYTES
             )
         except OSError as error:
             where = f"{self._address} port {self._port}"
-            raise PluginHostError(
-                f"the metrics cannot be served on {where}: {error.strerror or error}"
-            ) from None
+            number = error.errno or 0  # below 0: a name that nobody knows
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+            raise ConfigurationError(f"the metrics cannot be served on {where}: {reason}") from None
         self._port = self._server.sockets[0].getsockname()[1]
         _log.info("metrics at %s", self.url)
 

@@ -85,7 +85,10 @@ class _Desk:
 
 
 class ServiceTable:
-    """The services of one host, and the calls of them that run."""
+    """The services of one host, and the calls of them that run.
+
+    `adopt(trace)` makes what a task does from then on part of the trace of the call it serves.
+    """
 
     def __init__(self, services: Mapping[str, Service]) -> None:
         for name, function in services.items():
@@ -94,6 +97,7 @@ class ServiceTable:
         self._services = dict(services)
         self._threads = ServiceThreads()
         self._desks: dict[Link, _Desk] = {}
+        self.adopt: Callable[[TraceContext | None], object] = current_trace.set
 
     def serve(
         self,
@@ -183,7 +187,7 @@ class ServiceTable:
     ) -> None:
         current_caller.set(caller)
         # Also when there is none: the task began in the context of whoever had started the plugin.
-        current_trace.set(caller.trace)
+        self.adopt(caller.trace)
         try:
             async with asyncio.timeout(caller.remaining()) as limit:
                 result = await self._call(desk, function, caller, event.params)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +320,29 @@ def test_log_is_shown_on_demand(cli: Cli, plugins: Path, wait_until: WaitUntil) 
         run.send(signal.SIGINT)
         ended = run.end()
     assert "info     -  plugin odd: starting -> ready" in ended.err
+
+
+@pytest.mark.parametrize("by", ["option", "configuration"])
+def test_metrics_are_told_on_a_port(by: str, cli: Cli, tmp_path: Path, wait_until: WaitUntil) -> None:
+    write_plugin(tmp_path / "plugins", "quiet")
+    words = ["--metrics-port", "0"] if by == "option" else []
+    if by == "configuration":
+        cli.config.write_text('entry_points = false\n[metrics]\nport = 0\naddress = "127.0.0.2"\n')
+    with cli.background("run", "--plugin-dir", str(tmp_path / "plugins"), "-v", *words) as run:
+        wait_until(run.says("metrics at http://"))
+        wait_until(run.says("ready (pid"))
+        (url,) = re.findall(r"metrics at (http://\S+)", run.err)
+        assert url.startswith("http://127.0.0.1:" if by == "option" else "http://127.0.0.2:")
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert b'plugin_host_plugin_state{plugin="quiet",state="ready"} 1.0' in answer.read()
+        run.send(signal.SIGTERM)
+        assert run.end().status == 0
+
+
+def test_a_port_for_metrics_that_is_taken_is_said(cli: Cli, tmp_path: Path) -> None:
+    write_plugin(tmp_path / "plugins", "quiet")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = cli("run", "--plugin-dir", tmp_path / "plugins", "--metrics-port", port)
+    assert (ended.status, ended.out) == (2, "")
+    assert f"the metrics cannot be served on 127.0.0.1 port {port}" in ended.err

@@ -151,6 +151,7 @@ def test_misses_are_counted_in_a_row() -> None:
         answer(monitor)
         ask_again(monitor)
     assert monitor.condition is WELL
+    assert monitor.missed == 10  # of all that there were
 
 
 def test_answer_after_all_is_recovery_and_is_told_once() -> None:

@@ -100,6 +100,7 @@ def test_signatures_of_the_contract() -> None:
         "config",
         "services",
         "restarts",
+        "tracing",
     ]
     assert all(one.kind is one.KEYWORD_ONLY for one in made.parameters.values())
     defaults = {name: one.default for name, one in made.parameters.items()}
@@ -111,6 +112,7 @@ def test_signatures_of_the_contract() -> None:
         "config": None,
         "services": None,
         "restarts": True,
+        "tracing": False,
     }
     call = inspect.signature(PluginHost.call)
     assert list(call.parameters) == [

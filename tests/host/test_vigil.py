@@ -341,3 +341,21 @@ def test_timer_sleeps_until_the_next_look_when_all_have_answered(run: Run, wait_
             assert vigil._timer is None
 
     run(body())
+
+
+def test_every_sign_of_life_that_does_not_come_is_told(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with plugin() as (link, _):
+            vigil, told, missed = Vigil(), Told(), list[int]()
+            vigil.watch(
+                link,
+                SOON,
+                on_unresponsive=told.verdicts.append,
+                on_recovered=told.recovered,
+                on_miss=lambda: missed.append(len(told.verdicts)),
+            )
+            await wait_until.aio(lambda: told.verdicts)
+            assert missed[:2] == [0, 0]
+            vigil.close()
+
+    run(body())

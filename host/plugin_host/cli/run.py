@@ -80,7 +80,7 @@ async def _run(options: Options, metrics_port: int | None) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: told.put(StatusAsked()))
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with serving(options, host), host, _metrics(host, options, metrics_port):
+        async with serving(options, host), _metrics(host, options, metrics_port), host:
             told.put(HostReady())
             readiness.ready()
             idle = asyncio.create_task(_idle(host, watched))

@@ -180,6 +180,8 @@ class Server:
             ctx.arrived = self._clock
             if event.meta:
                 read_meta(ctx, event.meta, self.plugin.id)
+                if ctx.trace is not None:
+                    endpoint = self._traced(endpoint, ctx)
         except CallError as error:
             self._refuse(event.msgid, error)
             if event.method == "initialize":
@@ -196,6 +198,11 @@ class Server:
                 lambda: self._run_pooled(endpoint, ctx, arguments),
                 extra=endpoint.is_urgent or self.plugin.id in ctx.chain,
             )
+
+    def _traced(self, endpoint: Endpoint, ctx: Context) -> Endpoint:
+        from .span import traced  # most calls have no trace
+
+        return traced(endpoint, ctx, self.plugin.id)
 
     def _receive_system_request(self, event: RequestReceived) -> None:
         method = event.method
