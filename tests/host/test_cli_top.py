@@ -112,6 +112,12 @@ def test_another_run_of_the_host_counts_from_its_beginning() -> None:
     assert one.calls_per_s == 2.0
 
 
+def test_a_plugin_that_nobody_has_started_has_no_line() -> None:
+    left_out = plugin(state="discovered", pid=None)
+    found = lines(snapshot(2, raw=left_out, demo=plugin()), snapshot(1, raw=left_out, demo=plugin()))
+    assert [one.plugin for one in found] == ["demo"]
+
+
 def test_a_plugin_that_does_not_answer_is_shown_as_such() -> None:
     (one,) = lines(snapshot(2, demo=plugin(healthy=False)), snapshot(1, demo=plugin()))
     assert one.state == "unresponsive"

@@ -14,8 +14,10 @@ import termios
 import tty
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.live import Live
+
+from . import output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +57,12 @@ class LiveScreen:
 
     def refresh(self) -> None:
         """Show the picture as it is now."""
-        if self._live is not None:
+        if self._live is None:
+            return
+        with contextlib.suppress(OSError):  # a window that was closed; SIGHUP says so
+            # As it is now; rich believes LINES and COLUMNS, which whoever started this may have set.
+            size = os.get_terminal_size(output.STDOUT)
+            self._console.size = ConsoleDimensions(size.columns or 80, size.lines or 24)
             self._live.update(self._draw(self._console.size.height), refresh=True)
 
     def _open(self) -> None:

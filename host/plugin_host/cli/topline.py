@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_host.metric.histogram import BUCKETS, quantile
 from plugin_host.metric.snapshot import difference
+from plugin_host.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +53,14 @@ SORTS: dict[str, Callable[[Line], float]] = {
 
 
 def lines(later: Snapshot, earlier: Snapshot) -> list[Line]:
-    """A line for each plugin, in the order of the host."""
+    """A line for each plugin, in the order of the host; not for those that nobody has tried to start."""
     between = difference(later, earlier)
     seconds = between["uptime"]
-    return [_line(id, later["plugins"][id], figures, seconds) for id, figures in between["plugins"].items()]
+    return [
+        _line(id, later["plugins"][id], figures, seconds)
+        for id, figures in between["plugins"].items()
+        if figures["state"] != State.DISCOVERED
+    ]
 
 
 def _line(id: str, now: PluginFigures, since: PluginFigures, seconds: float) -> Line:
