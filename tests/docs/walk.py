@@ -216,7 +216,10 @@ def matches(shown: str, printed: str) -> bool:
 def environment(home: Path, config: Path) -> dict[str, str]:
     """What an example's process is given: this interpreter's programs first, and a home of its own."""
     env = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PLUGIN_HOST", "XDG_"))
+        name: value
+        for name, value in os.environ.items()
+        # The socket is the test's own already.
+        if not name.startswith(("PLUGIN_HOST", "XDG_")) or name == "PLUGIN_HOST_SOCKET"
     }
     return env | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
