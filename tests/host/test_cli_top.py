@@ -55,9 +55,10 @@ def calls(durations: dict[float, int], *, in_flight: int = 0, failed: int = 0) -
     }
 
 
-def snapshot(uptime: float, started_at: float = 100.0, **plugins: PluginFigures) -> Snapshot:
-    at = started_at + uptime
-    return {"version": "1.0", "at": at, "started_at": started_at, "uptime": uptime, "plugins": plugins}
+def snapshot(uptime: float, **plugins: PluginFigures) -> Snapshot:
+    """Of a host that was started at 100."""
+    at = 100.0 + uptime
+    return {"version": "1.0", "at": at, "started_at": 100.0, "uptime": uptime, "plugins": plugins}
 
 
 def line(**changes: Any) -> Line:
@@ -106,7 +107,8 @@ def test_a_plugin_that_was_not_there_before_counts_from_its_beginning() -> None:
 
 
 def test_another_run_of_the_host_counts_from_its_beginning() -> None:
-    later = snapshot(4, started_at=200.0, demo=plugin(calls={"a": calls({0.001: 8})}))
+    later = snapshot(4, demo=plugin(calls={"a": calls({0.001: 8})}))
+    later["started_at"] = 200.0
     earlier = snapshot(50, demo=plugin(calls={"a": calls({0.001: 1000})}))
     (one,) = lines(later, earlier)
     assert one.calls_per_s == 2.0
