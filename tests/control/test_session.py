@@ -56,6 +56,20 @@ def test_two_clients_see_and_type_into_one_session(tmp_path: Path, own_socket: s
     run(body())
 
 
+def test_client_that_comes_after_the_end_learns_of_it(tmp_path: Path, own_socket: str, run: Run) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            one = await scene.client()
+            session = await one.exec("desk", sh("read x; echo over; exit 3"), tty=False)
+            await session.close_stdin()
+            await session.wait()
+            same = await (await scene.client()).session(session.id)
+            assert (await read(same)).stdout == b"over\n"
+            assert (await same.wait()).code == 3
+
+    run(body())
+
+
 def test_bytes_go_through_unchanged_both_ways(tmp_path: Path, own_socket: str, run: Run) -> None:
     size = 8 * 1024 * 1024
 

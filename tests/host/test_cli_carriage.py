@@ -11,17 +11,25 @@ from typing import Any
 import pytest
 
 from plugin_host.cli import carriage
+from plugin_host.cli.carriage import Manner
+from plugin_host.cli.detachkey import DetachKeys
 from plugin_host.cli.outflow import Outflow
 from plugin_host.errors import PluginDied, PluginHostError
 from plugin_host.exec.viewer import Gap, Output
 from plugin_host_sdk.errors import SessionClosed
 from tests.run import Run
+from tests.wait import WaitUntil
 
 Piece = Output | Gap
 
 
 class Session:
-    """Takes input, shows `pieces`, and has written `totals`; `error` is what it says to input."""
+    """Takes input, shows `pieces`, and has written `totals`; `error` is what it says to input.
+
+    It is its own viewer, whose copy starts at `begin`.
+    """
+
+    begin = 0
 
     def __init__(
         self, pieces: AsyncIterator[Piece] | None = None, error: Exception | None = None, **totals: int
@@ -32,8 +40,11 @@ class Session:
         self.error = error
         self._totals = totals
 
-    async def attach(self, *, lossless: bool) -> AsyncIterator[Piece]:
-        assert lossless
+    @property
+    def start(self) -> dict[str, int]:
+        return dict.fromkeys(self._totals, self.begin)
+
+    def __aiter__(self) -> AsyncIterator[Piece]:
         return shows(until=self.is_closed) if self.pieces is None else self.pieces
 
     async def write(self, data: bytes) -> None:
@@ -64,13 +75,18 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
             pass
 
 
-async def carried(session: Session, *, with_stdin: bool = True) -> Callable[[], int]:
+async def carried(session: Session, *, with_stdin: bool = True, **manner: Any) -> Callable[[], int]:
     """Carry until the end; a function that says how often the session has reacted."""
     reactions: list[None] = []
-    stub: Any = session
-    with closing(Outflow()) as outflow:
-        await carriage.carry(stub, outflow, with_stdin=with_stdin, reacted=lambda: reactions.append(None))
+    assert await carry(session, Manner(reads=with_stdin, **manner), lambda: reactions.append(None))
     return reactions.__len__
+
+
+async def carry(session: Session, manner: Manner, reacted: Callable[[], None] = lambda: None) -> bool:
+    """Carry; whether it was to the end."""
+    viewer: Any = session
+    with closing(Outflow()) as outflow:
+        return await carriage.carry(session, viewer, outflow, manner, reacted=reacted)
 
 
 async def shows(*pieces: Piece, until: asyncio.Event | None = None) -> AsyncIterator[Piece]:
@@ -108,6 +124,55 @@ def test_input_is_closed_at_once_unless_it_is_wanted(run: Run, ends: dict[str, i
         os.write(ends["keyboard"], b"text")
         await carried(session, with_stdin=False)
         assert session.input == b""
+
+    run(body())
+
+
+def test_end_of_input_is_not_passed_on_unless_it_is_wanted(
+    run: Run, wait_until: WaitUntil, ends: dict[str, int]
+) -> None:
+    async def body() -> None:
+        session = Session()
+        os.write(ends["keyboard"], b"text")
+        os.close(ends["keyboard"])
+        carrying = asyncio.create_task(carried(session, ends=False))
+        await wait_until.aio(lambda: session.input == b"text")
+        assert not session.is_closed.is_set()
+        session.is_closed.set()
+        await carrying
+
+    run(body())
+
+
+def test_user_leaves_by_keys_that_the_session_does_not_get(run: Run, ends: dict[str, int]) -> None:
+    async def body() -> None:
+        session = Session()
+        os.write(ends["keyboard"], b"a\x10b\x10\x11c")
+        assert not await carry(session, Manner(reads=True, leaving=DetachKeys(b"\x10\x11")))
+        assert session.input == b"a\x10b"
+        assert not session.is_closed.is_set()
+
+    run(body())
+
+
+def test_who_only_looks_types_nothing(run: Run, ends: dict[str, int]) -> None:
+    async def body() -> None:
+        session = Session()
+        os.write(ends["keyboard"], b"abx")
+        assert not await carry(session, Manner(reads=True, writes=False, leaving=DetachKeys(b"x")))
+        assert session.input == b""
+
+    run(body())
+
+
+def test_gaps_are_counted_for_who_may_miss_some(run: Run, ends: dict[str, int]) -> None:
+    async def body() -> None:
+        pieces = (Gap("stdout", 10, 5), Output("stdout", 15, b"ab"), Gap("stdout", 17, 3))
+        session, missed = Session(shows(*pieces), stdout=20), list[int]()
+        session.begin = 10
+        await carried(session, with_stdin=False, missed=missed.append)
+        assert missed == [5, 3]
+        assert os.read(ends["screen"], 9) == b"ab"
 
     run(body())
 

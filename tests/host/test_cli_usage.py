@@ -12,7 +12,10 @@ from tests.host.cli_run import Cli, cli
 
 __all__ = ["cli", "plugins"]
 
-COMMANDS = ("run", "list", "call", "exec", "validate", "schema")
+COMMANDS = (
+    *("run", "list", "call", "exec", "validate", "schema", "status", "start", "stop", "restart", "reload"),
+    *("reconfigure", "sessions", "attach", "kill", "close", "completion"),
+)
 
 
 def test_version_is_the_packages(cli: Cli) -> None:
@@ -51,6 +54,9 @@ def test_without_a_command_the_help_is_on_stderr(cli: Cli) -> None:
         (["list", "--plugin-dir", "/nope"], "Directory '/nope' does not exist"),
         (["list", "--only", "a,,b"], "expected an id"),
         (["call"], "Missing argument 'PLUGIN'"),
+        (["stop"], "Missing argument 'PLUGIN...'"),
+        (["kill", "x", "-s", "nope"], "'nope' is no signal"),
+        (["reconfigure", "odd", "a"], "a is no parameter"),
         (["call", "odd", "echo", "--timeout", "0"], "expected seconds above 0"),
         (["call", "odd", "echo", "--timeout", "nan"], "expected seconds above 0"),
         (["call", "odd", "echo", "--timeout", "soon"], "not a valid float"),

@@ -1,16 +1,17 @@
-"""Carries bytes between a session and this process's own descriptors until the session has ended.
+"""Carries bytes between a session and this process's own descriptors, until it ends or the user leaves.
 
-Owns neither the session nor the descriptors. Invariant: it returns when every byte of output is written,
-and not before; output that is lost is an error, never silence. Input that the session takes no more is
-nobody's loss.
+Owns neither the session nor the descriptors. Invariant: at the session's end it returns when every byte of
+output is written, and not before; output that is lost is an error, never silence, unless whoever looks on
+may miss some. Input that the session takes no more is nobody's loss.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from plugin_host.errors import PluginDied, PluginHostError
 from plugin_host.exec.viewer import Gap
@@ -19,52 +20,83 @@ from plugin_host_sdk.errors import ExecSessionError
 from . import inflow, output
 
 if TYPE_CHECKING:
-    from plugin_host.exec.session import Session
+    from plugin_host.exec.viewer import Viewer
 
+    from .detachkey import Leaving
     from .outflow import Outflow
 
-__all__ = ["carry"]
+__all__ = ["Manner", "Worked", "carry"]
 
 _STDIN = 0
 _DESCRIPTORS = {"stdout": output.STDOUT, "stderr": output.STDERR}
 
 
-async def carry(
-    session: Session, outflow: Outflow, *, with_stdin: bool, reacted: Callable[[], None]
-) -> None:
-    """Feed and show until the end; `reacted` is called for every piece that is shown.
+class Worked(Protocol):
+    """A session as it is needed here, beside its viewer."""
 
-    Raises PluginDied, BrokenPipeError, WriteFailed, ReadFailed, and PluginHostError for lost output.
+    async def close_stdin(self) -> None: ...
+
+    async def totals(self) -> Mapping[str, int]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """What becomes of stdin and of gaps.
+
+    Stdin is read if `reads`, written into the session if `writes`, and its end is the input's end if
+    `ends`; `leaving` are the keys by which the user leaves. `missed` is called with the bytes of a gap;
+    without it gaps are an error.
     """
-    showing = asyncio.create_task(_show(session, outflow, reacted))
-    others = [
-        asyncio.create_task(_feed(session, with_stdin=with_stdin)),
-        # What is shown may have to wait for the next output to notice that nobody reads it.
-        asyncio.create_task(outflow.broken()),
-    ]
-    waiting = {showing, *others}
+
+    reads: bool
+    writes: bool = True
+    ends: bool = True
+    leaving: Leaving | None = None
+    missed: Callable[[int], None] | None = None
+
+
+async def carry(
+    session: Worked, viewer: Viewer, outflow: Outflow, manner: Manner, *, reacted: Callable[[], None]
+) -> bool:
+    """Feed and show until the end; False when the user has left before it.
+
+    `reacted` is called for every piece that is shown. Raises PluginDied, HostLost, BrokenPipeError,
+    WriteFailed, ReadFailed, and PluginHostError for lost output.
+    """
+    showing = asyncio.create_task(_show(session, viewer, outflow, manner, reacted))
+    feeding = asyncio.create_task(_feed(session, viewer, manner))
+    # What is shown may have to wait for the next output to notice that nobody reads it.
+    breaking = asyncio.create_task(outflow.broken())
+    tasks: tuple[asyncio.Task[bool], ...] = (showing, feeding, breaking)
+    waiting = set(tasks)
     try:
         while not showing.done():
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            results = [task.result() for task in done]  # also of those behind one that was left
+            if not all(results):
+                return False
+        return True
     finally:
-        for task in (showing, *others):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(showing, *others, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _show(session: Session, outflow: Outflow, reacted: Callable[[], None]) -> None:
-    shown = dict.fromkeys(_DESCRIPTORS, 0)
-    # Not detached when this is left early: a plugin that hangs would not answer, and the terminal waits.
-    viewer = await session.attach(lossless=True)
+async def _show(
+    session: Worked, viewer: Viewer, outflow: Outflow, manner: Manner, reacted: Callable[[], None]
+) -> bool:
+    shown = dict.fromkeys(_DESCRIPTORS, 0) | viewer.start
     try:
         async for piece in viewer:
-            if isinstance(piece, Gap):
+            if not isinstance(piece, Gap):
+                reacted()
+                await outflow.write(_DESCRIPTORS[piece.stream], piece.data)
+                shown[piece.stream] = piece.offset + len(piece.data)
+            elif manner.missed is not None:
+                manner.missed(piece.size)
+                shown[piece.stream] = piece.offset + piece.size
+            else:
                 break
-            reacted()
-            await outflow.write(_DESCRIPTORS[piece.stream], piece.data)
-            shown[piece.stream] += len(piece.data)
     except PluginHostError:
         await outflow.flush()  # the last that is known
         raise
@@ -72,14 +104,28 @@ async def _show(session: Session, outflow: Outflow, reacted: Callable[[], None])
     for name, total in (await session.totals()).items():
         if shown.get(name) != total:
             raise PluginHostError(f"output was lost: of {total} bytes of {name} came {shown.get(name)}")
+    return True
 
 
-async def _feed(session: Session, *, with_stdin: bool) -> None:
+async def _feed(session: Worked, viewer: Viewer, manner: Manner) -> bool:
+    """Pass stdin on, as far as is wanted; False when the user leaves."""
     try:
-        if with_stdin:
-            async with aclosing(inflow.pieces(_STDIN)) as pieces:
-                async for piece in pieces:
-                    await session.write(piece)
-        await session.close_stdin()
+        if manner.reads and await _type(viewer, manner):
+            return False
+        if manner.ends:
+            await session.close_stdin()
     except (ExecSessionError, PluginDied):
         pass  # the session takes no more; how it ends is seen by who shows it
+    return True
+
+
+async def _type(viewer: Viewer, manner: Manner) -> bool:
+    """Pass stdin on up to its end; True when the user leaves before it."""
+    async with aclosing(inflow.pieces(_STDIN)) as pieces:
+        async for piece in pieces:
+            typed, leaves = manner.leaving.feed(piece) if manner.leaving else (piece, False)
+            if typed and manner.writes:
+                await viewer.write(typed)
+            if leaves:
+                return True
+    return False

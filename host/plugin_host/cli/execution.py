@@ -1,27 +1,33 @@
 """Runs one program through a plugin from its start to its end, between the user and the session.
 
-Owns the order of things: the plugin starts, the session opens, the terminal becomes raw, bytes flow, the
-terminal is restored, the plugin stops. Invariant: a session that is left before its end is closed.
+Owns the order of things: the plugin starts where no host runs, the session opens, the user sits at it, the
+plugin stops. Invariant: a session that is left before its end is closed, unless it is to be kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from plugin_host.errors import PluginHostError
+import click
 
-from .carriage import carry
+from plugin_host.errors import PluginHostError, PluginNotFound
+
+from .attendance import attend, say_left
+from .carriage import Manner
+from .contact import asked, running_host
+from .detachkey import DetachKeys
 from .localterminal import LocalTerminal
 from .lookup import chosen
-from .outflow import Outflow
 from .programstatus import status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from plugin_host.control import ControlClient
     from plugin_host.exec.session import Session
-    from plugin_host.host import PluginHost
 
     from .forwarding import Forwarder
     from .localterminal import Size
@@ -33,9 +39,22 @@ __all__ = ["Wanted", "execute"]
 _CLOSE_S = 4.0
 
 
+_NO_HOST = (
+    "{option} needs a host that goes on running, and this one ends with the command: start one with "
+    "`plugin-host run`{other}"
+)
+_OTHER_HOST = (
+    ", and leave out what makes a host of this command's own: --plugin-dir, --only, --no-plugin, --config"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to run, and how; an empty `command` is the plugin's default."""
+    """What is to run, and how; an empty `command` is the plugin's default.
+
+    `detach` and `keep` need a host that runs: to let go of the session at once, or when this command dies.
+    `detach_keys` are those by which the user leaves it.
+    """
 
     plugin: str
     resource: str | None = None
@@ -44,13 +63,33 @@ class Wanted:
     tty: bool = False
     env: dict[str, str] = field(repr=False)
     cwd: str | None = None
+    detach: bool = False
+    keep: bool = False
+    detach_keys: bytes = b""
 
 
-async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int:
-    """Start the plugin, run the program, stop the plugin; the program's status.
+async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int | dict[str, str]:
+    """Run the program, on the host that runs or on one for this program alone; its status.
 
-    Raises PluginHostError for what the host and the plugin could not do, and as `carry` does.
+    With `detach` it is the plugin, session and token instead of what runs on. Raises PluginHostError for
+    what the host and the plugin could not do, and as `attend` does.
     """
+    client = await running_host(options, "exec")
+    if client is None:
+        return await _execute_here(forwarder, options, wanted)
+    async with client:
+        try:
+            return await _execute_there(forwarder, client, wanted)
+        except PluginNotFound as error:
+            raise asked(error, client) from None
+
+
+async def _execute_here(forwarder: Forwarder, options: Options, wanted: Wanted) -> int:
+    """Start the plugin, run the program, stop the plugin."""
+    for option, is_given in (("-d", wanted.detach), ("--keep", wanted.keep)):
+        if is_given:
+            other = _OTHER_HOST if options.wants_own_host else ""
+            raise click.UsageError(_NO_HOST.format(option=option, other=other))
     host = options.host(only=[wanted.plugin], restarts=False)
     plugin = chosen(host, options, wanted.plugin)
     status = None
@@ -59,7 +98,14 @@ async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int
             if plugin.error is not None:
                 raise plugin.error
             await host.start(wanted.plugin)  # a lazy one
-            status = await _run(forwarder, host, wanted)
+            session, terminal, size = await _open(host.exec, wanted)
+            try:
+                manner = Manner(reads=wanted.with_stdin)
+                await _attend(forwarder, session, manner, terminal, size)
+                status = status_of(await session.wait())
+            except BaseException:
+                await _close(session)
+                raise
     except asyncio.CancelledError:
         # While the plugin stopped; how the program ended was known by then.
         if status is None:
@@ -67,11 +113,43 @@ async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int
     return status
 
 
-async def _run(forwarder: Forwarder, host: PluginHost, wanted: Wanted) -> int:
-    terminal = LocalTerminal() if wanted.tty else None
+async def _execute_there(
+    forwarder: Forwarder, client: ControlClient, wanted: Wanted
+) -> int | dict[str, str]:
+    """Run the program on a host that goes on."""
+    more = {"keep": wanted.keep or wanted.detach, "detached": wanted.detach}
+    session, terminal, _ = await _open(client.exec, wanted, **more)
+    if wanted.detach:
+        if not wanted.with_stdin and not wanted.tty:  # a terminal has no end
+            await session.close_stdin()
+        return {"plugin": session.plugin, "session": session.id, "token": client.token}
+    has_keys = wanted.tty and wanted.with_stdin
+    leaving = DetachKeys(wanted.detach_keys) if has_keys else None
+    manner = Manner(reads=wanted.with_stdin, leaving=leaving)
+    try:
+        # The size is the viewer's, so that it counts again when another's has gone.
+        if await _attend(forwarder, session, manner, terminal, None):
+            status = status_of(await session.wait())
+            if wanted.keep:  # until somebody has seen its end
+                await client.release(session)
+            return status
+        await client.keep(session)
+    except BaseException:
+        if not wanted.keep:
+            await _close(session)
+        raise
+    say_left(session)
+    return 0
+
+
+async def _open(
+    exec: Callable[..., Awaitable[Session]], wanted: Wanted, **more: Any
+) -> tuple[Session, LocalTerminal | None, Size | None]:
+    """The session, the user's terminal if the program is to have one, and its size."""
+    terminal = LocalTerminal() if wanted.tty and not wanted.detach else None
     size = terminal.size if terminal else None
     rows, cols = size or (None, None)
-    session = await host.exec(
+    session = await exec(
         wanted.plugin,
         wanted.command or None,
         resource=wanted.resource,
@@ -80,44 +158,21 @@ async def _run(forwarder: Forwarder, host: PluginHost, wanted: Wanted) -> int:
         cols=cols,
         cwd=wanted.cwd,
         env=wanted.env,
+        **more,
     )
-    try:
-        await _attend(forwarder, session, terminal, size, with_stdin=wanted.with_stdin)
-        ended = await session.wait()
-    except BaseException:
-        await _close(session)
-        raise
-    return status_of(ended)
+    return session, terminal, size
 
 
 async def _attend(
     forwarder: Forwarder,
     session: Session,
+    manner: Manner,
     terminal: LocalTerminal | None,
     size: Size | None,
-    *,
-    with_stdin: bool,
-) -> None:
-    """Be the session's keyboard and screen until it has ended; the terminal is then as it was."""
-    with ExitStack() as stack:
-        outflow = Outflow()
-        stack.callback(outflow.close)
-        is_raw = False
-        if terminal is not None:
-            is_raw = with_stdin and terminal.has_keys
-            stack.enter_context(terminal.held(raw=is_raw))
-            following = asyncio.create_task(_follow(terminal, session, size))
-            stack.callback(following.cancel)
-        forwarder.forward_to(session, has_keys=is_raw)
-        stack.callback(forwarder.forward_to, None)
-        await carry(session, outflow, with_stdin=with_stdin, reacted=forwarder.reacted)
-
-
-async def _follow(terminal: LocalTerminal, session: Session, size: Size | None) -> None:
-    """Give the session's terminal the size of the user's, whenever that changes."""
-    async for rows, cols in terminal.sizes(size):
-        with suppress(PluginHostError):  # it has ended, or is deaf to sizes
-            await session.resize(rows=rows, cols=cols)
+) -> bool:
+    # Not detached when this is left early: a plugin that hangs would not answer, and the terminal waits.
+    viewer = await session.attach(lossless=True)
+    return await attend(forwarder, session, viewer, manner, terminal=terminal, size=size)
 
 
 async def _close(session: Session) -> None:

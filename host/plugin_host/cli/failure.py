@@ -25,6 +25,7 @@ from plugin_host.errors import (
     PluginHostError,
     PluginNotFound,
     PluginNotReady,
+    SessionNotFound,
     SocketError,
 )
 from plugin_host.failuremap import as_map
@@ -43,6 +44,7 @@ __all__ = [
     "report_usage",
     "reported",
     "sentence",
+    "tell",
 ]
 
 OK = 0
@@ -63,6 +65,7 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (HostLost, DIED),
     (HostUnreachable, UNAVAILABLE),
     (CallTimeout, TIMED_OUT),
+    (SessionNotFound, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),
     (ManifestError, UNAVAILABLE),
@@ -121,11 +124,7 @@ def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Ite
     try:
         yield
     except (PluginHostError, output.WriteFailed, ReadFailed) as error:
-        code = exit_code(error, runs_program=runs_program)
-        if as_json:
-            _report_json(as_map(error), code)
-        else:
-            output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
+        code = tell(error, as_json=as_json, verbose=verbose, runs_program=runs_program)
         raise click.exceptions.Exit(code) from None
     except click.UsageError as error:
         message = error.format_message()
@@ -141,6 +140,16 @@ def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Ite
     except BrokenPipeError:
         output.silence()
         raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
+
+
+def tell(error: Exception, *, as_json: bool, verbose: bool, runs_program: bool = False) -> int:
+    """Say on stderr what went wrong; the exit code for it."""
+    code = exit_code(error, runs_program=runs_program)
+    if as_json:
+        _report_json(as_map(error), code)
+    else:
+        output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
+    return code
 
 
 def report_usage(error: click.ClickException) -> None:

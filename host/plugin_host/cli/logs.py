@@ -12,6 +12,7 @@ from plugin_host.notation import to_json
 from . import output
 from .logline import log_line
 from .option import Options, client_options
+from .wordcompletion import running_words
 
 if TYPE_CHECKING:
     from plugin_host.control import ControlClient
@@ -38,7 +39,7 @@ _SOURCES = {"stderr": "stderr: ", "stdout": "stdout before it was ready: "}
 
 
 @click.command("logs", help=_HELP, short_help="Show what plugins of the running host log.")
-@click.argument("plugin", required=False)
+@click.argument("plugin", required=False, shell_complete=running_words)
 @click.option("follow", "-f", "--follow", is_flag=True, help="Go on with what is logged from now on.")
 @click.option("tail", "-n", "--tail", metavar="N", type=click.IntRange(0), help="Only the last N records.")
 @click.option(

@@ -9,7 +9,28 @@ import click
 
 from plugin_host.version import VERSION
 
-from . import call, doctor, events, exec, listing, logs, metrics, output, run, schema, top, validate
+from . import (
+    attach,
+    call,
+    close,
+    completion,
+    doctor,
+    events,
+    exec,
+    kill,
+    lifecycle,
+    listing,
+    logs,
+    metrics,
+    output,
+    reconfigure,
+    run,
+    schema,
+    sessions,
+    status,
+    top,
+    validate,
+)
 from .failure import USAGE, report_usage
 
 __all__ = ["main", "program"]
@@ -21,16 +42,19 @@ _HELP = """Run plugins in processes of their own, and call them.
 
 \b
   plugin-host list                             what is found, and what is broken and why
-  plugin-host call system disk_usage path=/    start one plugin, call it, stop it
-  plugin-host exec -it shell                   start one plugin, open a shell through it, stop it
   plugin-host run                              start all plugins and keep them running
+  plugin-host status                           the host that runs, and its plugins
+  plugin-host call system disk_usage path=/    call a command of a plugin
+  plugin-host exec -it shell                   open a shell through a plugin
   plugin-host top                              what the plugins of the host that runs do and use
   plugin-host logs -f                          what they log
   plugin-host doctor                           what is wrong here, and what to do about it
 
+call and exec use the host that runs, and start the plugin for themselves where none does.
+
 Results go to stdout and errors to stderr. Exit status: 0 done; 1 the plugin said no, or faults were
 found; 2 wrong usage; 3 not found, not ready or not started; 4 the plugin died in the call; 124 timed
-out. exec ends with the status of what it ran.
+out. exec and attach end with the status of what ran.
 """
 
 
@@ -52,6 +76,13 @@ for _command in (
     listing.command,
     call.command,
     exec.command,
+    status.command,
+    *lifecycle.commands,
+    reconfigure.command,
+    sessions.command,
+    attach.command,
+    kill.command,
+    close.command,
     logs.command,
     events.command,
     top.command,
@@ -59,6 +90,7 @@ for _command in (
     validate.command,
     schema.command,
     doctor.command,
+    completion.command,
 ):
     program.add_command(_command)
 

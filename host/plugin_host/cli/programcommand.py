@@ -48,7 +48,7 @@ class ProgramCommand(click.Command):
                 break
             option = self._wanting(ctx, word)
             index += 1 if option is None else 2
-            if index > len(args) and option is not None:
+            if index > len(args) and option is not None and not ctx.resilient_parsing:
                 name = option.opts[0]
                 raise click.BadOptionUsage(name, f"Option {word!r} requires an argument.", ctx)
         return list(args[:index]), list(args[index:])

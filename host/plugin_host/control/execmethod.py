@@ -257,6 +257,9 @@ class ExecMethods:
                 f"session {asked.session} is another client's, or the token is not its own",
                 name="host.permission_denied",
             )
+        if session.exit is not None and session.info.exit is None:
+            # As it is now: how it ended is told once, and not to clients that come later.
+            session.info = await self._gone_is_forgotten(session, session.get())
         return self._described(client, session) | {"owner": client.number if is_owner else None}
 
     async def keep(self, ask: Ask) -> Any:

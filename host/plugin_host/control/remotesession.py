@@ -111,10 +111,8 @@ class RemoteSessions:
         return session_of(self.proxy(plugin), described)
 
     def told(self, method: str, params: Any) -> None:
-        """The host tells of a session; of those that nobody here has heard of it may tell, too."""
-        proxy = self._proxies.get(params.get("plugin"))
-        if proxy is None:
-            return
+        """The host tells of a session, perhaps before the answer by which this side hears of it first."""
+        proxy = self.proxy(str(params.get("plugin")))
         if method == "exec.exited":
             proxy.exited(params)
         elif method == "exec.lost":

@@ -1,0 +1,164 @@
+"""What a shell may complete a word to: plugins, their commands and resources, and sessions.
+
+Asked from the running host; plugins, where none runs or one of its own is described, from discovery.
+Invariant: it is quick and silent. Who does not answer in a moment has no words.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from click.shell_completion import CompletionItem
+
+from .option import Options
+
+if TYPE_CHECKING:
+    import click
+
+    from plugin_host.control import ControlClient
+
+__all__ = [
+    "command_words",
+    "plugin_words",
+    "program_words",
+    "resource_words",
+    "running_words",
+    "session_words",
+]
+
+# A person waits for it with a finger on the key.
+_CONNECT_S = 1.0
+_LONGEST_S = 2.0
+
+Items = list[CompletionItem]
+_Ask = Callable[["ControlClient"], Awaitable[Items]]
+
+
+def plugin_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Plugins for a command that can start them itself."""
+    options = _options(context)
+    items = None if options.wants_own_host else _asked(options, _plugins)
+    return _beginning(incomplete, _found(options) if items is None else items)
+
+
+def running_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Plugins of the running host, without those that were named already."""
+    named = context.params.get(parameter.name or "") or ()
+    items = _beginning(incomplete, _asked(_options(context), _plugins) or [])
+    return [one for one in items if isinstance(named, str) or one.value not in named]
+
+
+def command_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Commands of the plugin that was named."""
+
+    async def commands(client: ControlClient) -> Items:
+        plugins = await client.plugins(context.params["plugin"])
+        return [CompletionItem(name) for plugin in plugins for name in plugin["commands"]]
+
+    options = _options(context)
+    return _beginning(incomplete, [] if options.wants_own_host else _asked(options, commands) or [])
+
+
+def resource_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Plugins through which programs run, and behind a / their resources."""
+    plugin, slash, _ = incomplete.partition("/")
+    if not slash:
+        return plugin_words(context, parameter, incomplete)
+
+    async def resources(client: ControlClient) -> Items:
+        running = [one for one in await client.plugins(plugin) if one["state"] == "ready"]
+        handlers = await client.exec_handlers(plugin) if running else []
+        return [CompletionItem(f"{plugin}/{one.resource}") for one in handlers]
+
+    options = _options(context)
+    return _beginning(incomplete, [] if options.wants_own_host else _asked(options, resources) or [])
+
+
+def session_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Ids of sessions, with their plugin in front where that was begun."""
+
+    async def sessions(client: ControlClient) -> Items:
+        from .sessionlist import list_sessions
+
+        return [_session(one, "/" in incomplete) for one in await list_sessions(client)]
+
+    return _beginning(incomplete, _asked(_options(context), sessions) or [])
+
+
+def program_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Words of another program: files."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _session(session: Mapping[str, Any], with_plugin: bool) -> CompletionItem:
+    name = f"{session['plugin']}/{session['id']}" if with_plugin else session["id"]
+    return CompletionItem(name, help=f"{session['plugin']}: {' '.join(session['command'])}")
+
+
+async def _plugins(client: ControlClient) -> Items:
+    return [CompletionItem(one["id"], help=one["state"]) for one in await client.plugins()]
+
+
+def _found(options: Options) -> Items:
+    """What discovery finds, unless that takes long."""
+    from .lookup import found
+
+    items = _quietly(lambda: [CompletionItem(one.id) for one in found(options) if one.error is None])
+    return items or []
+
+
+def _asked(options: Options, ask: _Ask) -> Items | None:
+    """What the running host says; None when none answers."""
+    import asyncio
+
+    from .contact import contact
+
+    async def asking() -> Items:
+        async with await contact(options, "completion", timeout=_CONNECT_S) as client:
+            return await ask(client)
+
+    return _quietly(lambda: asyncio.run(asking()))
+
+
+def _quietly(work: Callable[[], Items]) -> Items | None:
+    """What comes of it within a moment; None for whatever goes wrong, as the user asked for no news."""
+    from .logline import unheard
+
+    try:
+        with _limited(), unheard():
+            return work()
+    except Exception:
+        return None
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    def over(signum: int, frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _beginning(incomplete: str, items: Sequence[CompletionItem]) -> Items:
+    return [one for one in items if one.value.startswith(incomplete)]
+
+
+def _options(context: click.Context) -> Options:
+    """As far as they stand on the line already."""
+    given = context.params
+    return Options(
+        plugin_dirs=given.get("plugin_dirs") or (),
+        only=given.get("only") or None,
+        block=given.get("block") or (),
+        config=given.get("config"),
+        socket=given.get("socket"),
+    )

@@ -1,0 +1,81 @@
+"""Words that a shell completes: from the host that runs, quickly, and without a word when none does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+
+from tests.host.cli_hosted import Hosted, hosted
+from tests.host.cli_run import Cli, cli
+
+__all__ = ["cli", "hosted"]
+
+# What bash does when a user presses Tab, for each line of words; `_` stands for the empty word.
+SCRIPT = """
+eval "$(plugin-host completion bash)"
+compopt() { echo "compopt $2"; }
+function=$(complete -p plugin-host | sed -E 's/.*-F ([^ ]+).*/\\1/')
+while read -r -a COMP_WORDS; do
+    [ "${COMP_WORDS[-1]}" = _ ] && COMP_WORDS[-1]=""
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
+    "$function" plugin-host
+    echo "${COMPREPLY[*]}"
+done
+"""
+
+
+def completed(cli: Cli, lines: Sequence[str]) -> list[str]:
+    """What bash offers for the last word of each line."""
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    words = "".join(f"plugin-host {line}\n" for line in lines)
+    ended = subprocess.run(
+        ["bash", "-c", SCRIPT], input=words, env=cli.env, capture_output=True, text=True, check=True
+    )
+    assert ended.stderr == ""
+    return ended.stdout.splitlines()
+
+
+def test_words_come_from_the_host_that_runs(hosted: Hosted) -> None:
+    id = hosted.cli("exec", "-d", "desk", "sleep", "60").out.strip()
+    expected = {
+        "sta": "start status",
+        "call d": "desk",
+        "call desk d": "double",
+        "exec -it desk/": "desk/local",
+        "exec --det": "--detach --detach-keys",
+        "exec desk ls x": "compopt default",
+        "stop desk _": "idler",
+        "attach _": id,
+        "kill desk/": f"desk/{id}",
+        "call desk double n": "",
+    }
+    offered = completed(hosted.cli, list(expected))
+    assert offered[5:7] == ["compopt default", ""]
+    del offered[6]
+    assert dict(zip(expected, offered, strict=True)) == expected
+    assert hosted.cli("close", id).status == 0
+
+
+def test_plugins_are_looked_for_where_no_host_runs(hosted: Hosted, cli: Cli) -> None:
+    lines = [f"call --plugin-dir {hosted.plugins} d", "call _", "attach _", "exec -w _"]
+    assert completed(cli, lines) == ["desk", "", "", ""]
+    cli.config.write_text("nonsense")
+    assert completed(cli, ["call _"]) == [""]
+
+
+@pytest.mark.parametrize(
+    ("shell", "mark"), [("bash", "complete -o nosort -F"), ("zsh", "#compdef"), ("fish", "complete --")]
+)
+def test_scripts_are_printed_for_shells(cli: Cli, shell: str, mark: str) -> None:
+    ended = cli("completion", shell)
+    assert (ended.status, ended.err, mark in ended.out) == (0, "", True)
+    assert "_PLUGIN_HOST_COMPLETE" in ended.out
+
+
+def test_unknown_shell_is_wrong_usage(cli: Cli) -> None:
+    assert cli("completion", "sh").status == 2
+    assert cli("completion", "zsh", "--json").json["shell"] == "zsh"
