@@ -45,7 +45,7 @@ SDK = {
 
 HOST = {
     # Also how a process ended, as plain data: exceptions carry it.
-    "ground": Wing("errors version exitstatus death", sdk="ground"),
+    "ground": Wing("errors version exitstatus death ring weight subscription", sdk="ground"),
     # The host's end of the wire to a child: where processes and links touch.
     "channel": Wing("channel", below="ground"),
     # What is counted, as plain numbers, and the trace that calls are part of.
@@ -56,6 +56,8 @@ HOST = {
         " keeper dumpfile threadstate machine cgroup usage consumption account access",
         below="ground channel",
     ),
+    # How values of the wire are written as JSON.
+    "notation": Wing("notation", sdk="core"),
     # The protocol; no processes.
     "link": Wing(
         "link writer deadline stream outbound echo", below="ground channel", sdk="ground core connection"
@@ -90,7 +92,8 @@ HOST = {
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition obituary instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
-        " command exec metadata action reconfiguration flood floodgate measurement",
+        " command exec metadata action reconfiguration flood floodgate logbook failuremap eventmap"
+        " measurement",
         below="ground metric description hook channel process link discovery isolation",
         sdk="ground core connection types",
     ),
@@ -109,15 +112,15 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground metric exposition description socket hook channel process link discovery isolation"
-        " supervision host",
+        below="ground metric exposition description socket notation hook channel process link discovery"
+        " isolation supervision host",
         sdk="ground core connection types",
     ),
     # JSON for any program; knows the host as embedders do.
     "listener": Wing("listener", below="ground description notation socket supervision host", sdk="ground"),
     "cli": Wing(
         "cli __main__",
-        below="ground metric exposition description notation socket hook channel process link discovery"
+        below="ground metric exposition description socket notation hook channel process link discovery"
         " isolation supervision host control listener checkup",
         sdk="ground core types",
     ),

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
         HostEvent,
         PluginNotified,
         PluginSwapped,
+        SessionEnded,
+        SessionOpened,
         StateChanged,
     )
     from .exec.session import Session
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from .listener.commandlisteners import CommandListeners
     from .listener.folder import endpoint_path
     from .listener.monitor import Monitor
+    from .logbook import Logbook, LogRecord, LogStream
     from .manifest import Manifest
     from .metric.snapshot import Snapshot
     from .metricsport import MetricsPort
@@ -108,6 +111,9 @@ __all__ = [
     "LaunchError",
     "ListenerUnreachable",
     "LocalProtocolError",
+    "LogRecord",
+    "LogStream",
+    "Logbook",
     "Manifest",
     "ManifestError",
     "MetricsPort",
@@ -127,10 +133,12 @@ __all__ = [
     "RemoteProtocolError",
     "Session",
     "SessionClosed",
+    "SessionEnded",
     "SessionExists",
     "SessionFailure",
     "SessionInfo",
     "SessionNotFound",
+    "SessionOpened",
     "Snapshot",
     "SocketError",
     "SocketInUse",
@@ -162,6 +170,9 @@ _HOMES = {
     "HandlerInfo": "exec.session",
     "HealthChanged": "event",
     "HostEvent": "event",
+    "LogRecord": "logbook",
+    "LogStream": "logbook",
+    "Logbook": "logbook",
     "Manifest": "manifest",
     "MetricsPort": "metricsport",
     "Monitor": "listener.monitor",
@@ -172,8 +183,10 @@ _HOMES = {
     "PluginNotified": "event",
     "PluginSwapped": "event",
     "Session": "exec.session",
+    "SessionEnded": "event",
     "SessionFailure": "exec.session",
     "SessionInfo": "exec.session",
+    "SessionOpened": "event",
     "Snapshot": "metric.snapshot",
     "State": "state",
     "StateChanged": "event",

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .errors import CallTimeout, PluginNotReady
+from .errors import CallTimeout, PluginNotFound, PluginNotReady
 from .service import current_caller
 from .state import State
+from .wording import near, suggestion
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Protocol
 
     from .link import Link
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
         async def next_move(self) -> None: ...
 
 
-__all__ = ["admitted", "not_ready"]
+__all__ = ["admitted", "not_found", "not_ready"]
 
 _ON_THEIR_WAY = frozenset({State.IDLE, State.STARTING, State.BACKOFF})
 
@@ -85,3 +87,9 @@ def not_ready(plugin: Plugin) -> PluginNotReady:
     elif plugin.error is not None:
         text += f": {plugin.error}"
     return PluginNotReady(text, plugin=plugin.id, state=str(plugin.state))
+
+
+def not_found(plugin: str, known: Collection[str]) -> PluginNotFound:
+    """The error for the id of no plugin; `known` are those that there are."""
+    hint = suggestion(plugin, known) or f" (found: {', '.join(known) or 'none'})"
+    return PluginNotFound(f"no plugin `{plugin}`{hint}", plugin=plugin, near=near(plugin, known))

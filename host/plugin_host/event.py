@@ -6,14 +6,16 @@ the host or another listener.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .ring import Ring
+from .subscription import Subscription
+from .weight import weigh
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from plugin_host_sdk.types.session import Exit, SessionInfo
 
     from .death import DeathReport
     from .state import State
@@ -27,10 +29,16 @@ __all__ = [
     "HostEvent",
     "PluginNotified",
     "PluginSwapped",
+    "SessionEnded",
+    "SessionOpened",
     "StateChanged",
 ]
 
-_KEPT = 10_000
+RECENT = 200
+RECENT_BYTES = 1 << 20
+"""What is kept of the newest events for those who ask later."""
+
+_ORDINARY_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +51,16 @@ class HostEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged(HostEvent):
-    """A plugin moved from one state to another; `reason` is a sentence, empty when it needs none."""
+    """A plugin moved from one state to another; `reason` is a sentence, empty when it needs none.
+
+    `error` is what went wrong, when the new state is FAILED or BACKOFF.
+    """
 
     old: State
     new: State
     reason: str = ""
     pid: int | None = None
+    error: Exception | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,22 @@ class PluginSwapped(HostEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(HostEvent):
+    """An exec session was opened, by whomever; `info` is the session as it was opened."""
+
+    session: str
+    info: SessionInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(HostEvent):
+    """An exec session has ended; `exit` is None when it was lost with its plugin."""
+
+    session: str
+    exit: Exit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginNotified(HostEvent):
     """A notification the host has no meaning for, as raw peers send them."""
 
@@ -90,69 +118,60 @@ class EventsLost(HostEvent):
     count: int
 
 
-class EventStream:
+class EventStream(Subscription[HostEvent]):
     """An async iterator of the events since it was made. Ends when it or the host is closed."""
 
     def __init__(self, hub: EventHub) -> None:
-        self._hub = hub
-        self._events: deque[HostEvent] = deque()
-        self._lost = 0
-        self._is_closed = False
-        self._wake: asyncio.Event = asyncio.Event()
-
-    def __aiter__(self) -> AsyncIterator[HostEvent]:
-        return self
-
-    async def __anext__(self) -> HostEvent:
-        while not self._events:
-            if self._is_closed:
-                raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
-        if self._lost:
-            count, self._lost = self._lost, 0
-            return EventsLost(plugin=self._events[0].plugin, count=count)
-        return self._events.popleft()
+        super().__init__(_lost, lambda: hub.forget(self))
 
     def put(self, event: HostEvent) -> None:
-        """Called by the hub."""
-        self._events.append(event)
-        if len(self._events) > _KEPT:
-            self._events.popleft()
-            self._lost += 1
-        self._wake.set()
-
-    def close(self) -> None:
-        """No more events come; those that wait can still be read."""
-        self._is_closed = True
-        self._hub.forget(self)
-        self._wake.set()
+        """An event for this stream alone."""
+        self.push(event, _weigh(event))
 
 
 class EventHub:
-    """Gives every event to every stream."""
+    """Gives every event to every stream, and keeps the newest."""
 
     def __init__(self) -> None:
-        self._streams: set[EventStream] = set()
+        self._streams: dict[EventStream, None] = {}
+        self._kept: Ring[HostEvent] = Ring(RECENT, RECENT_BYTES)
         self._is_closed = False
+
+    @property
+    def recent(self) -> list[HostEvent]:
+        """The newest events, the oldest first."""
+        return list(self._kept)
 
     def open(self) -> EventStream:
         """A stream of the events from now on; one that has ended when the hub is closed."""
         stream = EventStream(self)
-        self._streams.add(stream)
+        self._streams[stream] = None
         if self._is_closed:
             stream.close()
         return stream
 
     def put(self, event: HostEvent) -> None:
+        weight = _weigh(event)
+        self._kept.push(event, weight)
         for stream in self._streams:
-            stream.put(event)
+            stream.push(event, weight)
 
     def forget(self, stream: EventStream) -> None:
-        self._streams.discard(stream)
+        self._streams.pop(stream, None)
 
     def close(self) -> None:
         """End every stream."""
         self._is_closed = True
         for stream in list(self._streams):
             stream.close()
+
+
+def _lost(count: int, before: HostEvent) -> HostEvent:
+    return EventsLost(plugin=before.plugin, count=count)
+
+
+def _weigh(event: HostEvent) -> int:
+    """The bytes it takes, roughly; only what others have given may be big."""
+    if isinstance(event, PluginNotified):
+        return _ORDINARY_BYTES + weigh(event.params)
+    return _ORDINARY_BYTES + (weigh(event.info.command) if isinstance(event, SessionOpened) else 0)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .logbook import Logbook
 from .machine import Machine, survey
 from .usage import Sampler
 from .vigil import Vigil
@@ -27,7 +28,8 @@ class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
     run at once; `emit` gets every event; `keeper` clears up when the host is killed; `bytecode` are private
     folders of plugins that have a checksum; `restarts` says whether what died is started again; `outer` is
-    the environment that plugins inherit from; `sampler` looks at limits that nobody else holds.
+    the environment that plugins inherit from; `sampler` looks at limits that nobody else holds; `logbook`
+    keeps what plugins log.
     """
 
     run: str
@@ -40,6 +42,7 @@ class Facilities:
     restarts: bool = True
     outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)
     sampler: Sampler = field(default_factory=Sampler)
+    logbook: Logbook = field(default_factory=Logbook)
     _vigil: Vigil | None = None
     _machine: Machine | None = None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import configuration as _configuration
 from . import discovery
 from .admission import launch_gate
-from .admittance import not_ready
+from .admittance import not_found, not_ready
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
@@ -22,6 +22,7 @@ from .exec.opening import list_sessions, open_session
 from .extension import Extensions
 from .facility import Facilities
 from .keeper.handle import Keeper
+from .logbook import Logbook
 from .measurement import Measurement
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
@@ -29,7 +30,6 @@ from .settings import settled
 from .state import State
 from .supervisor import Supervisor
 from .version import VERSION
-from .wording import near, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -91,6 +91,7 @@ class PluginHost:
         self._supervisors: dict[str, Supervisor] = {}
         self._measurement = Measurement(self._supervisors)
         self._events = EventHub()
+        self._logbook = Logbook()
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None
@@ -119,6 +120,16 @@ class PluginHost:
         """What happens from now on, as an async iterator; it ends with the host."""
         return self._events.open()
 
+    @property
+    def recent_events(self) -> list[HostEvent]:
+        """The newest events, the oldest first: 200 at most, and fewer when they are big."""
+        return self._events.recent
+
+    @property
+    def logs(self) -> Logbook:
+        """The newest of what the plugins have logged, and streams of what they log from now on."""
+        return self._logbook
+
     async def metrics(self) -> Snapshot:
         """Everything that is counted and measured, as plain maps that JSON can hold.
 
@@ -144,6 +155,7 @@ class PluginHost:
             keeper=self._keeper,
             bytecode=self._bytecode,
             restarts=self._restarts,
+            logbook=self._logbook,
         )
         for candidate in self._find_candidates():
             if candidate.id in self._plugins:
@@ -199,6 +211,7 @@ class PluginHost:
             if self._facilities is not None:
                 self._facilities.close()
             self._events.close()
+            self._logbook.close()
             await self._keeper.close()
 
     def _startable(self) -> list[Supervisor]:
@@ -427,13 +440,8 @@ class PluginHost:
     def _find(self, plugin: str) -> Supervisor:
         supervisor = self._supervisors.get(plugin)
         if supervisor is None:
-            raise self._not_found(plugin)
+            raise not_found(plugin, self._plugins)
         return supervisor
-
-    def _not_found(self, plugin: str) -> PluginNotFound:
-        known = list(self._plugins)
-        hint = suggestion(plugin, known) or f" (found: {', '.join(known) or 'none'})"
-        return PluginNotFound(f"no plugin `{plugin}`{hint}", plugin=plugin, near=near(plugin, known))
 
 
 async def _all_done(tasks: list[asyncio.Task[None]]) -> None:

@@ -155,7 +155,7 @@ class Instance(LinkOwner):
         self._launched = launched
         self._process, self._link = launched.process, launched.link
         self._meter.add_wire(launched.link)
-        self.exec = ExecProxy(self.id, launched.link, self._meter.sessions)
+        self.exec = ExecProxy(self.id, launched.link, self._meter.sessions, self._facilities.emit)
         self.answer = launched.answer
 
     def _explain(self, error: LaunchError) -> None:
@@ -173,14 +173,13 @@ class Instance(LinkOwner):
         candidate, manifest, facilities = self.candidate, self.manifest, self._facilities
         isolation = await isolate(candidate, manifest, facilities.outer, facilities.bytecode)
         for need in isolation.unmet:
-            self._journal.logger.warning(
-                "plugin %s needs what its sandbox does not grant: %s", self.id, need
-            )
+            text = f"plugin {self.id} needs what its sandbox does not grant: {need}"
+            self._journal.tell(logging.WARNING, text)
         confinement = confine(manifest, self.mark, facilities.machine, extra=restraints(candidate))
         self._confinement = confinement
         for one in confinement.enforcements:
             if not one.is_held:
-                self._journal.logger.warning("plugin %s: %s", self.id, one.describe())
+                self._journal.tell(logging.WARNING, f"plugin {self.id}: {one.describe()}")
         for folder in confinement.folders:
             self._facilities.keeper.tell_cgroup(folder)
         try:
@@ -274,7 +273,8 @@ class Instance(LinkOwner):
         try:
             await self._clear(None, 0.0 if status is None else _DEAD_STOP_S)
         except OSError as problem:  # looking at processes takes descriptors, and there may be none left
-            self._journal.logger.error("plugin %s: clearing up after it failed: %s", self.id, problem)
+            text = f"plugin {self.id}: clearing up after it failed: {problem}"
+            self._journal.tell(logging.ERROR, text)
 
     def _report(self, error: Exception | None) -> DeathReport:
         return obituary.of_run(
@@ -325,7 +325,7 @@ class Instance(LinkOwner):
         try:
             report = await ladder.stop(process, polite=polite, timeout_s=timeout_s, mark=self.mark)
             level = logging.INFO if report.clean else logging.WARNING
-            self._journal.logger.log(level, "plugin %s stopped: %s", self.id, report.describe())
+            self._journal.tell(level, f"plugin {self.id} stopped: {report.describe()}")
         finally:
             link.drain()
             link.close()
@@ -363,7 +363,7 @@ class Instance(LinkOwner):
             try:
                 self.exec.exited(params)
             except CallFailed as error:
-                self._journal.logger.error("plugin %s: %s", self.id, error.message)
+                self._journal.tell(logging.ERROR, f"plugin {self.id}: {error.message}")
         elif method == "command.changed":
             self._owner.commands_changed(self, params)
         elif method == "failure":

@@ -7,6 +7,7 @@ ended; one that is ended dies with the stacks of its threads in the report.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from . import hang
@@ -62,8 +63,7 @@ class Intervention:
     def _tell(self, healthy: bool, reason: str) -> None:
         plugin = self._plugin
         plugin.healthy = healthy
-        if healthy:
-            self._journal.logger.info("plugin %s answers again: %s", plugin.id, reason)
-        else:
-            self._journal.logger.warning("plugin %s is unresponsive: %s", plugin.id, reason)
+        level = logging.INFO if healthy else logging.WARNING
+        what = "answers again" if healthy else "is unresponsive"
+        self._journal.tell(level, f"plugin {plugin.id} {what}: {reason}")
         self._emit(HealthChanged(plugin=plugin.id, healthy=healthy, reason=reason))

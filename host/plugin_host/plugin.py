@@ -79,4 +79,6 @@ class Plugin:
             raise ValueError(f"plugin `{self.id}` cannot go from {old} to {new}")
         self.state = new
         _log.info("plugin %s: %s -> %s%s", self.id, old, new, f" ({reason})" if reason else "")
-        self._changed(StateChanged(plugin=self.id, old=old, new=new, reason=reason, pid=self.pid))
+        error = self.error if new in (State.FAILED, State.BACKOFF) else None
+        event = StateChanged(plugin=self.id, old=old, new=new, reason=reason, pid=self.pid, error=error)
+        self._changed(event)

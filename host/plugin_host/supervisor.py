@@ -48,7 +48,7 @@ class Supervisor(InstanceOwner):
         self.link: Link | None = None
         self.idleness: Idleness | None = None  # of a lazy plugin that runs; who uses it counts there
         self._facilities = facilities
-        self._journal = Journal(plugin.id)
+        self._journal = Journal(plugin.id, facilities.logbook)
         self._ledger = RestartLedger(self._policy_of(plugin.candidate))
         self._intervention = Intervention(plugin, self._journal, facilities.emit)
         self._instance: Instance | None = None

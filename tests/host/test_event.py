@@ -76,3 +76,26 @@ def test_a_slow_listener_loses_the_oldest_and_is_told_how_many(run: Run) -> None
         assert kept == [event(number) for number in range(3, 10_003)]
 
     run(body())
+
+
+def test_the_newest_are_kept_for_those_who_ask_later() -> None:
+    hub = EventHub()
+    for number in range(300):
+        hub.put(event(number))
+    assert hub.recent == [event(number) for number in range(100, 300)]
+
+
+def test_big_events_are_bounded_by_their_size(run: Run) -> None:
+    async def body() -> None:
+        hub = EventHub()
+        stream = hub.open()
+        for _ in range(30):
+            hub.put(PluginNotified(plugin="demo", method="blob", params=b"x" * 1_000_000))
+        hub.close()
+        lost, *kept = await all_of(stream)
+        assert isinstance(lost, EventsLost)
+        assert lost.count + len(kept) == 30
+        assert len(kept) == 16
+        assert len(hub.recent) == 1
+
+    run(body())

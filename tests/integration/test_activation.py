@@ -43,7 +43,7 @@ def sleepy(folder: Path, head: str = "", **keys: Any) -> PluginHost:
 
 def moves(events: EventStream) -> list[str]:
     """What has been told until now."""
-    return [f"{one.old}-{one.new}" for one in events._events if isinstance(one, StateChanged)]
+    return [f"{one.old}-{one.new}" for one in events._waiting if isinstance(one, StateChanged)]
 
 
 def test_nothing_runs_before_the_first_call(run: Run, tmp_path: Path) -> None:

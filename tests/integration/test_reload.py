@@ -162,7 +162,7 @@ def test_new_version_that_does_not_start_changes_nothing(run: Run, tmp_path: Pat
             assert (plugin.version, plugin.pid, plugin.state) == ("1.0.0", pid, State.READY)
             assert plugin.error is None
             assert await host.call("evolving", "version") == "1.0.0"
-            assert [one for one in events._events if isinstance(one, StateChanged)] == []
+            assert [one for one in events._waiting if isinstance(one, StateChanged)] == []
             # A version that does start takes over afterwards.
             release(tmp_path, "3.0.0")
             await host.reload("evolving")

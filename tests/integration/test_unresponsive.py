@@ -128,7 +128,7 @@ def test_busy_interpreter_is_no_hang(run: Run, tmp_path: Path) -> None:
         async with patient(tmp_path, health={"timeout_s": 2.0}) as host:
             events = host.events()
             assert await host.call("patient", "compute", {"seconds": 2.0}) == "computed"
-            assert not any(isinstance(one, HealthChanged) for one in events._events)
+            assert not any(isinstance(one, HealthChanged) for one in events._waiting)
 
     run(body())
 

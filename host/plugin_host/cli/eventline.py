@@ -1,34 +1,22 @@
 """The host's events as lines: one for people, one of JSON for programs.
 
-Pure but for the plugins it is given to look at. The JSON forms are a contract; each has `event` and
-`at`, in seconds since the epoch:
+Pure but for the plugins it is given to look at. The JSON forms are those of `eventmap`, and two of `run`'s
+own:
 
-    state         plugin, old, new, reason, pid, and `error` when new is "failed" or "backoff"
-    death         plugin, report: how and in the middle of what it ended, and what happens next
-    health        plugin, healthy, reason
-    swapped       plugin, old_version, new_version, pid
-    ready         plugins: every plugin that may run has been started, or says why not
-    status        plugins: the same at another time, asked for by a signal
-    notification  plugin, method, params: what a raw peer sent by itself
-    lost          count: so many events were dropped because nobody read them
+    ready    plugins: every plugin that may run has been started, or says why not
+    status   plugins: the same at another time, asked for by a signal
 """
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plugin_host.event import (
-    DeathTold,
-    EventsLost,
-    HealthChanged,
-    HostEvent,
-    PluginNotified,
-    PluginSwapped,
-    StateChanged,
-)
+from plugin_host import eventmap
+from plugin_host.event import HostEvent, StateChanged
 from plugin_host.state import State
 
 from . import output
@@ -38,7 +26,7 @@ from .table import table
 if TYPE_CHECKING:
     from plugin_host.plugin import Plugin
 
-__all__ = ["HostReady", "StatusAsked", "event_map", "event_text", "troubles"]
+__all__ = ["HostReady", "StatusAsked", "event_line", "event_map", "event_text", "troubles"]
 
 Plugins = Mapping[str, "Plugin"]
 
@@ -62,25 +50,43 @@ def event_text(event: HostEvent, plugins: Plugins, *, is_brief: bool) -> str:
 
     `is_brief` leaves out the reasons that are also in `troubles`, for who sees both.
     """
-    clock = time.strftime("%H:%M:%S", time.localtime(event.at))
     if isinstance(event, (HostReady, StatusAsked)):
         return f"\n{_overview(plugins)}\n"
-    if isinstance(event, EventsLost):
-        return f"{clock}  {event.count} events were lost: stdout was not read in time\n"
-    what = _what(event, is_brief)
     width = max((len(one.id) for one in _wanted(plugins)), default=0)
-    return output.printable(f"{clock}  {event.plugin:<{width}}  {what}") + "\n" if what else ""
+    return event_line(eventmap.event_map(event), width, is_brief=is_brief)
 
 
-def _what(event: HostEvent, is_brief: bool) -> str:
+def event_line(event: Mapping[str, Any], width: int, *, is_brief: bool = False) -> str:
+    """An event that is a map, for people; `width` is that of the longest id of a plugin."""
+    clock = time.strftime("%H:%M:%S", time.localtime(event["at"]))
+    if event["event"] == "lost":
+        return f"{clock}  {event['count']} events were lost: they were not read in time\n"
+    what = _what(event, is_brief)
+    return output.printable(f"{clock}  {event['plugin']:<{width}}  {what}") + "\n" if what else ""
+
+
+def _what(event: Mapping[str, Any], is_brief: bool) -> str:
     """What happened to a plugin, on one line; a death is told by the change of state that follows it."""
-    if isinstance(event, StateChanged):
+    name = event["event"]
+    if name == "state":
         return _move(event, is_brief)
-    if isinstance(event, HealthChanged):
-        return f"{'answers again' if event.healthy else 'unresponsive'}: {event.reason}"
-    if isinstance(event, PluginSwapped):
-        return f"replaced {event.old_version} by {event.new_version} (pid {event.pid})"
+    if name == "health":
+        return f"{'answers again' if event['healthy'] else 'unresponsive'}: {event['reason']}"
+    if name == "swapped":
+        return f"replaced {event['old_version']} by {event['new_version']} (pid {event['pid']})"
+    if name == "session_opened":
+        return f"session {event['session']} opened: {shlex.join(event['command']) or event['handler']}"
+    if name == "session_ended":
+        return f"session {event['session']} ended: {_ending(event['exit'])}"
     return ""
+
+
+def _ending(exit: Mapping[str, Any] | None) -> str:
+    if exit is None:
+        return "its plugin is gone"
+    if exit["signal"]:
+        return str(exit["signal"])
+    return f"code {exit['code']}" if exit["code"] is not None else exit["reason"] or "no more is known"
 
 
 def event_map(event: HostEvent, plugins: Plugins) -> dict[str, Any]:
@@ -89,25 +95,7 @@ def event_map(event: HostEvent, plugins: Plugins) -> dict[str, Any]:
         shown = [_plugin_map(plugin) for plugin in _wanted(plugins)]
         name = "ready" if isinstance(event, HostReady) else "status"
         return {"event": name, "at": event.at, "plugins": shown}
-    if isinstance(event, EventsLost):
-        return {"event": "lost", "at": event.at, "count": event.count}
-    if isinstance(event, PluginNotified):
-        said = {"plugin": event.plugin, "method": event.method, "params": event.params}
-        return {"event": "notification", "at": event.at, **said}
-    if isinstance(event, DeathTold):
-        return {"event": "death", "at": event.at, "plugin": event.plugin, "report": event.report.to_map()}
-    if isinstance(event, HealthChanged):
-        said = {"plugin": event.plugin, "healthy": event.healthy, "reason": event.reason}
-        return {"event": "health", "at": event.at, **said}
-    if isinstance(event, PluginSwapped):
-        versions = {"old_version": event.old_version, "new_version": event.new_version}
-        return {"event": "swapped", "at": event.at, "plugin": event.plugin, **versions, "pid": event.pid}
-    assert isinstance(event, StateChanged)
-    moved: dict[str, Any] = {"plugin": event.plugin, "old": str(event.old), "new": str(event.new)}
-    moved |= {"reason": event.reason or None, "pid": event.pid}
-    if (error := _error_of(event, plugins)) is not None:
-        moved["error"] = as_map(error)
-    return {"event": "state", "at": event.at, **moved}
+    return eventmap.event_map(event)
 
 
 def troubles(event: HostEvent, plugins: Plugins) -> list[Exception]:
@@ -115,21 +103,18 @@ def troubles(event: HostEvent, plugins: Plugins) -> list[Exception]:
     if isinstance(event, HostReady):
         wanted = _wanted(plugins)
         return [one.error for one in wanted if one.state is State.DISCOVERED and one.error is not None]
-    error = _error_of(event, plugins) if isinstance(event, StateChanged) else None
+    error = event.error if isinstance(event, StateChanged) else None
     return [] if error is None else [error]
 
 
-def _error_of(event: StateChanged, plugins: Plugins) -> Exception | None:
-    return plugins[event.plugin].error if event.new in (State.FAILED, State.BACKOFF) else None
-
-
-def _move(event: StateChanged, is_brief: bool) -> str:
-    if is_brief and event.new in (State.FAILED, State.BACKOFF):
-        return str(event.new)
-    if event.new is State.READY:
-        return f"{event.new} (pid {event.pid})"
-    reason = event.reason.removeprefix(f"plugin `{event.plugin}` ")
-    return f"{event.new}: {reason}" if reason else str(event.new)
+def _move(event: Mapping[str, Any], is_brief: bool) -> str:
+    new = event["new"]
+    if is_brief and new in (State.FAILED, State.BACKOFF):
+        return str(new)
+    if new == State.READY:
+        return f"{new} (pid {event['pid']})"
+    reason = (event["reason"] or "").removeprefix(f"plugin `{event['plugin']}` ")
+    return f"{new}: {reason}" if reason else str(new)
 
 
 def _overview(plugins: Plugins) -> str:

@@ -29,6 +29,7 @@ from plugin_host.errors import (
     SessionNotFound,
     SocketError,
 )
+from plugin_host.failuremap import as_map
 from plugin_host.notation import plain, to_json
 from plugin_host_sdk.errors import TerminalError
 
@@ -76,10 +77,6 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (CrashLoop, UNAVAILABLE),
     (SocketError, UNAVAILABLE),
 )
-_ATTRIBUTES = (
-    *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),
-    *("title", "suggestion", "retry_commands", "session", "socket"),
-)
 
 
 class ProgramUsageError(click.UsageError):
@@ -117,17 +114,6 @@ def sentence(error: Exception, *, verbose: bool = False) -> str:
     if verbose and isinstance(error, CallError) and error.data is not None:
         text += _details(error.data)
     return output.printable(text, lines=True)
-
-
-def as_map(error: Exception) -> dict[str, Any]:
-    """`error` for programs: its type, its message, and those attributes that say something."""
-    known = {name: getattr(error, name, None) for name in _ATTRIBUTES}
-    said = {name: value for name, value in known.items() if value not in (None, (), "")}
-    if isinstance(error, (PluginDied, LaunchError)) and error.report is not None:
-        said["report"] = error.report.to_map()
-    if isinstance(error, CrashLoop):
-        said["reports"] = [report.to_map() for report in error.reports]
-    return {"type": type(error).__name__, "message": str(error), **said}
 
 
 @contextmanager

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from plugin_host.notation import inline
 
 from . import output
 
-__all__ = ["listen", "unheard"]
+__all__ = ["listen", "log_line", "unheard"]
 
 ROOT = "plugin_host"
 _PLUGINS = f"{ROOT}.plugin."
@@ -56,19 +57,36 @@ class _Handler(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """`12:03:01.123 warning  system  text`; `-` stands for the host itself."""
+    """As `log_line` writes it; `-` stands for the host itself."""
 
     def format(self, record: logging.LogRecord) -> str:
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         name = record.name
         plugin = name.removeprefix(_PLUGINS) if name.startswith(_PLUGINS) else "-"
+        fields = getattr(record, "plugin_fields", None)
+        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
         text = record.getMessage()
-        if fields := getattr(record, "plugin_fields", None):
-            text += f" {inline(fields)}"
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        text = output.printable(text, lines=True).replace("\n", "\n    ")
-        return f"{clock}.{int(record.msecs):03d} {record.levelname.lower():<8} {plugin}  {text}"
+        return log_line(record.created, record.levelname.lower(), plugin, text, fields, trace)
+
+
+def log_line(
+    at: float,
+    level: str,
+    plugin: str,
+    text: str,
+    fields: Mapping[str, Any] | None = None,
+    trace: str = "",
+    *,
+    colour: str = "",
+) -> str:
+    """`12:03:01.123 warning  system  text`; further lines are indented. `at` is in seconds since the epoch.
+
+    `colour` is the sequence that the level is written in, for a terminal.
+    """
+    clock = time.strftime("%H:%M:%S", time.localtime(at))
+    text += f" {inline(fields)}{trace}" if fields else trace
+    text = output.printable(text, lines=True).replace("\n", "\n    ")
+    shown = f"{colour}{level:<8}\x1b[0m" if colour else f"{level:<8}"
+    return f"{clock}.{int(at % 1 * 1000):03d} {shown} {plugin}  {text}"
 
 
 class _ErrorFormatter(logging.Formatter):

@@ -15,10 +15,13 @@ from . import (
     close,
     completion,
     doctor,
+    events,
     exec,
     kill,
     lifecycle,
     listing,
+    logs,
+    metrics,
     openio,
     output,
     reconfigure,
@@ -27,6 +30,7 @@ from . import (
     send,
     sessions,
     status,
+    top,
     validate,
 )
 from .failure import USAGE, report_usage
@@ -44,6 +48,8 @@ _HELP = """Run plugins in processes of their own, and call them.
   plugin-host status                           the host that runs, and its plugins
   plugin-host call system disk_usage path=/    call a command of a plugin
   plugin-host exec -it shell                   open a shell through a plugin
+  plugin-host top                              what the plugins of the host that runs do and use
+  plugin-host logs -f                          what they log
   plugin-host send host '{"Command": "host.status"}'   ask the one that runs
   plugin-host doctor                           what is wrong here, and what to do about it
 
@@ -81,6 +87,10 @@ for _command in (
     attach.command,
     kill.command,
     close.command,
+    logs.command,
+    events.command,
+    top.command,
+    metrics.command,
     send.command,
     validate.command,
     schema.command,

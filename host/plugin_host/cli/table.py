@@ -1,6 +1,6 @@
 """Tables for people: with colours on a terminal, plain columns everywhere else.
 
-The one module that uses rich, and only on a terminal. Invariant: off a terminal a row is one line
+Uses rich, and only on a terminal. Invariant: off a terminal a row is one line
 without colours, borders or trailing blanks, and no cell is cut.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plugin_host.channel import over_socket
 from plugin_host.errors import (
@@ -22,6 +22,7 @@ from plugin_host.errors import (
 from plugin_host.exec.opening import open_session
 from plugin_host.link import Link, LinkOwner
 from plugin_host.localsocket import check_path
+from plugin_host.logbook import LogRecord
 from plugin_host.peer import peer_of
 from plugin_host.runtimefolder import default_socket
 from plugin_host.version import VERSION
@@ -30,6 +31,7 @@ from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
 from .descriptor import IoTicket
 from .errormap import from_map
+from .follower import WINDOW_BYTES, Follower
 from .remotesession import RemoteSessions
 
 if TYPE_CHECKING:
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
 
     from plugin_host.channel import Channel
     from plugin_host.exec.session import Session
+    from plugin_host.metric.snapshot import Snapshot
     from plugin_host_sdk.types.session import HandlerInfo
 
 __all__ = ["ControlClient", "connect", "socket_path"]
 
 _CONNECT_S = 5.0
 _AGAIN_S = 0.01
+_T = TypeVar("_T")
 
 
 def socket_path(given: str | os.PathLike[str] | None = None) -> str:
@@ -126,6 +130,7 @@ class ControlClient(LinkOwner):
         self.link = Link(channel, Connection(HOST), self, "host")
         self._channel = channel
         self._sessions = RemoteSessions(self.link)
+        self._followers: set[Follower[Any]] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -178,6 +183,8 @@ class ControlClient(LinkOwner):
         reason = f"the connection to the host at {self.path} ended" + (f": {error}" if error else "")
         self.link.fail_calls(lambda: HostLost(reason))
         self._sessions.fail(lambda session: HostLost(reason))
+        for follower in list(self._followers):
+            follower.fail(HostLost(reason))
 
     # Asking.
 
@@ -264,6 +271,57 @@ class ControlClient(LinkOwner):
         asked = {"plugin": plugin, "settings": dict(settings)}
         answer: dict[str, Any] = (await self.ask("host.reconfigure", asked, timeout=timeout))["plugin"]
         return answer
+
+    async def metrics(self) -> Snapshot:
+        """See `PluginHost.metrics`."""
+        snapshot: Snapshot = (await self.ask("host.metrics", {"format": "json"}))["metrics"]
+        return snapshot
+
+    async def metrics_text(self) -> str:
+        """The metrics as Prometheus reads them."""
+        text: str = (await self.ask("host.metrics", {"format": "prometheus"}))["text"]
+        return text
+
+    # Following.
+
+    async def logs(
+        self,
+        plugin: str | None = None,
+        *,
+        level: str = "info",
+        tail: int | None = None,
+        follow: bool = False,
+    ) -> Follower[LogRecord]:
+        """What is kept of the log, of one plugin or of all, from `level` on: the last `tail` records.
+
+        With `follow` it goes on with what is logged from then on. To be closed by the caller. Raises
+        PluginNotFound, and CallFailed for a level that there is not.
+        """
+        asked = {"plugin": plugin, "level": level, "tail": tail, "follow": follow}
+        return await self._follow("host.logs", asked, LogRecord.from_map)
+
+    async def events(self, *, tail: int | None = 0, follow: bool = True) -> Follower[dict[str, Any]]:
+        """What happens from now on, as the maps of `run --json`; to be closed by the caller.
+
+        `tail` is how many of the events before come first, None for all that are kept; without `follow`
+        nothing else comes.
+        """
+        return await self._follow("host.events", {"tail": tail, "follow": follow}, dict)
+
+    async def _follow(self, method: str, asked: dict[str, Any], read: Callable[[Any], _T]) -> Follower[_T]:
+        follower = Follower(self.link.streams, read, self._followers.discard)
+        named = {"stream": follower.stream, "window": WINDOW_BYTES}
+        self._followers.add(follower)
+        try:
+            await self.ask(method, asked | named)
+        except PluginHostError:
+            self.link.streams.forget(follower.stream)
+            self._followers.discard(follower)
+            raise
+        except BaseException:
+            await follower.close()
+            raise
+        return follower
 
     # Sessions.
 

@@ -5,11 +5,12 @@ What changes a plugin's life is done to its end, also when the client that asked
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
 from plugin_host.errors import CallFailed
+from plugin_host.exposition import CONTENT_TYPE, expose
 
 from .overview import plugin_map
 
@@ -40,6 +41,10 @@ class _Named(Struct):
 
 class _Reconfigure(_Named):
     settings: dict[str, Any]
+
+
+class _Metrics(Struct):
+    format: Literal["json", "prometheus"] = "json"
 
 
 class _List(Struct, kw_only=True):
@@ -87,7 +92,13 @@ def host_methods(host: PluginHost, finish: Finish, status_map: Callable[[], Any]
         await finish(host.reconfigure(asked.plugin, asked.settings, timeout=ask.timeout))
         return {"plugin": plugin_map(host.plugins[asked.plugin])}
 
+    async def metrics(ask: Ask) -> Any:
+        if ask.read(_Metrics).format == "json":
+            return {"metrics": await host.metrics()}
+        return {"content_type": CONTENT_TYPE, "text": await expose(host)}
+
     return {
+        "host.metrics": metrics,
         "host.status": status,
         "host.list": plugins,
         "host.call": call,

@@ -22,6 +22,7 @@ from .claim import ClaimTable
 from .desk import Desk
 from .directory import Directory
 from .execmethod import ExecMethods
+from .feed import feed_methods
 from .hostmethod import host_methods
 from .iomethod import IoMethods
 from .iosocket import IoSocket, io_place
@@ -112,7 +113,7 @@ class ControlServer:
         sessions = ExecMethods(self.host, self.directory, self.claims, self.finish)
         descriptors = IoMethods(self.directory, self.claims, self.io)
         self.methods |= host_methods(self.host, self.finish, self._status)
-        self.methods |= sessions.table() | descriptors.table()
+        self.methods |= sessions.table() | descriptors.table() | feed_methods(self.host)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from plugin_host.errors import CallFailed, PluginHostError
 
 from .drain import Drain
-from .feed import Feed
+from .intake import Intake
 from .tap import Tap
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Splice:
         self._grant = grant
         self._session = grant.session
         self._drains: dict[str, Drain] = {}
-        self._feed: Feed | None = None
+        self._feed: Intake | None = None
         self._tap: Tap | None = None
         try:
             for name in grant.streams:
@@ -79,7 +79,7 @@ class Splice:
             theirs.send(b"\0")  # see Drain
 
     def _take_in(self, sock: socket.socket) -> None:
-        self._feed = Feed(sock, self._session, ends_input=self._grant.ends_input)
+        self._feed = Intake(sock, self._session, ends_input=self._grant.ends_input)
 
     async def _attach(self) -> None:
         grant, session = self._grant, self._session

@@ -45,6 +45,7 @@ async def open_session(
         raise
     proxy.meter.opened += 1
     session.opened(created)
+    proxy.announcement.opened(created.session)
     return session
 
 

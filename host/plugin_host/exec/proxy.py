@@ -25,9 +25,12 @@ from plugin_host.errors import (
 from plugin_host.trace import current_trace
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
+from .announcement import Announcement
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from plugin_host.event import HostEvent
     from plugin_host.link import Link
     from plugin_host.metric.meter import SessionMeter
     from plugin_host.stream import Streams
@@ -70,9 +73,16 @@ class _Handlers(msgspec.Struct):
 class ExecProxy:
     """The sessions of plugin `plugin`. Every method raises what `Provider` says, and PluginDied."""
 
-    def __init__(self, plugin: str, link: Link, meter: SessionMeter) -> None:
+    def __init__(
+        self,
+        plugin: str,
+        link: Link,
+        meter: SessionMeter,
+        emit: Callable[[HostEvent], None] = lambda event: None,
+    ) -> None:
         self.plugin = plugin
         self.meter = meter
+        self.announcement = Announcement(plugin, emit)
         self._link = link
         self._viewers = 0
         self._known: WeakValueDictionary[str, Held] = WeakValueDictionary()
@@ -247,6 +257,7 @@ class ExecProxy:
         if before in self._running or session.id in self._called_off:
             raise SessionExists("the id is taken", session=session.id)
         self._exits.pop(session.id, None)
+        self.announcement.begin(session.id)
         self._known[session.id] = session
         self._running.add(session)
         return before
@@ -254,6 +265,7 @@ class ExecProxy:
     def drop(self, session: Held, before: Held | None = None) -> None:
         """It was not opened, or is gone for good; `before` had its id and has it again."""
         self._running.discard(session)
+        self.announcement.call_off(session.id)
         if self._known.get(session.id) is session:
             del self._known[session.id]
         if before is not None:
@@ -274,6 +286,7 @@ class ExecProxy:
         if session is not None:
             self._running.discard(session)
             session.note_exit(told.exit, told.totals)
+        self.announcement.ended(told.session, told.exit)
 
     def fail(self, make_error: Callable[[str], Exception]) -> None:
         """The plugin is gone; `make_error(session)` says why."""
@@ -284,3 +297,4 @@ class ExecProxy:
         self._running.clear()
         for session in list(self._known.values()):
             session.lose()
+        self.announcement.lose()

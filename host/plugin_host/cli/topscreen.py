@@ -1,0 +1,73 @@
+"""The picture of `top` on a terminal: one line for all, and a table that fits into the rows there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from . import output
+from .topline import lines, ordered
+from .toptable import TITLES, cells, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from plugin_host.metric.snapshot import Snapshot
+
+    from .topline import Line
+
+__all__ = ["TopScreen"]
+
+# The summary, an empty line, the titles, and the line at the foot.
+_FRAME_ROWS = 4
+_LEFT = ("PLUGIN", "STATE")
+_STYLES = {
+    "ready": "green",
+    "failed": "red",
+    "unresponsive": "red",
+    "backoff": "yellow",
+    "starting": "yellow",
+    "stopping": "yellow",
+}
+
+
+class TopScreen:
+    """What was looked at last; `draw` makes a picture of it."""
+
+    def __init__(self, sort: str, interval: float) -> None:
+        self._sort = sort
+        self._interval = interval
+        self._shown: tuple[Snapshot, list[Line]] | None = None
+
+    def look(self, later: Snapshot, earlier: Snapshot) -> None:
+        """There are new numbers."""
+        self._shown = later, ordered(lines(later, earlier), self._sort)
+
+    def draw(self, rows: int) -> RenderableType:
+        """The picture, in so many rows at most."""
+        if self._shown is None:
+            return Text("waiting for the host …")
+        snapshot, shown = self._shown
+        room = max(1, rows - _FRAME_ROWS)
+        foot = f"every {self._interval:g} s, by {self._sort}; q quits"
+        if len(shown) > room:
+            foot = f"{len(shown) - room} more plugins do not fit; {foot}"
+        head = Text(summary(snapshot, shown), style="bold", no_wrap=True, overflow="ellipsis")
+        return Group(
+            head, Text(""), _table(shown[:room]), Text(foot, style="dim", no_wrap=True, overflow="ellipsis")
+        )
+
+
+def _table(shown: Sequence[Line]) -> Table:
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="reverse")
+    for title in TITLES:
+        grid.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=True)
+    for line in shown:
+        row = [output.printable(cell) for cell in cells(line)]
+        grid.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    return grid
