@@ -69,8 +69,6 @@ HOST = {
         below="ground",
         sdk="ground types",
     ),
-    # How values of the wire are written as JSON.
-    "notation": Wing("notation", sdk="core"),
     # How local sockets come to be, who made them and who connects; knows no protocol.
     "socket": Wing(
         "localsocket socketfolder peer runtimefolder activation readiness",
