@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from plugin_host.control import connect
 from tests.host.cli_run import Background, Cli
 from tests.stage import write_plugin
 
@@ -54,7 +57,27 @@ class Hosted:
 
     def sessions(self) -> list[str]:
         """The ids of its sessions."""
-        return [one["id"] for one in self.cli("sessions", "--json").json]
+        return [one["session"]["id"] for one in self._ask("host.sessions")["sessions"]]
+
+    def close(self, session: str) -> None:
+        """End a session; it is an error if there is none."""
+        self._ask("exec.close", {"session": session})
+
+    def pid_of(self, plugin: str) -> int:
+        """The process of a plugin."""
+        (found,) = self._ask("host.list", {"plugins": [plugin]})["plugins"]
+        pid = found["pid"]
+        assert isinstance(pid, int)
+        return pid
+
+    def _ask(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        """Ask without the command line, which takes longer."""
+
+        async def ask() -> Any:
+            async with await connect(self.socket) as client:
+                return await client.ask(method, params)
+
+        return asyncio.run(ask())
 
 
 def serve(cli: Cli, folder: Path, socket: str, *words: str | Path) -> Iterator[Hosted]:

@@ -49,7 +49,7 @@ def test_session_is_left_by_its_keys_and_found_again(hosted: Hosted) -> None:
         second.type("\x10a")  # half of the keys, and another one
         second.see("10 61")
         assert (second.end(), second.mode) == (4, second.found)
-    assert hosted.cli("close", id).status == 0
+    hosted.close(id)
 
 
 def test_who_only_looks_cannot_type_and_leaves_with_interrupt(hosted: Hosted) -> None:
@@ -64,7 +64,7 @@ def test_who_only_looks_cannot_type_and_leaves_with_interrupt(hosted: Hosted) ->
         typing.see("\nhere\r\n")
         typing.type("\x01d")
         assert (typing.end(), typing.mode) == (0, typing.found)
-    assert hosted.cli("close", id).status == 0
+    hosted.close(id)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
@@ -75,7 +75,7 @@ def test_attached_user_who_is_sent_away_leaves_the_session(hosted: Hosted, endin
         user.process.send_signal(ending)
         assert (user.end(), user.mode) == (128 + ending, user.found)
     assert hosted.cli("sessions", "--json").json[0]["state"] == "running"
-    assert hosted.cli("close", id).status == 0
+    hosted.close(id)
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -88,7 +88,7 @@ def test_terminal_that_goes_ends_the_session_unless_it_is_kept(
         user.process.send_signal(signal.SIGHUP)
         assert (user.end(), user.mode) == (128 + signal.SIGHUP, user.found)
     if keep:
-        assert hosted.cli("close", id).status == 0
+        hosted.close(id)
     wait_until(lambda: hosted.sessions() == [])
 
 
@@ -153,4 +153,4 @@ def test_in_tmux_the_screen_comes_back_and_the_terminal_is_restored(
     wait_until(lambda: screen()[:2] == ["20 70", "on>"])
     tmux("send-keys", "exit", "Enter")
     wait_until(lambda: last() == "user>")
-    assert hosted.cli("close", id).status == 0
+    hosted.close(id)

@@ -15,19 +15,11 @@ from tests.wait import WaitUntil
 __all__ = ["alone", "cli", "hosted"]
 
 
-def pid_of(hosted: Hosted, plugin: str) -> int:
-    """The plugin's process, as the host says."""
-    (found,) = [one for one in hosted.cli("status", "--json").json["plugins"] if one["id"] == plugin]
-    pid = found["pid"]
-    assert isinstance(pid, int)
-    return pid
-
-
 # Whose host.
 
 
 def test_call_uses_the_host_that_runs_unless_one_of_its_own_is_described(hosted: Hosted) -> None:
-    running = pid_of(hosted, "desk")
+    running = hosted.pid_of("desk")
     assert hosted.cli("call", "desk", "pid").json == running
     assert hosted.cli("call", "desk", "pid", "--socket", hosted.socket).json == running
     assert hosted.cli("call", "desk", "pid", "--plugin-dir", hosted.plugins).json != running
@@ -49,7 +41,7 @@ def test_nobody_at_the_socket_is_an_error_only_where_it_was_named(cli: Cli, tmp_
 def test_socket_of_the_configuration_is_the_hosts(hosted: Hosted, cli: Cli) -> None:
     cli.config.write_text(f'entry_points = false\n[control]\nsocket = "{hosted.socket}"\n')
     del cli.env["PLUGIN_HOST_SOCKET"]
-    assert cli("call", "desk", "pid").json == pid_of(hosted, "desk")
+    assert cli("call", "desk", "pid").json == hosted.pid_of("desk")
 
 
 def test_token_that_is_none_is_wrong_usage(hosted: Hosted) -> None:
@@ -108,24 +100,24 @@ def test_status_shows_the_host_and_its_plugins(hosted: Hosted) -> None:
 
 
 def test_plugins_are_started_stopped_and_restarted(alone: Hosted) -> None:
-    cli, before = alone.cli, pid_of(alone, "desk")
-    assert cli("restart", "desk").out == f"desk  ready (pid {pid_of(alone, 'desk')})\n"
-    assert pid_of(alone, "desk") != before
+    cli, before = alone.cli, alone.pid_of("desk")
+    assert cli("restart", "desk").out == f"desk  ready (pid {alone.pid_of('desk')})\n"
+    assert alone.pid_of("desk") != before
     (stopped,) = cli("stop", "desk", "--json").json
     assert (stopped["id"], stopped["state"]) == ("desk", "stopped")
     ended = cli("call", "desk", "pid")
     assert (ended.status, ended.out) == (3, "")
     ended = cli("start", "nope", "desk")
-    assert (ended.status, ended.out) == (3, f"desk  ready (pid {pid_of(alone, 'desk')})\n")
+    assert (ended.status, ended.out) == (3, f"desk  ready (pid {alone.pid_of('desk')})\n")
     assert "no plugin `nope`" in ended.err
     (reloaded,) = cli("reload", "desk", "--json").json
     assert reloaded["state"] == "ready"
     assert "double" in cli("call", "idler").err  # which starts a lazy one
-    assert cli("call", "idler", "pid").json == pid_of(alone, "idler")
+    assert cli("call", "idler", "pid").json == alone.pid_of("idler")
 
 
 def test_settings_are_changed_in_the_running_plugin(hosted: Hosted) -> None:
-    pid = pid_of(hosted, "desk")
+    pid = hosted.pid_of("desk")
     assert hosted.cli("reconfigure", "desk", "a:=1", "b=2").out == f"desk  ready (pid {pid})\n"
     assert hosted.cli("call", "desk", "settings").json == {"a": 1, "b": "2"}
     assert hosted.cli("reconfigure", "desk", "{}", "--json").json["id"] == "desk"
@@ -141,7 +133,7 @@ def test_exec_runs_on_the_host_and_leaves_nothing_there(hosted: Hosted) -> None:
         "exec", "-i", "desk", "sh", "-c", "cat; echo $PPID; echo err >&2; exit 3", stdin="in\n"
     )
     assert (ended.status, ended.err) == (3, "err\n")
-    assert ended.out == f"in\n{pid_of(hosted, 'desk')}\n"
+    assert ended.out == f"in\n{hosted.pid_of('desk')}\n"
     assert hosted.cli("exec", "desk", "no-such-program").status == 127
     assert hosted.cli("exec", "desk/nope").status == 125
     assert hosted.sessions() == []
@@ -194,7 +186,7 @@ def test_client_that_is_killed_takes_its_session_along_unless_it_is_kept(
         client.send(signal.SIGKILL)
         client.process.wait()
     if keep:
-        assert hosted.cli("close", id).status == 0
+        hosted.close(id)
     wait_until(lambda: hosted.sessions() == [])
 
 
@@ -208,7 +200,7 @@ def test_attached_client_that_is_told_to_end_leaves_the_session(
         assert client.end().status == 128 + signal.SIGTERM
     assert hosted.sessions() == [id]
     os.kill(hosted.cli("sessions", "--json").json[0]["pid"], 0)
-    assert hosted.cli("close", id).status == 0
+    hosted.close(id)
 
 
 @pytest.mark.parametrize("share", ["token", "owner"])
