@@ -19,8 +19,9 @@ from .service import current_caller
 if TYPE_CHECKING:
     from .link import Link, Progress
     from .plugin import Plugin
+    from .sharedlink import SharedLink
 
-__all__ = ["call_command"]
+__all__ = ["ask_command", "call_command"]
 
 _ENDLESS_S = 1e9  # thirty years, and infinity too, are no deadline
 
@@ -38,15 +39,7 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    deadline = meta = None
-    if timeout is not None or current_caller.get() is not None:
-        deadline, meta = _call_metadata(plugin, command, timeout)
-    method = "command.call"
-    arguments: Any = {"name": command, "params": params if params is not None else {}}
-    if plugin.is_raw:
-        method, arguments, meta = command, _positional(plugin, params), None
-    elif text:
-        arguments["text"] = True
+    method, arguments, meta, deadline = _order(plugin, command, params, timeout, text)
     try:
         if not plugin.is_raw and not _is_flat(params):
             link.survey(params)
@@ -55,21 +48,68 @@ async def call_command(
     except asyncio.CancelledError:
         link.abandon(msgid)
         raise
-    except CallTimeout as error:
-        raise _named_timeout(plugin, command, timeout, deadline, error) from None
     except CallError as error:
-        if _is_unnamed(error):
-            _name(error, plugin, command)
-        raise
+        raise _explained(plugin, command, timeout, deadline, error) from None
+    return _result(plugin, command, result)
+
+
+def ask_command(
+    plugin: Plugin,
+    link: SharedLink,
+    command: str,
+    params: Any,
+    timeout: float | None,
+    on_progress: Progress | None,
+    text: bool = False,
+) -> Any:
+    """The same for a thread, which waits. Raises LinkGone, too."""
+    method, arguments, meta, deadline = _order(plugin, command, params, timeout, text)
+    try:
+        if not plugin.is_raw and not _is_flat(params):
+            link.survey(params)
+        result = link.ask(method, arguments, meta, deadline, on_progress, command)
+    except CallError as error:
+        raise _explained(plugin, command, timeout, deadline, error) from None
+    return _result(plugin, command, result)
+
+
+def _order(
+    plugin: Plugin, command: str, params: Any, timeout: float | None, text: bool
+) -> tuple[str, Any, dict[str, Any] | None, float | None]:
+    """Method, parameters, metadata and deadline of the request."""
+    deadline = meta = None
+    if timeout is not None or current_caller.get() is not None:
+        deadline, meta = _call_metadata(plugin, command, timeout)
     if plugin.is_raw:
-        return result
-    if type(result) is not dict or "status" not in result:
+        return command, _positional(plugin, params), None, deadline
+    arguments: Any = {"name": command, "params": params if params is not None else {}}
+    if text:
+        arguments["text"] = True
+    return "command.call", arguments, meta, deadline
+
+
+def _explained(
+    plugin: Plugin, command: str, timeout: float | None, deadline: float | None, error: CallError
+) -> CallError:
+    """The error, which says of which call it is."""
+    if isinstance(error, CallTimeout):
+        return _named_timeout(plugin, command, timeout, deadline, error)
+    if _is_unnamed(error):
+        _name(error, plugin, command)
+    return error
+
+
+def _result(plugin: Plugin, command: str, answer: Any) -> Any:
+    """What the answer holds. Raises CallFailed for a status other than 0."""
+    if plugin.is_raw:
+        return answer
+    if type(answer) is not dict or "status" not in answer:
         raise CallFailed(
-            f"{plugin.id} {command}: answered {excerpt(result)}, which has no status", name="rpc.foreign"
+            f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status", name="rpc.foreign"
         )
-    if result["status"] != 0:
-        raise _own_status(plugin, command, result)
-    return result.get("result")
+    if answer["status"] != 0:
+        raise _own_status(plugin, command, answer)
+    return answer.get("result")
 
 
 def _is_flat(params: Any) -> bool:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .link import Link
 from .machine import Machine, survey
 from .usage import Sampler
 from .vigil import Vigil
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .bytecode import BytecodeFolders
     from .event import HostEvent
     from .keeper.handle import Keeper
+    from .link import LinkMaker
     from .service import ServiceTable
 
 __all__ = ["Facilities"]
@@ -27,7 +29,8 @@ class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
     run at once; `emit` gets every event; `keeper` clears up when the host is killed; `bytecode` are private
     folders of plugins that have a checksum; `restarts` says whether what died is started again; `outer` is
-    the environment that plugins inherit from; `sampler` looks at limits that nobody else holds.
+    the environment that plugins inherit from; `sampler` looks at limits that nobody else holds; `make_link`
+    is how a connection is driven.
     """
 
     run: str
@@ -40,6 +43,7 @@ class Facilities:
     restarts: bool = True
     outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)
     sampler: Sampler = field(default_factory=Sampler)
+    make_link: LinkMaker = Link
     _vigil: Vigil | None = None
     _machine: Machine | None = None
 

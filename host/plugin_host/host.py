@@ -22,6 +22,7 @@ from .exec.opening import list_sessions, open_session
 from .extension import Extensions
 from .facility import Facilities
 from .keeper.handle import Keeper
+from .link import Link
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .settings import settled
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .exec.session import Session
+    from .link import LinkMaker
     from .service import Service
 
 __all__ = ["PluginHost"]
@@ -77,6 +79,7 @@ class PluginHost:
         self._config = config
         self._services = ServiceTable(services or {})
         self._restarts = restarts
+        self._make_link: LinkMaker = Link
         self._extensions = Extensions(block=block)
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
@@ -119,6 +122,7 @@ class PluginHost:
             keeper=self._keeper,
             bytecode=self._bytecode,
             restarts=self._restarts,
+            make_link=self._make_link,
         )
         for candidate in self._find_candidates():
             if candidate.id in self._plugins:

@@ -217,6 +217,7 @@ class Instance(LinkOwner):
             permissions=candidate.granted,
             confinement=self._confinement,
             on_spawn=lambda pid: facilities.keeper.note_plugin(self.mark, pid),
+            make_link=facilities.make_link,
         )
 
     # Dying.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import RequestReceived
 
     from .confinement import Confinement
+    from .link import LinkMaker
     from .process import ProcessSpec
     from .stderr import LineMeter
 
@@ -48,6 +49,7 @@ class LaunchOrder:
     permissions: tuple[str, ...] = ()
     confinement: Confinement | None = None
     on_spawn: Callable[[int], None] = field(default=lambda pid: None, repr=False)
+    make_link: LinkMaker = Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,14 @@ async def launch(
     process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter)
     order.on_spawn(process.pid)
     relay = _Relay(owner)
-    link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
+    link: Link | None = None
     try:
+        link = order.make_link(process.channel, Connection(HOST, raw=order.raw), relay)
         await _admit(order, process, link, relay)
         answer = {} if order.raw else await _initialize(order, process, link, relay)
     except BaseException:
-        link.close()
+        if link is not None:
+            link.close()
         try:
             await ladder.stop(process, polite=None, timeout_s=0.0, mark=order.token)
         finally:
