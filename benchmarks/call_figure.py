@@ -8,6 +8,9 @@ __all__ = ["FIGURES"]
 
 _RTT = Trial("rtt on one processor", "rtt", 0.5, 0.15, pinned=True)
 _RTT_FREE = Trial("rtt on any processor", "rtt", 0.5, 0.15)
+_BLOCKING = Trial("blocking rtt on one processor", "blocking_rtt", 0.5, 0.15, pinned=True)
+_BLOCKING_FREE = Trial("blocking rtt on any processor", "blocking_rtt", 0.5, 0.15)
+_THREADS = Trial("calls of 8 threads", "threads", 0.5, 0.2)
 _FLIGHT = Trial("64 in flight", "flight", 0.4, 0.2, turns=2)  # the noisiest of all
 _BIG = Trial("1 MiB", "big", 0.5, 0.2)
 _PING_SLEEP = Trial("ping beside sleepers", "ping_sleep", 1.2, 0.5)
@@ -36,6 +39,22 @@ FIGURES = (
     ),
     Figure("rtt", "echo round trip, any processor", "µs", _RTT_FREE, "median_us", "bare asyncio"),
     Figure("rtt", "echo round trip p99, any processor", "µs", _RTT_FREE, "p99_us", "bare asyncio"),
+    Figure(
+        "blocking",
+        "blocking round trip, one processor",
+        "µs",
+        _BLOCKING,
+        "median_us",
+        "bare blocking",
+        budgets=(Budget(0.4, "rpyc"),),
+    ),
+    Figure(
+        "blocking", "blocking round trip p99, one processor", "µs", _BLOCKING, "p99_us", "bare blocking"
+    ),
+    Figure(
+        "blocking", "blocking round trip, any processor", "µs", _BLOCKING_FREE, "median_us", "bare blocking"
+    ),
+    Figure("blocking", "blocking calls of 8 threads", "calls/s", _THREADS, "per_s"),
     Figure(
         "flight",
         "64 calls in flight",

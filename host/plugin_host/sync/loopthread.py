@@ -32,7 +32,7 @@ _CLOSED = "this host is closed, and so stays: make another one"
 class LoopThread:
     """One loop and its thread."""
 
-    def __init__(self, name: str, on_begin: Callable[[], None]) -> None:
+    def __init__(self, name: str, on_begin: Callable[[], object]) -> None:
         """`on_begin` is called before the thread is started."""
         self._name = name
         self._on_begin = on_begin
