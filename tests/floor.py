@@ -55,7 +55,13 @@ HOST = {
         below="ground channel",
     ),
     # The protocol; no processes.
-    "link": Wing("link writer deadline stream echo", below="ground channel", sdk="ground core connection"),
+    "link": Wing(
+        "link writer deadline stream echo"
+        # The same for several threads.
+        " sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
+        below="ground channel",
+        sdk="ground core connection",
+    ),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(
         "manifest constraint candidate configuration document explanation wording schema override trust"

@@ -39,9 +39,10 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    method, arguments, meta, deadline = _order(plugin, command, params, timeout, text)
+    raw = link.connection.raw
+    method, arguments, meta, deadline = _order(plugin, raw, command, params, timeout, text)
     try:
-        if not plugin.is_raw and not _is_flat(params):
+        if not raw and not _is_flat(params):
             link.survey(params)
         msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
         result = await answer
@@ -50,7 +51,7 @@ async def call_command(
         raise
     except CallError as error:
         raise _explained(plugin, command, timeout, deadline, error) from None
-    return _result(plugin, command, result)
+    return result if raw else _result(plugin, command, result)
 
 
 def ask_command(
@@ -63,24 +64,25 @@ def ask_command(
     text: bool = False,
 ) -> Any:
     """The same for a thread, which waits. Raises LinkGone, too."""
-    method, arguments, meta, deadline = _order(plugin, command, params, timeout, text)
+    raw = link.connection.raw
+    method, arguments, meta, deadline = _order(plugin, raw, command, params, timeout, text)
     try:
-        if not plugin.is_raw and not _is_flat(params):
+        if not raw and not _is_flat(params):
             link.survey(params)
         result = link.ask(method, arguments, meta, deadline, on_progress, command)
     except CallError as error:
         raise _explained(plugin, command, timeout, deadline, error) from None
-    return _result(plugin, command, result)
+    return result if raw else _result(plugin, command, result)
 
 
 def _order(
-    plugin: Plugin, command: str, params: Any, timeout: float | None, text: bool
+    plugin: Plugin, raw: bool, command: str, params: Any, timeout: float | None, text: bool
 ) -> tuple[str, Any, dict[str, Any] | None, float | None]:
     """Method, parameters, metadata and deadline of the request."""
     deadline = meta = None
     if timeout is not None or current_caller.get() is not None:
         deadline, meta = _call_metadata(plugin, command, timeout)
-    if plugin.is_raw:
+    if raw:
         return command, _positional(plugin, params), None, deadline
     arguments: Any = {"name": command, "params": params if params is not None else {}}
     if text:
@@ -101,8 +103,6 @@ def _explained(
 
 def _result(plugin: Plugin, command: str, answer: Any) -> Any:
     """What the answer holds. Raises CallFailed for a status other than 0."""
-    if plugin.is_raw:
-        return answer
     if type(answer) is not dict or "status" not in answer:
         raise CallFailed(
             f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status", name="rpc.foreign"

@@ -91,7 +91,6 @@ class Link:
         self._channel = channel
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._new_answer: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self.initialized = self._loop.create_future()
         self._futures: dict[int, asyncio.Future[Any]] = {}
         self._progress: dict[int, Progress] = {}
@@ -175,29 +174,38 @@ class Link:
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
-        connection, writer = self.connection, self._writer
-        if connection.unanswered >= PENDING_REQUESTS:
-            raise CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
-        if self._is_over:
-            return self._hold()
-        try:
-            msgid, data = connection.send_request(method, params, meta)
-        except MessageTooLarge as error:
-            raise CallFailed(str(error), name="rpc.too_large") from None
-        except LocalProtocolError as error:
-            raise CallFailed(str(error), name="rpc.not_encodable") from None
-        future = self._futures[msgid] = self._new_answer()
+        if self._is_over and self.connection.unanswered < PENDING_REQUESTS:
+            msgid = self._hold(future := self._loop.create_future())
+            return msgid, future
+        msgid, data = self._compose(method, params, meta)
+        future = self._futures[msgid] = self._loop.create_future()
         if name is not None:
-            connection.pending[msgid] = name
+            self.connection.pending[msgid] = name
         if deadline is not None:
             self._deadlines.add(msgid, deadline)
         if on_progress is not None:
             self._progress[msgid] = on_progress
+        self._send_call(msgid, data)
+        return msgid, future
+
+    def _compose(self, method: str, params: Any, meta: dict[str, Any] | None) -> tuple[int, bytes]:
+        """A request, which is open from now on. Raises CallFailed; then nothing has changed."""
+        connection = self.connection
+        if connection.unanswered >= PENDING_REQUESTS:
+            raise CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
+        try:
+            return connection.send_request(method, params, meta)
+        except MessageTooLarge as error:
+            raise CallFailed(str(error), name="rpc.too_large") from None
+        except LocalProtocolError as error:
+            raise CallFailed(str(error), name="rpc.not_encodable") from None
+
+    def _send_call(self, msgid: int, data: bytes) -> None:
+        writer = self._writer
         writer.write_call(data)
         if writer.is_waiting:
             self._queued[msgid] = len(data)
             writer.call_bytes += len(data)
-        return msgid, future
 
     def survey(self, params: Any) -> None:
         """Refuse what the plugin's decoder would not take, which would cost the plugin its life.
@@ -210,11 +218,11 @@ class Link:
             name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
             raise CallFailed(str(error), name=name) from None
 
-    def _hold(self) -> tuple[int, asyncio.Future[Any]]:
+    def _hold(self, future: asyncio.Future[Any]) -> int:
         """A call in the moment between the link's end and the word why: it fails like the others."""
         self._held -= 1
-        future = self._futures[self._held] = self._new_answer()
-        return self._held, future
+        self._futures[self._held] = future
+        return self._held
 
     def abandon(self, msgid: int) -> asyncio.Future[Any] | None:
         """Nobody waits for this call any more: tell the peer, and drop the late answer."""
@@ -326,7 +334,6 @@ class Link:
             self._rest = self._loop.call_later(max(_SHORTEST_REST_S, _REST * spent), self._go_on)
 
     def _go_on(self) -> None:
-        self._rest = None
         if not self._is_over:
             self._listen()
 

@@ -76,7 +76,6 @@ class SharedLink(Link):
         self._has_ended = False  # nothing more comes
         self._is_stopped = False  # nothing is watched any more
         self._hands: Waiter | None = None  # whose thread is changing the state
-        self._asking: Waiter | None = None
         self._passed: deque[Event] = deque()
         self._is_told = False  # the loop knows that there is something for it
         self._why: Callable[[], Exception] | None = None
@@ -91,16 +90,12 @@ class SharedLink(Link):
         except BaseException:
             self._bell.close()
             raise
-        self._new_answer = self._make_answer
 
     def _make_writer(self) -> SharedWriter:
         return SharedWriter(self._channel, self._loop, self._lose, self.mutex)
 
     def _make_streams(self) -> SharedStreams:
         return SharedStreams(self.connection, self._writer, self.mutex)
-
-    def _make_answer(self) -> asyncio.Future[Any]:
-        return self._loop.create_future() if self._asking is None else cast("Any", self._asking)
 
     # Asking from any thread.
 
@@ -122,38 +117,23 @@ class SharedLink(Link):
         if thread == self._thread:
             raise PluginHostError("the thread of a host's own loop cannot wait for an answer to come there")
         waiter = Waiter(thread, on_progress)
-        if thread != self._main:
-            return self._ask(NO_HOLD, waiter, method, params, meta, deadline, name)
-        hold = self._signals
+        signals = self._signals if thread == self._main else NO_HOLD
         try:
-            hold.begin()
-            return self._ask(hold, waiter, method, params, meta, deadline, name)
-        finally:
-            hold.end()
-
-    def _ask(
-        self,
-        hold: SignalHold,
-        waiter: Waiter,
-        method: str,
-        params: Any,
-        meta: dict[str, Any] | None,
-        deadline: float | None,
-        name: str | None,
-    ) -> Any:
-        try:
+            signals.begin()
             with self.mutex:
                 self._post(waiter, method, params, meta, name)
             while not waiter.is_done:
                 if self._leader is waiter:
-                    self._lead(waiter, deadline, hold)
+                    self._lead(waiter, deadline, signals)
                 else:
-                    self._follow(waiter, deadline, hold)
+                    self._follow(waiter, deadline, signals)
                 if waiter.reports:
-                    self._report(waiter, hold)
+                    self._report(waiter, signals)
         except BaseException as error:
             self._leave(waiter, error)
             raise
+        finally:
+            signals.end()
         if waiter.error is not None:
             raise waiter.error
         return waiter.result
@@ -165,16 +145,22 @@ class SharedLink(Link):
         leader = self._leader
         if self._hands is not None or (leader is not None and leader.thread == waiter.thread):
             raise PluginHostError("the call was made in the middle of another one of the same thread")
-        if self._why is not None or (not self._is_over and self.connection.state is not READY):
+        if self._is_over:
+            self._post_late(waiter)
+            return
+        if self.connection.state is not READY:
             raise LinkGone
-        self._hands = self._asking = waiter
+        self._hands = waiter
         try:
-            waiter.msgid, _ = Link.request(self, method, params, meta, name=name)
+            waiter.msgid, data = self._compose(method, params, meta)
         except CallError:
-            self._hands = None  # nothing was touched
+            self._hands = None
             raise
-        finally:
-            self._asking = None
+        futures: dict[int, Any] = self._futures
+        futures[waiter.msgid] = waiter
+        if name is not None:
+            self.connection.pending[waiter.msgid] = name
+        self._send_call(waiter.msgid, data)
         if leader is None and not self._is_barred:
             self._leader = waiter
             self._standby.disarm()  # type: ignore[union-attr]
@@ -182,16 +168,22 @@ class SharedLink(Link):
             self._lie_down(waiter)
         self._hands = None
 
-    def _lead(self, waiter: Waiter, deadline: float | None, hold: SignalHold) -> None:
+    def _post_late(self, waiter: Waiter) -> None:
+        if self._why is not None:
+            raise LinkGone
+        waiter.msgid = self._hold(cast("asyncio.Future[Any]", waiter))
+        self._lie_down(waiter)
+
+    def _lead(self, waiter: Waiter, deadline: float | None, signals: SignalHold) -> None:
         """Wait for what comes, once, and deal it out. Raises CallTimeout."""
         patience = None if deadline is None else max(0, math.ceil((deadline - time.monotonic()) * 1000))
         try:
-            hold.is_open = True
-            if hold.kept is not None:
-                hold.deliver()
+            signals.is_open = True
+            if signals.kept is not None:
+                signals.deliver()
             ready = self._poll.poll(patience)
         finally:
-            hold.is_open = False
+            signals.is_open = False
         with self.mutex:
             if ready == self._readable:
                 self._take_in(waiter)
@@ -205,16 +197,16 @@ class SharedLink(Link):
                 self._lie_down(waiter)
                 self._hand_on(waiter)
 
-    def _follow(self, waiter: Waiter, deadline: float | None, hold: SignalHold) -> None:
+    def _follow(self, waiter: Waiter, deadline: float | None, signals: SignalHold) -> None:
         """Wait for one's answer, or for the lead. Raises CallTimeout."""
         patience = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            hold.is_open = True
-            if hold.kept is not None:
-                hold.deliver()
+            signals.is_open = True
+            if signals.kept is not None:
+                signals.deliver()
             waiter.sleep(patience)
         finally:
-            hold.is_open = False
+            signals.is_open = False
         with self.mutex:
             waiter.get_up()
             if waiter.is_done or self._leader is waiter:
@@ -223,18 +215,18 @@ class SharedLink(Link):
                 raise CallTimeout("no answer within the call's deadline", name="command.timeout")
             waiter.lie_down()
 
-    def _report(self, waiter: Waiter, hold: SignalHold) -> None:
+    def _report(self, waiter: Waiter, signals: SignalHold) -> None:
         """Tell the caller how far its call is; somebody else leads meanwhile."""
         with self.mutex:
             if self._leader is waiter:
                 self._lie_down(waiter)
                 self._hand_on(waiter)
-        hold.end()
+        signals.end()
         try:
             while waiter.reports:
                 self._guard(cast("Callable[..., None]", waiter.on_progress), *waiter.reports.popleft())
         finally:
-            hold.begin()
+            signals.begin()
 
     def _guard(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -295,7 +287,12 @@ class SharedLink(Link):
             while size == READ_BYTES and not self._is_over and not self._is_barred:
                 size = self._recv_into(self._view)
                 self.has_heard = True
-                self._deal(self._receive(self._view[:size]))
+                events = self._receive(self._view[:size])
+                event: Any = events[0] if len(events) == 1 else None
+                if type(event) is ResponseReceived and event.msgid == waiter.msgid:
+                    Link._deliver(self, event)
+                else:
+                    self._deal(events)
         except (BlockingIOError, InterruptedError):
             pass
         except ConnectionResetError:
@@ -316,17 +313,18 @@ class SharedLink(Link):
 
     def _deal(self, events: list[Event]) -> None:
         """Give threads their answers, and put aside for the loop what is the loop's."""
-        futures = self._futures
+        futures: dict[int, Any] = self._futures
+        event: Any
         for event in events:
             kind = type(event)
             if kind is ResponseReceived or kind is ErrorReceived or kind is ProgressReceived:
-                waiter: Any = futures.get(cast("ResponseReceived", event).msgid)
+                waiter = futures.get(event.msgid)
                 if type(waiter) is Waiter:
                     self._deal_to(waiter, event)
                     continue
             elif kind is RequestReceived:
-                if cast("RequestReceived", event).method == "ping" and not self.connection.raw:
-                    self._handle_request(cast("RequestReceived", event))
+                if event.method == "ping" and not self.connection.raw:
+                    self._handle_request(event)
                     continue
             elif kind is Closed or kind is Failed:
                 self._has_ended = self._is_barred = True

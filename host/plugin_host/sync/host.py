@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from plugin_host import host
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from plugin_host import event
     from plugin_host.configuration import Configuration
     from plugin_host.exec import session
+    from plugin_host.link import Link
     from plugin_host.plugin import Plugin
     from plugin_host.service import Service
     from plugin_host.supervisor import Supervisor
@@ -179,7 +180,16 @@ class PluginHost:
 
         `on_progress` is called on the calling thread. An interrupt, such as Ctrl-C, cancels the call.
         """
-        return self._call(plugin, command, params, timeout, on_progress, fail_fast, False)
+        if fork.generation != self._generation:
+            self._thread.check()
+        supervisor = self._supervisors.get(plugin) or self._host.find(plugin)
+        link: Any = supervisor.link
+        if link is not None and supervisor.idleness is None:
+            try:
+                return ask_command(supervisor.plugin, link, command, params, timeout, on_progress)
+            except LinkGone:
+                pass  # stopped, or dead, at this moment
+        return self._call(supervisor, command, params, timeout, on_progress, fail_fast, False)
 
     def call_text(
         self,
@@ -192,11 +202,13 @@ class PluginHost:
         fail_fast: bool = False,
     ) -> Any:
         """Like `call`, for parameters that a person wrote: a text is converted to the handler's type."""
-        return self._call(plugin, command, params, timeout, on_progress, fail_fast, True)
+        self._thread.check()
+        supervisor = self._host.find(plugin)
+        return self._call(supervisor, command, params, timeout, on_progress, fail_fast, True)
 
     def _call(
         self,
-        plugin: str,
+        supervisor: Supervisor,
         command: str,
         params: Any,
         timeout: float | None,
@@ -204,11 +216,8 @@ class PluginHost:
         fail_fast: bool,
         text: bool,
     ) -> Any:
-        if fork.generation != self._generation:
-            self._thread.check()
-        supervisor = self._supervisors.get(plugin) or self._host.find(plugin)
         while True:
-            link = cast("SharedLink | None", supervisor.link)
+            link: Any = supervisor.link
             if link is None:
                 link, timeout = self._admit(supervisor, timeout, fail_fast)
             idleness = supervisor.idleness
@@ -217,15 +226,14 @@ class PluginHost:
             try:
                 return ask_command(supervisor.plugin, link, command, params, timeout, on_progress, text)
             except LinkGone:
-                pass  # stopped, or dead, at this moment: it is seen what it is now
+                pass  # it is seen what the plugin is now
 
     def _admit(
         self, supervisor: Supervisor, timeout: float | None, fail_fast: bool
-    ) -> tuple[SharedLink, float | None]:
+    ) -> tuple[Link, float | None]:
         if self._thread.is_over:
             raise not_ready(supervisor.plugin)
-        link, left = self._thread.run(supervisor.admit(timeout, fail_fast=fail_fast))
-        return cast("SharedLink", link), left
+        return self._thread.run(supervisor.admit(timeout, fail_fast=fail_fast))
 
     def exec(
         self,
