@@ -161,11 +161,7 @@ class SharedLink(Link):
         if name is not None:
             self.connection.pending[waiter.msgid] = name
         self._send_call(waiter.msgid, data)
-        if leader is None and not self._is_barred:
-            self._leader = waiter
-            self._standby.disarm()  # type: ignore[union-attr]
-        else:
-            self._lie_down(waiter)
+        self._take_place(waiter)
         self._hands = None
 
     def _post_late(self, waiter: Waiter) -> None:
@@ -193,7 +189,7 @@ class SharedLink(Link):
                 self._hand_on(waiter)
             elif deadline is not None and deadline <= time.monotonic():
                 raise CallTimeout("no answer within the call's deadline", name="command.timeout")
-            elif self._is_barred:
+            elif self._is_barred and self._leader is waiter:
                 self._lie_down(waiter)
                 self._hand_on(waiter)
 
@@ -213,13 +209,14 @@ class SharedLink(Link):
                 return
             if deadline is not None and deadline <= time.monotonic():
                 raise CallTimeout("no answer within the call's deadline", name="command.timeout")
-            waiter.lie_down()
+            if not waiter.reports:
+                waiter.lie_down()
 
     def _report(self, waiter: Waiter, signals: SignalHold) -> None:
         """Tell the caller how far its call is; somebody else leads meanwhile."""
         with self.mutex:
+            self._sleepers.pop(waiter, None)
             if self._leader is waiter:
-                self._lie_down(waiter)
                 self._hand_on(waiter)
         signals.end()
         try:
@@ -227,6 +224,9 @@ class SharedLink(Link):
                 self._guard(cast("Callable[..., None]", waiter.on_progress), *waiter.reports.popleft())
         finally:
             signals.begin()
+        with self.mutex:
+            if not waiter.is_done:
+                self._take_place(waiter)
 
     def _guard(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -255,6 +255,14 @@ class SharedLink(Link):
         self._loop.call_soon_threadsafe(self._end, LocalProtocolError(how))
 
     # Who leads; with the mutex held.
+
+    def _take_place(self, waiter: Waiter) -> None:
+        """At the head if there is nobody, else in the row."""
+        if self._leader is None and not self._is_barred:
+            self._leader = waiter
+            self._standby.disarm()  # type: ignore[union-attr]
+        else:
+            self._lie_down(waiter)
 
     def _lie_down(self, waiter: Waiter) -> None:
         """It leads no longer, or not yet."""

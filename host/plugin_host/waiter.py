@@ -87,10 +87,8 @@ class Waiter:
         """The next `sleep` lasts until `wake`, also when that comes first."""
         if self._lock is None:
             self._lock = allocate_lock()
-            self._lock.acquire()
+        self._lock.acquire(blocking=False)
         self._is_asleep = True
-        if self.reports:
-            self.wake()
 
     def sleep(self, seconds: float = -1) -> None:
         """Wait until it is woken, or for so long; without the mutex."""
@@ -99,11 +97,7 @@ class Waiter:
 
     def get_up(self) -> None:
         """It sleeps no longer, woken or not."""
-        assert self._lock is not None
-        if self._is_asleep:
-            self._is_asleep = False
-        else:
-            self._lock.acquire(blocking=False)  # woken when its time was over
+        self._is_asleep = False
 
     def wake(self) -> None:
         """End its sleep."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .iteration import Iteration
 
@@ -14,9 +14,20 @@ if TYPE_CHECKING:
     from plugin_host.exec.viewer import Gap, Output
 
     from .loopthread import LoopThread
-    from .session import Session
 
-__all__ = ["Viewer"]
+__all__ = ["Viewed", "Viewer"]
+
+
+class Viewed(Protocol):
+    """The session that a viewer looks at."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def plugin(self) -> str:
+        """The id of the plugin that runs it."""
 
 
 class Viewer:
@@ -25,7 +36,7 @@ class Viewer:
     As a context manager it detaches at the end.
     """
 
-    def __init__(self, thread: LoopThread, session: Session, viewer: viewer.Viewer) -> None:
+    def __init__(self, thread: LoopThread, session: Viewed, viewer: viewer.Viewer) -> None:
         self.session = session
         self._thread = thread
         self._viewer = viewer
