@@ -81,8 +81,18 @@ class PluginEnd:
         parts = [self.connection.send_notification("log", {"message": one}) for one in messages]
         self.send(b"".join(parts))
 
-    def serve(self) -> None:
-        """Answer every request with its parameters until end of file."""
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Answer every request with its parameters meanwhile."""
+        thread = threading.Thread(target=self._serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.socket.shutdown(socket.SHUT_RD)
+            thread.join()
+
+    def _serve(self) -> None:
         while data := self.socket.recv(1 << 20):
             for event in self.connection.receive_data(data):
                 if isinstance(event, RequestReceived):

@@ -62,9 +62,7 @@ def test_caller_is_given_its_answer_and_the_loop_leads_at_rest(wait_until: WaitU
 
 
 def test_loop_is_not_woken_by_what_a_thread_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    with shared() as (link, plugin, _, thread):
-        server = threading.Thread(target=plugin.serve)
-        server.start()
+    with shared() as (link, plugin, _, thread), plugin.serving():
         assert thread._loop is not None
         rounds = []
         run_once: Callable[[], None] = thread._loop._run_once  # type: ignore[attr-defined]
@@ -73,7 +71,6 @@ def test_loop_is_not_woken_by_what_a_thread_reads(monkeypatch: pytest.MonkeyPatc
             assert link.ask("work", {"n": number}) == {"n": number}
         # Once perhaps for an answer that came before the loop was told not to look.
         assert len(rounds) <= 50
-    server.join()
 
 
 @pytest.mark.usefixtures("_system")
@@ -324,18 +321,14 @@ def test_large_requests_of_many_threads_arrive_whole_through_a_full_channel(wait
         payloads = [bytes([number]) * 300_000 for number in range(6)]
         callers = [Caller(link, {"data": payload}) for payload in payloads]
         wait_until(lambda: link._writer.is_waiting)
-        server = threading.Thread(target=plugin.serve)
-        server.start()
-        assert [caller.end()["data"] for caller in callers] == payloads
+        with plugin.serving():
+            assert [caller.end()["data"] for caller in callers] == payloads
         wait_until(lambda: not link._writer.is_waiting)
         assert link._writer.call_bytes == 0
-    server.join()
 
 
 def test_many_threads_get_their_own_answers() -> None:
-    with shared() as (link, plugin, _, thread):
-        server = threading.Thread(target=plugin.serve)
-        server.start()
+    with shared() as (link, plugin, _, thread), plugin.serving():
         wrong: list[Any] = []
 
         def work(number: int) -> None:
@@ -359,7 +352,6 @@ def test_many_threads_get_their_own_answers() -> None:
             future.result(10)
         assert wrong == []
         assert (link.in_flight, link._leader, link._sleepers) == (0, None, {})
-    server.join()
 
 
 # The end.
