@@ -104,7 +104,7 @@ class Caller(threading.Thread):
 
     def __init__(self, link: SharedLink, params: Any = None, **options: Any) -> None:
         super().__init__()
-        self._ask = lambda: link.ask("work", params or {}, **options)
+        self._ask: Callable[[], Any] = lambda: link.ask("work", params or {}, **options)
         self.outcome: Any = None
         self.start()
 

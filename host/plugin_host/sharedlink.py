@@ -122,13 +122,13 @@ class SharedLink(Link):
             signals.begin()
             with self.mutex:
                 self._post(waiter, method, params, meta, name)
-            while not waiter.is_done:
-                if self._leader is waiter:
+            while not waiter.is_done or waiter.reports:
+                if waiter.reports:
+                    self._report(waiter, signals)
+                elif self._leader is waiter:
                     self._lead(waiter, deadline, signals)
                 else:
                     self._follow(waiter, deadline, signals)
-                if waiter.reports:
-                    self._report(waiter, signals)
         except BaseException as error:
             self._leave(waiter, error)
             raise
