@@ -129,6 +129,9 @@ class SharedLink(Link):
                     self._lead(waiter, deadline, signals)
                 else:
                     self._follow(waiter, deadline, signals)
+            if self._leader is waiter:  # its answer came by another way
+                with self.mutex:
+                    self._hand_on(waiter)
         except BaseException as error:
             self._leave(waiter, error)
             raise
@@ -160,8 +163,8 @@ class SharedLink(Link):
         futures[waiter.msgid] = waiter
         if name is not None:
             self.connection.pending[waiter.msgid] = name
+        self._take_place(waiter)  # before it is sent, or the answer might wake the loop
         self._send_call(waiter.msgid, data)
-        self._take_place(waiter)
         self._hands = None
 
     def _post_late(self, waiter: Waiter) -> None:
