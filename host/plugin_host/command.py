@@ -39,10 +39,17 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    raw = link.connection.raw
-    method, arguments, meta, deadline = _order(plugin, raw, command, params, timeout, text)
+    deadline = meta = None
+    if timeout is not None or current_caller.get() is not None:
+        deadline, meta = _call_metadata(plugin, command, timeout)
+    method = "command.call"
+    arguments: Any = {"name": command, "params": params if params is not None else {}}
+    if plugin.is_raw:
+        method, arguments, meta = command, _positional(plugin, params), None
+    elif text:
+        arguments["text"] = True
     try:
-        if not raw and not _is_flat(params):
+        if not plugin.is_raw and not _is_flat(params):
             link.survey(params)
         msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
         result = await answer
@@ -51,7 +58,11 @@ async def call_command(
         raise
     except CallError as error:
         raise _explained(plugin, command, timeout, deadline, error) from None
-    return result if raw else _result(plugin, command, result)
+    if plugin.is_raw:
+        return result
+    if type(result) is not dict or result.get("status") != 0:
+        raise _own_failure(plugin, command, result)
+    return result.get("result")
 
 
 def ask_command(
@@ -64,30 +75,27 @@ def ask_command(
     text: bool = False,
 ) -> Any:
     """The same for a thread, which waits. Raises LinkGone, too."""
-    raw = link.connection.raw
-    method, arguments, meta, deadline = _order(plugin, raw, command, params, timeout, text)
+    # The same again, and not shared: of what a call costs a host, this is a tenth.
+    raw, deadline, meta = link.connection.raw, None, None
+    if timeout is not None or current_caller.get() is not None:
+        deadline, meta = _call_metadata(plugin, command, timeout)
+    method = "command.call"
+    arguments: Any = {"name": command, "params": params if params is not None else {}}
+    if raw:
+        method, arguments, meta = command, _positional(plugin, params), None
+    elif text:
+        arguments["text"] = True
     try:
         if not raw and not _is_flat(params):
             link.survey(params)
         result = link.ask(method, arguments, meta, deadline, on_progress, command)
     except CallError as error:
         raise _explained(plugin, command, timeout, deadline, error) from None
-    return result if raw else _result(plugin, command, result)
-
-
-def _order(
-    plugin: Plugin, raw: bool, command: str, params: Any, timeout: float | None, text: bool
-) -> tuple[str, Any, dict[str, Any] | None, float | None]:
-    """Method, parameters, metadata and deadline of the request."""
-    deadline = meta = None
-    if timeout is not None or current_caller.get() is not None:
-        deadline, meta = _call_metadata(plugin, command, timeout)
     if raw:
-        return command, _positional(plugin, params), None, deadline
-    arguments: Any = {"name": command, "params": params if params is not None else {}}
-    if text:
-        arguments["text"] = True
-    return "command.call", arguments, meta, deadline
+        return result
+    if type(result) is not dict or result.get("status") != 0:
+        raise _own_failure(plugin, command, result)
+    return result.get("result")
 
 
 def _explained(
@@ -99,17 +107,6 @@ def _explained(
     if _is_unnamed(error):
         _name(error, plugin, command)
     return error
-
-
-def _result(plugin: Plugin, command: str, answer: Any) -> Any:
-    """What the answer holds. Raises CallFailed for a status other than 0."""
-    if type(answer) is not dict or "status" not in answer:
-        raise CallFailed(
-            f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status", name="rpc.foreign"
-        )
-    if answer["status"] != 0:
-        raise _own_status(plugin, command, answer)
-    return answer.get("result")
 
 
 def _is_flat(params: Any) -> bool:
@@ -185,7 +182,11 @@ def _is_unnamed(error: CallError) -> bool:
     return isinstance(error, (CallFailed, CallCancelled))
 
 
-def _own_status(plugin: Plugin, command: str, answer: dict[str, Any]) -> CallFailed:
+def _own_failure(plugin: Plugin, command: str, answer: Any) -> CallFailed:
+    """What an answer means that is not the command's success."""
+    if type(answer) is not dict or "status" not in answer:
+        text = f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status"
+        return CallFailed(text, name="rpc.foreign")
     status = answer["status"]
     text = answer.get("status_message") or f"ended with status {excerpt(status)}"
     error = CallFailed(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Progress = Callable[[float, float | None, str], None]
     LinkMaker = Callable[[Channel, Connection, "LinkOwner"], "Link"]
 
-__all__ = ["Link", "LinkOwner"]
+__all__ = ["Link", "LinkOwner", "refusal", "too_many"]
 
 # From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
 READ_BYTES = 64 * 1024
@@ -174,38 +174,27 @@ class Link:
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
-        if self._is_over and self.connection.unanswered < PENDING_REQUESTS:
-            msgid = self._hold(future := self._loop.create_future())
-            return msgid, future
-        msgid, data = self._compose(method, params, meta)
+        connection, writer = self.connection, self._writer
+        if connection.unanswered >= PENDING_REQUESTS:
+            raise too_many()
+        if self._is_over:
+            future = self._loop.create_future()
+            return self._hold(future), future
+        try:
+            msgid, data = connection.send_request(method, params, meta)
+        except LocalProtocolError as error:
+            raise refusal(error) from None
         future = self._futures[msgid] = self._loop.create_future()
         if name is not None:
-            self.connection.pending[msgid] = name
+            connection.pending[msgid] = name
         if deadline is not None:
             self._deadlines.add(msgid, deadline)
         if on_progress is not None:
             self._progress[msgid] = on_progress
-        self._send_call(msgid, data)
-        return msgid, future
-
-    def _compose(self, method: str, params: Any, meta: dict[str, Any] | None) -> tuple[int, bytes]:
-        """A request, which is open from now on. Raises CallFailed; then nothing has changed."""
-        connection = self.connection
-        if connection.unanswered >= PENDING_REQUESTS:
-            raise CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
-        try:
-            return connection.send_request(method, params, meta)
-        except MessageTooLarge as error:
-            raise CallFailed(str(error), name="rpc.too_large") from None
-        except LocalProtocolError as error:
-            raise CallFailed(str(error), name="rpc.not_encodable") from None
-
-    def _send_call(self, msgid: int, data: bytes) -> None:
-        writer = self._writer
         writer.write_call(data)
         if writer.is_waiting:
-            self._queued[msgid] = len(data)
-            writer.call_bytes += len(data)
+            self._note_queued(msgid, len(data))
+        return msgid, future
 
     def survey(self, params: Any) -> None:
         """Refuse what the plugin's decoder would not take, which would cost the plugin its life.
@@ -215,8 +204,7 @@ class Link:
         try:
             self.connection.survey(params)
         except LocalProtocolError as error:
-            name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
-            raise CallFailed(str(error), name=name) from None
+            raise refusal(error) from None
 
     def _hold(self, future: asyncio.Future[Any]) -> int:
         """A call in the moment between the link's end and the word why: it fails like the others."""
@@ -238,6 +226,10 @@ class Link:
             else:
                 self._writer.check()
         return future
+
+    def _note_queued(self, msgid: int, size: int) -> None:
+        self._queued[msgid] = size
+        self._writer.call_bytes += size
 
     def _forget_queued(self, msgid: int) -> int:
         """The call has ended; the bytes of it that had to queue, whether or not they still do."""
@@ -262,8 +254,7 @@ class Link:
             self.connection.survey(result)
             data = self.connection.send_response(msgid, result)
         except LocalProtocolError as error:
-            name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
-            data = self.connection.send_error(msgid, self._sent(CallFailed(str(error), name=name)))
+            data = self.connection.send_error(msgid, self._sent(refusal(error)))
         self._writer.write(data)
 
     def refuse(self, msgid: int, error: CallError) -> None:
@@ -476,3 +467,14 @@ class Link:
         if not self._is_over:
             self._stop_io()
         self.initialized.cancel()
+
+
+def too_many() -> CallFailed:
+    """What a call ends with when as many as may wait already."""
+    return CallFailed(f"{PENDING_REQUESTS} calls to this plugin are not answered", name="rpc.busy")
+
+
+def refusal(error: LocalProtocolError) -> CallFailed:
+    """What a message that cannot be sent means for the call that it is of."""
+    name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
+    return CallFailed(str(error), name=name)

@@ -7,6 +7,7 @@ the loop is woken at most once more; after `arm` it is woken for what has come m
 
 from __future__ import annotations
 
+import functools
 import select
 from typing import TYPE_CHECKING
 
@@ -18,25 +19,20 @@ __all__ = ["EpollStandby", "LoopStandby", "Standby", "standby"]
 
 
 class EpollStandby:
-    """By an epoll set inside the loop's."""
+    """By an epoll set inside the loop's. `arm`: from now on the loop calls `ready` while there is something
+    to read; `disarm`: it does not."""
 
-    __slots__ = ("_fd", "_loop", "_set")
+    __slots__ = ("_loop", "_set", "arm", "disarm")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, ready: Callable[[], None]) -> None:
         self._loop = loop
-        self._fd = fd
         self._set = select.epoll(1)
         self._set.register(fd, select.EPOLLIN)
         loop.add_reader(self._set.fileno(), ready)
-
-    def arm(self) -> None:
-        """From now on the loop calls `ready` while there is something to read."""
-        self._set.modify(self._fd, select.EPOLLIN)
-
-    def disarm(self) -> None:
-        """From now on it does not."""
+        # Of every call, so without a frame of Python in between.
+        self.arm: Callable[[], None] = functools.partial(self._set.modify, fd, select.EPOLLIN)
         # The end of the peer is told in any case, but this way once only.
-        self._set.modify(self._fd, select.EPOLLONESHOT)
+        self.disarm: Callable[[], None] = functools.partial(self._set.modify, fd, select.EPOLLONESHOT)
 
     def hush(self) -> None:
         """On the loop: it was woken although it is disarmed."""
