@@ -238,21 +238,12 @@ class SharedLink(Link):
                 self._hand_on(waiter)
         signals.end()
         try:
-            while waiter.reports:
-                self._guard(cast("Callable[..., None]", waiter.on_progress), *waiter.reports.popleft())
+            waiter.tell(self._loop)
         finally:
             signals.begin()
         with self.mutex:
             if not waiter.is_done:
                 self._take_place(waiter)
-
-    def _guard(self, function: Callable[..., None], *arguments: Any) -> None:
-        try:
-            function(*arguments)
-        except Exception as error:
-            name = getattr(function, "__qualname__", function)
-            told = {"message": f"{name} raised", "exception": error}
-            self._loop.call_soon_threadsafe(self._loop.call_exception_handler, told)
 
     def _leave(self, waiter: Waiter, error: BaseException) -> None:
         """The thread goes without its answer."""

@@ -1,7 +1,7 @@
 """One thread that waits for one answer: what a future is to a coroutine.
 
 It sleeps on a lock of its own, which is made when it has to: who reads its answer itself needs none. All
-but `sleep` is called with the mutex of its link held.
+but `sleep` and `tell` is called with the mutex of its link held.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
     from _thread import LockType
     from collections.abc import Callable
 
@@ -82,6 +83,16 @@ class Waiter:
         self.reports.append((done, total, message))
         if self._is_asleep:
             self.wake()
+
+    def tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What was reported, on its thread and without the mutex. What that raises is the loop's to log."""
+        while self.reports and self.on_progress is not None:
+            try:
+                self.on_progress(*self.reports.popleft())
+            except Exception as error:
+                name = getattr(self.on_progress, "__qualname__", self.on_progress)
+                told = {"message": f"{name} raised", "exception": error}
+                loop.call_soon_threadsafe(loop.call_exception_handler, told)
 
     def lie_down(self) -> None:
         """The next `sleep` lasts until `wake`, also when that comes first."""
