@@ -40,22 +40,6 @@ FIGURES = (
     Figure("rtt", "echo round trip, any processor", "µs", _RTT_FREE, "median_us", "bare asyncio"),
     Figure("rtt", "echo round trip p99, any processor", "µs", _RTT_FREE, "p99_us", "bare asyncio"),
     Figure(
-        "blocking",
-        "blocking round trip, one processor",
-        "µs",
-        _BLOCKING,
-        "median_us",
-        "bare blocking",
-        budgets=(Budget(0.4, "rpyc"),),
-    ),
-    Figure(
-        "blocking", "blocking round trip p99, one processor", "µs", _BLOCKING, "p99_us", "bare blocking"
-    ),
-    Figure(
-        "blocking", "blocking round trip, any processor", "µs", _BLOCKING_FREE, "median_us", "bare blocking"
-    ),
-    Figure("blocking", "blocking calls of 8 threads", "calls/s", _THREADS, "per_s"),
-    Figure(
         "flight",
         "64 calls in flight",
         "calls/s",
@@ -103,4 +87,20 @@ FIGURES = (
     Figure("cold", "cold start to first reply, typed", "ms", _COLD_TYPED, "ms", "interpreter"),
     Figure("memory", "private memory, untyped", "MiB", _COLD, "private_mib", "bare blocking"),
     Figure("memory", "private memory, typed", "MiB", _COLD_TYPED, "private_mib"),
+    Figure(
+        "blocking",
+        "blocking round trip, one processor",
+        "µs",
+        _BLOCKING,
+        "median_us",
+        "bare blocking",
+        budgets=(Budget(0.4, "rpyc"),),
+    ),
+    Figure(
+        "blocking", "blocking round trip p99, one processor", "µs", _BLOCKING, "p99_us", "bare blocking"
+    ),
+    Figure(
+        "blocking", "blocking round trip, any processor", "µs", _BLOCKING_FREE, "median_us", "bare blocking"
+    ),
+    Figure("blocking", "blocking calls of 8 threads", "calls/s", _THREADS, "per_s"),
 )
