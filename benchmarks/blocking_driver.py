@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .memory import private_mib
 from .sample import latency
-from .workload import BIG, IN_FLIGHT, SMALL, WARM_UP
+from .workload import BIG, IN_FLIGHT, SMALL, THREADS, WARM_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,14 @@ class BlockingDriver:
         if verb == "cold":
             return self._cold()
         self._warm_up()
-        return {"rtt": self._rtt, "flight": self._flight, "big": self._big}[verb](seconds)
+        measurement = {
+            "rtt": self._rtt,
+            "blocking_rtt": self._rtt,
+            "threads": self._threads,
+            "flight": self._flight,
+            "big": self._big,
+        }[verb]
+        return measurement(seconds)
 
     def close(self) -> None:
         self._peer.close()
@@ -81,6 +89,22 @@ class BlockingDriver:
         while waiting:
             wait(waiting.popleft())
         return {"per_s": calls / took}
+
+    def _threads(self, seconds: float) -> dict[str, float]:
+        """Calls of several threads at the same time."""
+        call, clock = self._peer.call, time.perf_counter
+        start = clock()
+
+        def work() -> int:
+            calls = 0
+            while clock() - start < seconds:
+                call(SMALL)
+                calls += 1
+            return calls
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            calls = sum(future.result() for future in [pool.submit(work) for _ in range(THREADS)])
+        return {"per_s": calls / (clock() - start)}
 
     def _big(self, seconds: float) -> dict[str, float]:
         clock = time.perf_counter

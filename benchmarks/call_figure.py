@@ -8,6 +8,9 @@ __all__ = ["FIGURES"]
 
 _RTT = Trial("rtt on one processor", "rtt", 0.5, 0.15, pinned=True)
 _RTT_FREE = Trial("rtt on any processor", "rtt", 0.5, 0.15)
+_BLOCKING = Trial("blocking rtt on one processor", "blocking_rtt", 0.5, 0.15, pinned=True)
+_BLOCKING_FREE = Trial("blocking rtt on any processor", "blocking_rtt", 0.5, 0.15)
+_THREADS = Trial("calls of 8 threads", "threads", 0.5, 0.2)
 _FLIGHT = Trial("64 in flight", "flight", 0.4, 0.2, turns=2)  # the noisiest of all
 _BIG = Trial("1 MiB", "big", 0.5, 0.2)
 _PING_SLEEP = Trial("ping beside sleepers", "ping_sleep", 1.2, 0.5)
@@ -84,4 +87,20 @@ FIGURES = (
     Figure("cold", "cold start to first reply, typed", "ms", _COLD_TYPED, "ms", "interpreter"),
     Figure("memory", "private memory, untyped", "MiB", _COLD, "private_mib", "bare blocking"),
     Figure("memory", "private memory, typed", "MiB", _COLD_TYPED, "private_mib"),
+    Figure(
+        "blocking",
+        "blocking round trip, one processor",
+        "µs",
+        _BLOCKING,
+        "median_us",
+        "bare blocking",
+        budgets=(Budget(0.4, "rpyc"),),
+    ),
+    Figure(
+        "blocking", "blocking round trip p99, one processor", "µs", _BLOCKING, "p99_us", "bare blocking"
+    ),
+    Figure(
+        "blocking", "blocking round trip, any processor", "µs", _BLOCKING_FREE, "median_us", "bare blocking"
+    ),
+    Figure("blocking", "blocking calls of 8 threads", "calls/s", _THREADS, "per_s"),
 )

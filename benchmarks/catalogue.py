@@ -44,7 +44,7 @@ class Contestant:
 
 CONTESTANTS = (
     Contestant("bare asyncio", "floor", _python("floor_asyncio"), verbs=_CALLS - {"cold"}),
-    Contestant("bare blocking", "floor", _python("floor_blocking")),
+    Contestant("bare blocking", "floor", _python("floor_blocking"), verbs=_CALLS | {"blocking_rtt"}),
     Contestant("interpreter", "floor", _python("floor_start"), verbs=frozenset({"cold", "cold_typed"})),
     Contestant("bare relay", "floor", _python("floor_relay"), verbs=frozenset({"pipe_out", "pipe_in"})),
     Contestant(
@@ -54,12 +54,13 @@ CONTESTANTS = (
     Contestant("bare relays", "floor", _python("floor_io_relay"), verbs=frozenset({"io"})),
     Contestant("bare crowd", "floor", _python("floor_crowd"), verbs=frozenset({"crowd"})),
     Contestant("ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}),
-    # Others of the same name: calls, sessions and crowds of sessions are measured in hosts of their own.
+    Contestant("ours", "ours", _python("ours_blocking"), verbs=frozenset({"blocking_rtt", "threads"})),
+    # Others of the same name: what is measured of each is measured in a host of its own.
     Contestant("ours", "ours", _python("session_driver"), verbs=_SESSIONS),
     Contestant("ours", "ours", _python("io_driver"), verbs=frozenset({"io"})),
     Contestant("ours", "ours", _python("session_crowd"), verbs=frozenset({"crowd"})),
     Contestant("go-plugin", "peer", peer_goplugin.command, peer_goplugin.missing),
-    Contestant("rpyc", "peer", _python("peer_rpyc"), _needs("rpyc")),
+    Contestant("rpyc", "peer", _python("peer_rpyc"), _needs("rpyc"), verbs=_CALLS | {"blocking_rtt"}),
     Contestant("execnet", "peer", _python("peer_execnet"), _needs("execnet")),
     Contestant("grpcio", "peer", _python("peer_grpcio"), _needs("grpc")),
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["BIG", "IN_FLIGHT", "SMALL", "WARM_UP"]
+__all__ = ["BIG", "IN_FLIGHT", "SMALL", "THREADS", "WARM_UP"]
 
 SMALL = b"12345678"
 BIG = bytes(1 << 20)
 
 IN_FLIGHT = 64
+THREADS = 8
 
 # Calls before each measurement: enough for a plugin to prove a handler quick, and for caches.
 WARM_UP = 200

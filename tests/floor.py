@@ -60,7 +60,11 @@ HOST = {
     "notation": Wing("notation", sdk="core"),
     # The protocol; no processes.
     "link": Wing(
-        "link writer deadline stream outbound echo", below="ground channel", sdk="ground core connection"
+        "link writer deadline stream outbound echo"
+        # The same for several threads.
+        " sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
+        below="ground channel",
+        sdk="ground core connection",
     ),
     # What plugins and operators write down, as types; how it is read, checked and explained.
     "description": Wing(

@@ -23,8 +23,9 @@ from .trace import current_trace
 if TYPE_CHECKING:
     from .link import Link, Progress
     from .plugin import Plugin
+    from .sharedlink import SharedLink
 
-__all__ = ["call_command"]
+__all__ = ["ask_command", "call_command"]
 
 _ENDLESS_S = 1e9  # thirty years, and infinity too, are no deadline
 
@@ -64,15 +65,11 @@ async def call_command(
         except asyncio.CancelledError:
             link.abandon(msgid)
             raise
-        except CallTimeout as error:
-            raise _named_timeout(plugin, command, timeout, deadline, error) from None
         except CallError as error:
-            if _is_unnamed(error):
-                _name(error, plugin, command)
-            raise
+            raise _explained(plugin, command, timeout, deadline, error) from None
         if not is_raw:
             if type(result) is not dict or result.get("status") != 0:
-                raise _not_well(plugin, command, result)
+                raise _own_failure(plugin, command, result)
             result = result.get("result")
     except BaseException as error:
         row.fail(perf_counter() - begun, error)
@@ -81,12 +78,73 @@ async def call_command(
     return result
 
 
-def _not_well(plugin: Plugin, command: str, answer: Any) -> CallFailed:
-    """What an answer without status 0 stands for."""
-    if type(answer) is dict and "status" in answer:
-        return _own_status(plugin, command, answer)
-    text = f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status"
-    return CallFailed(text, name="rpc.foreign")
+def ask_command(
+    plugin: Plugin,
+    link: SharedLink,
+    command: str,
+    params: Any,
+    timeout: float | None,
+    on_progress: Progress | None,
+    text: bool = False,
+) -> Any:
+    """The same for a thread, which waits. Raises LinkGone, too."""
+    mutex = link.mutex  # counts are for one thread at a time
+    with mutex:
+        row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
+        row.started += 1
+    begun = perf_counter()
+    try:
+        result = _asked(plugin, link, command, params, timeout, on_progress, text)
+    except BaseException as error:
+        with mutex:
+            row.fail(perf_counter() - begun, error)
+        raise
+    with mutex:
+        row.end(perf_counter() - begun)
+    return result
+
+
+def _asked(
+    plugin: Plugin,
+    link: SharedLink,
+    command: str,
+    params: Any,
+    timeout: float | None,
+    on_progress: Progress | None,
+    text: bool,
+) -> Any:
+    # As in `call_command`, and not shared: of what a call costs a host, this is a tenth.
+    raw, deadline, meta = link.connection.raw, None, None
+    if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
+        deadline, meta = _call_metadata(plugin, command, timeout)
+    method = "command.call"
+    arguments: Any = {"name": command, "params": params if params is not None else {}}
+    if raw:
+        method, arguments, meta = command, _positional(plugin, params), None
+    elif text:
+        arguments["text"] = True
+    try:
+        if not raw and not _is_flat(params):
+            link.survey(params)
+        result = link.ask(method, arguments, meta, deadline, on_progress, command)
+    except CallError as error:
+        raise _explained(plugin, command, timeout, deadline, error) from None
+    if raw:
+        return result
+    if type(result) is not dict or result.get("status") != 0:
+        raise _own_failure(plugin, command, result)
+    return result.get("result")
+
+
+def _explained(
+    plugin: Plugin, command: str, timeout: float | None, deadline: float | None, error: CallError
+) -> CallError:
+    """The error, which says of which call it is."""
+    if isinstance(error, CallTimeout):
+        return _named_timeout(plugin, command, timeout, deadline, error)
+    if _is_unnamed(error):
+        _name(error, plugin, command)
+    return error
 
 
 def _is_flat(params: Any) -> bool:
@@ -164,7 +222,11 @@ def _is_unnamed(error: CallError) -> bool:
     return isinstance(error, (CallFailed, CallCancelled))
 
 
-def _own_status(plugin: Plugin, command: str, answer: dict[str, Any]) -> CallFailed:
+def _own_failure(plugin: Plugin, command: str, answer: Any) -> CallFailed:
+    """What an answer means that is not the command's success."""
+    if type(answer) is not dict or "status" not in answer:
+        text = f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status"
+        return CallFailed(text, name="rpc.foreign")
     status = answer["status"]
     text = answer.get("status_message") or f"ended with status {excerpt(status)}"
     error = CallFailed(

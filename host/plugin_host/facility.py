@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .link import Link
 from .logbook import Logbook
 from .machine import Machine, survey
 from .usage import Sampler
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .bytecode import BytecodeFolders
     from .event import HostEvent
     from .keeper.handle import Keeper
+    from .link import LinkMaker
     from .service import ServiceTable
 
 __all__ = ["Facilities"]
@@ -29,7 +31,7 @@ class Facilities:
     run at once; `emit` gets every event; `keeper` clears up when the host is killed; `bytecode` are private
     folders of plugins that have a checksum; `restarts` says whether what died is started again; `outer` is
     the environment that plugins inherit from; `sampler` looks at limits that nobody else holds; `logbook`
-    keeps what plugins log.
+    keeps what plugins log; `make_link` is how a connection is driven.
     """
 
     run: str
@@ -43,6 +45,7 @@ class Facilities:
     outer: Mapping[str, str] = field(repr=False, default_factory=lambda: os.environ)
     sampler: Sampler = field(default_factory=Sampler)
     logbook: Logbook = field(default_factory=Logbook)
+    make_link: LinkMaker = Link
     _vigil: Vigil | None = None
     _machine: Machine | None = None
 

@@ -22,6 +22,7 @@ from .exec.opening import list_sessions, open_session
 from .extension import Extensions
 from .facility import Facilities
 from .keeper.handle import Keeper
+from .link import Link
 from .logbook import Logbook
 from .measurement import Measurement
 from .plugin import Plugin
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .exec.session import Session
+    from .link import LinkMaker
     from .metric.snapshot import Snapshot
     from .service import Service
 
@@ -86,6 +88,7 @@ class PluginHost:
         self._call_command, self._open_session = call_command, open_session
         if tracing is not False:
             self._make_spans(None if tracing is True else tracing)
+        self._make_link: LinkMaker = Link
         self._extensions = Extensions(block=block)
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
@@ -156,6 +159,7 @@ class PluginHost:
             bytecode=self._bytecode,
             restarts=self._restarts,
             logbook=self._logbook,
+            make_link=self._make_link,
         )
         for candidate in self._find_candidates():
             if candidate.id in self._plugins:

@@ -230,6 +230,7 @@ class Instance(LinkOwner):
             confinement=self._confinement,
             on_spawn=lambda process: facilities.keeper.note_plugin(self.mark, process.pid),
             on_admitted=self._watch_use,
+            make_link=facilities.make_link,
         )
 
     def _watch_use(self, process: PluginProcess) -> None:

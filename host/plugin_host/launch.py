@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import RequestReceived
 
     from .confinement import Confinement
+    from .link import LinkMaker
     from .process import ProcessSpec
     from .stderr import LineMeter
 
@@ -54,6 +55,7 @@ class LaunchOrder:
     confinement: Confinement | None = None
     on_spawn: Callable[[PluginProcess], None] = field(default=lambda process: None, repr=False)
     on_admitted: Callable[[PluginProcess], None] = field(default=lambda process: None, repr=False)
+    make_link: LinkMaker = Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,17 @@ async def launch(
     process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter)
     order.on_spawn(process)
     relay = _Relay(owner)
-    link = Link(process.channel, Connection(HOST, raw=order.raw), relay)
+    link: Link | None = None
     try:
+        link = order.make_link(process.channel, Connection(HOST, raw=order.raw), relay)
         await _admit(order, process, link, relay)
         order.on_admitted(process)
         answer = {} if order.raw else await _initialize(order, process, link, relay)
     except BaseException as error:
         if isinstance(error, LaunchError):
             error.pid, error.uptime = process.pid, process.uptime
-        link.close()
+        if link is not None:
+            link.close()
         try:
             await ladder.stop(process, polite=None, timeout_s=0.0, mark=order.token)
         finally:

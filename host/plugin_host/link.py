@@ -45,18 +45,19 @@ if TYPE_CHECKING:
     from .channel import Channel
 
     Progress = Callable[[float, float | None, str], None]
+    LinkMaker = Callable[[Channel, Connection, "LinkOwner"], "Link"]
 
-__all__ = ["Link", "LinkOwner"]
+__all__ = ["Link", "LinkOwner", "refusal", "too_many"]
 
 # From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
-_READ_BYTES = 64 * 1024
-_DRAINED_READS = 1024
+READ_BYTES = 64 * 1024
+DRAINED_READS = 1024
 # A full read has more behind it, and another turn of the loop costs half as much as reading that.
 _READS_AT_ONCE = 4
 # A read that held more messages than this, and no answers, is followed by small ones: a peer that sends
 # without end has its turn of the loop like everybody else, and what it sends waits in the kernel.
-_MANY_EVENTS = 128
-_SMALL_READ_BYTES = 4 * 1024
+MANY_EVENTS = 128
+SMALL_READ_BYTES = 4 * 1024
 # One that is to slow down has less: after a read its link rests four times as long as that took.
 _REST = 4
 _SHORTEST_REST_S = 0.001
@@ -99,14 +100,14 @@ class Link:
         self._queued: dict[int, int] = {}  # sizes of the calls that found the channel full
         self._deadlines = Deadlines(self._loop, self._expire)
         self._times = self._deadlines.times
-        self._writer = Writer(channel, self._loop, self._lose, peer)
-        self.streams = Streams(connection, self._writer)
+        self._writer = self._make_writer()
+        self.streams = self._make_streams()
         self._stream_handlers = self.streams.handlers
         self._recv_into = channel.recv_into
         self._receive = connection.receive_data
-        self._buffer = bytearray(_READ_BYTES)
+        self._buffer = bytearray(READ_BYTES)
         self._view = memoryview(self._buffer)
-        self._small_view = self._view[:_SMALL_READ_BYTES]
+        self._small_view = self._view[:SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
         self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._is_to_rest = False
@@ -114,7 +115,13 @@ class Link:
         self.received_bytes = 0
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
-        self._loop.add_reader(channel.read_fd, self._read)
+        self._listen()
+
+    def _make_writer(self) -> Writer:
+        return Writer(self._channel, self._loop, self._lose, self._peer)
+
+    def _make_streams(self) -> Streams:
+        return Streams(self.connection, self._writer)
 
     def __repr__(self) -> str:
         return f"<Link {self.connection!r} in flight={len(self._futures)} {self._writer!r}>"
@@ -178,16 +185,14 @@ class Link:
         """
         connection, writer = self.connection, self._writer
         if connection.unanswered >= PENDING_REQUESTS:
-            text = f"{PENDING_REQUESTS} calls to this {self._peer} are not answered"
-            raise CallFailed(text, name="rpc.busy")
+            raise too_many(self._peer)
         if self._is_over:
-            return self._hold()
+            future = self._loop.create_future()
+            return self._hold(future), future
         try:
             msgid, data = connection.send_request(method, params, meta)
-        except MessageTooLarge as error:
-            raise CallFailed(str(error), name="rpc.too_large") from None
         except LocalProtocolError as error:
-            raise CallFailed(str(error), name="rpc.not_encodable") from None
+            raise refusal(error) from None
         future = self._futures[msgid] = self._loop.create_future()
         if name is not None:
             connection.pending[msgid] = name
@@ -197,8 +202,7 @@ class Link:
             self._progress[msgid] = on_progress
         writer.write_call(data)
         if writer.is_waiting:
-            self._queued[msgid] = len(data)
-            writer.call_bytes += len(data)
+            self._note_queued(msgid, len(data))
         return msgid, future
 
     def survey(self, params: Any) -> None:
@@ -209,14 +213,13 @@ class Link:
         try:
             self.connection.survey(params)
         except LocalProtocolError as error:
-            name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
-            raise CallFailed(str(error), name=name) from None
+            raise refusal(error) from None
 
-    def _hold(self) -> tuple[int, asyncio.Future[Any]]:
+    def _hold(self, future: asyncio.Future[Any]) -> int:
         """A call in the moment between the link's end and the word why: it fails like the others."""
         self._held -= 1
-        future = self._futures[self._held] = self._loop.create_future()
-        return self._held, future
+        self._futures[self._held] = future
+        return self._held
 
     def abandon(self, msgid: int) -> asyncio.Future[Any] | None:
         """Nobody waits for this call any more: tell the peer, and drop the late answer."""
@@ -232,6 +235,10 @@ class Link:
             else:
                 self._writer.check()
         return future
+
+    def _note_queued(self, msgid: int, size: int) -> None:
+        self._queued[msgid] = size
+        self._writer.call_bytes += size
 
     def _forget_queued(self, msgid: int) -> int:
         """The call has ended; the bytes of it that had to queue, whether or not they still do."""
@@ -256,8 +263,7 @@ class Link:
             self.connection.survey(result)
             data = self.connection.send_response(msgid, result)
         except LocalProtocolError as error:
-            name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
-            data = self.connection.send_error(msgid, self._sent(CallFailed(str(error), name=name)))
+            data = self.connection.send_error(msgid, self._sent(refusal(error)))
         self._writer.write(data)
 
     def refuse(self, msgid: int, error: CallError) -> None:
@@ -306,7 +312,7 @@ class Link:
                 self._handle_all(events)
             finally:
                 self._loop.call_soon(self._writer.uncork)
-            is_much = len(events) > _MANY_EVENTS or size == _SMALL_READ_BYTES
+            is_much = len(events) > MANY_EVENTS or size == SMALL_READ_BYTES
             is_flood = is_much and type(events[-1]) is not ResponseReceived
             self._room = self._small_view if is_flood else self._view
             spent = self._loop.time() - begun
@@ -314,7 +320,7 @@ class Link:
             self._room = self._view
         if self._is_to_rest:
             self._take_rest(spent)
-        elif size == _READ_BYTES and again and not self._is_over:
+        elif size == READ_BYTES and again and not self._is_over:
             self._read(again - 1)
 
     def slow_down(self) -> None:
@@ -325,16 +331,23 @@ class Link:
         self._is_to_rest = False
         # One that is being stopped has its last words heard without delay.
         if not self._is_over and self.connection.state is READY:
-            self._loop.remove_reader(self._channel.read_fd)
+            self._stop_listening()
             self._rest = self._loop.call_later(max(_SHORTEST_REST_S, _REST * spent), self._go_on)
 
     def _go_on(self) -> None:
         if not self._is_over:
-            self._loop.add_reader(self._channel.read_fd, self._read)
+            self._listen()
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._channel.read_fd, self._read)
+
+    def _stop_listening(self) -> None:
+        if self._channel.read_fd >= 0:
+            self._loop.remove_reader(self._channel.read_fd)
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""
-        for _ in range(_DRAINED_READS):
+        for _ in range(DRAINED_READS):
             if self._is_over:
                 return
             try:
@@ -448,8 +461,7 @@ class Link:
         self._is_over = True
         if self._rest is not None:
             self._rest.cancel()
-        if self._channel.read_fd >= 0:
-            self._loop.remove_reader(self._channel.read_fd)
+        self._stop_listening()
         self._writer.close()
         self._deadlines.close()
 
@@ -466,3 +478,14 @@ class Link:
         if not self._is_over:
             self._stop_io()
         self.initialized.cancel()
+
+
+def too_many(peer: str) -> CallFailed:
+    """What a call ends with when as many as may wait already."""
+    return CallFailed(f"{PENDING_REQUESTS} calls to this {peer} are not answered", name="rpc.busy")
+
+
+def refusal(error: LocalProtocolError) -> CallFailed:
+    """What a message that cannot be sent means for the call that it is of."""
+    name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
+    return CallFailed(str(error), name=name)

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import plugin_host
+import plugin_host.sync
 import plugin_host_sdk
 from plugin_host import hookspecs
 from plugin_host.cli import failure, program
@@ -49,11 +50,12 @@ def rows(page: Path) -> dict[str, list[str]]:
     ("package", "page"),
     [
         (plugin_host, EMBEDDER),
+        (plugin_host.sync, EMBEDDER),
         (plugin_host_sdk, AUTHOR),
         (plugin_host_sdk.exec, AUTHOR),
         (plugin_host_sdk.testing, AUTHOR),
     ],
-    ids=["host", "sdk", "exec", "testing"],
+    ids=["host", "sync", "sdk", "exec", "testing"],
 )
 def test_every_public_name_is_on_its_page(package: Any, page: Path) -> None:
     assert missing(set(package.__all__) - {"__version__"}, page) == []

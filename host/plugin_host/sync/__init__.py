@@ -1,0 +1,17 @@
+"""The host for programs without asyncio.
+
+    with plugin_host.sync.PluginHost() as host:
+        usage = host.call("system", "disk_usage", {"path": "/"})
+
+The same names, arguments and errors as in `plugin_host`, without `await`. Everything may be used from any
+thread at any time.
+"""
+
+from __future__ import annotations
+
+from .events import EventStream
+from .host import PluginHost
+from .session import Session
+from .viewer import Viewer
+
+__all__ = ["EventStream", "PluginHost", "Session", "Viewer"]

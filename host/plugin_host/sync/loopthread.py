@@ -1,0 +1,171 @@
+"""An event loop in a thread of its own, and how other threads have it do something.
+
+The thread is a daemon, started by the first who needs it. Invariants: whoever waits for something on the
+loop is not left waiting when it ends; in a forked child nothing of the parent's is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from plugin_host.errors import CallCancelled, PluginHostError
+
+from . import fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+__all__ = ["LoopThread"]
+
+_T = TypeVar("_T")
+
+_FORKED = (
+    "this host belongs to the process that this one was forked from: make a host after the fork, in the "
+    "process that is to use it"
+)
+_CLOSED = "this host is closed, and so stays: make another one"
+
+
+class LoopThread:
+    """One loop and its thread."""
+
+    def __init__(self, name: str, on_begin: Callable[[], object]) -> None:
+        """`on_begin` is called before the thread is started."""
+        self._name = name
+        self._on_begin = on_begin
+        self._generation = fork.generation
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._is_up = threading.Event()
+        self._is_over = False
+        self._failure: Exception | None = None
+        self._waiting: set[Future[Any]] = set()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this process is a fork of the one that has the thread."""
+        return fork.generation != self._generation
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is, or was, a thread."""
+        return self._thread is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the loop has ended."""
+        return self._is_over
+
+    def check(self) -> None:
+        """Raise PluginHostError where nobody may wait for the loop."""
+        if self.is_foreign:
+            raise PluginHostError(_FORKED)
+        if threading.current_thread() is self._thread:
+            raise PluginHostError(
+                "the host's own thread cannot wait for itself: async services and hooks run there, and "
+                "plain functions are services, too"
+            )
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Have the loop do it; what it returns or raises. An interrupt of the wait cancels it.
+
+        Raises CallCancelled when the loop ends meanwhile, PluginHostError when it has ended.
+        """
+        future = self.submit(work)
+        try:
+            return self.result(future)
+        except BaseException:
+            future.cancel()
+            raise
+
+    def result(self, future: Future[_T]) -> _T:
+        """What came of something that was submitted; an interrupt of the wait leaves it as it is."""
+        try:
+            return future.result()
+        except CancelledError:
+            raise CallCancelled("the host was closed meanwhile", name="rpc.cancelled") from None
+
+    def submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Have the loop do it. Raises PluginHostError."""
+        try:
+            self.check()
+            with self._lock:
+                if not self._is_over:
+                    return self._submit(work)
+        except BaseException:
+            work.close()
+            raise
+        return _done(work)
+
+    def _submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        if self._thread is None:
+            self._on_begin()
+            self._thread = threading.Thread(target=self._live, name=self._name, daemon=True)
+            self._thread.start()
+        self._is_up.wait()
+        if self._loop is None:
+            raise PluginHostError(f"the host's loop cannot run: {self._failure}")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return future
+
+    def close(self) -> None:
+        """End the loop and its thread; what still runs there is cancelled. A second call does nothing."""
+        if self.is_foreign:
+            return
+        with self._lock:
+            thread, loop, stop = self._thread, self._loop, self._stop
+            if thread is None:
+                self._is_over = True
+        if thread is None or thread is threading.current_thread():
+            return
+        if loop is not None and stop is not None and not self._is_over:
+            try:
+                loop.call_soon_threadsafe(stop.set)
+            except RuntimeError:
+                pass  # it has ended at this moment
+        thread.join()
+
+    def _live(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._serve())
+        except OSError as error:  # no descriptors for it
+            self._failure = error
+            self._is_up.set()
+        except RuntimeError:
+            # At the interpreter's end the loop finds its helpers gone, and cannot start a thread to say so.
+            if threading.main_thread().is_alive():
+                raise
+        finally:
+            with self._lock:
+                self._is_over = True
+                waiting = list(self._waiting)
+            for future in waiting:
+                future.cancel()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._is_up.set()
+        await self._stop.wait()
+
+
+def _done(work: Coroutine[Any, Any, _T]) -> Future[_T]:
+    """What there is nothing to wait for needs no loop: an error mostly, or what had been there before."""
+    future: Future[_T] = Future()
+    try:
+        work.send(None)
+    except StopIteration as end:
+        future.set_result(end.value)
+    except Exception as error:
+        future.set_exception(error)
+    else:
+        work.close()
+        future.set_exception(PluginHostError(_CLOSED))
+    return future

@@ -1,0 +1,87 @@
+"""The blocking host has the names, arguments and defaults of the asyncio one."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import plugin_host
+from plugin_host import sync
+from plugin_host.event import EventStream
+
+PAIRS = [
+    (plugin_host.PluginHost, sync.PluginHost),
+    (plugin_host.Session, sync.Session),
+    (plugin_host.Viewer, sync.Viewer),
+    (EventStream, sync.EventStream),
+]
+# What other parts of the host call, and embedders do not.
+INSIDE = {
+    plugin_host.Session: {
+        "check_plugin",
+        "consume",
+        "detach_viewer",
+        "lose",
+        "note_exit",
+        "open_input",
+        "opened",
+        "resize_as",
+        "write_as",
+    },
+    plugin_host.Viewer: {"ended", "joined", "name", "received", "skipped", "streams", "wake"},
+    EventStream: {"put"},
+}
+# Coroutines are bounded by `asyncio.timeout`, threads by an argument.
+ADDED = {"wait": {"timeout"}}
+
+each_pair = pytest.mark.parametrize(("theirs", "ours"), PAIRS, ids=lambda kind: kind.__name__)
+
+
+def names(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+@each_pair
+def test_names_are_the_same(theirs: type, ours: type) -> None:
+    assert names(theirs) - INSIDE.get(theirs, set()) <= names(ours)
+    assert names(ours) - names(theirs) <= {
+        "id",
+        "info",
+        "exit",
+        "session",
+        "number",
+        "read_only",
+        "start",
+        "evicted",
+    }
+
+
+@each_pair
+def test_arguments_are_the_same(theirs: type, ours: type) -> None:
+    for name in names(theirs) & names(ours):
+        one, other = getattr(theirs, name), getattr(ours, name)
+        if not callable(one):
+            continue
+        theirs_have, ours_have = arguments(one), arguments(other)
+        assert {key: ours_have[key] for key in theirs_have} == theirs_have, name
+        assert ours_have.keys() - theirs_have.keys() == ADDED.get(name, set()), name
+
+
+def test_hosts_are_made_with_the_same_arguments() -> None:
+    assert arguments(sync.PluginHost.__init__) == arguments(plugin_host.PluginHost.__init__)
+
+
+@each_pair
+def test_nothing_has_to_be_awaited(theirs: type, ours: type) -> None:
+    assert [name for name in names(ours) if inspect.iscoroutinefunction(getattr(ours, name))] == []
+
+
+def test_everything_public_is_exported() -> None:
+    assert {kind.__name__ for _, kind in PAIRS} == set(sync.__all__)
+
+
+def arguments(function: Any) -> dict[str, tuple[Any, Any]]:
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: (one.kind, one.default) for one in parameters if one.name != "self"}

@@ -1,0 +1,156 @@
+"""The blocking host in other programs: those that fork, do not close it, are interrupted, serve the web."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.source import ROOT
+from tests.stage import runs
+from tests.syncstage import blocking, program
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(0)", "raise SystemExit(0)"])
+def test_program_that_ends_without_closing_stops_its_plugins(end: str) -> None:
+    done = program(
+        f"""
+        host = blocking("steady")
+        host.__enter__()
+        assert host.call("steady", "echo", {{"value": 1}}) == 1
+        print(host.plugins["steady"].pid, flush=True)
+        {end}
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not runs(int(done.stdout))
+
+
+def test_threads_that_still_call_at_the_end_of_the_program_finish_first() -> None:
+    done = program(
+        """
+        host = blocking("steady")
+        host.__enter__()
+
+        def work():
+            time.sleep(0.2)
+            print(sum(host.call("steady", "echo", {"value": 1}) for _ in range(100)))
+
+        threading.Thread(target=work).start()
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "100\n", "")
+
+
+def test_forked_child_is_told_and_the_parent_goes_on() -> None:
+    done = program(
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        host = blocking("steady")
+        with host:
+            assert host.call("steady", "echo", {"value": 1}) == 1
+            if os.fork() == 0:
+                for use in (
+                    lambda: host.call("steady", "echo"),
+                    lambda: host.call_text("steady", "echo", {}),
+                    lambda: host.stop("steady"),
+                    lambda: host.exec("steady"),
+                    host.events,
+                ):
+                    try:
+                        use()
+                    except Exception as error:
+                        print(type(error).__name__, error, flush=True)
+                host.close()  # does nothing here
+                with blocking("steady") as own:
+                    print("own", own.call("steady", "echo", {"value": 2}), flush=True)
+                sys.exit(0)
+            os.wait()
+            for turn in range(100):
+                assert host.call("steady", "echo", {"value": turn}, timeout=5) == turn
+            host.stop("steady")
+            host.start("steady")
+            print("parent", host.call("steady", "echo", {"value": 3}))
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 7
+    assert all(line.startswith("PluginHostError this host belongs to the process") for line in lines[:5])
+    assert lines[5:] == ["own 2", "parent 3"]
+
+
+def test_workers_that_were_forked_do_not_disturb_the_parent() -> None:
+    done = program(
+        """
+        import multiprocessing, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+
+        def square(number):
+            return number * number
+
+        with blocking("steady") as host:
+            assert host.call("steady", "echo", {"value": 1}) == 1
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                print(pool.map(square, range(4)), host.call("steady", "echo", {"value": 2}))
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[0, 1, 4, 9] 2\n", "")
+
+
+def test_interrupt_of_a_program_that_waits_in_a_call_stops_its_plugins() -> None:
+    code = """
+    from tests.syncstage import blocking
+    with blocking("steady") as host:
+        try:
+            print(host.plugins["steady"].pid, flush=True)
+            host.call("steady", "sleep")
+        except KeyboardInterrupt:
+            print("interrupted", host.call("steady", "echo", {"value": 1}), flush=True)
+            raise
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", "\n".join(line[4:] for line in code.splitlines())],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=15)
+    assert out == "interrupted 1\n"
+    assert error.endswith("KeyboardInterrupt\n")
+    assert process.returncode == -signal.SIGINT
+    assert not runs(pid)
+
+
+def test_views_of_a_web_application_share_one_host() -> None:
+    app = Flask("test")
+    with blocking("steady") as host:
+
+        @app.get("/echo/<int:number>")
+        def echo(number: int) -> dict[str, Any]:
+            return {"answer": host.call("steady", "echo", {"value": number}, timeout=5)}
+
+        answers: dict[int, object] = {}
+
+        def visit(number: int) -> None:
+            with app.test_client() as client:
+                answers[number] = json.loads(client.get(f"/echo/{number}").data)
+
+        threads = [threading.Thread(target=visit, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == {number: {"answer": number} for number in range(8)}
