@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from .command import call_command
+from .command import ask_command, call_command
 from .errors import CallError, PluginHostError
 from .exec.opening import open_session
 from .trace import TraceContext, current_trace
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .exec.session import Session
     from .link import Link, Progress
     from .plugin import Plugin
+    from .sharedlink import SharedLink
 
 __all__ = ["Spans"]
 
@@ -61,6 +62,20 @@ class Spans:
         """`command.call_command` within a span."""
         with self._span(plugin.id, command if plugin.offers(command) else "_OTHER", command):
             return await call_command(plugin, link, command, params, timeout, on_progress, text)
+
+    def ask_command(
+        self,
+        plugin: Plugin,
+        link: SharedLink,
+        command: str,
+        params: Any,
+        timeout: float | None,
+        on_progress: Progress | None,
+        text: bool = False,
+    ) -> Any:
+        """`command.ask_command` within a span."""
+        with self._span(plugin.id, command if plugin.offers(command) else "_OTHER", command):
+            return ask_command(plugin, link, command, params, timeout, on_progress, text)
 
     async def open_session(
         self, proxy: ExecProxy, *, command: Sequence[str] | None, **given: Any

@@ -22,6 +22,8 @@ from tests.source import ROOT
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 COMMAND = [sys.executable, "-m", "plugin_host"]
 SOAK_BYTES = 64 << 20
 

@@ -24,6 +24,8 @@ from tests.host.test_localsocket import error_as_nobody
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli", "plugins"]
 
 LAUNCHER = """

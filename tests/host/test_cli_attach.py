@@ -16,6 +16,8 @@ from tests.host.cli_hosted import Hosted, alone, hosted
 from tests.host.cli_run import COMMAND, cli
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["alone", "cli", "hosted"]
 
 LEAVE = "\x10\x11"

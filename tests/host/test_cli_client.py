@@ -12,6 +12,8 @@ from tests.host.cli_hosted import Hosted, alone, hosted, serve
 from tests.host.cli_run import Cli, cli
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["alone", "cli", "hosted"]
 
 

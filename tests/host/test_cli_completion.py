@@ -11,6 +11,8 @@ import pytest
 from tests.host.cli_hosted import Hosted, hosted
 from tests.host.cli_run import Cli, cli
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli", "hosted"]
 
 # What bash does when a user presses Tab, for each line of words; `_` stands for the empty word.

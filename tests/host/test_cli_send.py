@@ -19,6 +19,8 @@ from tests.host.cli_run import Background, Cli, cli
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli"]
 
 CODE = """

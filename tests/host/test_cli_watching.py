@@ -17,6 +17,8 @@ from tests.host.cli_run import Background, Cli, cli
 from tests.host.tmux import Tmux, tmux_window
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli", "plugins"]
 
 

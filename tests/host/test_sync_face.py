@@ -16,6 +16,8 @@ PAIRS = [
     (plugin_host.Session, sync.Session),
     (plugin_host.Viewer, sync.Viewer),
     (EventStream, sync.EventStream),
+    (plugin_host.Logbook, sync.Logbook),
+    (plugin_host.LogStream, sync.LogStream),
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
@@ -23,13 +25,19 @@ INSIDE = {
         "check_plugin",
         "consume",
         "detach_viewer",
+        "failure",
+        "join",
         "lose",
+        "next_viewer",
         "note_exit",
         "open_input",
         "opened",
         "resize_as",
+        "stop",
         "write_as",
     },
+    plugin_host.Logbook: {"close", "forget", "put", "wants"},
+    plugin_host.LogStream: {"put", "wants"},
     plugin_host.Viewer: {"ended", "joined", "name", "received", "skipped", "streams", "wake"},
     EventStream: {"put"},
 }
@@ -55,6 +63,7 @@ def test_names_are_the_same(theirs: type, ours: type) -> None:
         "read_only",
         "start",
         "evicted",
+        "close",  # where theirs is inherited
     }
 
 

@@ -346,3 +346,30 @@ def test_host_is_used_without_entering_it() -> None:
     host.start("steady")
     assert host.call("steady", "echo", {"value": 1}) == 1
     host.close()
+
+
+def test_what_is_logged_counted_and_traced_is_there_for_threads_too(tmp_path: Path) -> None:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    code = """
+        @plugin.command("speak")
+        def speak(ctx):
+            ctx.log.warning("spoken")
+    """
+    folder = write_plugin(tmp_path, "speaker", code)
+    with PluginHost(plugin_dirs=[folder], entry_points=False, only=["speaker"], tracing=provider) as host:
+        stream = host.logs.follow(level="warning")
+        for _ in range(3):
+            host.call("speaker", "speak")
+        assert next(stream).message == "spoken"
+        stream.close()
+        assert [one.message for one in host.logs.records("speaker", level="warning")] == ["spoken"] * 3
+        calls = host.metrics()["plugins"]["speaker"]["calls"]["speak"]
+        assert calls["started"] == calls["finished"] == 3
+        assert host.recent_events
+    assert [span.name for span in spans.get_finished_spans()] == ["speaker/speak"] * 3

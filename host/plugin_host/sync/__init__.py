@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from .events import EventStream
 from .host import PluginHost
+from .logs import Logbook, LogStream
 from .session import Session
 from .viewer import Viewer
 
-__all__ = ["EventStream", "PluginHost", "Session", "Viewer"]
+__all__ = ["EventStream", "LogStream", "Logbook", "PluginHost", "Session", "Viewer"]

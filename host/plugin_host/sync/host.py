@@ -18,6 +18,7 @@ from plugin_host.sharedlink import LinkGone, SharedLink
 
 from . import fork
 from .events import EventStream
+from .logs import Logbook
 from .loopthread import LoopThread
 from .session import Session
 
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from opentelemetry.trace import TracerProvider
+
     from plugin_host import event
     from plugin_host.configuration import Configuration
+    from plugin_host.event import HostEvent
     from plugin_host.exec import session
     from plugin_host.link import Link
+    from plugin_host.metric.snapshot import Snapshot
     from plugin_host.plugin import Plugin
     from plugin_host.service import Service
     from plugin_host.supervisor import Supervisor
@@ -39,11 +44,18 @@ __all__ = ["PluginHost"]
 
 
 class _LoopHost(host.PluginHost):
-    """The asyncio host, with links that threads may ask."""
+    """The asyncio host, with links that threads may ask; `ask_command` is how they do."""
 
     def __init__(self, **options: Any) -> None:
+        self.ask_command = ask_command
         super().__init__(**options)
         self._make_link = SharedLink
+
+    def _make_spans(self, provider: TracerProvider | None) -> None:
+        from plugin_host.span import Spans
+
+        super()._make_spans(provider)
+        self.ask_command = Spans(provider).ask_command
 
     @property
     def supervisors(self) -> Mapping[str, Supervisor]:
@@ -78,6 +90,7 @@ class PluginHost:
         config: Configuration | str | os.PathLike[str] | None = None,
         services: Mapping[str, Service] | None = None,
         restarts: bool = True,
+        tracing: bool | TracerProvider = False,
     ) -> None:
         self._host = _LoopHost(
             plugin_dirs=plugin_dirs,
@@ -87,6 +100,7 @@ class PluginHost:
             config=config,
             services=services,
             restarts=restarts,
+            tracing=tracing,
         )
         self._supervisors = self._host.supervisors
         # Kept alive by this from its first use to its end.
@@ -110,6 +124,20 @@ class PluginHost:
             if not self._thread.is_begun:  # nobody else is there yet
                 return EventStream(self._thread, self._host.events())
         return EventStream(self._thread, self._thread.run(self._host.open_events()))
+
+    @property
+    def recent_events(self) -> list[HostEvent]:
+        """The newest events, the oldest first: 200 at most, and fewer when they are big."""
+        return self._host.recent_events
+
+    @property
+    def logs(self) -> Logbook:
+        """The newest of what the plugins have logged, and streams of what they log from now on."""
+        return Logbook(self._thread, self._host.logs)
+
+    def metrics(self) -> Snapshot:
+        """Everything that is counted and measured; see `plugin_host.PluginHost.metrics`."""
+        return self._thread.run(self._host.metrics())
 
     # Life.
 
@@ -186,7 +214,9 @@ class PluginHost:
         link: Any = supervisor.link
         if link is not None and supervisor.idleness is None:
             try:
-                return ask_command(supervisor.plugin, link, command, params, timeout, on_progress)
+                return self._host.ask_command(
+                    supervisor.plugin, link, command, params, timeout, on_progress
+                )
             except LinkGone:
                 pass  # stopped, or dead, at this moment
         return self._call(supervisor, command, params, timeout, on_progress, fail_fast, False)
@@ -224,7 +254,9 @@ class PluginHost:
             if idleness is not None:
                 idleness.uses += 1
             try:
-                return ask_command(supervisor.plugin, link, command, params, timeout, on_progress, text)
+                return self._host.ask_command(
+                    supervisor.plugin, link, command, params, timeout, on_progress, text
+                )
             except LinkGone:
                 pass  # it is seen what the plugin is now
 
