@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from .level import LEVELS, level_number
 from .ring import Ring
 from .subscription import Subscription
 from .weight import weigh
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = ["LEVELS", "LogRecord", "LogStream", "Logbook", "level_number"]
-
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-"""The levels by name, as numbers of `logging`."""
 
 RECORDS = 1000
 RING_BYTES = 1 << 20
@@ -158,14 +156,6 @@ class Logbook:
         self._is_closed = True
         for stream in list(self._streams):
             stream.close()
-
-
-def level_number(level: str) -> int:
-    """The number of a level. Raises ValueError, which lists them all."""
-    try:
-        return LEVELS[level]
-    except KeyError:
-        raise ValueError(f"expected a level ({', '.join(LEVELS)}), found {level!r}") from None
 
 
 def _weigh(record: LogRecord) -> int:

@@ -142,7 +142,6 @@ def test_unknown_method_is_handed_up_to_be_answered(pair: ConnectionPair, method
 @pytest.mark.parametrize(
     ("sender", "method"),
     [
-        (HOST, "host.echo"),
         (PLUGIN, "command.call"),
         (PLUGIN, "shutdown"),
         (PLUGIN, "reconfigure"),

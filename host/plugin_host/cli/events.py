@@ -9,7 +9,6 @@ import click
 from plugin_host.notation import to_json
 
 from . import output
-from .eventline import event_line
 from .option import Options, client_options
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ def command(options: Options, follow: bool, tail: int | None) -> None:
 
 
 async def _show(client: ControlClient, options: Options, follow: bool, tail: int | None) -> None:
+    from .eventline import event_line
     from .following import follow_lines
 
     ascii_only = output.needs_ascii()

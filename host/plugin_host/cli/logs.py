@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plugin_host.logbook import LEVELS
+from plugin_host.level import LEVELS
 from plugin_host.notation import to_json
 
 from . import output
-from .logline import log_line
 from .option import Options, client_options
 from .wordcompletion import running_words
 
@@ -80,6 +79,8 @@ async def _show(
 
 def record_text(record: LogRecord, *, coloured: bool = False) -> str:
     """One record for people, with its line end."""
+    from .logline import log_line
+
     text = _SOURCES.get(record.source, "") + record.message
     if record.source == "log":
         text = f"{record.logger}: {text}"

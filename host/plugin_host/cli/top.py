@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from typing import TYPE_CHECKING
-
 import click
-
-from plugin_host.notation import to_json
 
 from . import output
 from .option import Options, client_options
-from .topline import SORTS, as_map
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from plugin_host.control import ControlClient
-    from plugin_host.metric.snapshot import Snapshot
-
-    # Takes the later and the earlier numbers.
-    Show = Callable[[Snapshot, Snapshot], None]
+from .topline import SORTS
 
 __all__ = ["command"]
 
@@ -61,89 +46,13 @@ Examples:
 @client_options
 def command(options: Options, interval: float, sort: str, once: bool) -> None:
     with options.reported():
+        from . import topwatch
         from .contact import visit
 
         as_json = options.as_json or not output.is_terminal(output.STDOUT)
         if as_json:
-            visit(options, "top", lambda client: _print(client, interval, sort, once))
+            visit(options, "top", lambda client: topwatch.print_each(client, interval, sort, once))
         elif once:
-            visit(options, "top", lambda client: _once(client, interval, sort))
+            visit(options, "top", lambda client: topwatch.show_once(client, interval, sort))
         else:
-            visit(options, "top", lambda client: _watch(client, interval, sort))
-
-
-async def _once(client: ControlClient, interval: float, sort: str) -> None:
-    """The table on the terminal, which goes on below it."""
-    from .table import table
-    from .topline import lines, ordered
-    from .toptable import TITLES, cells
-
-    earlier = await client.metrics()
-    await _pause(client, interval)
-    shown = ordered(lines(await client.metrics(), earlier), sort)
-    output.write(table(TITLES, [cells(line) for line in shown]))
-
-
-async def _print(client: ControlClient, interval: float, sort: str, once: bool) -> None:
-    """One object for each interval."""
-    from .outlet import Outlet
-
-    ascii_only = output.needs_ascii()
-    outlet = Outlet()
-    try:
-        earlier = await client.metrics()
-        while True:
-            await _pause(client, interval)
-            later = await client.metrics()
-            await outlet.write(to_json(as_map(later, earlier, sort), ascii_only=ascii_only) + "\n")
-            if once:
-                return
-            earlier = later
-    finally:
-        outlet.close()
-
-
-async def _watch(client: ControlClient, interval: float, sort: str) -> None:
-    """The table on a screen of its own, until a key ends it."""
-    from .livescreen import LiveScreen
-    from .topscreen import TopScreen
-
-    picture = TopScreen(sort, interval)
-    enough = asyncio.Event()
-
-    def pressed(key: str) -> None:
-        if key in "qQ":
-            enough.set()
-
-    with LiveScreen(picture.draw, pressed) as screen:
-
-        def show(later: Snapshot, earlier: Snapshot) -> None:
-            picture.look(later, earlier)
-            screen.refresh()
-
-        looking = asyncio.create_task(_look(client, interval, show))
-        ending = asyncio.create_task(enough.wait())
-        try:
-            await asyncio.wait((looking, ending), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ending.cancel()
-            looking.cancel()
-        if looking.done() and not looking.cancelled():
-            looking.result()  # it ends by failing alone
-
-
-async def _look(client: ControlClient, interval: float, show: Show) -> None:
-    earlier = await client.metrics()
-    show(earlier, earlier)
-    while True:
-        await _pause(client, interval)
-        later = await client.metrics()
-        show(later, earlier)
-        earlier = later
-
-
-async def _pause(client: ControlClient, interval: float) -> None:
-    """Wait for so long, or until the host is gone, which the next question to it tells."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(interval):
-            await client.wait_closed()
+            visit(options, "top", lambda client: topwatch.watch(client, interval, sort))
