@@ -147,7 +147,7 @@ SOLE_IMPORTERS = {
     ("plugin_host", "click"): "cli",
     ("plugin_host", "rich"): "cli",
     ("plugin_host", "prometheus_client"): "exposition",
-    ("plugin_host", "opentelemetry"): "span host",
+    ("plugin_host", "opentelemetry"): "span host sync.host",
     ("plugin_host_sdk", "opentelemetry"): "runtime.span",
 }
 """Who alone may import what: (package, import) to names as in ``Wing.modules``."""

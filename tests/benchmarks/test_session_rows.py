@@ -24,7 +24,10 @@ def test_every_measurement_of_sessions_gives_its_figures(tmp_path: Path) -> None
         assert [budget["met"] is None for budget in figures[title]["budgets"]] == [False]
         assert all(value > 0 for value in figures[title]["values"].values())
         assert len(figures[title]["values"]) == 2
-    assert set(figures["raw descriptors, to a program and back"]["ratios"]) == {"bare socketpair"}
+    assert set(figures["raw descriptors, to a program and back"]["ratios"]) == {
+        "bare socketpair",
+        "bare relays",
+    }
     (budget,) = figures["keystroke echo p99 beside a pipe that floods"]["budgets"]
     assert budget["budget"] == "≤ 2.5 x idle p99"
     assert budget["measured"] > 0

@@ -217,9 +217,7 @@ def matches(shown: str, printed: str) -> bool:
 def environment(home: Path, config: Path) -> dict[str, str]:
     """What an example's process is given: this interpreter's programs first, its own home and socket."""
     env = {
-        name: value
-        for name, value in os.environ.items()
-        if name == "PLUGIN_HOST_SOCKET" or not name.startswith(("PLUGIN_HOST", "XDG_"))
+        name: value for name, value in os.environ.items() if not name.startswith(("PLUGIN_HOST", "XDG_"))
     }
     return env | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
