@@ -33,10 +33,15 @@ if TYPE_CHECKING:
         IncompatibleProtocol,
         InitializeFailed,
         InitializeTimeout,
+        InternalError,
+        InvalidPayload,
         LaunchError,
         ListenerUnreachable,
         LocalProtocolError,
         ManifestError,
+        MetadataError,
+        MetadataNotFound,
+        NoSuchEndPoint,
         PluginDied,
         PluginExited,
         PluginHostError,
@@ -71,6 +76,8 @@ if TYPE_CHECKING:
     from .listener.folder import endpoint_path
     from .listener.monitor import Monitor
     from .manifest import Manifest
+    from .metadata.face import Metadata
+    from .metadata.tree import MetadataEntry
     from .metric.snapshot import Snapshot
     from .metricsport import MetricsPort
     from .plugin import Plugin
@@ -105,13 +112,20 @@ __all__ = [
     "IncompatibleProtocol",
     "InitializeFailed",
     "InitializeTimeout",
+    "InternalError",
+    "InvalidPayload",
     "LaunchError",
     "ListenerUnreachable",
     "LocalProtocolError",
     "Manifest",
     "ManifestError",
+    "Metadata",
+    "MetadataEntry",
+    "MetadataError",
+    "MetadataNotFound",
     "MetricsPort",
     "Monitor",
+    "NoSuchEndPoint",
     "Output",
     "Phase",
     "Plugin",
@@ -163,6 +177,8 @@ _HOMES = {
     "HealthChanged": "event",
     "HostEvent": "event",
     "Manifest": "manifest",
+    "Metadata": "metadata.face",
+    "MetadataEntry": "metadata.tree",
     "MetricsPort": "metricsport",
     "Monitor": "listener.monitor",
     "Output": "exec.viewer",

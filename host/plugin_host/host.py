@@ -23,6 +23,8 @@ from .extension import Extensions
 from .facility import Facilities
 from .keeper.handle import Keeper
 from .measurement import Measurement
+from .metadata.desk import MetadataDesk
+from .metadata.face import Metadata
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .settings import settled
@@ -91,6 +93,7 @@ class PluginHost:
         self._supervisors: dict[str, Supervisor] = {}
         self._measurement = Measurement(self._supervisors)
         self._events = EventHub()
+        self._metadata = Metadata()
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None
@@ -119,6 +122,11 @@ class PluginHost:
         """What happens from now on, as an async iterator; it ends with the host."""
         return self._events.open()
 
+    @property
+    def metadata(self) -> Metadata:
+        """What plugins may read and watch: a tree of values by path."""
+        return self._metadata
+
     async def metrics(self) -> Snapshot:
         """Everything that is counted and measured, as plain maps that JSON can hold.
 
@@ -140,6 +148,7 @@ class PluginHost:
             version=VERSION,
             gate=launch_gate(),
             services=self._services,
+            metadata=MetadataDesk(self._metadata),
             emit=self._emit,
             keeper=self._keeper,
             bytecode=self._bytecode,
