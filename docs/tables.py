@@ -68,6 +68,7 @@ ERRORS = {
     "exec.session_exists": "the id is taken",
     "metadata.no_such_end_point": "there is no such method",
     "metadata.internal_error": "a fault of the side that answered; `data.incident` is the id in its log",
+    "metadata.resource_conflict": "a task was concluded already, and otherwise",
     "metadata.invalid_payload": "the parameters are not what the method takes; nothing was changed",
     "metadata.not_found": "there is nothing at that path",
 }

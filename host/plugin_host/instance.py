@@ -137,7 +137,7 @@ class Instance(LinkOwner):
         if link is None:
             return False
         sessions = self.exec is not None and bool(self.exec.running)
-        # One that only waits for its metadata to change may be stopped.
+        # One that serves no call and waits for its metadata to change may be stopped.
         asked = len(link.connection.incoming) - self._facilities.metadata.waiting(link)
         return bool(link.calls()) or sessions or asked > 0
 

@@ -38,6 +38,7 @@ __all__ = [
     "ProtocolError",
     "RegistrationError",
     "RemoteProtocolError",
+    "ResourceConflict",
     "SessionClosed",
     "SessionExists",
     "SessionNotFound",
@@ -287,6 +288,12 @@ class InternalError(MetadataError):
         return found if isinstance(found, str) else ""
 
 
+class ResourceConflict(MetadataError):
+    """It was concluded already, and otherwise; what was said first holds."""
+
+    NAME = "metadata.resource_conflict"
+
+
 class InvalidPayload(MetadataError):
     """The parameters are not what the method takes; nothing was changed."""
 
@@ -312,6 +319,7 @@ _KINDS: dict[str, type[CallError]] = {
         for kind in (
             NoSuchEndPoint,
             InternalError,
+            ResourceConflict,
             InvalidPayload,
             MetadataNotFound,
         )
