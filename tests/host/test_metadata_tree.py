@@ -184,6 +184,16 @@ def test_host_keeps_so_many_bytes_and_entries() -> None:
         MetadataTree().set("/", {str(n): n for n in range(MOST_ENTRIES)})
 
 
+def test_room_is_given_back() -> None:
+    found = MetadataTree()
+    for _ in range(3):
+        found.set("/a/b", b"x" * (MOST_BYTES - 1000))
+        found.delete("/a/b")
+        found.set("/", {"a": {"c": b"x" * (MOST_BYTES - 1000)}})
+        found.set("/a/c", 1)
+    assert repr(found).endswith("entries=3>")
+
+
 def test_nobody_changes_a_value_behind_the_trees_back() -> None:
     given_list: list[Any] = [1, [2]]
     found = tree({"a": given_list})

@@ -14,7 +14,7 @@ from typing import Any
 from plugin_host.errors import InvalidPayload
 from plugin_host_sdk.errors import excerpt
 
-from .path import DEEPEST, check_name
+from .path import DEEPEST, check_name, is_text
 
 __all__ = ["Folder", "Leaf", "Node", "build", "plain"]
 
@@ -34,22 +34,24 @@ class Leaf:
 
 
 class Folder:
-    """Names and what they stand for. `listing` is the version at which a name last came or went."""
+    """Names and what they stand for. `listing` is the version at which a name last came or went.
 
-    __slots__ = ("children", "listing", "version")
+    `size` and `count` are of all that is in it; whoever changes that calls `recount`, from the inside out.
+    """
+
+    __slots__ = ("children", "count", "listing", "size", "version")
 
     def __init__(self, version: int) -> None:
         self.children: dict[str, Node] = {}
         self.version = version
         self.listing = version
+        self.size = 0
+        self.count = 1
 
-    @property
-    def size(self) -> int:
-        return sum(len(name) + child.size for name, child in self.children.items())
-
-    @property
-    def count(self) -> int:
-        return 1 + sum(child.count for child in self.children.values())
+    def recount(self) -> None:
+        """What is in it has changed."""
+        self.size = sum(len(name) + child.size for name, child in self.children.items())
+        self.count = 1 + sum(child.count for child in self.children.values())
 
 
 Node = Leaf | Folder
@@ -78,6 +80,7 @@ def _build_folder(
         check_name(name, where)
         known = old.children.get(name) if old is not None else None
         folder.children[name] = build(part, known, version, f"{where.rstrip('/')}/{name}", depth + 1)
+    folder.recount()
     if old is not None and old.children.keys() == folder.children.keys():
         folder.listing = old.listing
         if all(child is old.children[name] for name, child in folder.children.items()):
@@ -88,8 +91,12 @@ def _build_folder(
 def plain(node: Node) -> Any:
     """The value of a node, as a copy; a folder is a map."""
     if isinstance(node, Leaf):
-        return _copied(node.value, "", 0)
+        return _again(node.value) if type(node.value) is list else node.value
     return {name: plain(child) for name, child in node.children.items()}
+
+
+def _again(value: list[Any]) -> list[Any]:
+    return [_again(part) if type(part) is list else part for part in value]
 
 
 def _copied(value: Any, where: str, depth: int) -> Any:
@@ -101,7 +108,7 @@ def _copied(value: Any, where: str, depth: int) -> Any:
     if kind in _SCALARS or kind is bytes:
         return value
     if kind is str:
-        if any(0xD800 <= ord(character) < 0xE000 for character in value):
+        if not is_text(value):
             raise InvalidPayload(f"metadata {where}: {excerpt(value)} is no valid text")
         return value
     if kind in (list, tuple):

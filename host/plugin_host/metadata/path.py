@@ -5,16 +5,19 @@ Pure. Invariant: a place has one path, so there is no empty part, no `.` and no 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from plugin_host.errors import InvalidPayload
 from plugin_host.wording import shown
 from plugin_host_sdk.errors import excerpt
 
-__all__ = ["DEEPEST", "LONGEST_NAME", "check_name", "parse_path"]
+__all__ = ["DEEPEST", "LONGEST_NAME", "check_name", "is_text", "parse_path"]
 
 DEEPEST = 32  # names in a path
 LONGEST_NAME = 255  # characters
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def parse_path(path: Any) -> tuple[str, ...]:
@@ -39,7 +42,16 @@ def check_name(name: Any, where: str) -> None:
         raise InvalidPayload(f"metadata {where}: {name!r} is no name: it is empty, . or .., or has a /")
     if len(name) > LONGEST_NAME:
         raise InvalidPayload(f"metadata {where}: a name has at most {LONGEST_NAME} characters")
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in name):
+    if _CONTROL.search(name):
         raise InvalidPayload(f"metadata {where}: {name!r} has a control character")
-    if not name.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in name):
+    if not is_text(name):
         raise InvalidPayload(f"metadata {where}: {name!r} is no valid text")
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

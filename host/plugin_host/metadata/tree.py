@@ -18,7 +18,7 @@ __all__ = ["MOST_BYTES", "MOST_ENTRIES", "MetadataEntry", "MetadataTree"]
 
 # A whole tree fits into one message of the wire.
 MOST_BYTES = 4 * 1024 * 1024
-MOST_ENTRIES = 20_000
+MOST_ENTRIES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class MetadataTree:
         self._touch(names[:-1], self.version + 1)
         del parent.children[names[-1]]
         parent.listing = self.version + 1
+        self._recount(names[:-1])
 
     def _find(self, names: tuple[str, ...]) -> Node | None:
         node: Node | None = self._root
@@ -136,6 +137,14 @@ class MetadataTree:
         if names[-1] not in folder.children:
             folder.listing = version
         folder.children[names[-1]] = node
+        self._recount(names[:-1])
+
+    def _recount(self, names: tuple[str, ...]) -> None:
+        """Of the folder and all above it."""
+        for depth in range(len(names), -1, -1):
+            folder = self._find(names[:depth])
+            assert isinstance(folder, Folder)
+            folder.recount()
 
     def _touch(self, names: tuple[str, ...], version: int) -> None:
         for depth in range(len(names) + 1):
