@@ -66,11 +66,16 @@ ERRORS = {
     "exec.session_closed": "the session has ended; it can only be read",
     "exec.terminal_error": "what the session runs could not be started or used; `data` says why",
     "exec.session_exists": "the id is taken",
+    "metadata.no_such_end_point": "there is no such method",
+    "metadata.internal_error": "a fault of the side that answered; `data.incident` is the id in its log",
+    "metadata.resource_conflict": "a task was concluded already, and otherwise",
+    "metadata.invalid_payload": "the parameters are not what the method takes; nothing was changed",
+    "metadata.not_found": "there is nothing at that path",
 }
 FAMILIES = {
     "command.": "commands, see [below](#commands)",
     "exec.": "sessions, see [below](#sessions)",
-    "metadata.": "reserved",
+    "metadata.": "what the host tells its plugins, see [below](#metadata)",
     "action.": "reserved",
     "host.": "services of the host, see [below](#calling-the-host); over a"
     " [control socket](control.md) a client asks the host",

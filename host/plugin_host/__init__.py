@@ -33,10 +33,15 @@ if TYPE_CHECKING:
         IncompatibleProtocol,
         InitializeFailed,
         InitializeTimeout,
+        InternalError,
+        InvalidPayload,
         LaunchError,
         ListenerUnreachable,
         LocalProtocolError,
         ManifestError,
+        MetadataError,
+        MetadataNotFound,
+        NoSuchEndPoint,
         PluginDied,
         PluginExited,
         PluginHostError,
@@ -74,6 +79,8 @@ if TYPE_CHECKING:
     from .listener.monitor import Monitor
     from .logbook import Logbook, LogRecord, LogStream
     from .manifest import Manifest
+    from .metadata.face import Metadata
+    from .metadata.tree import MetadataEntry
     from .metric.snapshot import Snapshot
     from .metricsport import MetricsPort
     from .plugin import Plugin
@@ -108,6 +115,8 @@ __all__ = [
     "IncompatibleProtocol",
     "InitializeFailed",
     "InitializeTimeout",
+    "InternalError",
+    "InvalidPayload",
     "LaunchError",
     "ListenerUnreachable",
     "LocalProtocolError",
@@ -116,8 +125,13 @@ __all__ = [
     "Logbook",
     "Manifest",
     "ManifestError",
+    "Metadata",
+    "MetadataEntry",
+    "MetadataError",
+    "MetadataNotFound",
     "MetricsPort",
     "Monitor",
+    "NoSuchEndPoint",
     "Output",
     "Phase",
     "Plugin",
@@ -174,6 +188,8 @@ _HOMES = {
     "LogStream": "logbook",
     "Logbook": "logbook",
     "Manifest": "manifest",
+    "Metadata": "metadata.face",
+    "MetadataEntry": "metadata.tree",
     "MetricsPort": "metricsport",
     "Monitor": "listener.monitor",
     "Output": "exec.viewer",

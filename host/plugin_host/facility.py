@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .event import HostEvent
     from .keeper.handle import Keeper
     from .link import LinkMaker
+    from .metadata.desk import MetadataDesk
     from .service import ServiceTable
 
 __all__ = ["Facilities"]
@@ -28,16 +29,18 @@ __all__ = ["Facilities"]
 @dataclass(slots=True, kw_only=True)
 class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
-    run at once; `emit` gets every event; `keeper` clears up when the host is killed; `bytecode` are private
-    folders of plugins that have a checksum; `restarts` says whether what died is started again; `outer` is
-    the environment that plugins inherit from; `sampler` looks at limits that nobody else holds; `logbook`
-    keeps what plugins log; `make_link` is how a connection is driven.
+    run at once; `metadata` answers what plugins ask about it; `emit` gets every event; `keeper` clears up
+    when the host is killed; `bytecode` are private folders of plugins that have a checksum; `restarts` says
+    whether what died is started again; `outer` is the environment that plugins inherit from; `sampler`
+    looks at limits that nobody else holds; `logbook` keeps what plugins log; `make_link` is how a
+    connection is driven.
     """
 
     run: str
     version: str
     gate: asyncio.Semaphore
     services: ServiceTable
+    metadata: MetadataDesk
     emit: Callable[[HostEvent], None]
     keeper: Keeper
     bytecode: BytecodeFolders

@@ -25,6 +25,8 @@ from .keeper.handle import Keeper
 from .link import Link
 from .logbook import Logbook
 from .measurement import Measurement
+from .metadata.desk import MetadataDesk
+from .metadata.face import Metadata
 from .plugin import Plugin
 from .service import ServiceTable, current_caller
 from .settings import settled
@@ -95,6 +97,7 @@ class PluginHost:
         self._measurement = Measurement(self._supervisors)
         self._events = EventHub()
         self._logbook = Logbook()
+        self._metadata = Metadata()
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None
@@ -133,6 +136,11 @@ class PluginHost:
         """The newest of what the plugins have logged, and streams of what they log from now on."""
         return self._logbook
 
+    @property
+    def metadata(self) -> Metadata:
+        """What plugins may read and watch: a tree of values by path."""
+        return self._metadata
+
     async def metrics(self) -> Snapshot:
         """Everything that is counted and measured, as plain maps that JSON can hold.
 
@@ -154,6 +162,7 @@ class PluginHost:
             version=VERSION,
             gate=launch_gate(),
             services=self._services,
+            metadata=MetadataDesk(self._metadata),
             emit=self._emit,
             keeper=self._keeper,
             bytecode=self._bytecode,

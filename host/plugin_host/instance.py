@@ -137,7 +137,9 @@ class Instance(LinkOwner):
         if link is None:
             return False
         sessions = self.exec is not None and bool(self.exec.running)
-        return bool(link.calls()) or sessions or bool(link.connection.incoming)
+        # One that serves no call and waits for its metadata to change may be stopped.
+        asked = len(link.connection.incoming) - self._facilities.metadata.waiting(link)
+        return bool(link.calls()) or sessions or asked > 0
 
     # Starting.
 
@@ -296,6 +298,7 @@ class Instance(LinkOwner):
         if self.exec is not None:
             self.exec.fail(lambda session: PluginDied.of(report, f"with session {session} open"))
         self._facilities.services.forget(self.link)
+        self._facilities.metadata.forget(self.link)
 
     def _close_watch(self) -> None:
         if self._watch is not None:
@@ -335,6 +338,7 @@ class Instance(LinkOwner):
             if self.exec is not None:
                 self.exec.fail(lambda session: _stopped(self.id))
             self._facilities.services.forget(link)
+            self._facilities.metadata.forget(link)
             process.close()
             self._journal.flush()
             await self._release()
@@ -349,10 +353,14 @@ class Instance(LinkOwner):
 
     def requested(self, event: RequestReceived) -> None:
         asked = self.manifest.permissions
+        if event.method.startswith("metadata.") and not self.is_raw:
+            self._facilities.metadata.serve(self.link, self.id, self.candidate.granted, event, asked)
+            return
         self._facilities.services.serve(self.link, self.id, self.candidate.granted, event, asked)
 
     def cancelled(self, msgid: int) -> None:
         self._facilities.services.cancel(self.link, msgid)
+        self._facilities.metadata.cancel(self.link, msgid)
 
     def notified(self, method: str, params: Any) -> None:
         if self.is_raw:

@@ -10,7 +10,7 @@
 
 Importing this package imports msgpack and a few small standard modules, nothing heavier. Capabilities other
 than commands, the test kit and what few plugins need are loaded when they are used: `sdk.exec`,
-`sdk.testing`, `sdk.RESTART`.
+`sdk.metadata`, `sdk.testing`, `sdk.RESTART`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .version import VERSION as __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import exec, testing
+    from . import exec, metadata, testing
     from .reconfiguration import RESTART
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "__version__",
     "command",
     "exec",
+    "metadata",
     "serve",
     "testing",
 ]
@@ -59,7 +60,7 @@ if not TYPE_CHECKING:  # a type checker would take it for leave to use any name
             from .reconfiguration import RESTART
 
             return RESTART
-        if name not in ("exec", "testing"):
+        if name not in ("exec", "metadata", "testing"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         __import__(f"{__name__}.{name}")  # which makes it an attribute
         return globals()[name]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Protocol
 
+    from .metadata.reader import MetadataReader
     from .tracecontext import TraceContext
 
     class Session(Protocol):
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         def settings(self) -> Mapping[str, Any]: ...
         def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None: ...
         def progress(self, msgid: int, done: float, total: float | None, message: str) -> None: ...
-        def call_host(self, ctx: Context, service: str, params: dict[str, Any]) -> Any: ...
+        def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any: ...
 
 
 __all__ = ["Context", "HostServices", "Log"]
@@ -103,6 +104,14 @@ class Context:
         return HostServices(self)
 
     @property
+    def metadata(self) -> MetadataReader:
+        """The metadata that the host keeps for its plugins: `ctx.metadata.get("/path")`."""
+        from .metadata.reader import MetadataReader
+
+        session = self._session
+        return MetadataReader(lambda method, params: session.call_host(self, method, params), self.is_async)
+
+    @property
     def traceparent(self) -> str | None:
         """The W3C `traceparent` of the call, for requests that are made on its behalf; None without one."""
         return None if self.trace is None else self.trace.outgoing().traceparent
@@ -154,7 +163,7 @@ class HostServices:
 
         Raises CallFailed (no such service, not granted, the service failed), CallTimeout, CallCancelled.
         """
-        return self._ctx._session.call_host(self._ctx, service, params)
+        return self._ctx._session.call_host(self._ctx, f"host.{service}", params)
 
 
 class Log:

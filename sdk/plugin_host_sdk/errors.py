@@ -26,13 +26,19 @@ __all__ = [
     "ExecError",
     "ExecSessionError",
     "HandlerNotFound",
+    "InternalError",
+    "InvalidPayload",
     "LocalProtocolError",
     "MessageTooLarge",
+    "MetadataError",
+    "MetadataNotFound",
+    "NoSuchEndPoint",
     "NotEncodable",
     "PluginHostError",
     "ProtocolError",
     "RegistrationError",
     "RemoteProtocolError",
+    "ResourceConflict",
     "SessionClosed",
     "SessionExists",
     "SessionNotFound",
@@ -247,6 +253,59 @@ class ExecError(PluginHostError):
         }
 
 
+class MetadataError(CallError):
+    """A request about metadata or a task was refused; the subclass says why."""
+
+    NAME = "metadata.internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str = "",
+        code: int | None = None,
+        data: Any = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, name=name or self.NAME, code=code, data=data, retryable=retryable)
+
+
+class NoSuchEndPoint(MetadataError):
+    """There is no such method."""
+
+    NAME = "metadata.no_such_end_point"
+
+
+class InternalError(MetadataError):
+    """A fault of the side that answered; its log has the details under `incident`."""
+
+    NAME = "metadata.internal_error"
+
+    @property
+    def incident(self) -> str:
+        """The id of the log record; empty when the peer gave none."""
+        found = self.data.get("incident") if isinstance(self.data, dict) else None
+        return found if isinstance(found, str) else ""
+
+
+class ResourceConflict(MetadataError):
+    """It was concluded already, and otherwise; what was said first holds."""
+
+    NAME = "metadata.resource_conflict"
+
+
+class InvalidPayload(MetadataError):
+    """The parameters are not what the method takes; nothing was changed."""
+
+    NAME = "metadata.invalid_payload"
+
+
+class MetadataNotFound(MetadataError):
+    """There is nothing at that path."""
+
+    NAME = "metadata.not_found"
+
+
 _KINDS: dict[str, type[CallError]] = {
     "rpc.cancelled": CallCancelled,
     "rpc.deadline_exceeded": CallTimeout,
@@ -254,6 +313,16 @@ _KINDS: dict[str, type[CallError]] = {
     **{
         kind.NAME: kind
         for kind in (SessionNotFound, HandlerNotFound, SessionClosed, TerminalError, SessionExists)
+    },
+    **{
+        kind.NAME: kind
+        for kind in (
+            NoSuchEndPoint,
+            InternalError,
+            ResourceConflict,
+            InvalidPayload,
+            MetadataNotFound,
+        )
     },
 }
 

@@ -129,4 +129,9 @@ ERRORS: dict[str, tuple[int, bool]] = {
     "exec.session_closed": (3, False),
     "exec.terminal_error": (4, False),
     "exec.session_exists": (5, False),
+    "metadata.no_such_end_point": (2, False),
+    "metadata.internal_error": (3, False),
+    "metadata.resource_conflict": (4, False),
+    "metadata.invalid_payload": (6, False),
+    "metadata.not_found": (7, False),
 }

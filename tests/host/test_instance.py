@@ -16,6 +16,8 @@ from plugin_host.instance import Instance, InstanceOwner
 from plugin_host.journal import Journal
 from plugin_host.keeper.handle import Keeper
 from plugin_host.manifest import Manifest, decode
+from plugin_host.metadata.desk import MetadataDesk
+from plugin_host.metadata.face import Metadata
 from plugin_host.plugin import Plugin
 from plugin_host.service import ServiceTable
 from plugin_host.supervisor import Supervisor
@@ -52,6 +54,7 @@ def facilities(events: list[HostEvent]) -> Facilities:
         version="0",
         gate=asyncio.Semaphore(1),
         services=ServiceTable({}),
+        metadata=MetadataDesk(Metadata()),
         emit=events.append,
         keeper=Keeper("run"),
         bytecode=BytecodeFolders(),

@@ -18,6 +18,8 @@ from plugin_host.event import HostEvent, StateChanged
 from plugin_host.facility import Facilities
 from plugin_host.keeper.handle import Keeper
 from plugin_host.manifest import decode
+from plugin_host.metadata.desk import MetadataDesk
+from plugin_host.metadata.face import Metadata
 from plugin_host.plugin import Plugin
 from plugin_host.service import ServiceTable
 from plugin_host.state import State
@@ -41,6 +43,7 @@ class Stage:
                 version="0",
                 gate=gate or asyncio.Semaphore(1),
                 services=ServiceTable({}),
+                metadata=MetadataDesk(Metadata()),
                 emit=self.events.append,
                 keeper=Keeper("run"),
                 bytecode=BytecodeFolders(),

@@ -10,6 +10,7 @@ import pytest
 import plugin_host
 from plugin_host import sync
 from plugin_host.event import EventStream
+from plugin_host.metadata.face import Metadata
 
 PAIRS = [
     (plugin_host.PluginHost, sync.PluginHost),
@@ -18,6 +19,7 @@ PAIRS = [
     (EventStream, sync.EventStream),
     (plugin_host.Logbook, sync.Logbook),
     (plugin_host.LogStream, sync.LogStream),
+    (Metadata, sync.Metadata),
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {

@@ -372,4 +372,9 @@ def test_what_is_logged_counted_and_traced_is_there_for_threads_too(tmp_path: Pa
         calls = host.metrics()["plugins"]["speaker"]["calls"]["speak"]
         assert calls["started"] == calls["finished"] == 3
         assert host.recent_events
+        version = host.metadata.set("/task", {"name": "night"})
+        assert host.metadata.get("/task/name") == "night"
+        assert host.metadata.wait_for_change("/task", last=version - 1).version == version
+        assert host.metadata.look("/task", recursive=False).value == ["name"]
+        host.metadata.delete("/task")
     assert [span.name for span in spans.get_finished_spans()] == ["speaker/speak"] * 3

@@ -27,8 +27,8 @@ class Heard:
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         self.said.append((msgid, done, total, message))
 
-    def call_host(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
-        return [ctx.name, service, params]
+    def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
+        return [ctx.name, method, params]
 
 
 def context(**options: Any) -> tuple[Heard, Context]:
@@ -77,7 +77,7 @@ def test_progress_that_no_host_takes_is_refused_where_it_is_made(arguments: tupl
 
 def test_service_may_have_parameters_of_any_name() -> None:
     _, ctx = context()
-    assert ctx.host.call("note", service=1, self=2) == ["work", "note", {"service": 1, "self": 2}]
+    assert ctx.host.call("note", service=1, self=2) == ["work", "host.note", {"service": 1, "self": 2}]
 
 
 def test_check_passes_until_the_call_is_given_up() -> None:

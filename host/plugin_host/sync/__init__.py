@@ -12,7 +12,8 @@ from __future__ import annotations
 from .events import EventStream
 from .host import PluginHost
 from .logs import Logbook, LogStream
+from .metadata import Metadata
 from .session import Session
 from .viewer import Viewer
 
-__all__ = ["EventStream", "LogStream", "Logbook", "PluginHost", "Session", "Viewer"]
+__all__ = ["EventStream", "LogStream", "Logbook", "Metadata", "PluginHost", "Session", "Viewer"]

@@ -20,6 +20,7 @@ from . import fork
 from .events import EventStream
 from .logs import Logbook
 from .loopthread import LoopThread
+from .metadata import Metadata
 from .session import Session
 
 if TYPE_CHECKING:
@@ -134,6 +135,11 @@ class PluginHost:
     def logs(self) -> Logbook:
         """The newest of what the plugins have logged, and streams of what they log from now on."""
         return Logbook(self._thread, self._host.logs)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What plugins may read and watch: a tree of values by path."""
+        return Metadata(self._thread, self._host.metadata)
 
     def metrics(self) -> Snapshot:
         """Everything that is counted and measured; see `plugin_host.PluginHost.metrics`."""

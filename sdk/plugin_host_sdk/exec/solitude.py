@@ -46,5 +46,5 @@ class Solitude:
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         pass  # there is nobody who asked
 
-    def call_host(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
-        raise CallFailed(f"host.{service}: there is no host", name="command.connection")
+    def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
+        raise CallFailed(f"{method}: there is no host", name="command.connection")

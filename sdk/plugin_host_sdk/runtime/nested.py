@@ -91,11 +91,11 @@ class NestedCalls:
         for waiter in waiters.values():
             waiter.deliver(None, error)
 
-    def call(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
+    def call(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
         """Ask the host and wait on this thread, at most until the deadline of the call being served."""
         ctx.check()
         waiter = _Waiter()
-        msgid = self._send(ctx, service, params, waiter)
+        msgid = self._send(ctx, method, params, waiter)
 
         def cancel() -> None:
             self.deliver(msgid, None, _cancelled(ctx))
@@ -106,32 +106,32 @@ class NestedCalls:
         finally:
             ctx.cancelled.forget(cancel)
         if not in_time:
-            self.deliver(msgid, None, _timed_out(ctx, service))
+            self.deliver(msgid, None, _timed_out(ctx, method))
             waiter.wait(None)
         self._abandon(msgid)
         if waiter.error is not None:
             raise waiter.error
         return waiter.result
 
-    async def call_async(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
+    async def call_async(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
         """The same on an event loop."""
         import asyncio
 
         ctx.check()
         waiter = _AsyncWaiter(asyncio.get_running_loop())
-        msgid = self._send(ctx, service, params, waiter)
+        msgid = self._send(ctx, method, params, waiter)
         try:
             async with asyncio.timeout(ctx.remaining()):
                 return await waiter.future
         except TimeoutError:
-            raise _timed_out(ctx, service) from None
+            raise _timed_out(ctx, method) from None
         finally:
             with self._wiring.mutex:
                 self._waiters.pop(msgid, None)
             self._abandon(msgid)
 
     def _send(
-        self, ctx: Context, service: str, params: dict[str, Any], waiter: _Waiter | _AsyncWaiter
+        self, ctx: Context, method: str, params: dict[str, Any], waiter: _Waiter | _AsyncWaiter
     ) -> int:
         wiring = self._wiring
         meta: dict[str, Any] = {"chain": [*ctx.chain, self._plugin_id]}
@@ -144,13 +144,13 @@ class NestedCalls:
             if wiring.is_broken:
                 raise CallFailed("the host is gone", name="command.connection")
             try:
-                msgid, data = wiring.connection.send_request("host." + service, params, meta)
+                msgid, data = wiring.connection.send_request(method, params, meta)
             except MessageTooLarge as error:
-                raise CallFailed(f"host.{service}: {error}", name="rpc.too_large") from None
+                raise CallFailed(f"{method}: {error}", name="rpc.too_large") from None
             except NotEncodable as error:
-                raise CallFailed(f"host.{service}: {error}", name="rpc.not_encodable") from None
+                raise CallFailed(f"{method}: {error}", name="rpc.not_encodable") from None
             except LocalProtocolError as error:  # the connection has ended
-                raise CallFailed(f"host.{service}: {error}", name="command.connection") from None
+                raise CallFailed(f"{method}: {error}", name="command.connection") from None
             self._waiters[msgid] = waiter
             wiring.put(data)
         wiring.flush()
@@ -170,8 +170,8 @@ def _cancelled(ctx: Context) -> CallError:
     return CallCancelled(f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled")
 
 
-def _timed_out(ctx: Context, service: str) -> CallError:
+def _timed_out(ctx: Context, method: str) -> CallError:
     return CallTimeout(
-        f"the deadline of {ctx.name!r} passed while it waited for host.{service}",
+        f"the deadline of {ctx.name!r} passed while it waited for {method}",
         name="rpc.deadline_exceeded",
     )

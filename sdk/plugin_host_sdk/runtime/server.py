@@ -436,13 +436,13 @@ class Server:
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         self.wiring.progress(msgid, done, total, message)
 
-    def call_host(self, ctx: Context, service: str, params: dict[str, Any]) -> Any:
+    def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
         if ctx.is_async:
-            return self.nested.call_async(ctx, service, params)
+            return self.nested.call_async(ctx, method, params)
         leader = self.crew.leader
         if leader is not None and leader.thread == threading.get_ident():
             self.crew.give_lead(leader)
-        return self.nested.call(ctx, service, params)
+        return self.nested.call(ctx, method, params)
 
 
 def _cancelled(ctx: Context) -> CallError:

@@ -1,0 +1,94 @@
+"""Metadata as an embedder sets it and anybody waits for it to change.
+
+Owns the tree and who waits. Used from the host's loop. Invariant: who waits is woken by the first change
+of what it waits for, and by no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from plugin_host.errors import MetadataNotFound
+
+from .tree import MetadataEntry, MetadataTree
+
+__all__ = ["Metadata"]
+
+
+class Metadata:
+    """The metadata of one host, `PluginHost.metadata`: what it tells its plugins, by path.
+
+    Plugins read what their manifest asks for as `metadata.read:/path`: that path and all below it.
+    """
+
+    def __init__(self) -> None:
+        self._tree = MetadataTree()
+        self._waiters: dict[asyncio.Future[None], tuple[str, bool, int]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Metadata {self._tree!r} waiting={len(self._waiters)}>"
+
+    def set(self, path: str, value: Any) -> int:
+        """Put `value` at `path`, in place of all that is there; returns its version.
+
+        A map is a folder, and its parts have paths of their own; other values are None, bools, numbers,
+        texts, bytes and lists of those. A value that is set again is no change. Raises InvalidPayload.
+        """
+        version = self._tree.set(path, value)
+        self._wake()
+        return version
+
+    def get(self, path: str) -> Any:
+        """A copy of what is at `path`; a folder is a map. Raises MetadataNotFound, InvalidPayload."""
+        entry = self.look(path)
+        if not entry.exists:
+            raise MetadataNotFound(f"there is no metadata {path}")
+        return entry.value
+
+    def look(self, path: str, *, recursive: bool = True) -> MetadataEntry:
+        """What is at `path`, with its version, also when that is nothing.
+
+        A folder that is not asked for `recursive` is the list of its names. Raises InvalidPayload.
+        """
+        return self._tree.look(path, recursive=recursive)
+
+    def delete(self, path: str) -> None:
+        """Remove what is at `path`. Raises MetadataNotFound, and InvalidPayload for the root."""
+        self._tree.delete(path)
+        self._wake()
+
+    async def wait_for_change(
+        self,
+        path: str,
+        *,
+        last: int | None = None,
+        recursive: bool = True,
+        timeout: float | None = None,
+    ) -> MetadataEntry:
+        """What is at `path` once its version is another than `last`; None waits for the next change.
+
+        With a version that was seen before, no change between two waits is missed. After `timeout` seconds
+        it is given as it is. Raises InvalidPayload.
+        """
+        version = self._tree.version_of(path, recursive=recursive)
+        if last is None or last == version:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters[future] = (path, recursive, version)
+            try:
+                async with asyncio.timeout(timeout):
+                    await future
+            except TimeoutError:
+                pass
+            finally:
+                del self._waiters[future]
+        return self.look(path, recursive=recursive)
+
+    def _wake(self) -> None:
+        seen: dict[tuple[str, bool], int] = {}  # many wait for the same
+        for future, (path, recursive, version) in self._waiters.items():
+            key = (path, recursive)
+            if key not in seen:
+                seen[key] = self._tree.version_of(path, recursive=recursive)
+            if seen[key] != version and not future.done():
+                future.set_result(None)
