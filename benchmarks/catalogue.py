@@ -50,10 +50,13 @@ CONTESTANTS = (
     Contestant(
         "bare terminal", "floor", _python("floor_terminal"), verbs=frozenset({"terminal", "keystroke"})
     ),
+    Contestant("bare socketpair", "floor", _python("floor_io"), verbs=frozenset({"io"})),
+    Contestant("bare relays", "floor", _python("floor_io_relay"), verbs=frozenset({"io"})),
     Contestant("bare crowd", "floor", _python("floor_crowd"), verbs=frozenset({"crowd"})),
     Contestant("ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}),
     # Others of the same name: calls, sessions and crowds of sessions are measured in hosts of their own.
     Contestant("ours", "ours", _python("session_driver"), verbs=_SESSIONS),
+    Contestant("ours", "ours", _python("io_driver"), verbs=frozenset({"io"})),
     Contestant("ours", "ours", _python("session_crowd"), verbs=frozenset({"crowd"})),
     Contestant("go-plugin", "peer", peer_goplugin.command, peer_goplugin.missing),
     Contestant("rpyc", "peer", _python("peer_rpyc"), _needs("rpyc")),

@@ -11,6 +11,8 @@ _PIPE_OUT = Trial("pipe output", "pipe_out", 0.5, 0.2, turns=3)
 _PIPE_IN = Trial("pipe input", "pipe_in", 0.5, 0.2)
 _TERMINAL = Trial("terminal output", "terminal", 0.4, 0.2, turns=2)
 _KEYSTROKE = Trial("keystrokes", "keystroke", 2.6, 0.3)
+# A GiB, or 32 MiB.
+_IO = Trial("raw descriptors", "io", 1.0, 1 / 32)
 _CROWD = Trial("500 sessions", "crowd", 2.0, 0.5)
 
 _RELAY, _DIRECT, _BARE = "bare relay", "bare terminal", "bare crowd"
@@ -48,6 +50,7 @@ FIGURES = (
     ),
     Figure("terminal", "terminal output, raw", "MB/s", _TERMINAL, "raw_mb_per_s", _DIRECT),
     Figure("terminal", "terminal output, cooked", "MB/s", _TERMINAL, "cooked_mb_per_s", _DIRECT),
+    Figure("io", "raw descriptors, to a program and back", "MB/s", _IO, "mb_per_s", "bare socketpair"),
     _key("", "median_us", floor=_DIRECT),
     _key(" p99", "p99_us", floor=_DIRECT),
     _key(" p99 beside a terminal that floods", "terminal_p99_us", _BESIDE_FLOOD),

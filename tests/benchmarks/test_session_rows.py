@@ -15,7 +15,7 @@ pytestmark = pytest.mark.edges
 @pytest.mark.deadline(120)
 def test_every_measurement_of_sessions_gives_its_figures(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    rows = ("pipe", "terminal", "keystroke", "sessions")
+    rows = ("pipe", "terminal", "keystroke", "sessions", "io")
     done = run_benchmarks("--quick", "--rounds", "1", "--no-peers", "--json", str(file), *rows)
     assert done.returncode == 0, done.stderr
     figures = {figure["title"]: figure for figure in json.loads(file.read_text())["figures"]}
@@ -24,6 +24,7 @@ def test_every_measurement_of_sessions_gives_its_figures(tmp_path: Path) -> None
         assert [budget["met"] is None for budget in figures[title]["budgets"]] == [False]
         assert all(value > 0 for value in figures[title]["values"].values())
         assert len(figures[title]["values"]) == 2
+    assert set(figures["raw descriptors, to a program and back"]["ratios"]) == {"bare socketpair"}
     (budget,) = figures["keystroke echo p99 beside a pipe that floods"]["budgets"]
     assert budget["budget"] == "≤ 2.5 x idle p99"
     assert budget["measured"] > 0

@@ -75,11 +75,14 @@ SESSION_INSIDE = {
     "consume",
     "detach_viewer",
     "failure",
+    "join",
     "lose",
+    "next_viewer",
     "note_exit",
     "open_input",
     "opened",
     "resize_as",
+    "stop",
     "write_as",
 }
 VIEWER_INSIDE = {"attached", "ended", "joined", "name", "received", "skipped", "streams", "wake"}

@@ -45,9 +45,9 @@ def test_command_line_finds_the_folder_in_the_order_of_the_page(
     config.write_text('[commands]\ndir = "c"\n[control]\nsocket = "s.sock"\n')
     options = Options(config=str(config))
     assert listener_folder(Options(config=str(config), socket="/x.sock"), "/d") == "/d"
-    assert listener_folder(Options(config=str(config), socket="/x.sock"), None) == "/x.commands"
-    assert listener_folder(options, None) == str(tmp_path / "c")
+    assert listener_folder(Options(config=str(config), socket="/x.sock"), None) == str(tmp_path / "c")
     config.write_text('[control]\nsocket = "s.sock"\n')
+    assert listener_folder(Options(config=str(config), socket="/x.sock"), None) == "/x.commands"
     assert listener_folder(options, None) == str(tmp_path / "s.commands")
     config.write_text("")
     assert listener_folder(options, None) == "/run/plugin-host/control.commands"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
+    from plugin_host.peer import Peer
+
     from .claim import Key
     from .peerlink import PeerLink
     from .seat import Seat
@@ -27,6 +29,7 @@ class Client(Protocol):
 
     number: int
     token: str
+    peer: Peer
     keep: bool
     link: PeerLink
     seats: dict[Key, Seat]

@@ -28,6 +28,7 @@ from plugin_host.version import VERSION
 from plugin_host_sdk.connection import HOST, Connection
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
+from .descriptor import IoTicket
 from .errormap import from_map
 from .remotesession import RemoteSessions
 
@@ -307,3 +308,24 @@ class ControlClient(LinkOwner):
     async def exec_handlers(self, plugin: str) -> list[HandlerInfo]:
         """What sessions can be opened in a plugin."""
         return await self._sessions.proxy(plugin).handlers()
+
+    async def open_io(
+        self,
+        session: Session,
+        streams: Sequence[str],
+        *,
+        lossless: bool | None = None,
+        offset: int | Mapping[str, int | None] | None = None,
+        close_stdin: bool | None = None,
+    ) -> IoTicket:
+        """A ticket for raw descriptors, which `open_descriptors` exchanges for them.
+
+        `streams` are one to three of "stdin", "stdout", "stderr"; "stdio" is the first two in one. `offset`
+        is as of `Session.attach`. A lossless output slows the session down, as one does unless told
+        otherwise that comes with input or is the session's only viewer; another that falls behind is cut.
+        The end of what is written is the end of the session's input on pipes, or as `close_stdin` says.
+        """
+        asked = {"session": session.id, "plugin": session.plugin, "streams": list(streams)}
+        terms = {"lossless": lossless, "offset": offset, "close_stdin": close_stdin}
+        answer = await self.ask("host.open_io", asked | terms)
+        return IoTicket(answer["token"], answer["socket"], answer["expires_s"])

@@ -23,6 +23,8 @@ from .desk import Desk
 from .directory import Directory
 from .execmethod import ExecMethods
 from .hostmethod import host_methods
+from .iomethod import IoMethods
+from .iosocket import IoSocket, io_place
 from .overview import status_map
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class ControlServer:
         self.directory = Directory(host, self._tell, self.claims.forget)
         self.methods: dict[str, Method] = {}
         self.path = _path_of(place)
+        self.io = IoSocket(io_place(place, self.path))
         self._place = place
         self._socket: socket.socket | None = None
         self._admission = Admission()
@@ -96,8 +99,20 @@ class ControlServer:
         else:
             self._socket = self._place
             self._socket.setblocking(False)
+        try:
+            await self.io.start()
+        except SocketError as error:
+            if not isinstance(self._place, LocalSocket):  # who handed it over may allow no other beside it
+                _log.warning("there will be no descriptors for clients: %s", error)
+            else:
+                await asyncio.to_thread(unlink_own, self._socket)
+                self._socket.close()
+                self._socket = None
+                raise
         sessions = ExecMethods(self.host, self.directory, self.claims, self.finish)
-        self.methods |= host_methods(self.host, self.finish, self._status) | sessions.table()
+        descriptors = IoMethods(self.directory, self.claims, self.io)
+        self.methods |= host_methods(self.host, self.finish, self._status)
+        self.methods |= sessions.table() | descriptors.table()
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -107,6 +122,7 @@ class ControlServer:
         await asyncio.to_thread(unlink_own, self._socket)
         self._admission.close()
         self._socket.close()
+        await self.io.close()
         for timer in self._timers.values():
             timer.cancel()
         desks = list(self._desks.values())

@@ -86,10 +86,26 @@ class Session:
         told otherwise, stops the session when it is not iterated over; others get gaps. `rows` and `cols`
         are the viewer's size. Raises CallFailed named `rpc.invalid_params` for an offset beyond the end.
         """
+        viewer = Viewer(self, self.next_viewer(), read_only=read_only)
+        await self.join(viewer, offset=offset, lossless=not read_only if lossless is None else lossless)
+        if rows is not None and cols is not None and self.tty and not read_only and self.exit is None:
+            await self._give_size(viewer, rows, cols)
+        return viewer
+
+    def next_viewer(self) -> int:
+        """A number for another viewer."""
+        return self._proxy.next_viewer()
+
+    async def join(
+        self, viewer: Viewer, *, offset: int | Mapping[str, int | None] | None = None, lossless: bool = True
+    ) -> None:
+        """Attach a viewer of the caller's own making, whose number is `next_viewer`; raises as `attach`.
+
+        It may be given bytes before this returns.
+        """
         self.check_plugin()
         wanted = offset if offset is None or isinstance(offset, int) else dict(offset)
         streams = self._proxy.streams
-        viewer = Viewer(self, self._proxy.next_viewer(), read_only=read_only)
         window = TERMINAL_WINDOW_BYTES if self.tty else WINDOW_BYTES
         numbers: dict[str, int] = {}
         for name in ("stdout",) if self.tty else ("stdout", "stderr"):
@@ -101,8 +117,8 @@ class Session:
             stderr=numbers.get("stderr"),
             window=window,
             offset=wanted,
-            lossless=not read_only if lossless is None else lossless,
-            read_only=read_only,
+            lossless=lossless,
+            read_only=viewer.read_only,
         )
         try:
             viewer.joined(await self._proxy.attach(self.id, options))
@@ -116,9 +132,6 @@ class Session:
                 streams.stop(number)
             raise
         self._viewers[viewer.number] = viewer
-        if rows is not None and cols is not None and self.tty and not read_only and self.exit is None:
-            await self._give_size(viewer, rows, cols)
-        return viewer
 
     async def _give_size(self, viewer: Viewer, rows: int, cols: int) -> None:
         """The size that a viewer comes with; when it is refused there is no viewer."""
@@ -155,6 +168,11 @@ class Session:
     def consume(self, stream: int, size: int) -> None:
         """A viewer has used so many bytes."""
         self._proxy.streams.consume(stream, size)
+
+    def stop(self, stream: int) -> None:
+        """A viewer wants no more of one of its outputs; it hears nothing of it any more."""
+        if not self._proxy.is_over:
+            self._proxy.streams.stop(stream)
 
     # Acting.
 

@@ -37,6 +37,9 @@ class Viewed(Protocol):
     def consume(self, stream: int, size: int) -> None:
         """A viewer has used so many bytes."""
 
+    def stop(self, stream: int) -> None:
+        """A viewer wants no more of one of its outputs."""
+
     async def totals(self) -> Mapping[str, int]:
         """How many bytes each output had in all, once it has ended."""
 
