@@ -56,6 +56,8 @@ HOST = {
         " keeper dumpfile threadstate machine cgroup usage consumption account access",
         below="ground channel",
     ),
+    # Messages over a wire that nobody is to be trusted on; a link may stand on it and is not known here.
+    "seal": Wing("seal", below="ground channel description", sdk="ground"),
     # The protocol; no processes.
     "link": Wing(
         "link writer deadline stream outbound echo", below="ground channel", sdk="ground core connection"
@@ -109,7 +111,7 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground metric exposition description socket hook channel process link discovery isolation"
+        below="ground seal metric exposition description socket hook channel process link discovery isolation"
         " supervision host",
         sdk="ground core connection types",
     ),
@@ -117,7 +119,7 @@ HOST = {
     "listener": Wing("listener", below="ground description notation socket supervision host", sdk="ground"),
     "cli": Wing(
         "cli __main__",
-        below="ground metric exposition description notation socket hook channel process link discovery"
+        below="ground seal metric exposition description notation socket hook channel process link discovery"
         " isolation supervision host control listener checkup",
         sdk="ground core types",
     ),
@@ -140,6 +142,7 @@ SOLE_IMPORTERS = {
     ("plugin_host", "jsonschema"): "schemacheck.check",
     ("plugin_host", "referencing"): "schemacheck.check",
     ("plugin_host", "click"): "cli",
+    ("plugin_host", "cryptography"): "seal.codec",
     ("plugin_host", "rich"): "cli",
     ("plugin_host", "prometheus_client"): "exposition",
     ("plugin_host", "opentelemetry"): "span host",
