@@ -111,16 +111,16 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground seal metric exposition description socket hook channel process link discovery isolation"
-        " supervision host",
+        below="ground seal metric exposition description socket hook channel process link discovery"
+        " isolation supervision host",
         sdk="ground core connection types",
     ),
     # JSON for any program; knows the host as embedders do.
     "listener": Wing("listener", below="ground description notation socket supervision host", sdk="ground"),
     "cli": Wing(
         "cli __main__",
-        below="ground seal metric exposition description notation socket hook channel process link discovery"
-        " isolation supervision host control listener checkup",
+        below="ground seal metric exposition description notation socket hook channel process link"
+        " discovery isolation supervision host control listener checkup",
         sdk="ground core types",
     ),
     "package": Wing(

@@ -16,8 +16,9 @@ from plugin_host_sdk.errors import LocalProtocolError
 from .record import HEADER_BYTES, MESSAGE_BYTES, TAG_BYTES, Header, Kind, header, parse_header
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    Bytes = bytes | bytearray | memoryview
 
 __all__ = ["Opener", "Sealer", "decode_message", "encode_message", "require_cipher"]
 
@@ -59,7 +60,7 @@ class Sealer(_Direction):
 
     __slots__ = ()
 
-    def seal(self, kind: Kind, data: ReadableBuffer) -> bytes:
+    def seal(self, kind: Kind, data: Bytes) -> bytes:
         """The whole record. Raises LocalProtocolError for more than the limit, or too many records."""
         size = memoryview(data).nbytes
         if size > self.limit:
@@ -76,7 +77,7 @@ class Opener(_Direction):
 
     __slots__ = ()
 
-    def open(self, found: Header, body: ReadableBuffer) -> bytes:
+    def open(self, found: Header, body: Bytes) -> bytes:
         """What is in the next record. Raises RecordForged, then and ever after, RecordMalformed after too many."""
         from cryptography.exceptions import InvalidTag
 
@@ -93,7 +94,7 @@ class Opener(_Direction):
         raise RecordForged(f"record {self.number - 1} did not open, so nothing after it is taken")
 
 
-def encode_message(sealer: Sealer, message: ReadableBuffer) -> bytes:
+def encode_message(sealer: Sealer, message: Bytes) -> bytes:
     """The record of one message, which may be empty. Raises LocalProtocolError for one that is too long."""
     return sealer.seal(Kind.MESSAGE, message)
 

@@ -96,7 +96,7 @@ class SealedConnection:
         self._out.clear()
         return data
 
-    def send_message(self, data: ReadableBuffer) -> bytes:
+    def send_message(self, data: bytes | bytearray | memoryview) -> bytes:
         """The bytes to send for a message. Raises LocalProtocolError when too long, or not the time for it."""
         return encode_message(self._ready(), data)
 
