@@ -14,8 +14,10 @@ import pytest
 from plugin_host.control import ControlClient, connect
 from plugin_host.control.address import parse_address
 from plugin_host.control.sealedport import SealedPort
-from plugin_host.errors import CallFailed, CommandError, ConfigurationError, HostLost, HostUnreachable
+from plugin_host.errors import CallFailed, ConfigurationError, HostLost, HostUnreachable
 from plugin_host.seal import read_key
+from plugin_host.seal.record import Kind, header
+from plugin_host.seal.refusal import Refusal
 from tests.control.arena import Arena, arena
 from tests.control.proxy import proxy
 from tests.run import Run
@@ -55,7 +57,7 @@ def test_calls_and_sessions_over_tcp_are_those_of_the_socket(
             local = await stage.client("near")
             async with await reached(port.address, file, name="far") as client:
                 assert await client.call("desk", "work", {"steps": 2}) == 2
-                with pytest.raises(CommandError, match="not today"):
+                with pytest.raises(CallFailed, match="not today"):
                     await client.call("desk", "refuse")
                 status = await local.status()
                 assert status["listen"] == str(port.address)
@@ -108,7 +110,12 @@ def test_a_wrong_key_is_explained_on_both_sides(
 
 @pytest.mark.parametrize(
     ("how", "words"),
-    [("flip", "does not open"), ("drop", "does not open"), ("replay", "does not open"), ("cut", "ended")],
+    [
+        ("flip", "does not open"),
+        ("drop", "does not open"),
+        ("replay", "does not open"),
+        ("cut", "bytes are missing"),
+    ],
 )
 def test_who_meddles_between_ends_the_connection_and_runs_nothing(
     tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture, how: str, words: str
@@ -119,12 +126,10 @@ def test_who_meddles_between_ends_the_connection_and_runs_nothing(
         seen.append(record)
         if number < 4:  # hello, proof, initialize and a first call
             return [record]
+        if how == "cut":
+            raise ConnectionResetError
         flipped = record[:-1] + bytes((record[-1] ^ 1,))
-        return (
-            {"flip": [flipped], "drop": [], "replay": [seen[3]], "cut": [record[:-3]]}[how]
-            if (number == 4)
-            else [record]
-        )
+        return {"flip": [flipped], "drop": [], "replay": [seen[3]]}[how] if (number == 4) else [record]
 
     async def scene() -> None:
         async with (
@@ -149,27 +154,43 @@ def test_who_meddles_between_ends_the_connection_and_runs_nothing(
     assert words in caplog.text
 
 
-def test_who_says_nothing_or_nonsense_is_dropped_and_others_are_served(
+def test_nonsense_and_silence_keep_nobody_from_being_served(
     tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
-        async with sealed(tmp_path, own_socket, handshake_s=1.0) as (_, port, file):
+        async with sealed(tmp_path, own_socket) as (_, port, file):
             place = (port.address.host, port.address.port)
-            loop = asyncio.get_running_loop()
-            silent, noisy = socket.create_connection(place), socket.create_connection(place)
-            with silent, noisy:
-                silent.setblocking(False)
+            with socket.create_connection(place), socket.create_connection(place) as noisy:
                 noisy.setblocking(False)
-                await loop.sock_sendall(noisy, b"GET / HTTP/1.1\r\n\r\n")
+                await asyncio.get_running_loop().sock_sendall(noisy, b"GET / HTTP/1.1\r\n\r\n")
                 async with await reached(port.address, file) as client:
                     assert await client.call("desk", "work", {"steps": 1}) == 1
-                assert (await loop.sock_recv(noisy, 100))[3:] == b"\x07\x00\x00\x00\x01\x02"
-                assert (await loop.sock_recv(silent, 100))[3:] == b"\x07\x00\x00\x00\x01\x04"
-                assert await loop.sock_recv(silent, 100) == b""
-        assert "did not prove its key within 1 s" in caplog.text
+                assert await last_words(noisy) == Refusal.RECORD
         assert "begins with b'GET / HT'" in caplog.text
 
     run(scene())
+
+
+def test_who_does_not_prove_the_key_in_time_is_told_and_dropped(
+    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket, handshake_s=0.2) as (_, port, _file):
+            with socket.create_connection((port.address.host, port.address.port)) as silent:
+                silent.setblocking(False)
+                assert await last_words(silent) == Refusal.SLOW
+        assert "did not prove its key within 0.2 s" in caplog.text
+
+    run(scene())
+
+
+async def last_words(sock: socket.socket) -> int:
+    """The reason of a refusal, behind which the connection has ended."""
+    loop = asyncio.get_running_loop()
+    said = await loop.sock_recv(sock, 100)
+    assert said[:-1] == header(Kind.REFUSAL, 1)
+    assert await loop.sock_recv(sock, 100) == b""
+    return said[-1]
 
 
 def test_one_address_holds_few_unproved_connections(tmp_path: Path, own_socket: str, run: Run) -> None:

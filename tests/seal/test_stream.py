@@ -21,6 +21,11 @@ async def joined() -> tuple[Ends, Ends]:
     return await asyncio.open_connection(sock=one), await asyncio.open_connection(sock=other)
 
 
+async def shut(ends: Ends) -> None:
+    ends[1].close()
+    await ends[1].wait_closed()
+
+
 async def both(here: Ends, there: Ends, key: bytes = KEY) -> list[SealedStream | BaseException]:
     return await asyncio.gather(
         open_stream(*here, KEY, Role.CLIENT), open_stream(*there, key, Role.SERVER), return_exceptions=True
@@ -41,11 +46,11 @@ def test_messages_cross_in_order_and_end_with_a_word(run: Run) -> None:
         await client.end()
         assert await read_message(server) is None
         assert await read_message(server) is None
-        there[1].close()
+        await shut(there)
         for _ in range(2):
             with pytest.raises(SealTruncated):
                 await read_message(client)
-        here[1].close()
+        await shut(here)
 
     run(scene())
 
@@ -54,8 +59,8 @@ def test_a_wrong_key_is_told_to_both(run: Run) -> None:
     async def scene() -> None:
         here, there = await joined()
         assert [type(one) for one in await both(here, there, OTHER_KEY)] == [KeyMismatch, KeyMismatch]
-        here[1].close()
-        there[1].close()
+        await shut(here)
+        await shut(there)
 
     run(scene())
 

@@ -8,7 +8,7 @@ __all__ = ["Ports"]
 
 
 class Ports(NamedTuple):
-    """`metrics` is a port for Prometheus, `sealed` host:port for clients that have the key in `psk_file`."""
+    """`metrics` is a port for Prometheus, `sealed` host:port for who has the key in `psk_file`."""
 
     metrics: int | None = None
     sealed: str | None = None

@@ -66,7 +66,9 @@ async def connect(
     """A client of the host that listens at `path`, by default the user's own; to be closed by the caller.
 
     `tcp://HOST:PORT` is one that listens on a network, and `psk_file` the file of the key shared with it;
-    KeyFileError and ConfigurationError are raised for what cannot be used of these. With `keep` the sessions that it opens live on when it goes; `token` is that of an earlier connection,
+    KeyFileError and ConfigurationError are raised for what cannot be used of these.
+
+    With `keep` the sessions that it opens live on when it goes; `token` is that of an earlier connection,
     which makes it the same client. Raises HostUnreachable, and SocketError for a path that cannot be one.
     """
     given = os.fspath(path) if path else ""

@@ -25,7 +25,7 @@ _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP
 
 
 async def resolved(address: Address, *, listens: bool = False) -> tuple[int, Any]:
-    """The family and the socket's name for an address: the first that the name stands for. Raises OSError."""
+    """The family and the socket's name for an address: the first of the name's. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(
         address.host,
         address.port,

@@ -1,4 +1,4 @@
-"""Messages over a wire that nobody is to be trusted on, sealed with a pre-shared key; see `docs/sealed.md`."""
+"""Messages over an untrusted wire, sealed with a pre-shared key; see `docs/sealed.md`."""
 
 from .codec import Opener, Sealer, decode_message, encode_message
 from .connection import Role, SealedConnection

@@ -1,8 +1,8 @@
 """A sealed connection over a socket as one more channel for a link.
 
 A link waits on descriptors, and here bytes can be there, opened, while the socket has none. So `read_fd` is
-a set of two: the socket, and an event that is on while opened bytes or the end wait. What was sealed and did
-not fit into the socket is written by the loop, from a descriptor of its own.
+a set of two: the socket, and an event that is on while opened bytes or the end wait. What was sealed and
+did not fit into the socket is written by the loop, from a descriptor of its own.
 
 Invariants: a record that was begun is written to its end before the next; at most one write waits.
 """

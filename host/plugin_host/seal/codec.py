@@ -1,7 +1,7 @@
 """One message, sealed and opened: AES-256-GCM under a counter, with the record's header authenticated.
 
-The nonce is the number of the record in its direction, and is not sent: a record that is replayed, comes out
-of order or follows one that is missing does not open. Invariants: no nonce is used twice with one key;
+The nonce is the number of the record in its direction, and is not sent: a record that is replayed, comes
+out of order or follows one that is missing does not open. Invariants: no nonce is used twice with one key;
 after a record that does not open, none does.
 """
 
@@ -64,9 +64,7 @@ class Sealer(_Direction):
         """The whole record. Raises LocalProtocolError for more than the limit, or too many records."""
         size = memoryview(data).nbytes
         if size > self.limit:
-            raise LocalProtocolError(
-                f"a message of {size} bytes; at most {self.limit} can be sealed at once"
-            )
+            raise LocalProtocolError(f"a message of {size} bytes; at most {self.limit} can be sealed")
         assert self.cipher is not None
         head = header(kind, size + TAG_BYTES)
         return head + self.cipher.encrypt(self.next_nonce(), data, head)
@@ -89,7 +87,7 @@ class Opener(_Direction):
                 raise RecordMalformed(str(error)) from None
             except InvalidTag:
                 self.cipher = None
-            text = f"record {number} does not open: it was changed, replayed, or is not the next that was sealed"
+            text = f"record {number} does not open: it was changed, replayed, or is not the next one"
             raise RecordForged(text)
         raise RecordForged(f"record {self.number - 1} did not open, so nothing after it is taken")
 

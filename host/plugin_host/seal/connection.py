@@ -67,7 +67,7 @@ _CUT = {
 
 
 class SealedConnection:
-    """One side. `nonce` is 16 random bytes that no other connection has had; messages have up to `limit`."""
+    """One side. `nonce` is 16 random bytes of this connection alone; messages have up to `limit`."""
 
     def __init__(self, role: Role, nonce: bytes, *, limit: int = MESSAGE_BYTES) -> None:
         if len(nonce) != NONCE_BYTES:
@@ -97,7 +97,7 @@ class SealedConnection:
         return data
 
     def send_message(self, data: bytes | bytearray | memoryview) -> bytes:
-        """The bytes to send for a message. Raises LocalProtocolError when too long, or not the time for it."""
+        """The bytes to send for a message. Raises LocalProtocolError when too long or out of time."""
         return encode_message(self._ready(), data)
 
     def send_end(self) -> bytes:

@@ -1,6 +1,6 @@
 """Reading a pre-shared key from its file.
 
-Invariant: a key that others than its owner and root can read or replace is refused, not used with a warning.
+Invariant: a key that others than its owner and root can read or replace is refused, not warned of.
 """
 
 from __future__ import annotations
