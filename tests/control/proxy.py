@@ -42,8 +42,7 @@ async def proxy(target: str, meddle: Meddle) -> AsyncIterator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield str(Address("127.0.0.1", server.sockets[0].getsockname()[1]))
-    while any(not task.done() for task in tasks):
-        await asyncio.sleep(0.01)
+    await asyncio.gather(*tasks)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

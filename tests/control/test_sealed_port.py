@@ -21,6 +21,7 @@ from plugin_host.seal.refusal import Refusal
 from tests.control.arena import Arena, arena
 from tests.control.proxy import proxy
 from tests.run import Run
+from tests.wait import WaitUntil
 
 
 def key_file(folder: Path, text: str = "a key of at least sixteen bytes\n", name: str = "psk") -> Path:
@@ -193,18 +194,18 @@ async def last_words(sock: socket.socket) -> int:
     return said[-1]
 
 
-def test_one_address_holds_few_unproved_connections(tmp_path: Path, own_socket: str, run: Run) -> None:
+def test_one_address_holds_few_unproved_connections(
+    tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil
+) -> None:
     async def scene() -> None:
         async with sealed(tmp_path, own_socket) as (_, port, file):
             held = [socket.create_connection((port.address.host, port.address.port)) for _ in range(16)]
-            while port._unproved.total() < 16:
-                await asyncio.sleep(0.01)
+            await wait_until.aio(lambda: port._unproved.total() == 16)
             with pytest.raises(HostUnreachable):
                 await reached(port.address, file)
             for one in held:
                 one.close()
-            while port._unproved.total():
-                await asyncio.sleep(0.01)
+            await wait_until.aio(lambda: not port._unproved.total())
             async with await reached(port.address, file) as client:
                 assert (await client.status())["listen"]
 

@@ -26,7 +26,9 @@ async def shut(ends: Ends) -> None:
     await ends[1].wait_closed()
 
 
-async def both(here: Ends, there: Ends, key: bytes = KEY) -> list[SealedStream | BaseException]:
+async def both(
+    here: Ends, there: Ends, key: bytes = KEY
+) -> tuple[SealedStream | BaseException, SealedStream | BaseException]:
     return await asyncio.gather(
         open_stream(*here, KEY, Role.CLIENT), open_stream(*there, key, Role.SERVER), return_exceptions=True
     )
@@ -39,9 +41,11 @@ def test_messages_cross_in_order_and_end_with_a_word(run: Run) -> None:
         assert isinstance(client, SealedStream)
         assert isinstance(server, SealedStream)
         for message in (b"", b"one", b"x" * 1_000_000):
-            await asyncio.gather(write_message(client, message), write_message(server, message[:9]))
-            assert await read_message(server) == message
-            assert await read_message(client) == message[:9]
+            sent = write_message(client, message), write_message(server, message[:9])
+            *_, at_server, at_client = await asyncio.gather(
+                *sent, read_message(server), read_message(client)
+            )
+            assert (at_server, at_client) == (message, message[:9])
         await client.end()
         await client.end()
         assert await read_message(server) is None

@@ -76,7 +76,7 @@ class Opener(_Direction):
     __slots__ = ()
 
     def open(self, found: Header, body: Bytes) -> bytes:
-        """What is in the next record. Raises RecordForged, then and ever after, RecordMalformed after too many."""
+        """What is in the next record. Raises RecordForged, then and ever after."""
         from cryptography.exceptions import InvalidTag
 
         if self.cipher is not None:
