@@ -58,6 +58,8 @@ HOST = {
     ),
     # How values of the wire are written as JSON.
     "notation": Wing("notation", sdk="core"),
+    # Messages over a wire that nobody is to be trusted on; a link may stand on it and is not known here.
+    "seal": Wing("seal", below="ground channel description", sdk="ground"),
     # The protocol; no processes.
     "link": Wing(
         "link writer deadline stream outbound echo"
@@ -114,7 +116,7 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground metric exposition description socket notation hook channel process link discovery"
+        below="ground seal metric exposition description socket notation hook channel process link discovery"
         " isolation supervision host",
         sdk="ground core connection types",
     ),
@@ -122,8 +124,8 @@ HOST = {
     "listener": Wing("listener", below="ground description notation socket supervision host", sdk="ground"),
     "cli": Wing(
         "cli __main__",
-        below="ground metric exposition description socket notation hook channel process link discovery"
-        " isolation supervision host control listener checkup",
+        below="ground seal metric exposition description notation socket hook channel process link"
+        " discovery isolation supervision host control listener checkup",
         sdk="ground core types",
     ),
     "package": Wing(
@@ -145,6 +147,7 @@ SOLE_IMPORTERS = {
     ("plugin_host", "jsonschema"): "schemacheck.check",
     ("plugin_host", "referencing"): "schemacheck.check",
     ("plugin_host", "click"): "cli",
+    ("plugin_host", "cryptography"): "seal.codec",
     ("plugin_host", "rich"): "cli",
     ("plugin_host", "prometheus_client"): "exposition",
     ("plugin_host", "opentelemetry"): "span host sync.host",

@@ -55,6 +55,8 @@ __all__ = [
     "InitializeTimeout",
     "InternalError",
     "InvalidPayload",
+    "KeyFileError",
+    "KeyMismatch",
     "LaunchError",
     "ListenerUnreachable",
     "LocalProtocolError",
@@ -68,8 +70,13 @@ __all__ = [
     "PluginNotFound",
     "PluginNotReady",
     "ProtocolError",
+    "RecordForged",
+    "RecordMalformed",
     "RemoteProtocolError",
     "ResourceConflict",
+    "SealError",
+    "SealRefused",
+    "SealTruncated",
     "SessionClosed",
     "SessionExists",
     "SessionNotFound",
@@ -246,6 +253,34 @@ class SocketInUse(SocketError):
     def __init__(self, message: str, *, path: str | None = None, pid: int | None = None) -> None:
         super().__init__(message, path=path)
         self.pid = pid
+
+
+class SealError(PluginHostError, ConnectionError):
+    """A sealed connection cannot be made, or has ended out of order; the leaf says in which way."""
+
+
+class SealRefused(SealError):
+    """The two sides came to no agreement: too slow, too busy, not this protocol, another version of it."""
+
+
+class KeyMismatch(SealRefused):
+    """The two sides have different pre-shared keys."""
+
+
+class RecordMalformed(SealError):
+    """What came cannot be a record here: its length, its kind or its place is wrong."""
+
+
+class RecordForged(SealError):
+    """A record is not the next that the peer sealed: changed, replayed, out of order, or one is missing."""
+
+
+class SealTruncated(SealError):
+    """The bytes ended before the peer had said that they would."""
+
+
+class KeyFileError(ConfigurationError):
+    """The file of a pre-shared key cannot be used, or not safely; `file` is its path."""
 
 
 class ListenerUnreachable(CallError):

@@ -1,4 +1,4 @@
-"""Who is at the other end of a local socket, by the kernel's word.
+"""Who is at the other end of a socket, by the kernel's word.
 
 Invariant: nothing here is taken from what the other end says.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import SocketError
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
 
-__all__ = ["Peer", "peer_of"]
+__all__ = ["Peer", "RemotePeer", "peer_of"]
 
 _UCRED = struct.Struct("=iII")
 
@@ -25,6 +25,26 @@ class Peer(NamedTuple):
     pid: int
     uid: int
     gid: int
+
+    def __str__(self) -> str:
+        return f"pid {self.pid}, uid {self.uid}"
+
+    def to_map(self) -> dict[str, Any]:
+        """As clients are shown to each other."""
+        return {"pid": self.pid, "uid": self.uid, "address": None}
+
+
+class RemotePeer(NamedTuple):
+    """Who connected over a network: an address, and no user. `address` is host:port."""
+
+    address: str
+
+    def __str__(self) -> str:
+        return f"from {self.address}"
+
+    def to_map(self) -> dict[str, Any]:
+        """As clients are shown to each other."""
+        return {"pid": None, "uid": None, "address": self.address}
 
 
 def peer_of(connection: socket.socket | TransportSocket) -> Peer:

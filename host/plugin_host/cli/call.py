@@ -14,7 +14,7 @@ import click
 from plugin_host.notation import plain
 
 from . import argument, output
-from .option import Options, host_options
+from .option import Options, host_options, reach_options
 from .progress import ProgressLine
 from .wordcompletion import command_words, plugin_words
 
@@ -83,6 +83,7 @@ def seconds(context: click.Context, parameter: click.Parameter, value: float | N
     help="Give the call up after this time; starting the plugin is not counted.",
 )
 @host_options
+@reach_options
 def command(
     options: Options, plugin: str, command: str | None, parameters: tuple[str, ...], timeout: float | None
 ) -> None:

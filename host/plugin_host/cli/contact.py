@@ -47,7 +47,9 @@ async def contact(options: Options, name: str, *, timeout: float = _ANSWER_S) ->
     """
     from plugin_host.control import connect
 
-    return await connect(_path(options), name=f"plugin-host {name}", token=_token(), timeout=timeout)
+    path = _path(options)
+    who = f"plugin-host {name}"
+    return await connect(path, name=who, token=_token(), timeout=timeout, psk_file=options.psk_file)
 
 
 async def running_host(options: Options, name: str) -> ControlClient | None:
@@ -61,7 +63,7 @@ async def running_host(options: Options, name: str) -> ControlClient | None:
     try:
         return await contact(options, name)
     except HostUnreachable as error:
-        if options.names_socket or not error.is_absent:
+        if options.names_socket or options.connect or not error.is_absent:
             raise
     except SocketError:
         # The folder for sockets cannot be trusted: no host of this user would be in it.
@@ -83,6 +85,8 @@ def asked(error: PluginNotFound, client: ControlClient) -> PluginNotFound:
 def _path(options: Options) -> str:
     from plugin_host.runtimefolder import default_socket
 
+    if options.connect:
+        return f"tcp://{options.connect.removeprefix('tcp://')}"
     if options.socket:
         return options.socket
     configuration = options.configuration()

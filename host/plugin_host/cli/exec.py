@@ -8,7 +8,7 @@ import click
 
 from . import output, variable
 from .attach import detach_keys_option
-from .option import Options, host_options
+from .option import Options, host_options, reach_options
 from .programcommand import ProgramCommand
 from .wordcompletion import program_words, resource_words
 
@@ -81,6 +81,7 @@ Examples:
 )
 @click.option("-w", "--workdir", metavar="DIR", help="Where the command starts.")
 @host_options
+@reach_options
 def command(
     options: Options,
     plugin: str,

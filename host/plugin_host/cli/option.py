@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from plugin_host.configuration import Configuration
     from plugin_host.host import PluginHost
 
-__all__ = ["Options", "client_options", "host_options", "output_options"]
+__all__ = ["PSK_FILE", "Options", "client_options", "host_options", "output_options", "reach_options"]
 
 _Function = Callable[..., Any]
 
@@ -43,6 +43,8 @@ class Options:
     config: str | None = None
     socket: str | None = None
     names_socket: bool = False
+    connect: str | None = None
+    psk_file: str | None = None
 
     @property
     def wants_own_host(self) -> bool:
@@ -125,6 +127,7 @@ def host_options(function: _Function) -> _Function:
 
 def client_options(function: _Function) -> _Function:
     """Where the running host is, with the output options; the function gets `options`."""
+    function = reach_options(function)
 
     @functools.wraps(function)
     def command(options: Options, config: str | None, socket: str | None, **others: Any) -> Any:
@@ -133,6 +136,22 @@ def client_options(function: _Function) -> _Function:
         return function(options=given, **others)
 
     return output_options(_CONFIG(_SOCKET(command)))
+
+
+def reach_options(function: _Function) -> _Function:
+    """How a running host is reached over a network, for a function that gets `options`."""
+
+    @functools.wraps(function)
+    def command(options: Options, connect: str | None, psk_file: str | None, **others: Any) -> Any:
+        is_given = _is_on_the_command_line("connect")
+        if is_given and (options.names_socket or options.wants_own_host):
+            raise click.UsageError("--connect names the host; it goes with no other option that does")
+        if options.names_socket or options.wants_own_host:
+            connect = None  # what is in the environment is for commands that name no host
+        given = dataclasses.replace(options, connect=connect, psk_file=psk_file)
+        return function(options=given, **others)
+
+    return _CONNECT(PSK_FILE(command))
 
 
 def _is_on_the_command_line(name: str) -> bool:
@@ -187,4 +206,20 @@ _SOCKET = click.option(
     envvar="PLUGIN_HOST_SOCKET",
     show_envvar=True,
     help="The control socket of a host, by default the user's own. Command listeners are beside it.",
+)
+_CONNECT = click.option(
+    "connect",
+    "--connect",
+    metavar="HOST:PORT",
+    envvar="PLUGIN_HOST_CONNECT",
+    show_envvar=True,
+    help="Use the host that listens there (plugin-host run --listen), with the key of --psk-file.",
+)
+PSK_FILE = click.option(
+    "psk_file",
+    "--psk-file",
+    metavar="FILE",
+    envvar="PLUGIN_HOST_PSK_FILE",
+    show_envvar=True,
+    help="The key shared by a host on a network and its clients: 16 bytes or more, mode 0600.",
 )

@@ -13,7 +13,8 @@ from plugin_host.notation import to_json
 from . import output
 from .failure import Interrupted, sentence
 from .listening import command_dir_option
-from .option import Options, host_options
+from .option import PSK_FILE, Options, host_options
+from .port import Ports
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -58,19 +59,38 @@ Examples:
     type=click.IntRange(0, 65535),
     help="Tell metrics to Prometheus at http://127.0.0.1:PORT/metrics; 0 is any port that is free.",
 )
-def command(options: Options, command_dir: str | None, metrics_port: int | None) -> None:
+@click.option(
+    "listen",
+    "--listen",
+    metavar="HOST:PORT",
+    help="Take clients at this TCP port, too: those that have the key of --psk-file. Port 0 is any.",
+)
+@PSK_FILE
+def command(
+    options: Options,
+    command_dir: str | None,
+    metrics_port: int | None,
+    listen: str | None,
+    psk_file: str | None,
+) -> None:
     # From before all that takes time: who asks for the table too early, or too late, ends nothing.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
+        if listen is not None and psk_file is None:
+            raise click.UsageError(
+                "--listen needs --psk-file: without a key anybody could run programs here"
+            )
         from . import interruption
 
+        ports = Ports(metrics=metrics_port, sealed=listen, psk_file=psk_file)
+
         try:
-            interruption.run(_run(options, command_dir, metrics_port))
+            interruption.run(_run(options, command_dir, ports))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
 
-async def _run(options: Options, command_dir: str | None, metrics_port: int | None) -> None:
+async def _run(options: Options, command_dir: str | None, ports: Ports) -> None:
     import asyncio
 
     from plugin_host import readiness
@@ -84,7 +104,7 @@ async def _run(options: Options, command_dir: str | None, metrics_port: int | No
     _show_when_asked(told)
     teller = asyncio.create_task(_tell(host, told, as_json=options.as_json))
     try:
-        async with serving(options, host, command_dir, metrics_port), host:
+        async with serving(options, host, command_dir, ports), host:
             told.put(HostReady())
             readiness.ready()
             idle = asyncio.create_task(_idle(host, watched))

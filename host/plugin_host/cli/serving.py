@@ -21,17 +21,20 @@ from .listening import listeners
 if TYPE_CHECKING:
     import socket
 
+    from plugin_host.control import ControlServer
+    from plugin_host.control.sealedport import SealedPort
     from plugin_host.host import PluginHost
     from plugin_host.metricsport import MetricsPort
 
     from .option import Options
+    from .port import Ports
 
 __all__ = ["serving", "socket_place"]
 
 
 @asynccontextmanager
 async def serving(
-    options: Options, host: PluginHost, command_dir: str | None, metrics_port: int | None
+    options: Options, host: PluginHost, command_dir: str | None, ports: Ports
 ) -> AsyncIterator[None]:
     """Whatever others reach `host` by, for as long as the body runs.
 
@@ -42,12 +45,24 @@ async def serving(
     config = options.configuration() or Configuration()
     async with AsyncExitStack() as stack:
         place = _handed_over() or socket_place(options, config)
-        await stack.enter_async_context(ControlServer(host, place, share=config.control.share))
+        server = ControlServer(host, place, share=config.control.share)
+        await stack.enter_async_context(server)
+        if ports.sealed is not None:
+            await stack.enter_async_context(_sealed_port(server, ports.sealed, ports.psk_file or ""))
         await stack.enter_async_context(listeners(host, options, command_dir))
-        if (port := _metrics_port(host, config, metrics_port)) is not None:
+        if (port := _metrics_port(host, config, ports.metrics)) is not None:
             await stack.enter_async_context(port)
         stack.callback(readiness.stopping)
         yield
+
+
+def _sealed_port(server: ControlServer, place: str, psk_file: str) -> SealedPort:
+    """Raises ConfigurationError for an address or a key that cannot be used."""
+    from plugin_host.control.address import parse_address
+    from plugin_host.control.sealedport import SealedPort
+    from plugin_host.seal.keyfile import read_key
+
+    return SealedPort(server, parse_address(place), read_key(psk_file))
 
 
 def _metrics_port(host: PluginHost, config: Configuration, port: int | None) -> MetricsPort | None:

@@ -41,7 +41,7 @@ def command(options: Options) -> None:
 
 
 async def _status(client: ControlClient) -> dict[str, Any]:
-    host = {"socket": client.path, **await client.status()}
+    host = {**await client.status(), "socket": client.path}
     return {"host": host, "plugins": await client.plugins()}
 
 

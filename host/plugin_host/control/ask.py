@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-    from plugin_host.peer import Peer
+    from plugin_host.peer import Peer, RemotePeer
 
     from .claim import Key
     from .peerlink import PeerLink
@@ -29,7 +29,7 @@ class Client(Protocol):
 
     number: int
     token: str
-    peer: Peer
+    peer: Peer | RemotePeer
     keep: bool
     link: PeerLink
     seats: dict[Key, Seat]

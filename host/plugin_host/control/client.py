@@ -15,6 +15,7 @@ from plugin_host.channel import over_socket
 from plugin_host.errors import (
     CallError,
     CallTimeout,
+    ConfigurationError,
     HostLost,
     HostUnreachable,
     PluginHostError,
@@ -29,6 +30,7 @@ from plugin_host.version import VERSION
 from plugin_host_sdk.connection import HOST, Connection
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
+from .address import SCHEME, parse_address, unreachable
 from .descriptor import IoTicket
 from .errormap import from_map
 from .follower import WINDOW_BYTES, Follower
@@ -63,29 +65,52 @@ async def connect(
     keep: bool = False,
     token: str | None = None,
     timeout: float = _CONNECT_S,
+    psk_file: str | os.PathLike[str] | None = None,
 ) -> ControlClient:
     """A client of the host that listens at `path`, by default the user's own; to be closed by the caller.
+
+    `tcp://HOST:PORT` is one that listens on a network, and `psk_file` the file of the key shared with it;
+    KeyFileError and ConfigurationError are raised for what cannot be used of these.
 
     With `keep` the sessions that it opens live on when it goes; `token` is that of an earlier connection,
     which makes it the same client. Raises HostUnreachable, and SocketError for a path that cannot be one.
     """
-    where = socket_path(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.setblocking(False)
+    given = os.fspath(path) if path else ""
+    is_remote = given.startswith(SCHEME)
+    where = str(parse_address(given)) if is_remote else socket_path(path)
     client = None
     try:
         async with asyncio.timeout(timeout):
-            await _reach(sock, where)
-            client = ControlClient(over_socket(sock), where, peer_of(sock).pid)
+            client = await (_remote(where, psk_file) if is_remote else _local(where))
             await client._introduce(name, keep=keep, token=token)
         return client
+    except ConfigurationError:
+        raise
     except (OSError, PluginHostError) as error:
-        raise _unreachable(where, error) from None
+        raise (unreachable(where, error) if is_remote else _unreachable(where, error)) from None
     finally:
-        if client is None:
-            sock.close()
-        elif not client.info:
+        if client is not None and not client.info:
             await client.close()
+
+
+async def _local(path: str) -> ControlClient:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        await _reach(sock, path)
+        return ControlClient(over_socket(sock), path, peer_of(sock).pid)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _remote(address: str, psk_file: str | os.PathLike[str] | None) -> ControlClient:
+    if psk_file is None:
+        text = f"{address}: a host on a network is reached with a pre-shared key: name its file"
+        raise ConfigurationError(f"{text} (psk_file, --psk-file)")
+    from .tcp import reach
+
+    return ControlClient(await reach(parse_address(address), psk_file), f"{SCHEME}{address}", 0)
 
 
 async def _reach(sock: socket.socket, path: str) -> None:
@@ -115,6 +140,13 @@ def _unreachable(path: str, error: Exception) -> HostUnreachable:
     return HostUnreachable(f"{path}: {reason}", socket=path, is_absent=is_absent)
 
 
+def _pid(info: dict[str, Any]) -> int:
+    """The host's process, by its own word: a network tells none."""
+    host = info.get("host")
+    pid = host.get("pid") if isinstance(host, dict) else None
+    return pid if isinstance(pid, int) else 0
+
+
 class ControlClient(LinkOwner):
     """One connection; made by `connect`, and an async context manager.
 
@@ -131,6 +163,7 @@ class ControlClient(LinkOwner):
         self._channel = channel
         self._sessions = RemoteSessions(self.link)
         self._followers: set[Follower[Any]] = set()
+        self._why = ""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -149,9 +182,10 @@ class ControlClient(LinkOwner):
         )
         await asyncio.wait((link.initialized, self._over), return_when=asyncio.FIRST_COMPLETED)
         if self._over.done() or not link.initialized.done():
-            raise HostLost("it ended the connection without a word")
+            raise HostLost(self._why or "it ended the connection without a word")
         self.info = link.initialized.result()
         self.token = str(self.info.get("token", ""))
+        self.pid = self.pid or _pid(self.info)
 
     async def close(self) -> None:
         """End the connection. Sessions are kept or closed as was chosen."""
@@ -178,6 +212,7 @@ class ControlClient(LinkOwner):
         if self._over.done():
             return
         self._over.set_result(None)
+        self._why = str(error or "")
         self.link.close()
         self._channel.close()
         reason = f"the connection to the host at {self.path} ended" + (f": {error}" if error else "")

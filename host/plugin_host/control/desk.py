@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from plugin_host.channel import over_socket
 from plugin_host.errors import CallError, CallFailed, PluginHostError
 from plugin_host.link import LinkOwner
 from plugin_host.version import VERSION
@@ -29,10 +28,8 @@ from .greeting import Greeting
 from .peerlink import PeerLink
 
 if TYPE_CHECKING:
-    import socket
-
     from plugin_host.channel import Channel
-    from plugin_host.peer import Peer
+    from plugin_host.peer import Peer, RemotePeer
     from plugin_host_sdk.events import RequestReceived
 
     from .ask import Method
@@ -65,7 +62,7 @@ class DeskOwner(Protocol):
 class Desk(LinkOwner):
     """Client number `number`. `token` is by what it is known, also after it has come back."""
 
-    def __init__(self, server: DeskOwner, sock: socket.socket, peer: Peer, number: int) -> None:
+    def __init__(self, server: DeskOwner, channel: Channel, peer: Peer | RemotePeer, number: int) -> None:
         self.server = server
         self.peer = peer
         self.number = number
@@ -74,7 +71,7 @@ class Desk(LinkOwner):
         self.keep = False
         self.seats: dict[Key, Seat] = {}
         self.is_greeted = False
-        self._channel: Channel = over_socket(sock)
+        self._channel = channel
         self.link = PeerLink(self._channel, Connection(PLUGIN), self, "client")
         self._running: dict[int, asyncio.Task[None]] = {}
         self._feeds: set[asyncio.Task[None]] = set()
@@ -86,7 +83,7 @@ class Desk(LinkOwner):
     @property
     def label(self) -> str:
         """Who it is, for the log."""
-        return f"client {self.number} ({self.name or 'unnamed'}, pid {self.peer.pid}, uid {self.peer.uid})"
+        return f"client {self.number} ({self.name or 'unnamed'}, {self.peer})"
 
     # What the client asks.
 

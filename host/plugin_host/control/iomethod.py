@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from plugin_host.errors import CallFailed
+from plugin_host.peer import RemotePeer
 from plugin_host_sdk.types.session import Offset
 
 from .grant import Grant, check_streams
@@ -46,6 +47,10 @@ class IoMethods:
 
     async def open_io(self, ask: Ask) -> Any:
         asked, client = ask.read(_OpenIo), ask.client
+        peer = client.peer
+        if isinstance(peer, RemotePeer):
+            text = "descriptors are for programs on the host's own machine, not for clients over TCP"
+            raise CallFailed(text, name="host.permission_denied")
         session = await self._directory.find(asked.session, asked.plugin)
         if not self._claims.may_use((session.plugin, session.id), client.number, client.token):
             text = f"session {asked.session} is another client's: only its owner may use it here"
@@ -55,7 +60,7 @@ class IoMethods:
         grant = Grant(
             session=session,
             streams=tuple(asked.streams),
-            uid=client.peer.uid,
+            uid=peer.uid,
             lossless=asked.lossless,
             offset=asked.offset,
             ends_input=not session.tty if asked.close_stdin is None else asked.close_stdin,

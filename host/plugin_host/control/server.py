@@ -13,6 +13,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from plugin_host.channel import over_socket
 from plugin_host.errors import PluginHostError, SocketError
 from plugin_host.localsocket import LocalSocket, check_path, listen, unlink_own
 from plugin_host.peer import peer_of
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
+    from plugin_host.channel import Channel
     from plugin_host.host import PluginHost
+    from plugin_host.peer import Peer, RemotePeer
 
     from .ask import Method
     from .claim import Key, Share
@@ -67,6 +70,7 @@ class ControlServer:
         self.directory = Directory(host, self._tell, self.claims.forget)
         self.methods: dict[str, Method] = {}
         self.path = _path_of(place)
+        self.listen: str | None = None  # the address of a port that admits clients beside the socket
         self.io = IoSocket(io_place(place, self.path))
         self._place = place
         self._socket: socket.socket | None = None
@@ -85,11 +89,14 @@ class ControlServer:
 
     def _status(self) -> dict[str, Any]:
         clients = [
-            {"client": desk.number, "name": desk.name, "pid": desk.peer.pid, "uid": desk.peer.uid}
-            for desk in self.desks()
+            {"client": desk.number, "name": desk.name, **desk.peer.to_map()} for desk in self.desks()
         ]
         shown = status_map(list(self.host.plugins.values()), self.started_at)
-        return shown | {"socket": self.path, "share": self.claims.share, "clients": clients}
+        return (
+            shown
+            | {"socket": self.path, "listen": self.listen, "share": self.claims.share}
+            | {"clients": clients}
+        )
 
     # Life.
 
@@ -156,12 +163,16 @@ class ControlServer:
             _log.warning("a client was turned away: %s", error)
             connection.close()
             return
-        if len(self._desks) >= _CLIENTS:
-            _log.warning("process %d was turned away: %d clients are connected", peer.pid, _CLIENTS)
-            connection.close()
+        self.admit(over_socket(connection), peer)
+
+    def admit(self, channel: Channel, peer: Peer | RemotePeer) -> None:
+        """One more client, over a channel that is the server's from now on."""
+        if self._socket is None or len(self._desks) >= _CLIENTS:
+            _log.warning("a client (%s) was turned away: %d are connected", peer, len(self._desks))
+            channel.close()
             return
         self._last += 1
-        desk = self._desks[self._last] = Desk(self, connection, peer, self._last)
+        desk = self._desks[self._last] = Desk(self, channel, peer, self._last)
         self._timers[desk.number] = asyncio.get_running_loop().call_later(
             _GREETING_S, desk.leave, PluginHostError(f"it did not say who it is within {_GREETING_S:.0f} s")
         )

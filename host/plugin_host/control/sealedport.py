@@ -1,0 +1,178 @@
+"""The TCP port of a host: who has the pre-shared key becomes a client, as at the control socket.
+
+Invariants: nobody is a client before both sides have proved the key; who has not yet is one of a few, has a
+few seconds, and costs at most one derivation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from plugin_host.errors import SealError, SealRefused, SocketError
+from plugin_host.peer import RemotePeer
+from plugin_host.seal.agreement import agree
+from plugin_host.seal.channel import RECORD_BYTES, SealedChannel
+from plugin_host.seal.codec import require_cipher
+from plugin_host.seal.connection import Role, SealedConnection
+from plugin_host.seal.record import NONCE_BYTES
+from plugin_host.seal.refusal import Refusal
+
+from .address import Address
+from .admission import Admission
+from .tcp import resolved, tune
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .server import ControlServer
+
+__all__ = ["SealedPort"]
+
+# Connections that have not proved the key: in all, and of one address.
+_UNPROVED = 64
+_UNPROVED_OF_ONE = 16
+# How long the proof may take.
+_HANDSHAKE_S = 10.0
+_BACKLOG = 128
+# Before the key is proved nobody sends more than two short records.
+_READ_BYTES = 256
+_log = logging.getLogger(__name__)
+
+
+class SealedPort:
+    """Admits clients to `server`, which runs already; an async context manager, left before the server.
+
+    `secret` is the pre-shared key. `address` is where it listens, with the real port once it does.
+    """
+
+    def __init__(
+        self, server: ControlServer, address: Address, secret: bytes, *, handshake_s: float = _HANDSHAKE_S
+    ) -> None:
+        self.server = server
+        self.address = address
+        self._secret = secret
+        self._handshake_s = handshake_s
+        self._socket: socket.socket | None = None
+        self._admission = Admission()
+        self._unproved: Counter[str] = Counter()
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<SealedPort {self.address} unproved={self._unproved.total()}>"
+
+    async def start(self) -> None:
+        """Listen. Raises SocketError, and ConfigurationError where no cipher is installed."""
+        require_cipher()
+        try:
+            family, place = await resolved(self.address, listens=True)
+            self._socket = _listening(family, place)
+        except OSError as error:
+            text = f"{self.address}: cannot listen here: {error.strerror or error}"
+            raise SocketError(text) from None
+        self.address = Address(self.address.host, self._socket.getsockname()[1])
+        self.server.listen = str(self.address)
+        self._admission.open(self._socket, self._admit)
+        _log.info("clients with the pre-shared key are taken at %s", self.address)
+
+    async def close(self) -> None:
+        """Take no more; who has not proved the key is dropped, clients stay the server's."""
+        if self._socket is None:
+            return
+        self._admission.close()
+        self._socket.close()
+        self._socket = None
+        self.server.listen = None
+        handshakes = list(self._handshakes)
+        for one in handshakes:
+            one.cancel()
+        if handshakes:
+            await asyncio.wait(handshakes)
+
+    async def __aenter__(self) -> SealedPort:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _admit(self, sock: socket.socket) -> None:
+        try:
+            name = sock.getpeername()
+        except OSError:  # it has gone already
+            sock.close()
+            return
+        host, peer = name[0], RemotePeer(str(Address(name[0], name[1])))
+        unproved = self._unproved
+        connection = SealedConnection(Role.SERVER, os.urandom(NONCE_BYTES), limit=RECORD_BYTES)
+        if unproved.total() >= _UNPROVED or unproved[host] >= _UNPROVED_OF_ONE:
+            _log.warning("a connection %s was turned away: too many have not proved their key", peer)
+            _say(sock, connection.refuse(Refusal.BUSY))
+            sock.close()
+            return
+        unproved[host] += 1
+        task = asyncio.get_running_loop().create_task(
+            self._shake_hands(sock, connection, peer), name=f"handshake {peer}"
+        )
+        self._handshakes.add(task)
+        task.add_done_callback(lambda task: self._done(task, host, sock))
+
+    def _done(self, task: asyncio.Task[None], host: str, sock: socket.socket) -> None:
+        self._handshakes.discard(task)
+        self._unproved[host] -= 1
+        self._unproved += Counter()  # forget who has none
+        if task.cancelled():
+            sock.close()
+
+    async def _shake_hands(
+        self, sock: socket.socket, connection: SealedConnection, peer: RemotePeer
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            tune(sock)
+            async with asyncio.timeout(self._handshake_s):
+                early = await agree(
+                    connection,
+                    self._secret,
+                    lambda: loop.sock_recv(sock, _READ_BYTES),
+                    lambda data: loop.sock_sendall(sock, data),
+                )
+        except TimeoutError:
+            _say(sock, connection.refuse(Refusal.SLOW))
+            text = f"it did not prove its key within {self._handshake_s:g} s"
+            self._drop(sock, peer, SealRefused(text))
+        except (SealError, OSError) as error:
+            self._drop(sock, peer, error)
+        else:
+            self.server.admit(SealedChannel(sock, connection, early), peer)
+
+    def _drop(self, sock: socket.socket, peer: RemotePeer, error: Exception) -> None:
+        _log.warning("a connection %s was dropped: %s", peer, error)
+        sock.close()
+
+
+def _listening(family: int, place: tuple[str, int]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        listening.bind(place)
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _say(sock: socket.socket, data: bytes) -> None:
+    """Last words, if there is room for them."""
+    try:
+        sock.send(data)
+    except OSError:
+        pass

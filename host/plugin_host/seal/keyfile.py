@@ -1,0 +1,57 @@
+"""Reading a pre-shared key from its file.
+
+Invariant: a key that others than its owner and root can read or replace is refused, not warned of.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from plugin_host.errors import KeyFileError
+from plugin_host.wording import shown
+
+__all__ = ["LONGEST_KEY", "SHORTEST_KEY", "read_key"]
+
+SHORTEST_KEY = 16
+LONGEST_KEY = 4096
+
+_MAKE = "make one with `(umask 077; head -c 32 /dev/urandom | base64 > FILE)`"
+
+
+def read_key(file: str | os.PathLike[str]) -> bytes:
+    """The key: the file's bytes without line ends behind them. Raises KeyFileError."""
+    path = os.fspath(file)
+    try:
+        # A FIFO would make this wait for who writes into it.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        hint = f"; {_MAKE}" if isinstance(error, FileNotFoundError) else ""
+        raise KeyFileError(f"{shown(path)}: cannot be read: {reason}{hint}", file=path) from None
+    try:
+        _check(os.fstat(fd), path)
+        data = os.read(fd, LONGEST_KEY + 2)
+    except OSError as error:
+        raise KeyFileError(f"{shown(path)}: cannot be read: {error.strerror}", file=path) from None
+    finally:
+        os.close(fd)
+    key = data.rstrip(b"\r\n")
+    if len(key) < SHORTEST_KEY:
+        text = f"the key has {len(key)} bytes and needs at least {SHORTEST_KEY}; {_MAKE}"
+        raise KeyFileError(f"{shown(path)}: {text}", file=path)
+    if len(key) > LONGEST_KEY:
+        raise KeyFileError(f"{shown(path)}: the key has more than {LONGEST_KEY} bytes", file=path)
+    return key
+
+
+def _check(found: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise KeyFileError(f"{shown(path)}: expected a file, found something else", file=path)
+    if found.st_mode & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        text = f"others than its owner may read or change this key (mode {mode:04o})"
+        raise KeyFileError(f"{shown(path)}: {text}; `chmod 600` it, and change the key", file=path)
+    if found.st_uid not in (0, os.geteuid()):
+        text = f"this key belongs to user {found.st_uid}, who could change it"
+        raise KeyFileError(f"{shown(path)}: {text}; `chown` it to who uses it", file=path)

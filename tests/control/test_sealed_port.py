@@ -1,0 +1,236 @@
+"""Clients over TCP: who has the key is a client like any other, and nobody else is one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from plugin_host.control import ControlClient, connect
+from plugin_host.control.address import parse_address
+from plugin_host.control.sealedport import SealedPort
+from plugin_host.errors import CallFailed, ConfigurationError, HostLost, HostUnreachable
+from plugin_host.seal import read_key
+from plugin_host.seal.record import Kind, header
+from plugin_host.seal.refusal import Refusal
+from tests.control.arena import Arena, arena
+from tests.control.proxy import proxy
+from tests.run import Run
+from tests.wait import WaitUntil
+
+
+def key_file(folder: Path, text: str = "a key of at least sixteen bytes\n", name: str = "psk") -> Path:
+    file = folder / name
+    file.touch(0o600)
+    file.write_text(text)
+    return file
+
+
+@asynccontextmanager
+async def sealed(
+    tmp_path: Path, own_socket: str, handshake_s: float = 10.0
+) -> AsyncIterator[tuple[Arena, SealedPort, Path]]:
+    """A host with a port, and the file of its key."""
+    file = key_file(tmp_path)
+    async with (
+        arena(tmp_path, own_socket) as scene,
+        SealedPort(
+            scene.server, parse_address("127.0.0.1:0"), read_key(file), handshake_s=handshake_s
+        ) as port,
+    ):
+        yield scene, port, file
+
+
+async def reached(address: object, file: Path, **options: object) -> ControlClient:
+    return await connect(f"tcp://{address}", psk_file=file, timeout=10, **options)  # type: ignore[arg-type]
+
+
+def test_calls_and_sessions_over_tcp_are_those_of_the_socket(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (stage, port, file):
+            local = await stage.client("near")
+            async with await reached(port.address, file, name="far") as client:
+                assert await client.call("desk", "work", {"steps": 2}) == 2
+                with pytest.raises(CallFailed, match="not today"):
+                    await client.call("desk", "refuse")
+                status = await local.status()
+                assert status["listen"] == str(port.address)
+                near, far = status["clients"]
+                assert (near["address"], far["pid"], far["uid"]) == (None, None, None)
+                assert far["address"].startswith("127.0.0.1:")
+                assert client.pid == local.pid
+                count = 3_000_000
+                session = await client.exec("desk", ["head", "-c", str(count), "/dev/zero"], tty=False)
+                viewer = await session.attach()
+                assert (
+                    sum([len(output.data) async for output in viewer if hasattr(output, "data")]) == count
+                )
+                with pytest.raises(CallFailed, match="not for clients over TCP"):
+                    await client.open_io(session, ["stdout"])
+
+    run(scene())
+
+
+def test_much_goes_up_as_it_comes_down(tmp_path: Path, own_socket: str, run: Run) -> None:
+    async def scene() -> None:
+        async with (
+            sealed(tmp_path, own_socket) as (_, port, file),
+            await reached(port.address, file) as client,
+        ):
+            session = await client.exec("desk", ["sh", "-c", "wc -c"], tty=False)
+            viewer = await session.attach()
+            for _ in range(20):
+                await session.write(b"x" * 100_000)
+            await session.close_stdin()
+            said = b"".join([output.data async for output in viewer if hasattr(output, "data")])
+            assert said.strip() == b"2000000"
+
+    run(scene())
+
+
+def test_a_wrong_key_is_explained_on_both_sides(
+    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, _file):
+            other = key_file(tmp_path, "another key, as long as the one\n", "other")
+            with pytest.raises(HostUnreachable, match="another pre-shared key than this side: compare"):
+                await reached(port.address, other)
+            assert "the client has another pre-shared key" in caplog.text
+            assert "from 127.0.0.1:" in caplog.text
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("flip", "does not open"),
+        ("drop", "does not open"),
+        ("replay", "does not open"),
+        ("cut", "bytes are missing"),
+    ],
+)
+def test_who_meddles_between_ends_the_connection_and_runs_nothing(
+    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture, how: str, words: str
+) -> None:
+    seen: list[bytes] = []
+
+    def meddle(number: int, record: bytes) -> list[bytes]:
+        seen.append(record)
+        if number < 4:  # hello, proof, initialize and a first call
+            return [record]
+        if how == "cut":
+            raise ConnectionResetError
+        flipped = record[:-1] + bytes((record[-1] ^ 1,))
+        return {"flip": [flipped], "drop": [], "replay": [seen[3]]}[how] if (number == 4) else [record]
+
+    async def scene() -> None:
+        async with (
+            sealed(tmp_path, own_socket) as (stage, port, file),
+            proxy(str(port.address), meddle) as between,
+        ):
+            client = await reached(between, file)
+            assert await client.call("desk", "work", {"steps": 1}) == 1
+            second = asyncio.ensure_future(client.call("desk", "work", {"steps": 1}))
+            await asyncio.sleep(0)
+            third = asyncio.ensure_future(client.call("desk", "wait"))
+            with pytest.raises(HostLost):
+                await second
+            with pytest.raises(HostLost):
+                await third
+            assert stage.server.desks() == []
+            await client.close()
+
+    with caplog.at_level(logging.WARNING):
+        run(scene())
+    assert "was dropped" in caplog.text
+    assert words in caplog.text
+
+
+def test_nonsense_and_silence_keep_nobody_from_being_served(
+    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            place = (port.address.host, port.address.port)
+            with socket.create_connection(place), socket.create_connection(place) as noisy:
+                noisy.setblocking(False)
+                await asyncio.get_running_loop().sock_sendall(noisy, b"GET / HTTP/1.1\r\n\r\n")
+                async with await reached(port.address, file) as client:
+                    assert await client.call("desk", "work", {"steps": 1}) == 1
+                assert await last_words(noisy) == Refusal.RECORD
+        assert "begins with b'GET / HT'" in caplog.text
+
+    run(scene())
+
+
+def test_who_does_not_prove_the_key_in_time_is_told_and_dropped(
+    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket, handshake_s=0.2) as (_, port, _file):
+            with socket.create_connection((port.address.host, port.address.port)) as silent:
+                silent.setblocking(False)
+                assert await last_words(silent) == Refusal.SLOW
+        assert "did not prove its key within 0.2 s" in caplog.text
+
+    run(scene())
+
+
+async def last_words(sock: socket.socket) -> int:
+    """The reason of a refusal, behind which the connection has ended."""
+    loop = asyncio.get_running_loop()
+    said = await loop.sock_recv(sock, 100)
+    assert said[:-1] == header(Kind.REFUSAL, 1)
+    assert await loop.sock_recv(sock, 100) == b""
+    return said[-1]
+
+
+def test_one_address_holds_few_unproved_connections(
+    tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            held = [socket.create_connection((port.address.host, port.address.port)) for _ in range(16)]
+            await wait_until.aio(lambda: port._unproved.total() == 16)
+            with pytest.raises(HostUnreachable):
+                await reached(port.address, file)
+            for one in held:
+                one.close()
+            await wait_until.aio(lambda: not port._unproved.total())
+            async with await reached(port.address, file) as client:
+                assert (await client.status())["listen"]
+
+    run(scene())
+
+
+def test_what_cannot_be_reached_is_explained(tmp_path: Path, run: Run) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(HostUnreachable, match="no host listens there") as caught:
+            run(reached(f"127.0.0.1:{port}", key_file(tmp_path)))
+    assert caught.value.is_absent
+    with pytest.raises(ConfigurationError, match="--psk-file"):
+        run(connect("tcp://127.0.0.1:1"))
+
+
+@pytest.mark.parametrize(
+    "text", ["host", ":1", "host:", "host:65536", "host:x", "::1:5", "a b:5", "tcp://"]
+)
+def test_addresses_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["localhost:1", "127.0.0.1:65535", "[::1]:7411"])
+def test_addresses_read_as_they_are_written(text: str) -> None:
+    assert str(parse_address(text)) == str(parse_address(f"tcp://{text}")) == text
