@@ -53,7 +53,8 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment stderr skim reaper process diagnosis tree processtable ladder executable admission"
-        " keeper dumpfile threadstate machine cgroup usage consumption account access",
+        " keeper dumpfile threadstate machine cgroup usage consumption account access"
+        " errand enclosure",
         below="ground channel",
     ),
     # The protocol; no processes.

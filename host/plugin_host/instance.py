@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .confinement import Confinement
     from .death import DeathReport
+    from .enclosure import Enclosure
     from .facility import Facilities
     from .health import HealthVerdict
     from .isolation import Isolation
@@ -97,6 +98,7 @@ class Instance(LinkOwner):
         self._ending: asyncio.Task[None] | None = None
         self._watch: Watch | None = None
         self._confinement: Confinement | None = None
+        self._enclosure: Enclosure | None = None
         self._is_stopping = False
         self._hang: tuple[str, str] | None = None
 
@@ -196,6 +198,13 @@ class Instance(LinkOwner):
         if confinement is None:
             return
         folders = confinement.folders
+        try:
+            if self._enclosure is not None:
+                await self._enclosure.end()
+        finally:
+            await self._release_group(confinement, folders)
+
+    async def _release_group(self, confinement: Confinement, folders: tuple[str, ...]) -> None:
         if await confinement.release():  # else they are the keeper's to remove, if the host is killed
             for folder in folders:
                 self._facilities.keeper.forget_cgroup(folder)
@@ -214,6 +223,17 @@ class Instance(LinkOwner):
             on_miss=self._meter.missed,
         )
         launched.hand_over()
+        self._begin_enclosure(launched.process)
+
+    def _begin_enclosure(self, process: PluginProcess) -> None:
+        """What it starts from soon on shall end with it, whatever that does to hide."""
+        group = self._confinement.plan_group(self.mark) if self._confinement else None
+        if group is not None and not self._is_stopping and self._ending is None:
+            self._enclosure = self._facilities.encloser.take(group, process.identity, self.mark)
+
+    def _withdraw_enclosure(self) -> None:
+        if self._enclosure is not None:
+            self._facilities.encloser.withdraw(self._enclosure)
 
     def _order(self, isolation: Isolation) -> LaunchOrder:
         facilities, candidate, manifest = self._facilities, self.candidate, self.manifest
@@ -250,6 +270,7 @@ class Instance(LinkOwner):
 
     def _begin_ending(self, error: Exception | None) -> None:
         self._close_watch()
+        self._withdraw_enclosure()
         if not self._is_stopping and self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(
                 self._end(error), name=f"ending of plugin {self.id}"
@@ -315,6 +336,7 @@ class Instance(LinkOwner):
             return
         self._is_stopping = True
         self._close_watch()
+        self._withdraw_enclosure()
         timeout = self.manifest.launch.stop_timeout_s
         polite = None if self.is_raw else lambda: self._ask_to_stop(timeout)
         await self._clear(polite, timeout)
@@ -323,7 +345,10 @@ class Instance(LinkOwner):
         """Take the whole process tree down and give everything back."""
         process, link = self.process, self.link
         try:
-            report = await ladder.stop(process, polite=polite, timeout_s=timeout_s, mark=self.mark)
+            members = self._confinement.members if self._confinement else frozenset[int]
+            report = await ladder.stop(
+                process, polite=polite, timeout_s=timeout_s, mark=self.mark, members=members
+            )
             level = logging.INFO if report.clean else logging.WARNING
             self._journal.logger.log(level, "plugin %s stopped: %s", self.id, report.describe())
         finally:
