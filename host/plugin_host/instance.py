@@ -173,6 +173,7 @@ class Instance(LinkOwner):
     async def _launch_confined(self) -> Launched:
         """Under its limits from before its first instruction, and with nothing left when it fails."""
         candidate, manifest, facilities = self.candidate, self.manifest, self._facilities
+        facilities.keeper.retry()
         isolation = await isolate(candidate, manifest, facilities.outer, facilities.bytecode)
         for need in isolation.unmet:
             self._journal.logger.warning(
