@@ -137,21 +137,21 @@ class Group:
             killed |= fresh
         return False
 
-    async def remove(self) -> bool:
+    async def remove(self, *, by_thread: bool = False) -> bool:
         """Remove its folders, which is possible once nobody is in them; False if not within 2 s.
 
-        A thread does it: the kernel removes no group while it moves a process anywhere on the machine.
+        It takes a moment, but for `by_thread`: the kernel removes no group while it moves a process.
         """
         if not any(map(os.path.lexists, self.folders)):
             return True
         deadline = time.monotonic() + _REMOVE_S
         pause = _FIRST_PAUSE_S
         try:
-            while not await apart(self._removed):
+            while not (await apart(self._removed) if by_thread else self._removed()):
                 if time.monotonic() > deadline:
                     return False
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
         except asyncio.CancelledError:
             self._removed()
             raise

@@ -198,10 +198,10 @@ class Confinement:
         """SIGKILL to all that is in its cgroup; False without one, or when somebody may be left."""
         return self._group is not None and self._group.kill()
 
-    async def release(self) -> bool:
+    async def release(self, *, by_thread: bool = False) -> bool:
         """Kill what is left in its cgroup and give everything back; False when its folders are still there.
 
-        A second call does nothing.
+        A second call does nothing. `by_thread` is for while processes are moved into other cgroups.
         """
         if self._final is None:
             self._final = self._counted()
@@ -214,7 +214,7 @@ class Confinement:
             return True
         if group.pids():
             await apart(group.kill)
-        if await group.remove():
+        if await group.remove(by_thread=by_thread):
             return True
         _log.warning("%r could not be removed: processes are still in it", group)
         return False

@@ -71,12 +71,16 @@ class Enclosure:
 
 
 class Encloser:
-    """Takes the plugins of one host into their groups, as many as wait at once."""
+    """Takes the plugins of one host into their groups, as many as wait at once.
+
+    While `is_moving`, whoever asks the kernel to remove a group may have to wait for it.
+    """
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._waiting: list[Enclosure] = []
         self._round: asyncio.Task[None] | None = None
+        self.is_moving = False
 
     def take(self, group: Group, root: ProcessIdentity, token: str) -> Enclosure:
         """Make `group` soon and move what `root` and `token` lead to into it."""
@@ -115,6 +119,7 @@ class Encloser:
         for one in batch:  # before there are any: whoever kills the host now leaves no folder
             for folder in one.group.folders:
                 self._keeper.tell_cgroup(folder)
+        self.is_moving = True
         moving = asyncio.ensure_future(apart(lambda: _fill(batch)))
         moving.add_done_callback(lambda _: self._filled(batch))
         try:
@@ -123,6 +128,7 @@ class Encloser:
             _log.info("not all processes of plugins could be moved into their cgroups: %s", error)
 
     def _filled(self, batch: Sequence[Enclosure]) -> None:
+        self.is_moving = False
         for one in batch:
             if one.problem is not None:
                 _log.info("%r could not be made for a plugin: %s", one.group, one.problem)

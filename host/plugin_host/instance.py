@@ -206,7 +206,8 @@ class Instance(LinkOwner):
             await self._release_group(confinement, folders)
 
     async def _release_group(self, confinement: Confinement, folders: tuple[str, ...]) -> None:
-        if await confinement.release():  # else they are the keeper's to remove, if the host is killed
+        is_gone = await confinement.release(by_thread=self._facilities.encloser.is_moving)
+        if is_gone:  # else they are the keeper's to remove, if the host is killed
             for folder in folders:
                 self._facilities.keeper.forget_cgroup(folder)
 
