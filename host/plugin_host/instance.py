@@ -22,6 +22,7 @@ from .launch import LaunchOrder, launch
 from .launchspec import isolate, process_spec, restraints
 from .link import LinkOwner
 from .metric.meter import Meter
+from .processtable import is_ending
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,6 +101,7 @@ class Instance(LinkOwner):
         self._confinement: Confinement | None = None
         self._enclosure: Enclosure | None = None
         self._is_stopping = False
+        self._has_hung_up = False
         self._hang: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
@@ -264,6 +266,10 @@ class Instance(LinkOwner):
 
     def ended(self, error: Exception | None) -> None:
         """The link is over; if the plugin is not being stopped, it has died or must be ended."""
+        # The kernel closes the descriptors of a process that ends; this one closed its own.
+        process = self.process
+        is_seen = process.status is None and not process.sandboxed  # a sandbox outlives its program
+        self._has_hung_up = error is None and is_seen and not is_ending(process.pid)
         self._begin_ending(error)
 
     def _exited(self, _: asyncio.Future[Any]) -> None:
@@ -308,6 +314,7 @@ class Instance(LinkOwner):
             confinement=self._confinement,
             hang=self._hang,
             error=error,
+            has_hung_up=self._has_hung_up,
             restarts=self.restarts,
         )
 

@@ -21,6 +21,7 @@ from plugin_host import (
     PluginHost,
     PluginNotReady,
     State,
+    instance,
 )
 from tests.run import Run
 from tests.stage import stage, write_plugin
@@ -189,6 +190,24 @@ def test_broken_protocol_is_a_named_error_and_ends_the_plugin(run: Run, command:
             assert plugin.state is State.FAILED
             await host.stop("breaks_protocol")
             assert not process.is_running()
+
+    run(body())
+
+
+def test_plugin_that_closes_its_connection_and_exits_is_told_as_both(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr(instance, "_EXIT_FOLLOWS_S", 10.0)
+
+    async def body() -> None:
+        async with beside_a_good_one("breaks_protocol") as host:
+            plugin = host.plugins["breaks_protocol"]
+            one = host._supervisors["breaks_protocol"]._instance
+            assert one is not None
+            dying = asyncio.ensure_future(death(host, "breaks_protocol", "leaves"))
+            await wait_until.aio(lambda: one._has_hung_up)
+            psutil.Process(plugin.pid).terminate()
+            assert "closed its connection and then exited with status 0" in str(await dying)
 
     run(body())
 
