@@ -53,7 +53,8 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment stderr skim reaper process diagnosis tree processtable ladder executable admission"
-        " keeper dumpfile threadstate machine cgroup usage consumption account access",
+        " keeper dumpfile threadstate machine cgroup usage consumption account access"
+        " errand enclosure",
         below="ground channel",
     ),
     # How values of the wire are written as JSON.
@@ -116,8 +117,8 @@ HOST = {
     ),
     "control": Wing(
         "control",
-        below="ground seal metric exposition description socket notation hook channel process link discovery"
-        " isolation supervision host",
+        below="ground seal metric exposition description socket notation hook channel process link"
+        " discovery isolation supervision host",
         sdk="ground core connection types",
     ),
     # JSON for any program; knows the host as embedders do.

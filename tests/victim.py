@@ -75,6 +75,7 @@ class Victim:
         assert self._process.stdout is not None
         self.stdout = self._process.stdout
         self.told: dict[str, Any] = {}
+        self._is_without_keeper = False
 
     def __enter__(self) -> Victim:
         line = self.stdout.readline()
@@ -91,6 +92,19 @@ class Victim:
         self.stdout.close()
         for pid in self.left():
             os.kill(pid, signal.SIGKILL)
+        if self._is_without_keeper:
+            self._remove_groups()
+
+    def _remove_groups(self) -> None:
+        """What is a keeper's to do, once nobody is in them."""
+        name = f"plugin-host-{self.told.get('run', 'no run')}.*"
+        end = time.monotonic() + 2
+        for folder in [folder for root in CGROUP_ROOTS for folder in Path(root).glob(name)]:
+            while folder.exists() and time.monotonic() < end:
+                try:
+                    folder.rmdir()
+                except OSError:
+                    time.sleep(0.01)
 
     @property
     def pid(self) -> int:
@@ -105,6 +119,7 @@ class Victim:
 
     def kill_with_keeper(self) -> float:
         """Kill the keeper and then the host, which has no time to replace it."""
+        self._is_without_keeper = True
         os.kill(self.pid, signal.SIGSTOP)
         os.kill(self.told["keeper"], signal.SIGKILL)
         return self.kill()

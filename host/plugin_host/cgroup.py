@@ -14,12 +14,14 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from .errand import apart
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .machine import Controller, Machine, Place
 
-__all__ = ["PREFIX", "Group", "make_group", "oom_kills"]
+__all__ = ["PREFIX", "Group", "make_group", "oom_kills", "plain_group"]
 
 PREFIX = "plugin-host-"
 """How the folder of every group begins."""
@@ -44,6 +46,11 @@ class Group:
         every = [place.folder for place in controllers.values()]
         self.folders = tuple(dict.fromkeys([*every, *([killer] if killer else [])]))
 
+    def make(self) -> None:
+        """Make the folder of a `plain_group`. Raises OSError."""
+        for folder in self.folders:
+            os.mkdir(folder)
+
     def add(self, pid: int) -> None:
         """Put a process in, with all its threads. Raises OSError.
 
@@ -51,6 +58,11 @@ class Group:
         """
         for folder in self.folders:
             _write(f"{folder}/cgroup.procs", str(pid))
+
+    def expel(self, pid: int) -> None:
+        """Put a process that does not belong here into the cgroup above."""
+        for folder in self.folders:
+            _write(f"{os.path.dirname(folder)}/cgroup.procs", str(pid))
 
     @property
     def oom_kills(self) -> int:
@@ -125,16 +137,21 @@ class Group:
             killed |= fresh
         return False
 
-    async def remove(self) -> bool:
-        """Remove its folders, which is possible once nobody is in them; False if not within 2 s."""
+    async def remove(self, *, by_thread: bool = False) -> bool:
+        """Remove its folders, which is possible once nobody is in them; False if not within 2 s.
+
+        It takes a moment, but for `by_thread`: the kernel removes no group while it moves a process.
+        """
+        if not any(map(os.path.lexists, self.folders)):
+            return True
         deadline = time.monotonic() + _REMOVE_S
         pause = _FIRST_PAUSE_S
         try:
-            while not self._removed():
+            while not (await apart(self._removed) if by_thread else self._removed()):
                 if time.monotonic() > deadline:
                     return False
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
         except asyncio.CancelledError:
             self._removed()
             raise
@@ -171,7 +188,7 @@ def make_group(
         wanted.append("pids")
     controllers: dict[Controller, Place] = {}
     made: list[str] = []
-    folder_name = PREFIX + name.replace("/", ".")
+    folder_name = _folder_name(name)
     try:
         for controller in wanted:
             place = machine.places[controller]
@@ -189,10 +206,25 @@ def make_group(
     return Group(controllers, killer)
 
 
+def plain_group(machine: Machine, name: str) -> Group | None:
+    """A group without limits, to be ended as a whole; None where there can be none. `make` makes it.
+
+    Without a place where groups are killed in one step, one whose members can be listed will do.
+    """
+    place = machine.killer or machine.places.get("pids") or machine.places.get("memory")
+    if place is None:
+        return None
+    return Group({}, os.path.join(place.folder, _folder_name(name)))
+
+
 def oom_kills(place: Place) -> int | None:
     """How many processes of this very cgroup the out-of-memory killer killed; None if not counted."""
     file = "memory.oom_control" if place.version == 1 else "memory.events.local"
     return _counters(f"{place.folder}/{file}").get("oom_kill")
+
+
+def _folder_name(name: str) -> str:
+    return PREFIX + name.replace("/", ".")
 
 
 def _make(place: Place, name: str, made: list[str]) -> str:

@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING
 
 from . import cgroup
+from .errand import apart
 from .limit import plan
 from .shim import Shim
 from .tree import identify, snapshot
@@ -132,6 +133,18 @@ class Confinement:
         """The folders of its cgroup, for whoever has to clear up after this host."""
         return self._group.folders if self._group else ()
 
+    def plan_group(self, token: str) -> cgroup.Group | None:
+        """A group for a plugin that runs without one, which is still to be made; None when it has one, or
+        can have none."""
+        if self._group is not None or self._final is not None:
+            return None
+        self._group = cgroup.plain_group(self._machine, token)
+        return self._group
+
+    def members(self) -> frozenset[int]:
+        """Who is in its cgroup now; nobody without one."""
+        return self._group.pids() if self._group else frozenset()
+
     async def admit(self, pid: int, spec: ProcessSpec) -> None:
         """Put the process that was just spawned under its limits and let it go on.
 
@@ -185,10 +198,10 @@ class Confinement:
         """SIGKILL to all that is in its cgroup; False without one, or when somebody may be left."""
         return self._group is not None and self._group.kill()
 
-    async def release(self) -> bool:
+    async def release(self, *, by_thread: bool = False) -> bool:
         """Kill what is left in its cgroup and give everything back; False when its folders are still there.
 
-        A second call does nothing.
+        A second call does nothing. `by_thread` is for while processes are moved into other cgroups.
         """
         if self._final is None:
             self._final = self._counted()
@@ -200,8 +213,8 @@ class Confinement:
         if group is None:
             return True
         if group.pids():
-            group.kill()
-        if await group.remove():
+            await apart(group.kill)
+        if await group.remove(by_thread=by_thread):
             return True
         _log.warning("%r could not be removed: processes are still in it", group)
         return False

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .enclosure import Encloser
 from .link import Link
 from .logbook import Logbook
 from .machine import Machine, survey
@@ -50,6 +51,7 @@ class Facilities:
     logbook: Logbook = field(default_factory=Logbook)
     make_link: LinkMaker = Link
     _vigil: Vigil | None = None
+    _encloser: Encloser | None = None
     _machine: Machine | None = None
 
     @property
@@ -58,6 +60,13 @@ class Facilities:
         if self._vigil is None:
             self._vigil = Vigil()
         return self._vigil
+
+    @property
+    def encloser(self) -> Encloser:
+        """Who moves plugins that run into groups of their own, in the loop that asks first."""
+        if self._encloser is None:
+            self._encloser = Encloser(self.keeper)
+        return self._encloser
 
     @property
     def machine(self) -> Machine:
@@ -70,3 +79,5 @@ class Facilities:
         """Give back what is not any single plugin's."""
         if self._vigil is not None:
             self._vigil.close()
+        if self._encloser is not None:
+            self._encloser.close()

@@ -22,6 +22,7 @@ from .launch import LaunchOrder, launch
 from .launchspec import isolate, process_spec, restraints
 from .link import LinkOwner
 from .metric.meter import Meter
+from .processtable import is_ending
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .confinement import Confinement
     from .death import DeathReport
+    from .enclosure import Enclosure
     from .facility import Facilities
     from .health import HealthVerdict
     from .isolation import Isolation
@@ -97,7 +99,9 @@ class Instance(LinkOwner):
         self._ending: asyncio.Task[None] | None = None
         self._watch: Watch | None = None
         self._confinement: Confinement | None = None
+        self._enclosure: Enclosure | None = None
         self._is_stopping = False
+        self._has_hung_up = False
         self._hang: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
@@ -173,6 +177,7 @@ class Instance(LinkOwner):
     async def _launch_confined(self) -> Launched:
         """Under its limits from before its first instruction, and with nothing left when it fails."""
         candidate, manifest, facilities = self.candidate, self.manifest, self._facilities
+        facilities.keeper.retry()
         isolation = await isolate(candidate, manifest, facilities.outer, facilities.bytecode)
         for need in isolation.unmet:
             text = f"plugin {self.id} needs what its sandbox does not grant: {need}"
@@ -197,7 +202,15 @@ class Instance(LinkOwner):
         if confinement is None:
             return
         folders = confinement.folders
-        if await confinement.release():  # else they are the keeper's to remove, if the host is killed
+        try:
+            if self._enclosure is not None:
+                await self._enclosure.end()
+        finally:
+            await self._release_group(confinement, folders)
+
+    async def _release_group(self, confinement: Confinement, folders: tuple[str, ...]) -> None:
+        is_gone = await confinement.release(by_thread=self._facilities.encloser.is_moving)
+        if is_gone:  # else they are the keeper's to remove, if the host is killed
             for folder in folders:
                 self._facilities.keeper.forget_cgroup(folder)
 
@@ -215,6 +228,17 @@ class Instance(LinkOwner):
             on_miss=self._meter.missed,
         )
         launched.hand_over()
+        self._begin_enclosure(launched.process)
+
+    def _begin_enclosure(self, process: PluginProcess) -> None:
+        """What it starts from soon on shall end with it, whatever that does to hide."""
+        group = self._confinement.plan_group(self.mark) if self._confinement else None
+        if group is not None and not self._is_stopping and self._ending is None:
+            self._enclosure = self._facilities.encloser.take(group, process.identity, self.mark)
+
+    def _withdraw_enclosure(self) -> None:
+        if self._enclosure is not None:
+            self._facilities.encloser.withdraw(self._enclosure)
 
     def _order(self, isolation: Isolation) -> LaunchOrder:
         facilities, candidate, manifest = self._facilities, self.candidate, self.manifest
@@ -244,6 +268,10 @@ class Instance(LinkOwner):
 
     def ended(self, error: Exception | None) -> None:
         """The link is over; if the plugin is not being stopped, it has died or must be ended."""
+        # The kernel closes the descriptors of a process that ends; this one closed its own.
+        process = self.process
+        is_seen = process.status is None and not process.sandboxed  # a sandbox outlives its program
+        self._has_hung_up = error is None and is_seen and not is_ending(process.pid)
         self._begin_ending(error)
 
     def _exited(self, _: asyncio.Future[Any]) -> None:
@@ -252,6 +280,7 @@ class Instance(LinkOwner):
 
     def _begin_ending(self, error: Exception | None) -> None:
         self._close_watch()
+        self._withdraw_enclosure()
         if not self._is_stopping and self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(
                 self._end(error), name=f"ending of plugin {self.id}"
@@ -288,6 +317,7 @@ class Instance(LinkOwner):
             confinement=self._confinement,
             hang=self._hang,
             error=error,
+            has_hung_up=self._has_hung_up,
             restarts=self.restarts,
         )
 
@@ -319,6 +349,7 @@ class Instance(LinkOwner):
             return
         self._is_stopping = True
         self._close_watch()
+        self._withdraw_enclosure()
         timeout = self.manifest.launch.stop_timeout_s
         polite = None if self.is_raw else lambda: self._ask_to_stop(timeout)
         await self._clear(polite, timeout)
@@ -327,7 +358,10 @@ class Instance(LinkOwner):
         """Take the whole process tree down and give everything back."""
         process, link = self.process, self.link
         try:
-            report = await ladder.stop(process, polite=polite, timeout_s=timeout_s, mark=self.mark)
+            members = self._confinement.members if self._confinement else frozenset[int]
+            report = await ladder.stop(
+                process, polite=polite, timeout_s=timeout_s, mark=self.mark, members=members
+            )
             level = logging.INFO if report.clean else logging.WARNING
             self._journal.tell(level, f"plugin {self.id} stopped: {report.describe()}")
         finally:

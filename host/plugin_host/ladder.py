@@ -83,19 +83,21 @@ async def stop(
     polite: Callable[[], Awaitable[None]] | None,
     timeout_s: float = 5.0,
     mark: str | None,
+    members: Callable[[], frozenset[int]] = frozenset,
 ) -> StopReport:
     """End `process` and everything that belongs to it; it may have ended already.
 
     `polite` asks the plugin to leave and gets 40 % of `timeout_s`, closing its stdin 20 %, SIGTERM to the
     tree the rest; without `polite` (a peer that has no such request) closing stdin comes first and has
-    both times. `mark` is the launch's token in PLUGIN_HOST_RUN. What the plugin leaves behind gets SIGTERM,
-    GRACE_S, then SIGKILL. Descriptors stay open: `process.close()` is the caller's.
+    both times. `mark` is the launch's token in PLUGIN_HOST_RUN, `members` says who is in its cgroup. What
+    the plugin leaves behind gets SIGTERM, GRACE_S, then SIGKILL. Descriptors stay open:
+    `process.close()` is the caller's.
 
     A caller that is cancelled still leaves nothing behind: the tree is killed at once, for which it may
     take KILL_S more, and the cancellation goes on. Looking at the processes of the machine takes
     milliseconds of the loop, two or three times in a stop.
     """
-    ladder = _Ladder(process, polite, timeout_s, mark)
+    ladder = _Ladder(process, polite, timeout_s, mark, members)
     _climbing.add(ladder)
     try:
         return await ladder.climb()
@@ -121,11 +123,13 @@ class _Ladder:
         polite: Callable[[], Awaitable[None]] | None,
         timeout_s: float,
         mark: str | None,
+        members: Callable[[], frozenset[int]],
     ) -> None:
         self._process = process
         self._polite = polite
         self._timeout = timeout_s
         self._mark = mark
+        self._members = members
         self._began = time.monotonic()
         self._known: set[ProcessIdentity] = set()
         self._terminated: set[ProcessIdentity] = set()
@@ -233,6 +237,7 @@ class _Ladder:
         found = tree.snapshot(root, self._known, not_before=since)
         if self._mark is not None:
             found |= tree.marked(self._mark, since=root.started, not_before=since)
+        found |= tree.listed(self._members)
         self._known |= found
         return found
 

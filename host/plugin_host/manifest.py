@@ -55,6 +55,8 @@ __all__ = [
 MANIFEST_NAME = "plugin_manifest.json"
 MANIFEST_VERSION = 1
 
+# Each key ends so, and parts of some texts look so.
+_KEY_END = r'"[ \t\r\n]*:'
 _HALF_OF_A_PAIR = (
     r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
@@ -204,7 +206,33 @@ def decode(data: bytes, *, file: str) -> Manifest:
         raise ManifestError(f"{file}: {_malformed(error, text)}", file=file) from None
     except RecursionError:
         raise ManifestError(f"{file}: $: nested too deeply", file=file, path="$") from None
+    if len(re.findall(_KEY_END, text)) != _key_count(raw):  # else it need not be read twice
+        _refuse_repetition(text, file)
     return convert(raw, file=file)
+
+
+def _key_count(part: Any) -> int:
+    """How many keys there are in all objects."""
+    if isinstance(part, dict):
+        return len(part) + sum(map(_key_count, part.values()))
+    return sum(map(_key_count, part)) if isinstance(part, list) else 0
+
+
+def _refuse_repetition(text: str, file: str) -> None:
+    """Two values for one key: the one that does not count may be the one that was meant."""
+    import json  # needed for an odd manifest only
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                words = (
+                    f"expected each key of an object once, found {found(key)} twice; remove one of the two"
+                )
+                raise ManifestError(f"{file}: {words}", file=file)
+            seen.add(key)
+
+    json.loads(text, object_pairs_hook=look, parse_int=float)
 
 
 def convert(raw: Any, *, file: str) -> Manifest:

@@ -59,11 +59,13 @@ def of_run(
     confinement: Confinement | None,
     hang: tuple[str, str] | None,
     error: Exception | None,
+    has_hung_up: bool = False,
     restarts: int,
 ) -> DeathReport:
     """The report of a plugin that was ready.
 
-    `hang` is why the host ended it and what it was found doing, `error` how it broke the protocol.
+    `hang` is why the host ended it and what it was found doing, `error` how it broke the protocol;
+    `has_hung_up` says that it closed its connection while it still ran.
     """
     calls, sessions, status = tuple(calls), tuple(sessions), process.status
     stderr = process.stderr.tail
@@ -77,6 +79,8 @@ def of_run(
         # With nothing in flight it says no more than where the plugin rested.
         if calls and status.signal is not None and (place := crash_place(stderr)):
             how += f": {place}"
+        if has_hung_up and status.code == 0 and limit is None:
+            how = f"closed its connection and then {how}"
         how += f", after it broke the protocol: {error}" if error else ""
     return DeathReport(
         plugin=plugin,

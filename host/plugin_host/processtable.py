@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Kin", "ProcessRow", "ProcessTable", "ProcessUse", "read_row", "read_use"]
+__all__ = ["Kin", "ProcessRow", "ProcessTable", "ProcessUse", "is_ending", "read_row", "read_use"]
 
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _READ_BYTES = 64 * 1024
@@ -27,6 +27,7 @@ _PAUSE_S = 0.0005
 _PATIENCE_S = 0.004  # what one table waits for environments in all: it is the host's loop that waits
 # Places in /proc/PID/stat, behind the name: where its code ends, and its environment.
 _CODE_END, _ENV_END = 24, 48
+_PF_EXITING = 0x4
 
 
 class ProcessRow(NamedTuple):
@@ -115,6 +116,13 @@ class ProcessTable:
 def read_row(pid: int) -> ProcessRow | None:
     """One process as it is now; None when there is none of that number."""
     return _proc_row(pid) if _HAS_PROC else _psutil_row(pid)
+
+
+def is_ending(pid: int) -> bool:
+    """Whether a process has begun to end, which the kernel notes before it closes its descriptors, or has
+    ended; where that cannot be seen, True."""
+    fields = _read_file(f"/proc/{pid}/stat", whole=False).rpartition(b")")[2].split(None, 8)
+    return len(fields) < 8 or bool(int(fields[6]) & _PF_EXITING)
 
 
 def read_use(pid: int) -> ProcessUse | None:

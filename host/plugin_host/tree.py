@@ -29,6 +29,7 @@ __all__ = [
     "alive",
     "family",
     "identify",
+    "listed",
     "marked",
     "reap_adopted",
     "sandboxed_program",
@@ -88,6 +89,16 @@ def marked(token: str, *, since: float = 0, not_before: float | None = None) -> 
         and row.pid != os.getpid()
         and token in run_tokens(table.variable(row.pid, RUN_MARK_NAME))
     )
+
+
+def listed(members: Callable[[], frozenset[int]]) -> frozenset[ProcessIdentity]:
+    """The living processes that `members` says belong, at the two moments between which it was seen who
+    they are."""
+    rows = [row for pid in members() if (row := read_row(pid)) and not row.dead]
+    if not rows:
+        return frozenset()
+    still = members()
+    return frozenset(_identity(row) for row in rows if row.pid in still and row.pid != os.getpid())
 
 
 def sandboxed_program(sandbox: ProcessIdentity) -> ProcessIdentity | None:

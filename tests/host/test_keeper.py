@@ -328,6 +328,28 @@ def test_where_there_can_be_none_one_warning_says_what_is_lost(
     assert "if this host is killed with SIGKILL" in text
 
 
+def test_one_that_could_not_be_started_is_tried_again_with_the_next_plugin(
+    run: Run, said: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def body() -> None:
+        async with stage("steady", block=["steady"]) as host:
+            with monkeypatch.context() as scarce:
+                scarce.setattr(subprocess, "Popen", refuse)
+                host._keeper.start()
+                host._keeper.retry()
+            pids = [host._keeper.pid]
+            await host._supervisors["steady"].start()
+            pids.append(host._keeper.pid)
+        assert pids[0] is None
+        assert pids[1] is not None
+
+    run(body())
+    assert len([text for level, text in said if level == logging.WARNING]) == 1
+
+
 def test_fork_that_fails_later_counts_as_a_death(
     run: Run, wait_until: WaitUntil, said: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

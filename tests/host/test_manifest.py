@@ -275,6 +275,25 @@ def test_what_is_not_json_is_shown_with_line_and_column(data: bytes, words: str)
     assert words in str(error)
 
 
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        (b'{"id": "a", "id": "b"}', '"id"'),
+        (b'{"launch": {"argv" : ["x"], "\\u0061rgv"\n: ["y"]}}', '"argv"'),
+        (b'{"launch": [{"a": 1}, {"b": {"c": ":", "c": "\\":"}}]}', '"c"'),
+    ],
+)
+def test_key_that_is_there_twice_is_named(data: bytes, key: str) -> None:
+    error = refusal(data)
+    assert f"expected each key of an object once, found {key} twice" in str(error)
+    assert error.file
+
+
+def test_text_that_looks_like_a_key_is_none() -> None:
+    data = b'{"id": "a", "version": "1", "description": "a \\"id\\": b", "launch": {"argv": ["x", "\\":"]}}'
+    assert manifest.decode(data, file="a test").id == "a"
+
+
 @pytest.mark.parametrize("data", [b"", b" \n\t"])
 def test_an_empty_file_is_called_empty(data: bytes) -> None:
     assert "found an empty file" in str(refusal(data))

@@ -214,7 +214,12 @@ def test_message_is_about_the_place(
             ("properties", "a", "properties", "b", "default"),
             "expected null",
         ),
-        ({"$ref": "#"}, (), "refers to itself without end"),
+        ({"$ref": "#"}, ("$ref",), "found one that leads back to itself"),
+        (
+            of(a={"$ref": "#/$defs/n"}) | {"$defs": {"n": {"allOf": [True, {"$ref": "#/$defs/n"}]}}},
+            ("properties", "a", "$ref"),
+            "found one that leads back to itself",
+        ),
     ],
 )
 def test_schema_that_is_of_no_use_is_named(
@@ -225,6 +230,13 @@ def test_schema_that_is_of_no_use_is_named(
     assert fault.of_schema
     assert fault.steps == steps
     assert words in fault.text
+
+
+def test_schema_without_an_end_is_found_without_settings() -> None:
+    assert isinstance(check({"$ref": "#"}), Fault)
+    tree = of(next={"anyOf": [{"type": "null"}, {"$ref": "#"}]})
+    assert check(tree) is None
+    assert settle(tree, {"next": {"next": None}}) == {"next": {"next": None}}
 
 
 def test_value_that_is_excluded_is_not_said() -> None:

@@ -21,6 +21,7 @@ from plugin_host import (
     PluginHost,
     PluginNotReady,
     State,
+    instance,
 )
 from tests.run import Run
 from tests.stage import stage, write_plugin
@@ -193,6 +194,24 @@ def test_broken_protocol_is_a_named_error_and_ends_the_plugin(run: Run, command:
     run(body())
 
 
+def test_plugin_that_closes_its_connection_and_exits_is_told_as_both(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr(instance, "_EXIT_FOLLOWS_S", 10.0)
+
+    async def body() -> None:
+        async with beside_a_good_one("breaks_protocol") as host:
+            plugin = host.plugins["breaks_protocol"]
+            one = host._supervisors["breaks_protocol"]._instance
+            assert one is not None
+            dying = asyncio.ensure_future(death(host, "breaks_protocol", "leaves"))
+            await wait_until.aio(lambda: one._has_hung_up)
+            psutil.Process(plugin.pid).terminate()
+            assert "closed its connection and then exited with status 0" in str(await dying)
+
+    run(body())
+
+
 @pytest.mark.parametrize("command", ["huge", "endless"])
 def test_message_over_the_limit_is_refused_in_bounded_memory(run: Run, command: str) -> None:
     async def body() -> None:
@@ -330,11 +349,14 @@ def test_plugin_that_never_stops_asking_slows_nobody_else(run: Run, service: str
                 began = time.monotonic()
                 assert await host.call("steady", "echo", {"value": 1}) == 1
                 took.append(time.monotonic() - began)
-            assert sorted(took)[25] < 0.1
-            began = time.monotonic()
-            asked = {"service": "slow", "params": {"seconds": 0.01}}
-            assert await host.call("steady", "ask", asked, timeout=5) == "done"
-            assert time.monotonic() - began < 1
+            # A queue behind the flood would delay each one; other work on the machine, only some.
+            assert sorted(took)[12] < 0.1
+            asked, took = {"service": "slow", "params": {"seconds": 0.01}}, []
+            for _ in range(3):
+                began = time.monotonic()
+                assert await host.call("steady", "ask", asked, timeout=5) == "done"
+                took.append(time.monotonic() - began)
+            assert min(took) < 1
             assert not flood.done()
             await host.stop("never_stops_asking")
             with pytest.raises(CallError):

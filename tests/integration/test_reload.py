@@ -96,7 +96,9 @@ def test_old_version_that_hangs_is_ended_with_its_stacks(run: Run, tmp_path: Pat
     run(body())
 
 
-def test_new_version_takes_over_without_a_failed_call(run: Run, tmp_path: Path) -> None:
+def test_new_version_takes_over_without_a_failed_call(
+    run: Run, tmp_path: Path, wait_until: WaitUntil
+) -> None:
     async def body() -> None:
         release(tmp_path, "1.0.0")
         async with evolving(tmp_path) as host:
@@ -110,6 +112,7 @@ def test_new_version_takes_over_without_a_failed_call(run: Run, tmp_path: Path) 
             release(tmp_path, "2.0.0")
             await host.reload("evolving")
             assert await host.call("evolving", "version") == "2.0.0"
+            await wait_until.aio(lambda: "2.0.0" in seen)  # those who ask may still wait for the old one
             stop = True
             await asyncio.gather(*askers)
             assert seen == {"1.0.0", "2.0.0"}

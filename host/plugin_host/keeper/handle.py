@@ -59,6 +59,7 @@ class Keeper:
         self._deaths = 0
         self._again: asyncio.TimerHandle | None = None
         self._is_begun = False
+        self._is_lacking = False
         self._is_closed = False
 
     @property
@@ -73,15 +74,32 @@ class Keeper:
         the log says so, and that is all.
         """
         if self._is_begun or self._is_closed:
+            self.retry()
             return
         self._is_begun = True
         if obstacle := _obstacle():
             _log.warning("no keeper process can be started: %s; %s", obstacle, _LOSS)
             return
+        self._try()
+
+    def retry(self) -> None:
+        """Try again where the first could not be started, as for want of a descriptor."""
+        if self._is_lacking and not self._is_closed:
+            self._try()
+
+    def _try(self) -> None:
+        was_lacking = self._is_lacking
         try:
             self._spawn()
         except OSError as error:
-            _log.warning("no keeper process could be started: %s; %s", error, _LOSS)
+            self._is_lacking = True
+            if not was_lacking:
+                text = "no keeper process could be started: %s; %s. It is tried again with the next plugin"
+                _log.warning(text, error, _LOSS)
+        else:
+            self._is_lacking = False
+            if was_lacking:
+                _log.info("the keeper process could be started now")
 
     def note_plugin(self, plugin: str, pid: int | None) -> None:
         """The plugin of this id runs as `pid`, which leads a session of its own; or (None) it does not run.

@@ -26,6 +26,8 @@ __all__ = ["Fault", "check", "settle"]
 Steps = tuple[str | int, ...]
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+# What stands in these is held against the same value as what they stand in.
+_IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 # What stands in these is data, whatever its keys are called.
 _DATA = ("const", "default", "enum", "examples")
 
@@ -108,7 +110,29 @@ def _reference_fault(schema: dict[str, Any]) -> Fault | None:
         except (Unresolvable, ValueError, TypeError, LookupError):
             text = f"expected a reference to a place in this schema, found {found(value)}"
             return Fault(True, steps, f"{text}, which is none")
+        if _is_endless(resolver.lookup(value).contents, resolver):
+            text = "expected a reference that leads to a schema, found one that leads back to itself"
+            return Fault(True, steps, text)
     return None
+
+
+def _is_endless(part: Any, resolver: Any, above: tuple[int, ...] = ()) -> bool:
+    """Whether a schema is applied again to the very value that it is being applied to."""
+    if not isinstance(part, dict):
+        return False
+    if id(part) in above:
+        return True
+    inner = [resolver.lookup(part[key]).contents for key in _REFERENCES if _is_local(part.get(key))]
+    for key in _IN_PLACE:
+        value = part.get(key)
+        inner += value if isinstance(value, list) else [value]
+    dependent = part.get("dependentSchemas")
+    inner += dependent.values() if isinstance(dependent, dict) else ()
+    return any(_is_endless(one, resolver, (*above, id(part))) for one in inner)
+
+
+def _is_local(reference: Any) -> bool:
+    return isinstance(reference, str) and reference.startswith("#")
 
 
 def _specification(schema: dict[str, Any]) -> Any:

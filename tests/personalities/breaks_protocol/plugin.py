@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 from tests.personalities.peer import Peer
@@ -45,6 +46,11 @@ def closes(peer: Peer, msgid: int, params: Any) -> None:
     os.close(1)
 
 
+def leaves(peer: Peer, msgid: int, params: Any) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    os.close(1)
+
+
 COMMANDS = {
     "random": random,
     "text": text,
@@ -55,6 +61,7 @@ COMMANDS = {
     "unhashable": unhashable,
     "hosts_method": hosts_method,
     "closes": closes,
+    "leaves": leaves,
 }
 peer = Peer()
 peer.be_ready("breaks_protocol", commands=list(COMMANDS))
