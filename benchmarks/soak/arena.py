@@ -118,8 +118,13 @@ class Arena:
 
     async def _settle(self, host: PluginHost, mine: Counter[str], steady: Counter[str]) -> None:
         """Nobody holds more than at the start."""
-        for session in await host.sessions():
-            self._tally.violate(session.id, "it is left over")
+
+        async def sessions() -> Counter[str]:
+            return Counter(session.id for session in await host.sessions())
+
+        # An opening that was cancelled is closed without anybody waiting for it.
+        for session in await remains(sessions, Counter()):
+            self._tally.violate(session, "it is left over")
         left = await remains(partial(holdings, host, _STEADY), steady)
         # Its process was replaced, and never did more than the other.
         also_left = await remains(partial(holdings, host, _MORTAL), steady)
