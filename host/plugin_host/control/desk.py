@@ -58,12 +58,18 @@ class DeskOwner(Protocol):
     def greeted(self, desk: Desk) -> None:
         """A client has said who it is."""
 
-    async def left(self, desk: Desk) -> None:
-        """A client has gone."""
+    def left(self, desk: Desk) -> None:
+        """A client has gone, and asks for nothing more."""
+
+    def gone(self, desk: Desk) -> None:
+        """Nothing of a client is left."""
 
 
 class Desk(LinkOwner):
-    """Client number `number`. `token` is by what it is known, also after it has come back."""
+    """Client number `number`. `token` is by what it is known, also after it has come back.
+
+    `is_here` from when it has said who it is until it leaves.
+    """
 
     def __init__(self, server: DeskOwner, sock: socket.socket, peer: Peer, number: int) -> None:
         self.server = server
@@ -73,7 +79,7 @@ class Desk(LinkOwner):
         self.token = ""
         self.keep = False
         self.seats: dict[Key, Seat] = {}
-        self.is_greeted = False
+        self.is_here = False
         self._channel: Channel = over_socket(sock)
         self.link = PeerLink(self._channel, Connection(PLUGIN), self, "client")
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -118,7 +124,7 @@ class Desk(LinkOwner):
             return
         self.name, self.keep = greeting.client.name[:64], greeting.release == "keep"
         self.token = greeting.token or self.server.new_token()
-        self.is_greeted = True
+        self.is_here = True
         self.link.answer(
             event.msgid,
             {
@@ -184,6 +190,7 @@ class Desk(LinkOwner):
         if self._leaving is None:
             if error is not None:
                 _log.warning("%s was dropped: %s", self.label, error)
+            self.is_here = False
             self.link.close()
             self._channel.close()
             self._leaving = asyncio.get_running_loop().create_task(
@@ -198,9 +205,11 @@ class Desk(LinkOwner):
             seat.leave()
         if tasks:
             await asyncio.wait(tasks)
+        # Before its viewers are waited for: a plugin that does not answer holds back no session of another.
+        self.server.left(self)
         await asyncio.gather(*(seat.wait_left() for seat in self.seats.values()))
         self.seats.clear()
-        await self.server.left(self)
+        self.server.gone(self)
 
     async def wait_left(self) -> None:
         """Wait until nothing of it is left."""

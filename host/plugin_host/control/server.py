@@ -80,8 +80,8 @@ class ControlServer:
         return f"<ControlServer {self.path or 'not started'} clients={len(self._desks)}>"
 
     def desks(self) -> list[Desk]:
-        """The clients that have said who they are, in order."""
-        return [desk for desk in self._desks.values() if desk.is_greeted]
+        """The clients that have said who they are and have not left, in order."""
+        return [desk for desk in self._desks.values() if desk.is_here]
 
     def _status(self) -> dict[str, Any]:
         clients = [
@@ -170,13 +170,16 @@ class ControlServer:
         """A client has said who it is."""
         self._timers.pop(desk.number).cancel()
 
-    async def left(self, desk: Desk) -> None:
+    def left(self, desk: Desk) -> None:
         """A client has gone: close those of its sessions that were not to be kept."""
+        for key in self.claims.left(desk.number):
+            self._errand(self._close_session(key))
+
+    def gone(self, desk: Desk) -> None:
+        """Nothing of a client is left."""
         self._desks.pop(desk.number, None)
         if (timer := self._timers.pop(desk.number, None)) is not None:
             timer.cancel()
-        for key in self.claims.left(desk.number):
-            self._errand(self._close_session(key))
 
     async def _close_session(self, key: Key) -> None:
         plugin, id = key
