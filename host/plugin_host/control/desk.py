@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,7 @@ from plugin_host.version import VERSION
 from plugin_host.wording import suggestion
 from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.handshake import negotiate
+from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
 from .ask import Ask
 from .errormap import to_map
@@ -115,7 +117,7 @@ class Desk(LinkOwner):
         """Both sides say who they are."""
         try:
             greeting = msgspec.convert(event.params, Greeting)
-            protocol = negotiate(greeting.protocols)
+            protocol = _common(greeting.protocols)
         except msgspec.ValidationError as error:
             self.link.refuse(event.msgid, CallFailed(f"initialize: {error}", name="rpc.invalid_params"))
             return
@@ -142,8 +144,8 @@ class Desk(LinkOwner):
         self.server.greeted(self)
 
     async def _serve(self, event: RequestReceived) -> None:
-        ask = Ask(self, event.msgid, event.method, event.params, _timeout(event.meta))
         try:
+            ask = Ask(self, event.msgid, event.method, event.params, _timeout(event.meta))
             answer = await self._answer(ask)
         except PluginHostError as error:
             self._refuse(event.msgid, error)
@@ -218,6 +220,23 @@ class Desk(LinkOwner):
                 await asyncio.shield(self._leaving)
 
 
+def _common(offered: list[Any]) -> int:
+    """The protocol version to speak. Raises CallFailed when there is none."""
+    try:
+        return negotiate(offered)
+    except CallFailed as error:
+        ours = list(PROTOCOL_VERSIONS)
+        theirs = [one for one in offered if type(one) is int]
+        text = f"no common protocol version: the client speaks {theirs}, this host {ours}"
+        raise CallFailed(text, name=error.name, data={"client": theirs, "host": ours}) from None
+
+
 def _timeout(meta: dict[str, Any] | None) -> float | None:
+    """Seconds. Raises CallFailed for what is no time, which would be none if it were passed over."""
     milliseconds = (meta or {}).get("timeout_ms")
-    return milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
+    if milliseconds is None:
+        return None
+    if type(milliseconds) not in (int, float) or math.isnan(milliseconds):
+        text = f"timeout_ms: expected a number of milliseconds, found {milliseconds!r:.40}"
+        raise CallFailed(text, name="rpc.invalid_params")
+    return float(milliseconds / 1000)
