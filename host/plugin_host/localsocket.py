@@ -20,7 +20,15 @@ from .peer import Peer, peer_of
 from .socketfolder import give, locked, made
 from .wording import shown
 
-__all__ = ["LONGEST_PATH", "BoundSocket", "LocalSocket", "check_path", "listen", "unlink_own"]
+__all__ = [
+    "LONGEST_PATH",
+    "BoundSocket",
+    "LocalSocket",
+    "check_path",
+    "listen",
+    "unlink_dead",
+    "unlink_own",
+]
 
 LONGEST_PATH = 107
 """Bytes of a path that a local socket can have on Linux."""
@@ -125,6 +133,18 @@ def unlink_own(listening: socket.socket) -> bool:
     except (OSError, SocketError):  # the folder is gone, or no longer ours
         return False
     listening.identity = None
+    return True
+
+
+def unlink_dead(path: str) -> bool:
+    """Remove the name of a socket behind which, for certain, nobody listens; whether it was removed."""
+    try:
+        with locked(os.path.dirname(path)):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode) or _listener(path) is not None:
+                return False
+            os.unlink(path)
+    except (OSError, SocketError):
+        return False
     return True
 
 

@@ -129,6 +129,8 @@ def test_it_alone_is_dropped_with_a_reason(
             assert await good.call("desk", "echo", {"value": "as ever"}) == "as ever"
             await wait_until.aio(lambda: len(scene.server._desks) == 1)
             await wait_until.aio(lambda: _only_sessions_of(scene, 0))
+            (told,) = [one.message for one in scene.host.logs.records() if one.source == "host"][-1:]
+            assert "was dropped: " in told
             grown = process.memory_info().rss - before[0]
             assert grown < 128 * 1024 * 1024, f"the host grew by {grown} bytes"
             assert len(os.listdir("/proc/self/fd")) <= before[1]

@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from plugin_host.errors import (
     SocketInUse,
 )
 from plugin_host.localsocket import LocalSocket
-from plugin_host_sdk.events import Initialized, InitializeRefused
+from plugin_host_sdk.events import ErrorReceived, Initialized, InitializeRefused
 from tests.control.arena import arena
 from tests.run import Run
 from tests.wait import WaitUntil
@@ -167,6 +168,26 @@ def test_what_is_wrong_with_a_request_is_said(
     run(body())
 
 
+@pytest.mark.parametrize("timeout_ms", [float("nan"), "soon", True, [5]], ids=repr)
+def test_a_deadline_that_is_no_time_is_refused_before_anything_is_done(
+    timeout_ms: Any, tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            client = await scene.raw()
+            await client.initialize()
+            call = {"plugin": "desk", "command": "echo"}
+            _, data = client.connection.send_request("host.call", call, {"timeout_ms": timeout_ms})
+            await client.send(data)
+            (refused,) = await client.events()
+            assert isinstance(refused, ErrorReceived)
+            assert refused.error["name"] == "rpc.invalid_params"
+            assert "timeout_ms" in refused.error["message"]
+
+    run(body())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_whoever_is_not_of_this_protocol_is_refused_in_words(
     tmp_path: Path, own_socket: str, run: Run
 ) -> None:
@@ -176,6 +197,7 @@ def test_whoever_is_not_of_this_protocol_is_refused_in_words(
             (refused,) = await future.initialize(protocols=[2, 3])
             assert isinstance(refused, InitializeRefused)
             assert refused.error["name"] == "initialize.no_common_protocol"
+            assert "the client speaks [2, 3], this host [1]" in refused.error["message"]
             odd = await scene.raw()
             (refused,) = await odd.initialize(release="maybe")
             assert isinstance(refused, InitializeRefused)

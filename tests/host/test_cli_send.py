@@ -184,3 +184,22 @@ def test_path_that_is_too_long_ends_run_with_an_explanation(cli: Cli, tmp_path: 
     ended = cli("run", "--plugin-dir", plugins, "--command-dir", tmp_path / ("x" * 90))
     assert ended.status == 3
     assert "at most 107; choose a shorter one with --command-dir" in ended.err
+
+
+def test_what_a_killed_host_left_is_swept_away_by_the_next(
+    cli: Cli, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    folder = Path(cli.env["PLUGIN_HOST_SOCKET"]).with_name("control.commands")
+    plugins = write_plugin(tmp_path / "plugins", "greeter", CODE)
+    write_plugin(tmp_path / "plugins", "other", CODE)
+    with cli.background("run", "--plugin-dir", plugins) as run:
+        wait_until((folder / "other").is_socket)
+        run.send(signal.SIGKILL)
+        run.process.wait()
+    assert (folder / "other").is_socket()
+    with cli.background("run", "--plugin-dir", plugins, "--only", "greeter") as run:
+        wait_until(lambda: cli("send", "greeter", '{"Command": "greet"}').status == 0)
+        assert sorted(one.name for one in folder.iterdir()) == ["greeter", "host"]
+        run.send(signal.SIGTERM)
+        assert run.end().status == 0
+    assert not folder.exists()

@@ -60,6 +60,8 @@ def test_without_a_command_the_help_is_on_stderr(cli: Cli) -> None:
         (["call", "odd", "echo", "--timeout", "0"], "expected seconds above 0"),
         (["call", "odd", "echo", "--timeout", "nan"], "expected seconds above 0"),
         (["call", "odd", "echo", "--timeout", "soon"], "not a valid float"),
+        (["top", "--interval", "nan"], "expected seconds from 0.1 to 3600"),
+        (["top", "--interval", "0"], "expected seconds from 0.1 to 3600"),
     ],
 )
 def test_wrong_words_are_wrong_usage(cli: Cli, words: list[str], said: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from plugin_host.errors import SocketError, SocketInUse
-from plugin_host.localsocket import LONGEST_PATH, BoundSocket, LocalSocket, listen, unlink_own
+from plugin_host.localsocket import LONGEST_PATH, BoundSocket, LocalSocket, listen, unlink_dead, unlink_own
 from plugin_host.peer import Peer, peer_of
 from plugin_host.socketfolder import locked
 from tests.otheruser import NOBODY, needs_root, open_folder
@@ -424,3 +424,13 @@ def test_folder_that_is_gone_is_no_matter_at_the_end(room: Path) -> None:
     with listen(LocalSocket(path=str(room / "run" / "s"))) as listening:
         shutil.rmtree(room / "run")
         assert not unlink_own(listening)
+
+
+def test_only_a_socket_that_nobody_listens_on_is_swept_away(room: Path) -> None:
+    stale(room / "dead")
+    (room / "file").write_text("kept")
+    with listen(LocalSocket(path=str(room / "alive"))):
+        swept = {name: unlink_dead(str(room / name)) for name in ("dead", "file", "alive", "nothing")}
+        assert swept == {"dead": True, "file": False, "alive": False, "nothing": False}
+        assert connects(room / "alive")
+    assert sorted(one.name for one in room.iterdir()) == ["alive", "file"]

@@ -26,13 +26,21 @@ Examples:
 """
 
 
+def _span(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """The value of `--interval`, checked; not a number is in no range."""
+    if not 0.1 <= value <= 3600:
+        raise click.BadParameter(f"expected seconds from 0.1 to 3600, found {value:g}")
+    return value
+
+
 @click.command("top", help=_HELP, short_help="Show what plugins do and use, again and again.")
 @click.option(
     "interval",
     "--interval",
     metavar="SECONDS",
-    type=click.FloatRange(0.1, 3600),
+    type=float,
     default=1.0,
+    callback=_span,
     help="How long to count before the next picture; 1 unless it is given.",
 )
 @click.option(

@@ -1,7 +1,7 @@
 """Taking connections from a listening socket, as they come and no faster than they can be served.
 
 Owns neither the socket nor the connections. Invariant: running out of descriptors makes it pause, not fail
-and not spin.
+and not spin, and is said once, not with every try.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Admission:
         self._listening: socket.socket | None = None
         self._admit: Callable[[socket.socket], None] | None = None
         self._pause: asyncio.TimerHandle | None = None
+        self._is_short = False  # said once, until a connection could be taken again
 
     def open(self, listening: socket.socket, admit: Callable[[socket.socket], None]) -> None:
         """Begin."""
@@ -49,9 +50,12 @@ class Admission:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # no descriptors, or no memory
-                _log.warning("connections wait: %s", error.strerror)
+                if not self._is_short:
+                    _log.warning("connections wait: %s", error.strerror)
+                self._is_short = True
                 self._rest()
                 return
+            self._is_short = False
             connection.setblocking(False)
             admit(connection)
 

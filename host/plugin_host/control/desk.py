@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,7 @@ from plugin_host.version import VERSION
 from plugin_host.wording import suggestion
 from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.handshake import negotiate
+from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
 from .ask import Ask
 from .errormap import to_map
@@ -52,15 +54,24 @@ class DeskOwner(Protocol):
     def new_token(self) -> str:
         """What a client is known by."""
 
+    def note(self, text: str) -> None:
+        """Something that operators are to know of."""
+
     def greeted(self, desk: Desk) -> None:
         """A client has said who it is."""
 
-    async def left(self, desk: Desk) -> None:
-        """A client has gone."""
+    def left(self, desk: Desk) -> None:
+        """A client has gone, and asks for nothing more."""
+
+    def gone(self, desk: Desk) -> None:
+        """Nothing of a client is left."""
 
 
 class Desk(LinkOwner):
-    """Client number `number`. `token` is by what it is known, also after it has come back."""
+    """Client number `number`. `token` is by what it is known, also after it has come back.
+
+    `is_here` from when it has said who it is until it leaves.
+    """
 
     def __init__(self, server: DeskOwner, channel: Channel, peer: Peer | RemotePeer, number: int) -> None:
         self.server = server
@@ -70,7 +81,7 @@ class Desk(LinkOwner):
         self.token = ""
         self.keep = False
         self.seats: dict[Key, Seat] = {}
-        self.is_greeted = False
+        self.is_here = False
         self._channel = channel
         self.link = PeerLink(self._channel, Connection(PLUGIN), self, "client")
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -106,7 +117,7 @@ class Desk(LinkOwner):
         """Both sides say who they are."""
         try:
             greeting = msgspec.convert(event.params, Greeting)
-            protocol = negotiate(greeting.protocols)
+            protocol = _common(greeting.protocols)
         except msgspec.ValidationError as error:
             self.link.refuse(event.msgid, CallFailed(f"initialize: {error}", name="rpc.invalid_params"))
             return
@@ -115,7 +126,7 @@ class Desk(LinkOwner):
             return
         self.name, self.keep = greeting.client.name[:64], greeting.release == "keep"
         self.token = greeting.token or self.server.new_token()
-        self.is_greeted = True
+        self.is_here = True
         self.link.answer(
             event.msgid,
             {
@@ -133,8 +144,8 @@ class Desk(LinkOwner):
         self.server.greeted(self)
 
     async def _serve(self, event: RequestReceived) -> None:
-        ask = Ask(self, event.msgid, event.method, event.params, _timeout(event.meta))
         try:
+            ask = Ask(self, event.msgid, event.method, event.params, _timeout(event.meta))
             answer = await self._answer(ask)
         except PluginHostError as error:
             self._refuse(event.msgid, error)
@@ -180,7 +191,8 @@ class Desk(LinkOwner):
         """The connection is over, or is to be; `error` is what the client did wrong."""
         if self._leaving is None:
             if error is not None:
-                _log.warning("%s was dropped: %s", self.label, error)
+                self.server.note(f"{self.label} was dropped: {error}")
+            self.is_here = False
             self.link.close()
             self._channel.close()
             self._leaving = asyncio.get_running_loop().create_task(
@@ -195,9 +207,11 @@ class Desk(LinkOwner):
             seat.leave()
         if tasks:
             await asyncio.wait(tasks)
+        # Before its viewers are waited for: a plugin that does not answer holds back no session of another.
+        self.server.left(self)
         await asyncio.gather(*(seat.wait_left() for seat in self.seats.values()))
         self.seats.clear()
-        await self.server.left(self)
+        self.server.gone(self)
 
     async def wait_left(self) -> None:
         """Wait until nothing of it is left."""
@@ -206,6 +220,23 @@ class Desk(LinkOwner):
                 await asyncio.shield(self._leaving)
 
 
+def _common(offered: list[Any]) -> int:
+    """The protocol version to speak. Raises CallFailed when there is none."""
+    try:
+        return negotiate(offered)
+    except CallFailed as error:
+        ours = list(PROTOCOL_VERSIONS)
+        theirs = [one for one in offered if type(one) is int]
+        text = f"no common protocol version: the client speaks {theirs}, this host {ours}"
+        raise CallFailed(text, name=error.name, data={"client": theirs, "host": ours}) from None
+
+
 def _timeout(meta: dict[str, Any] | None) -> float | None:
+    """Seconds. Raises CallFailed for what is no time, which would be none if it were passed over."""
     milliseconds = (meta or {}).get("timeout_ms")
-    return milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
+    if milliseconds is None:
+        return None
+    if type(milliseconds) not in (int, float) or math.isnan(milliseconds):
+        text = f"timeout_ms: expected a number of milliseconds, found {milliseconds!r:.40}"
+        raise CallFailed(text, name="rpc.invalid_params")
+    return float(milliseconds / 1000)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Seat"]
 
+# How long a plugin may take to let viewers go whose client has gone.
+_DETACH_S = 2.0
+
 
 class Seat:
     """The streams are those of the client's connection."""
@@ -176,6 +179,10 @@ class Seat:
             task.cancel()
 
     async def wait_left(self) -> None:
-        """Wait until its viewers are detached."""
+        """Wait until its viewers are detached, or the plugin has had time enough for that."""
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, late = await asyncio.wait(self._tasks, timeout=_DETACH_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from plugin_host.channel import over_socket
 from plugin_host.errors import PluginHostError, SocketError
 from plugin_host.localsocket import LocalSocket, check_path, listen, unlink_own
+from plugin_host.logbook import LogRecord
 from plugin_host.peer import peer_of
 
 from .admission import Admission
@@ -84,8 +85,8 @@ class ControlServer:
         return f"<ControlServer {self.path or 'not started'} clients={len(self._desks)}>"
 
     def desks(self) -> list[Desk]:
-        """The clients that have said who they are, in order."""
-        return [desk for desk in self._desks.values() if desk.is_greeted]
+        """The clients that have said who they are and have not left, in order."""
+        return [desk for desk in self._desks.values() if desk.is_here]
 
     def _status(self) -> dict[str, Any]:
         clients = [
@@ -177,17 +178,28 @@ class ControlServer:
             _GREETING_S, desk.leave, PluginHostError(f"it did not say who it is within {_GREETING_S:.0f} s")
         )
 
+    def note(self, text: str) -> None:
+        """Log it, also for who asks a running host for its logs."""
+        _log.warning("%s", text)
+        record = LogRecord(
+            at=time.time(), plugin="", level="warning", message=text, logger=__name__, source="host"
+        )
+        self.host.logs.put(record)
+
     def greeted(self, desk: Desk) -> None:
         """A client has said who it is."""
         self._timers.pop(desk.number).cancel()
 
-    async def left(self, desk: Desk) -> None:
+    def left(self, desk: Desk) -> None:
         """A client has gone: close those of its sessions that were not to be kept."""
+        for key in self.claims.left(desk.number):
+            self._errand(self._close_session(key))
+
+    def gone(self, desk: Desk) -> None:
+        """Nothing of a client is left."""
         self._desks.pop(desk.number, None)
         if (timer := self._timers.pop(desk.number, None)) is not None:
             timer.cancel()
-        for key in self.claims.left(desk.number):
-            self._errand(self._close_session(key))
 
     async def _close_session(self, key: Key) -> None:
         plugin, id = key

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["list_sessions", "open_session", "session_of"]
 
+# How long one plugin may keep those waiting who ask for the sessions of all.
+_LIST_S = 2.0
+
 
 async def open_session(
     proxy: ExecProxy, *, command: Sequence[str] | None, create: Create | None = None, **given: Any
@@ -70,17 +73,24 @@ def _announced(options: SessionOptions) -> SessionInfo:
 
 
 async def list_sessions(proxies: Iterable[ExecProxy]) -> list[Session]:
-    """Every session of these plugins; one that dies meanwhile has none."""
-    proxies = list(proxies)
-    lists = await asyncio.gather(*(proxy.list() for proxy in proxies), return_exceptions=True)
-    found: list[Session] = []
-    for proxy, infos in zip(proxies, lists, strict=True):
-        if isinstance(infos, PluginDied):
-            continue
-        if isinstance(infos, BaseException):
-            raise infos
-        found += [session_of(proxy, info) for info in infos]
-    return found
+    """Every session of these plugins; one that dies meanwhile has none.
+
+    Of one that does not answer they are those that somebody here holds, as they were last heard of.
+    """
+    found = await asyncio.gather(*map(_list, proxies), return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException) and not isinstance(one, PluginDied):
+            raise one
+    return [session for one in found if not isinstance(one, BaseException) for session in one]
+
+
+async def _list(proxy: ExecProxy) -> list[Session]:
+    try:
+        async with asyncio.timeout(_LIST_S):
+            return [session_of(proxy, info) for info in await proxy.list()]
+    except TimeoutError:
+        known = [one for one in proxy.known() if isinstance(one, Session)]
+        return sorted(known, key=lambda one: (one.info.created_at, one.id))
 
 
 def session_of(proxy: ExecProxy, info: SessionInfo) -> Session:

@@ -239,6 +239,10 @@ class ExecProxy:
         """The object that stands for a session already."""
         return self._known.get(session)
 
+    def known(self) -> builtins.list[Held]:
+        """The sessions that somebody holds, in no order."""
+        return list(self._known.values())
+
     def hold(self, session: Held, is_running: bool) -> None:
         """An object for a session that was opened by another."""
         self._known[session.id] = session

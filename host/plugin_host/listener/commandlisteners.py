@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import PluginNotFound
-from plugin_host.localsocket import LocalSocket
+from plugin_host.localsocket import LocalSocket, unlink_dead
 from plugin_host.version import VERSION
 from plugin_host.wording import suggestion
 
@@ -91,10 +91,18 @@ class CommandListeners:
             raise
 
     def _start(self) -> None:
-        self._makes_folder = not os.path.lexists(self.folder)
+        self._makes_folder = not os.path.lexists(self.folder) or self._swept()
         self.monitor.start()
         for plugin in self._startable() if self._wanted is None else self._wanted:
             self.listen(plugin)
+
+    def _swept(self) -> bool:
+        """Remove the sockets that a host left here when it was killed; whether nothing else is here."""
+        with contextlib.suppress(OSError):  # it is no folder, as who makes a socket in it will say
+            names = os.listdir(self.folder)
+            left = [name for name in names if not unlink_dead(os.path.join(self.folder, name))]
+            return bool(names) and not left
+        return False
 
     def listen(self, plugin: str) -> None:
         """Have a listener for this plugin, too. Raises SocketError, and PluginNotFound."""
