@@ -119,6 +119,7 @@ def test_what_json_cannot_carry_is_status_106(value: Any) -> None:
         (CallFailed("x", name="command.failed", code=4711), 105),
         (CallError("x"), 105),
         (ValueError("x"), 105),
+        (CallFailed("x", name="rpc.not_encodable"), 102),
         (CallFailed("x", name="command.not_encodable"), 106),
         (PluginNotFound("x", plugin="a"), 501),
         (PluginNotReady("x", plugin="a", state="failed"), 501),

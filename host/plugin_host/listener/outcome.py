@@ -44,7 +44,7 @@ _NAMES = {
     "command.not_found": Status.NOT_FOUND,
     "command.bad_request": Status.BAD_REQUEST,
     "command.not_encodable": Status.NOT_ENCODABLE,
-    "rpc.not_encodable": Status.NOT_ENCODABLE,
+    "rpc.not_encodable": Status.BAD_REQUEST,  # of a parameter: what JSON takes and the wire does not
     "rpc.too_large": Status.NOT_ENCODABLE,
     "rpc.method_not_found": Status.NOT_FOUND,
 }
