@@ -51,7 +51,7 @@ def main() -> int:
 
 def _through_socketpair(mib: int) -> float:
     mine, theirs = socket.socketpair()
-    with theirs, subprocess.Popen(["cat"], stdin=theirs, stdout=theirs) as child:
+    with theirs, subprocess.Popen(["cat"], stdin=theirs.fileno(), stdout=theirs.fileno()) as child:
         theirs.close()
         with mine:
             speed, _ = _pump(mine.send, mine.recv, mib, lambda: mine.shutdown(socket.SHUT_WR))

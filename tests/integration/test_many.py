@@ -51,7 +51,8 @@ def test_two_hundred_plugins_start_answer_and_stop(run: Run, tmp_path: Path) -> 
             assert {plugin.state for plugin in host.plugins.values()} == {State.READY}
             answers = await asyncio.gather(*(host.call(id, "echo", {"value": id}) for id in ids))
             assert answers == ids
-            assert threading.active_count() == threads
+            # While they are put into groups one thread works for all of them.
+            assert threading.active_count() <= threads + 1
             descriptors = len(os.listdir("/proc/self/fd"))
             assert descriptors < 200 * 5  # the wire, stderr, the process itself and the file for its stacks
         feeling.cancel()
@@ -78,7 +79,8 @@ def test_ten_thousand_calls_in_flight_are_all_answered(run: Run, tmp_path: Path)
             assert await asyncio.gather(*calls) == list(range(10_000))
             assert await asyncio.gather(*naps) == [0.2] * 32
             assert link.in_flight == 0
-            assert threading.active_count() == threads
+            # While they are put into groups one thread works for all of them.
+            assert threading.active_count() <= threads + 1
 
     run(body())
 

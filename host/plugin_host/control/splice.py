@@ -117,12 +117,13 @@ class Splice:
 
     async def _fill(self) -> None:
         """Until every output has reached the client, or the client has closed it."""
+        # Shielded: cancelling who waits must not be taken for what is waited for.
         if self._tap is not None:
-            await self._tap.is_over
+            await asyncio.shield(self._tap.is_over)
             if not all(drain.is_ending for drain in self._drains.values()):
                 await self._tap.finish()
             for drain in self._drains.values():
-                await drain.closed
+                await asyncio.shield(drain.closed)
 
     # Ending.
 
