@@ -256,19 +256,34 @@ def test_clients_learn_that_the_host_stops(tmp_path: Path, own_socket: str, run:
     run(body())
 
 
-def test_two_hundred_clients_each_get_their_own_answers(
+def test_two_hundred_clients_each_get_their_own_answers_and_all_events(
     tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil
 ) -> None:
-    async def one(path: str, number: int) -> None:
-        async with await connect(path, timeout=15) as client:
+    answered = 0
+
+    async def one(path: str, number: int) -> list[str]:
+        nonlocal answered
+        async with await connect(path, timeout=15) as client, await client.events() as events:
             for step in range(5):
                 assert await client.call("desk", "echo", {"value": [number, step]}) == [number, step]
+            answered += 1
+            states = []
+            async for event in events:
+                if event["event"] == "state":
+                    states.append(event["new"])
+                if states[-1:] == ["ready"]:
+                    break
+            return states
 
     async def body() -> None:
         async with arena(tmp_path, own_socket) as scene:
             before = len(os.listdir("/proc/self/fd"))
-            await asyncio.gather(*(one(own_socket, number) for number in range(200)))
+            clients = [asyncio.create_task(one(own_socket, number)) for number in range(200)]
+            await wait_until.aio(lambda: answered == len(clients))
+            await scene.host.restart("desk")
+            for states in await asyncio.gather(*clients):
+                assert states == ["stopping", "stopped", "starting", "ready"]
             await wait_until.aio(lambda: not scene.server.desks())
-            assert len(os.listdir("/proc/self/fd")) == before
+            assert len(os.listdir("/proc/self/fd")) <= before
 
     run(body())
