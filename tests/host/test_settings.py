@@ -305,7 +305,7 @@ schemas = st.recursive(
 
 @pytest.mark.deadline(60)
 @example(schema={}, value={"a": {"b": 1}})
-@hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(
     schema=st.fixed_dictionaries(
         {"properties": st.dictionaries(st.sampled_from("abc"), schemas, max_size=3)}

@@ -349,14 +349,11 @@ def test_plugin_that_never_stops_asking_slows_nobody_else(run: Run, service: str
                 began = time.monotonic()
                 assert await host.call("steady", "echo", {"value": 1}) == 1
                 took.append(time.monotonic() - began)
-            # A queue behind the flood would delay each one; other work on the machine, only some.
-            assert sorted(took)[12] < 0.1
-            asked, took = {"service": "slow", "params": {"seconds": 0.01}}, []
-            for _ in range(3):
-                began = time.monotonic()
-                assert await host.call("steady", "ask", asked, timeout=5) == "done"
-                took.append(time.monotonic() - began)
-            assert min(took) < 1
+            assert sorted(took)[25] < 0.1
+            began = time.monotonic()
+            asked = {"service": "slow", "params": {"seconds": 0.01}}
+            assert await host.call("steady", "ask", asked, timeout=5) == "done"
+            assert time.monotonic() - began < 1
             assert not flood.done()
             await host.stop("never_stops_asking")
             with pytest.raises(CallError):

@@ -13,6 +13,7 @@ import pytest
 from plugin_host import State
 from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
+from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
 
@@ -29,7 +30,7 @@ CODE = """
 
 
 @pytest.mark.deadline(120)
-def test_two_hundred_plugins_start_answer_and_stop(run: Run, tmp_path: Path) -> None:
+def test_two_hundred_plugins_start_answer_and_stop(run: Run, tmp_path: Path, wait_until: WaitUntil) -> None:
     ids = [f"p{number}" for number in range(200)]
     for id in ids:
         write_plugin(tmp_path, id, CODE)
@@ -51,8 +52,9 @@ def test_two_hundred_plugins_start_answer_and_stop(run: Run, tmp_path: Path) -> 
             assert {plugin.state for plugin in host.plugins.values()} == {State.READY}
             answers = await asyncio.gather(*(host.call(id, "echo", {"value": id}) for id in ids))
             assert answers == ids
-            # While they are put into groups one thread works for all of them.
+            # While they are put into groups one thread works for all of them, and ends.
             assert threading.active_count() <= threads + 1
+            await wait_until.aio(lambda: threading.active_count() == threads, 30)
             descriptors = len(os.listdir("/proc/self/fd"))
             assert descriptors < 200 * 5  # the wire, stderr, the process itself and the file for its stacks
         feeling.cancel()
@@ -64,7 +66,9 @@ def test_two_hundred_plugins_start_answer_and_stop(run: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.deadline(60)
-def test_ten_thousand_calls_in_flight_are_all_answered(run: Run, tmp_path: Path) -> None:
+def test_ten_thousand_calls_in_flight_are_all_answered(
+    run: Run, tmp_path: Path, wait_until: WaitUntil
+) -> None:
     folder = write_plugin(tmp_path, "busy", CODE)
 
     async def body() -> None:
@@ -79,8 +83,9 @@ def test_ten_thousand_calls_in_flight_are_all_answered(run: Run, tmp_path: Path)
             assert await asyncio.gather(*calls) == list(range(10_000))
             assert await asyncio.gather(*naps) == [0.2] * 32
             assert link.in_flight == 0
-            # While they are put into groups one thread works for all of them.
+            # While they are put into groups one thread works for all of them, and ends.
             assert threading.active_count() <= threads + 1
+            await wait_until.aio(lambda: threading.active_count() == threads, 30)
 
     run(body())
 

@@ -215,7 +215,7 @@ def test_ring_is_the_tail_of_everything(
 
 @pytest.mark.deadline(60)
 @pytest.mark.parametrize("streams", [["stdout", "stdout"], STREAMS], ids=["same", "alternating"])
-@pytest.mark.parametrize(("capacity", "count"), [(300_000, 300_000), (30_000, 90_000)])
+@pytest.mark.parametrize(("capacity", "count"), [(REPLAY_BYTES, 1_000_000), (100_000, 300_000)])
 def test_many_appends_of_a_byte_cost_little_more_than_the_bytes_kept(
     streams: list[str], capacity: int, count: int
 ) -> None:
