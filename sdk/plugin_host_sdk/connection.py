@@ -270,7 +270,23 @@ class Connection:
                             return events
                     elif kind == REQUEST:
                         _, msgid, method, params = message
-                        self._receive_request(msgid, method, params, events)
+                        if (  # by far the most: a call in READY that is free of anything special
+                            type(params) is list
+                            and len(params) == 1
+                            and type(params[0]) is dict
+                            and method in self._askable
+                            and method not in _MOVING
+                            and self.state is READY
+                            and type(msgid) is int
+                            and 0 <= msgid <= MAX_MSGID
+                            and msgid not in self.incoming
+                            and len(self.incoming) < PENDING_REQUESTS
+                            and not self.raw
+                        ):
+                            self.incoming[msgid] = method
+                            events.append(RequestReceived(msgid, method, params[0]))
+                        else:
+                            self._receive_request(msgid, method, params, events)
                     else:
                         self._receive_other(kind, message, events)
                 except (TypeError, ValueError, LookupError):

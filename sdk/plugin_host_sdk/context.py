@@ -43,19 +43,15 @@ class Context:
     is part of, None when it is part of none.
     """
 
-    __slots__ = (
-        "_cancelled",
-        "_session",
-        "_settings",
-        "arrived",
-        "chain",
-        "deadline",
-        "has_begun",
-        "is_async",
-        "msgid",
-        "name",
-        "trace",
-    )
+    # What most calls leave as it is, is not set for each.
+    deadline: float | None = None
+    chain: tuple[str, ...] = ()
+    is_async = False
+    has_begun = False
+    arrived = 0.0  # by the runtime's clock
+    trace: TraceContext | None = None
+    _cancelled: Cancellation | None = None
+    _settings: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -67,16 +63,14 @@ class Context:
         is_async: bool = False,
     ) -> None:
         self._session = session
-        self._cancelled: Cancellation | None = None
-        self.arrived = 0.0  # by the runtime's clock
-        self._settings: Mapping[str, Any] | None = None
         self.name = name
         self.msgid = msgid
-        self.deadline = deadline
-        self.chain = chain
-        self.is_async = is_async
-        self.has_begun = False
-        self.trace: TraceContext | None = None
+        if deadline is not None:
+            self.deadline = deadline
+        if chain:
+            self.chain = chain
+        if is_async:
+            self.is_async = True
 
     def __repr__(self) -> str:
         return f"<Context of {self.name!r} in {self._session.plugin_id}>"

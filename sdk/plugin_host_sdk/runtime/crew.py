@@ -37,7 +37,8 @@ class Worker:
 class Crew:
     """Threads around one `mutex`. `lead(worker)` is called on the thread that got the lead.
 
-    A leader that runs author code between two reads says so by `begin_turn`, without the mutex. Before it
+    A leader that runs author code between two reads has a turn, which it begins without the mutex: it
+    counts it in `turn`, sets `acting` to itself, and then calls `unpark` if the crew `is_parked`. Before it
     reads again it looks, with the mutex, whether it is still the `leader`, and clears `acting` if so.
     """
 
@@ -50,9 +51,9 @@ class Crew:
         self._jobs: deque[Callable[[], None]] = deque()
         self._idle: list[Worker] = []
         self._closed = False
-        self._turn = 0  # counts the turns
+        self.turn = 0  # counts them
         self.acting: Worker | None = None
-        self._parked = True
+        self.is_parked = True
         self._watchdog: threading.Thread | None = None
         self._bark = threading.Lock()
         self._bark.acquire()
@@ -70,7 +71,7 @@ class Crew:
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.wake.release()
-        self._unpark()
+        self.unpark()
 
     def submit(self, job: Callable[[], None], *, extra: bool = False) -> None:
         """Run `job` on a worker. An `extra` one goes first, on one more thread if all are busy.
@@ -94,13 +95,6 @@ class Crew:
                 return False
             self._pass_lead()
             return True
-
-    def begin_turn(self, worker: Worker) -> None:
-        """The leader is about to run author code."""
-        self._turn += 1
-        self.acting = worker
-        if self._parked:
-            self._unpark()
 
     def _rouse(self, spare: bool) -> None:
         """One more thread for what waits; with the mutex held."""
@@ -147,11 +141,12 @@ class Crew:
 
     # The watchdog runs only while leaders act; idle plugins have no timer.
 
-    def _unpark(self) -> None:
+    def unpark(self) -> None:
+        """A turn has begun: keep an eye on it."""
         with self._mutex:
-            if not self._parked:
+            if not self.is_parked:
                 return
-            self._parked = False
+            self.is_parked = False
             if self._watchdog is None:
                 if self._closed:
                     return
@@ -159,7 +154,7 @@ class Crew:
                 try:
                     watchdog.start()
                 except RuntimeError:  # asked for again at the next turn
-                    self._parked = True
+                    self.is_parked = True
                 else:
                     self._watchdog = watchdog
             else:
@@ -168,19 +163,19 @@ class Crew:
     def _watch(self) -> None:
         seen = stuck = -1
         while not self._closed:
-            self._bark.acquire(timeout=-1 if self._parked else _TICK)
+            self._bark.acquire(timeout=-1 if self.is_parked else _TICK)
             with self._mutex:
                 if self.acting is not self.leader:
                     self.acting = None  # left by one who has just lost the lead
                 if self.acting is not None:
-                    if self._turn == stuck:
+                    if self.turn == stuck:
                         self._pass_lead()
-                    stuck = self._turn
-                elif self._turn == seen:
-                    self._parked = True
-                    # A leader sets `acting` and then looks at `_parked`, so one of us sees the other.
-                    self._parked = self._who_acts() is None
-                seen = self._turn
+                    stuck = self.turn
+                elif self.turn == seen:
+                    self.is_parked = True
+                    # A leader sets `acting` and then looks at `is_parked`, so one of us sees the other.
+                    self.is_parked = self._who_acts() is None
+                seen = self.turn
 
     def _who_acts(self) -> Worker | None:
         return self.acting

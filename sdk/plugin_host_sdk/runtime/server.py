@@ -97,17 +97,27 @@ class Server:
 
     def _read_and_act(self, me: Worker) -> None:
         wiring, backlog = self.wiring, self._backlog
-        receive, outbox, channel = wiring.connection.receive_data, wiring.outbox, wiring.channel
+        receive, outbox, mutex = wiring.connection.receive_data, wiring.outbox, wiring.mutex
+        channel_read = wiring.channel.read
         while True:
             if backlog and not self._act(me):
                 wiring.flush()
                 return
             if outbox.control or outbox.bulk or wiring.late:
                 wiring.flush()
-            data = channel.read()
-            with wiring.mutex:
-                backlog.extend(receive(data))
-            if not data and not backlog:
+            data = channel_read()
+            with mutex:
+                events = receive(data)
+                alone = events[0] if len(events) == 1 and not backlog else None
+                if type(alone) is not RequestReceived:
+                    backlog.extend(events)
+            if type(alone) is RequestReceived:  # as most are, of a host that waits for each answer
+                self._clock = perf_counter()
+                self._receive_request(alone, me)
+                if self.crew.leader is not me or (self.crew.acting is not None and not self._ends_turn(me)):
+                    wiring.flush()
+                    return
+            elif not data and not backlog:
                 return
 
     def _act(self, me: Worker) -> bool:
@@ -136,7 +146,7 @@ class Server:
                     self.wiring.flush()
             else:
                 self._handle(event)
-        return self._ends_turn(me)
+        return self._ends_turn(me) if crew.acting is not None else crew.leader is me
 
     def _ends_turn(self, me: Worker) -> bool:
         """No author code runs any more; whether this thread still leads.
@@ -177,7 +187,6 @@ class Server:
                 raise CallCancelled(f"plugin {self.plugin.id!r} is stopping", name="rpc.cancelled")
             endpoint, arguments = resolver(event.params)
             ctx = Context(self, endpoint.name, event.msgid)
-            ctx.arrived = self._clock
             if event.meta:
                 read_meta(ctx, event.meta, self.plugin.id)
                 if ctx.trace is not None:
@@ -191,7 +200,9 @@ class Server:
         self.running[event.msgid] = ctx
         if endpoint.quick:
             self._run_inline(endpoint, ctx, arguments, me)
-        elif endpoint.is_async:
+            return
+        ctx.arrived = self._clock
+        if endpoint.is_async:
             self._run_async(endpoint, ctx, arguments)
         else:
             try:
@@ -251,18 +262,24 @@ class Server:
 
     def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
         """On the leader's thread, in its turn: the watchdog takes the lead from a turn that lasts."""
-        if self.crew.acting is not me:
-            self.crew.begin_turn(me)
+        crew = self.crew
+        if crew.acting is not me:
+            crew.turn += 1
+            crew.acting = me
+            if crew.is_parked:
+                crew.unpark()
+        ctx.arrived = started = self._clock
         ctx.begin(self.settings)
         result, error = None, None
-        started = self._clock
         try:
             result = endpoint.run(ctx, arguments)
         except BaseException as problem:
             error = self._explain(ctx, problem)
         with self.wiring.mutex:
             self._settle(ctx, result, error)
-            leads = self.crew.leader is me
+            leads = crew.leader is me
+            if leads and not self._backlog:
+                crew.acting = None  # the turn ends here
         # One look at the clock for each run: between two of them little else happens.
         ended = self._clock = perf_counter()
         if ended - started > _SLOW or not leads:

@@ -157,30 +157,25 @@ class Wiring:
     def flush(self, *, wait: bool = False) -> None:
         """Write what waits, unless another thread is at it. `wait` for that thread, to slow this one."""
         writing, outbox = self._writing, self.outbox
-        if _is_owned(writing):
+        if writing._is_owned():  # type: ignore[attr-defined]
             return  # a finaliser of this thread, which is writing and will look again
         while outbox.control or outbox.bulk or self.late:
             if not writing.acquire(wait):
                 return
             try:
-                self._drain()
-            except OSError:
+                while outbox.control or outbox.bulk or self.late:
+                    with self.mutex:
+                        if self.late:
+                            self._put_late()
+                        piece = outbox.take()
+                    if piece is not None:
+                        self.channel.write(piece)
+            except OSError:  # the peer is gone
                 with self.mutex:
                     self.is_broken = True
                     outbox.clear()
             finally:
                 writing.release()
-
-    def _drain(self) -> None:
-        """Write until nothing waits. Raises OSError when the peer is gone."""
-        outbox, mutex = self.outbox, self.mutex
-        while outbox.control or outbox.bulk or self.late:
-            with mutex:
-                if self.late:
-                    self._put_late()
-                piece = outbox.take()
-            if piece is not None:
-                self.channel.write(piece)
 
     def _put_late(self) -> None:
         records = [self.late.popleft() for _ in range(len(self.late))]
