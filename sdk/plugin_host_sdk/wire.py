@@ -48,11 +48,13 @@ class Decoder:
     """
 
     __slots__ = (
+        "_clear_bytes",
         "_containers",
         "_counting",
         "_fed",
         "_foreign",
         "_frames",
+        "_is_clear",
         "_kept",
         "_plain_in_row",
         "_start",
@@ -66,6 +68,7 @@ class Decoder:
         self.error: RemoteProtocolError | None = None
         self._foreign = foreign
         self._frames = FrameReader(limit)
+        self._clear_bytes = min(limit, _SLICE_BYTES)  # no message in a read of so much is too large
         self._reset()
 
     def _reset(self) -> None:
@@ -76,6 +79,7 @@ class Decoder:
         self._kept: list[bytes] = []
         self._fed = 0  # bytes given to this unpacker
         self._start = 0  # where in them the message in progress began
+        self._is_clear = self._seems_clear()
 
     @property
     def pending(self) -> int:
@@ -84,6 +88,34 @@ class Decoder:
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Any]:
         """The messages that `data` completes. After a refusal `error` is set and the rest is dropped."""
+        size = len(data)
+        if not self._is_clear or not 0 < size <= self._clear_bytes or data[0] == 0x93:
+            return self._feed_anything(data)
+        # As most reads are: they begin where a message begins, and with one that is no frame.
+        unpacker = self._unpacker
+        try:
+            unpacker.feed(data)
+            message = unpacker.unpack()
+        except OutOfData:
+            self._fed += size
+            self._is_clear = False
+            self._keep(data)
+            return []
+        except _REFUSALS as error:
+            self._refuse(error)
+            return []
+        # Knowing where the message ended spares the exception that ends an exhausted iteration.
+        end = unpacker.tell()
+        self._fed = fed = self._fed + size
+        self._start = end
+        if end == fed:
+            return [message]
+        messages = [message]
+        self._is_clear = False
+        self._take_out(messages, data)
+        return messages
+
+    def _feed_anything(self, data: bytes | bytearray | memoryview) -> list[Any]:
         if len(data) > _SLICE_BYTES:
             return self._feed_slices(memoryview(data))
         messages: list[Any] = []
@@ -93,12 +125,21 @@ class Decoder:
         if self._start == self._fed and data and (data[0] == 0x93 or self._frames.pending):
             data = self._frames.read(data, messages)
             if not data:
+                self._is_clear = self._seems_clear()
                 return messages
-        unpacker, start = self._unpacker, self._start
         try:
-            unpacker.feed(data)
-            self._fed = fed = self._fed + len(data)
-            # Knowing where the message ended spares the exception that ends an exhausted iteration.
+            self._unpacker.feed(data)
+            self._fed += len(data)
+        except _REFUSALS as error:
+            self._refuse(error)
+        else:
+            self._take_out(messages, data)
+        return messages
+
+    def _take_out(self, messages: list[Any], data: bytes | bytearray | memoryview) -> None:
+        """Append the messages that are complete; `data` was fed last."""
+        unpacker, start, fed = self._unpacker, self._start, self._fed
+        try:
             while start < fed:
                 message = unpacker.unpack()
                 end = unpacker.tell()
@@ -115,7 +156,16 @@ class Decoder:
             self._keep(data)
         except _REFUSALS as error:
             self._refuse(error)
-        return messages
+        self._is_clear = self._seems_clear()
+
+    def _seems_clear(self) -> bool:
+        """Whether a message begins here, and nothing is special about it."""
+        return (
+            self._start == self._fed
+            and not self._counting
+            and not self._frames.pending
+            and self.error is None
+        )
 
     def _feed_slices(self, view: memoryview) -> list[Any]:
         messages: list[Any] = []
@@ -198,6 +248,7 @@ class Decoder:
 
     def _end(self, text: str) -> None:
         self.error = RemoteProtocolError(text)
+        self._is_clear = False
         # What was made of the message so far may be large.
         self._unpacker = None
         self._kept = []
