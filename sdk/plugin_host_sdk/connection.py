@@ -104,6 +104,7 @@ class Connection:
         self._sendable: set[str] = set()
         self._askable: set[str] = set()
         self._tellable: set[str] = set()
+        self._calling: set[str] = set()  # of `_askable` those about which there is nothing special
 
     def __repr__(self) -> str:
         streams = len(self.streams.sending) + len(self.streams.receiving)
@@ -183,10 +184,9 @@ class Connection:
         if len(data) > encoder.unchecked:
             encoder.check(len(data), message)
         elif type(result) is dict:
-            for key, part in result.items():
-                if type(key) not in ATOMS:
+            if not ATOMS.issuperset(map(type, result)) or not ATOMS.issuperset(map(type, result.values())):
+                for key, part in result.items():
                     encoder.survey({key: None})
-                if type(part) not in ATOMS:
                     encoder.survey(part)
         elif type(result) not in ATOMS:
             encoder.survey(result)
@@ -251,7 +251,7 @@ class Connection:
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """The events that `data` makes; b"" is end of file. After `Closed` or `Failed` nothing happens."""
         events: list[Event] = []
-        if not data or self.state in ENDED:
+        if not data or (self.state is not READY and self.state in ENDED):
             self._receive_eof(events)
             return events
         try:
@@ -270,21 +270,19 @@ class Connection:
                             return events
                     elif kind == REQUEST:
                         _, msgid, method, params = message
-                        if (  # by far the most: a call in READY that is free of anything special
-                            type(params) is list
-                            and len(params) == 1
-                            and type(params[0]) is dict
-                            and method in self._askable
-                            and method not in _MOVING
+                        if (
+                            method in self._calling
                             and self.state is READY
                             and type(msgid) is int
-                            and 0 <= msgid <= MAX_MSGID
+                            and -1 < msgid <= MAX_MSGID
                             and msgid not in self.incoming
+                            and type(params) is list
+                            and len(params) == 1
+                            and type(arguments := params[0]) is dict
                             and len(self.incoming) < PENDING_REQUESTS
-                            and not self.raw
-                        ):
+                        ):  # as by far the most are
                             self.incoming[msgid] = method
-                            events.append(RequestReceived(msgid, method, params[0]))
+                            events.append(RequestReceived(msgid, method, arguments))
                         else:
                             self._receive_request(msgid, method, params, events)
                     else:
@@ -404,6 +402,8 @@ class Connection:
             if method == "initialize":
                 self._adopt_limits(arguments.get("limits", {}))
             self._move(method)
+        elif method in self._askable:
+            self._calling.add(method)
         events.append(RequestReceived(msgid, method, arguments, meta))
 
     def _receive_notification(self, method: str, params: Any, events: list[Event]) -> None:

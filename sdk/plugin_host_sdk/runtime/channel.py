@@ -40,18 +40,21 @@ class Channel:
 
     def write(self, piece: Sequence[bytes | memoryview]) -> None:
         """Write all of it. Raises OSError when the peer is gone."""
-        write, fd = os.write, self.write_fd
         if len(piece) > 1:
-            written = os.writev(fd, piece)
+            written = os.writev(self.write_fd, piece)
             if written == sum(map(len, piece)):
                 return
             piece = _rest(piece, written)
         for buffer in piece:
-            written = write(fd, buffer)
-            if written < len(buffer):
-                rest = memoryview(buffer)[written:]
-                while rest:
-                    rest = rest[write(fd, rest) :]
+            self.write_one(buffer)
+
+    def write_one(self, buffer: bytes | memoryview) -> None:
+        """Write all of one buffer. Raises OSError when the peer is gone."""
+        written = os.write(self.write_fd, buffer)
+        if written < len(buffer):
+            rest = memoryview(buffer)[written:]
+            while rest:
+                rest = rest[os.write(self.write_fd, rest) :]
 
     def close(self) -> None:
         """Close both directions; the host sees end of file."""

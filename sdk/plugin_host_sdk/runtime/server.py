@@ -29,6 +29,7 @@ from .callmeta import expired, read_meta
 from .coroutine import LoopThread
 from .crew import Crew, Worker
 from .ending import Ending
+from .explanation import cancelled, explained
 from .greeting import greet
 from .nested import NestedCalls
 from .streamdesk import StreamDesk
@@ -111,7 +112,8 @@ class Server:
                 alone = events[0] if len(events) == 1 and not backlog else None
                 if type(alone) is not RequestReceived:
                     backlog.extend(events)
-            if type(alone) is RequestReceived:  # as most are, of a host that waits for each answer
+                    alone = None
+            if alone is not None:  # as most are, of a host that waits for each answer
                 self._clock = perf_counter()
                 self._receive_request(alone, me)
                 if self.crew.leader is not me or (self.crew.acting is not None and not self._ends_turn(me)):
@@ -274,12 +276,19 @@ class Server:
         try:
             result = endpoint.run(ctx, arguments)
         except BaseException as problem:
-            error = self._explain(ctx, problem)
-        with self.wiring.mutex:
-            self._settle(ctx, result, error)
+            error = explained(ctx, problem)
+        wiring, alone = self.wiring, None
+        with wiring.mutex:
             leads = crew.leader is me
+            answer = self._settle(ctx, result, error)
             if leads and not self._backlog:
                 crew.acting = None  # the turn ends here
+                if answer is not None and wiring.begin_writing():
+                    alone, answer = answer, None
+            if answer is not None:
+                wiring.outbox.control.append(answer)
+        if alone is not None:
+            wiring.write_alone(alone)
         # One look at the clock for each run: between two of them little else happens.
         ended = self._clock = perf_counter()
         if ended - started > _SLOW or not leads:
@@ -298,7 +307,7 @@ class Server:
         else:
             endpoint.ran_slow()
         with self.wiring.mutex:
-            self._settle(ctx, result, error)
+            self._queue_answer(ctx, result, error)
         self.wiring.flush()
 
     def _run_async(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
@@ -314,9 +323,9 @@ class Server:
             try:
                 result = await endpoint.run(ctx, arguments)
             except BaseException as problem:
-                error = self._explain(ctx, problem)
+                error = explained(ctx, problem)
             with self.wiring.mutex:
-                self._settle(ctx, result, error)
+                self._queue_answer(ctx, result, error)
             self.wiring.flush()
 
         try:
@@ -328,14 +337,14 @@ class Server:
 
     def _refuse_for_lack(self, ctx: Context, why: str) -> None:
         with self.wiring.mutex:
-            self._settle(ctx, None, CallFailed(f"{ctx.name}: {why}", name="rpc.busy"))
+            self._queue_answer(ctx, None, CallFailed(f"{ctx.name}: {why}", name="rpc.busy"))
 
     def _begin(self, ctx: Context) -> bool:
         """Whether a call that waited may start; if its time is over it is answered. With the mutex held."""
         if self.running.get(ctx.msgid) is not ctx:
             return False  # cancelled, and answered, while it waited
         if ctx.deadline is not None and ctx.deadline <= monotonic():
-            self._settle(ctx, None, expired(ctx))
+            self._queue_answer(ctx, None, expired(ctx))
             return False
         ctx.begin(self.settings)
         return True
@@ -344,45 +353,51 @@ class Server:
         try:
             return endpoint.run(ctx, arguments), None
         except BaseException as error:
-            return None, self._explain(ctx, error)
+            return None, explained(ctx, error)
 
-    def _explain(self, ctx: Context, error: BaseException) -> CallError:
-        """The answer for an exception; a CallError is one already."""
-        if isinstance(error, CallError):
-            return error
-        if type(error).__name__ == "CancelledError" and ctx.cancelled:
-            return CallCancelled(
-                f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled"
-            )
-        return CallFailed(f"{ctx.name}: {type(error).__name__}: {error}", name="rpc.internal")
+    def _settle(self, ctx: Context, result: Any, error: CallError | None) -> bytes | None:
+        """The answer, as a control message to be queued, unless it is queued already or yet to come.
 
-    def _settle(self, ctx: Context, result: Any, error: CallError | None) -> None:
-        """Queue the answer, or have it queued once it is there; with the mutex held."""
+        With the mutex held.
+        """
+        if error is not None or type(result) is Later or self.ending.is_asked:
+            self._settle_specially(ctx, result, error)
+            return None
+        msgid, wiring = ctx.msgid, self.wiring
+        self.running.pop(msgid, None)
+        self._finished += 1
+        try:
+            data = wiring.connection.send_response(msgid, result)
+        except LocalProtocolError as problem:
+            wiring.answer_unsendable(msgid, problem, "command.not_encodable")
+            return None
+        if len(data) <= FRAME_BYTES:
+            return data
+        wiring.outbox.put_bulk("message", (data,))
+        return None
+
+    def _settle_specially(self, ctx: Context, result: Any, error: CallError | None) -> None:
         if type(result) is Later:
             result.then(lambda result, error: self._settle_late(ctx, result, error))
             return
-        msgid = ctx.msgid
-        self.running.pop(msgid, None)
+        self.running.pop(ctx.msgid, None)
         self._finished += 1
         if error is not None:
-            self.wiring.refuse(msgid, error)
+            self.wiring.refuse(ctx.msgid, error)
         else:
-            wiring = self.wiring
-            try:
-                data = wiring.connection.send_response(msgid, result)
-            except LocalProtocolError as problem:
-                wiring.answer_unsendable(msgid, problem, "command.not_encodable")
-            else:
-                if len(data) <= FRAME_BYTES:
-                    wiring.outbox.control.append(data)
-                else:
-                    wiring.outbox.put_bulk("message", (data,))
+            self.wiring.answer(ctx.msgid, result, "command.not_encodable")
         if self.ending.is_asked and not self.running:
             self.ending.note_idle()
 
+    def _queue_answer(self, ctx: Context, result: Any, error: CallError | None) -> None:
+        """Queue the answer, or have it queued once it is there; with the mutex held."""
+        answer = self._settle(ctx, result, error)
+        if answer is not None:
+            self.wiring.outbox.control.append(answer)
+
     def _settle_late(self, ctx: Context, result: Any, error: CallError | None) -> None:
         with self.wiring.mutex:
-            self._settle(ctx, result, error)
+            self._queue_answer(ctx, result, error)
         self.wiring.flush()
 
     def _answer(self, msgid: int, result: Any) -> None:
@@ -405,7 +420,7 @@ class Server:
         ctx.cancelled.set(reason)
         with self.wiring.mutex:
             if not ctx.has_begun and self.running.get(ctx.msgid) is ctx:
-                self._settle(ctx, None, _cancelled(ctx))
+                self._queue_answer(ctx, None, cancelled(ctx))
 
     def cancel_all(self, reason: str) -> None:
         """Cancel every call that runs or waits."""
@@ -460,10 +475,6 @@ class Server:
         if leader is not None and leader.thread == threading.get_ident():
             self.crew.give_lead(leader)
         return self.nested.call(ctx, method, params)
-
-
-def _cancelled(ctx: Context) -> CallError:
-    return CallCancelled(f"{ctx.name!r} was cancelled: {ctx.cancelled.reason}", name="rpc.cancelled")
 
 
 # The functions that run calls, by the names their frames have.

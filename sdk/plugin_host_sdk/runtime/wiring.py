@@ -177,6 +177,24 @@ class Wiring:
             finally:
                 writing.release()
 
+    def begin_writing(self) -> bool:
+        """Whether nothing waits and nobody writes: `write_alone` is to follow. With the mutex held."""
+        outbox = self.outbox
+        if outbox.control or outbox.bulk or self.late:
+            return False
+        return self._writing.acquire(False)
+
+    def write_alone(self, data: bytes) -> None:
+        """Write one message past the queue, after `begin_writing`; what was queued since is not written."""
+        try:
+            self.channel.write_one(data)
+        except OSError:  # the peer is gone
+            with self.mutex:
+                self.is_broken = True
+                self.outbox.clear()
+        finally:
+            self._writing.release()
+
     def _put_late(self) -> None:
         records = [self.late.popleft() for _ in range(len(self.late))]
         if self.is_open():
