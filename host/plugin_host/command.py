@@ -94,7 +94,26 @@ def ask_command(
         row.started += 1
     begun = perf_counter()
     try:
-        result = _asked(plugin, link, command, params, timeout, on_progress, text)
+        # As in `call_command`, and not shared: of what a call costs a host, this is a tenth.
+        raw, deadline, meta = link.connection.raw, None, None
+        if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
+            deadline, meta = _call_metadata(plugin, command, timeout)
+        method = "command.call"
+        arguments: Any = {"name": command, "params": {} if params is None else params}
+        if raw:
+            method, arguments, meta = command, _positional(plugin, params), None
+        elif text:
+            arguments["text"] = True
+        try:
+            if not raw and not _is_flat(params):
+                link.survey(params)
+            result = link.ask(method, arguments, meta, deadline, on_progress, command)
+        except CallError as error:
+            raise _explained(plugin, command, timeout, deadline, error) from None
+        if not raw:
+            if type(result) is not dict or result.get("status") != 0:
+                raise _own_failure(plugin, command, result)
+            result = result.get("result")
     except BaseException as error:
         with mutex:
             row.fail(perf_counter() - begun, error)
@@ -102,38 +121,6 @@ def ask_command(
     with mutex:
         row.end(perf_counter() - begun)
     return result
-
-
-def _asked(
-    plugin: Plugin,
-    link: SharedLink,
-    command: str,
-    params: Any,
-    timeout: float | None,
-    on_progress: Progress | None,
-    text: bool,
-) -> Any:
-    # As in `call_command`, and not shared: of what a call costs a host, this is a tenth.
-    raw, deadline, meta = link.connection.raw, None, None
-    if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
-        deadline, meta = _call_metadata(plugin, command, timeout)
-    method = "command.call"
-    arguments: Any = {"name": command, "params": params if params is not None else {}}
-    if raw:
-        method, arguments, meta = command, _positional(plugin, params), None
-    elif text:
-        arguments["text"] = True
-    try:
-        if not raw and not _is_flat(params):
-            link.survey(params)
-        result = link.ask(method, arguments, meta, deadline, on_progress, command)
-    except CallError as error:
-        raise _explained(plugin, command, timeout, deadline, error) from None
-    if raw:
-        return result
-    if type(result) is not dict or result.get("status") != 0:
-        raise _own_failure(plugin, command, result)
-    return result.get("result")
 
 
 def _explained(

@@ -287,12 +287,13 @@ class Server:
                     alone, answer = answer, None
             if answer is not None:
                 wiring.outbox.control.append(answer)
-        if alone is not None:
-            wiring.write_alone(alone)
-        # One look at the clock for each run: between two of them little else happens.
+        # One look at the clock for each run: between two of them little else happens. Before the answer is
+        # written, which may wake its reader on this processor.
         ended = self._clock = perf_counter()
         if ended - started > _SLOW or not leads:
             endpoint.ran_slow()
+        if alone is not None:
+            wiring.write_alone(alone)
 
     def _run_pooled(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
         with self.wiring.mutex:
