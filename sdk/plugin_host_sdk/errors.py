@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "ActionError",
+    "ActionFailed",
+    "ActionInvalid",
+    "ActionNotFound",
+    "ActionNotPrivileged",
+    "ActionNotSupported",
+    "ActionRefused",
     "CallCancelled",
     "CallError",
     "CallFailed",
@@ -28,6 +35,7 @@ __all__ = [
     "HandlerNotFound",
     "InternalError",
     "InvalidPayload",
+    "KeyRejected",
     "LocalProtocolError",
     "MessageTooLarge",
     "MetadataError",
@@ -253,6 +261,71 @@ class ExecError(PluginHostError):
         }
 
 
+class ActionError(CallError):
+    """An action was refused, or failed; the subclass says why."""
+
+    NAME = "action.failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str = "",
+        code: int | None = None,
+        data: Any = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, name=name or self.NAME, code=code, data=data, retryable=retryable)
+
+
+class ActionNotSupported(ActionError):
+    """The plugin has no such kind of action; `data["kinds"]` are those it has, sorted."""
+
+    NAME = "action.not_supported"
+
+
+class ActionRefused(ActionError):
+    """The operator has not allowed it."""
+
+    NAME = "action.refused"
+
+    @property
+    def option(self) -> str:
+        """The setting that would allow it; empty when the peer named none."""
+        found = self.data.get("option") if isinstance(self.data, dict) else None
+        return found if isinstance(found, str) else ""
+
+
+class ActionNotPrivileged(ActionError):
+    """It takes rights that the plugin's process has not, such as to run as another user."""
+
+    NAME = "action.not_privileged"
+
+
+class ActionNotFound(ActionError):
+    """No action of that id, or no longer."""
+
+    NAME = "action.not_found"
+
+
+class ActionInvalid(ActionError):
+    """The request is not what this kind of action takes; nothing was done."""
+
+    NAME = "action.invalid"
+
+
+class ActionFailed(ActionError):
+    """It was begun and could not be done; `data` may hold `errno`."""
+
+    NAME = "action.failed"
+
+
+class KeyRejected(ActionError):
+    """A key, or the proof of one, is not right; what was valid before is still valid."""
+
+    NAME = "action.key_rejected"
+
+
 class MetadataError(CallError):
     """A request about metadata or a task was refused; the subclass says why."""
 
@@ -322,6 +395,18 @@ _KINDS: dict[str, type[CallError]] = {
             ResourceConflict,
             InvalidPayload,
             MetadataNotFound,
+        )
+    },
+    **{
+        kind.NAME: kind
+        for kind in (
+            ActionNotSupported,
+            ActionRefused,
+            ActionNotPrivileged,
+            ActionNotFound,
+            ActionInvalid,
+            ActionFailed,
+            KeyRejected,
         )
     },
 }

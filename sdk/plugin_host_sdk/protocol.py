@@ -134,4 +134,11 @@ ERRORS: dict[str, tuple[int, bool]] = {
     "metadata.resource_conflict": (4, False),
     "metadata.invalid_payload": (6, False),
     "metadata.not_found": (7, False),
+    "action.not_supported": (1, False),
+    "action.refused": (2, False),
+    "action.not_privileged": (3, False),
+    "action.not_found": (4, False),
+    "action.invalid": (5, False),
+    "action.failed": (6, False),
+    "action.key_rejected": (7, False),
 }
