@@ -43,7 +43,8 @@ def error_map(kind: str, error: BaseException, cancelled: Cancellation) -> dict[
     """What a handler raised, as the map that travels; data that cannot are words about it."""
     made = _call_error(kind, error, cancelled).to_map()
     try:
-        msgspec.msgpack.encode(made["data"])
+        made["data"] = msgspec.to_builtins(made["data"], builtin_types=(bytes,))
+        msgspec.msgpack.encode(made["data"])  # numbers and texts have limits, too
     except (TypeError, ValueError, RecursionError, OverflowError):
         made["data"] = {"excerpt": excerpt(made["data"])}
     return made
