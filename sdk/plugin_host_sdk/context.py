@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Protocol
 
+    from .action.action import Action
     from .metadata.reader import MetadataReader
     from .tracecontext import TraceContext
 
@@ -44,6 +45,7 @@ class Context:
     """
 
     __slots__ = (
+        "_action",
         "_cancelled",
         "_session",
         "_settings",
@@ -67,6 +69,7 @@ class Context:
         is_async: bool = False,
     ) -> None:
         self._session = session
+        self._action: Action | None = None
         self._cancelled: Cancellation | None = None
         self.arrived = 0.0  # by the runtime's clock
         self._settings: Mapping[str, Any] | None = None
@@ -112,6 +115,13 @@ class Context:
         return MetadataReader(lambda method, params: session.call_host(self, method, params), self.is_async)
 
     @property
+    def action(self) -> Action:
+        """The action that is being done: its output, its data. Raises RuntimeError where none is."""
+        if self._action is None:
+            raise RuntimeError(f"{self.name!r} is no action")
+        return self._action
+
+    @property
     def traceparent(self) -> str | None:
         """The W3C `traceparent` of the call, for requests that are made on its behalf; None without one."""
         return None if self.trace is None else self.trace.outgoing().traceparent
@@ -125,6 +135,10 @@ class Context:
         """Used by the runtime: the call starts, with these settings to its end."""
         self._settings = settings
         self.has_begun = True
+
+    def serve_action(self, action: Action) -> None:
+        """Used by the action capability: the context is that of this action."""
+        self._action = action
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never negative; None when there is no deadline."""

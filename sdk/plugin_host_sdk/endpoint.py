@@ -36,6 +36,12 @@ if TYPE_CHECKING:
         def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
             """Send a log record."""
 
+        def drain(self) -> None:
+            """Wait until the wire has taken everything that is queued, or is gone."""
+
+        def leave(self, reason: str) -> None:
+            """End the plugin by itself, with status 0; what runs is cancelled."""
+
     class Capability(Protocol):
         """One capability of a plugin as the runtime sees it."""
 

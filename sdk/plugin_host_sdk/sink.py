@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         def received(self, offset: int, data: bytes) -> None:
             """Bytes, in order; to be given back to `Sink.consumed` when they are used."""
 
-        def ended(self, total: int) -> None:
-            """Nothing more comes."""
+        def ended(self, total: int, error: Any = None) -> None:
+            """Nothing more comes. With `error`, a map, the writer could not send all that it wanted to."""
 
     class Sink(Protocol):
         """Every method may be called from any thread."""
@@ -53,8 +53,11 @@ if TYPE_CHECKING:
         def gap(self, stream: int, size: int) -> None:
             """Queue the word that `size` bytes are left out here."""
 
-        def end(self, stream: int, error: dict[str, Any] | None = None) -> None:
-            """Queue the end of an output stream, with its total; the number is not used again."""
+        def end(self, stream: int, error: dict[str, Any] | None = None) -> int:
+            """Queue the end of an output stream, with its total; the number is not used again.
+
+            Returns that total; 0 once the wire is gone.
+            """
 
         def stop(self, stream: int) -> None:
             """Give an input stream up: what still comes is dropped."""

@@ -43,6 +43,12 @@ class Solitude:
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         self._logger(level, message)
 
+    def drain(self) -> None:
+        pass  # nothing is ever queued
+
+    def leave(self, reason: str) -> None:
+        self._logger("info", f"it would end now: {reason}")
+
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         pass  # there is nobody who asked
 

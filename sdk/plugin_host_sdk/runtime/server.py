@@ -433,6 +433,12 @@ class Server:
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         self.wiring.log(level, logger, message, fields)
 
+    def drain(self) -> None:
+        self.wiring.flush(wait=True)
+
+    def leave(self, reason: str) -> None:
+        self.ending.leave(reason)
+
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         self.wiring.progress(msgid, done, total, message)
 

@@ -93,12 +93,14 @@ class RecordingSink:
             output.offset += size
             self._changed.notify_all()
 
-    def end(self, stream: int, error: dict[str, Any] | None = None) -> None:
+    def end(self, stream: int, error: dict[str, Any] | None = None) -> int:
         with self._changed:
             output = self._outputs.get(stream)
-            if output is not None and output.end is None and self._is_connected:
-                output.end = StreamEnd(output.offset, error)
-                self._changed.notify_all()
+            if output is None or output.end is not None or not self._is_connected:
+                return 0
+            output.end = StreamEnd(output.offset, error)
+            self._changed.notify_all()
+            return output.offset
 
     def stop(self, stream: int) -> None:
         with self._changed:
@@ -175,15 +177,15 @@ class RecordingSink:
                 offset, entry.offset = entry.offset, entry.offset + len(piece)
             entry.listener.received(offset, piece)
 
-    def end_input(self, stream: int) -> None:
-        """Send the end of an input, with its total."""
+    def end_input(self, stream: int, error: dict[str, Any] | None = None) -> None:
+        """Send the end of an input, with its total; `error` says why it comes early."""
         with self._changed:
             entry = self._inputs[stream]
             if entry.has_ended:
                 raise ValueError(f"input {stream} has ended already")
             entry.has_ended = True
         if not entry.is_stopped:
-            entry.listener.ended(entry.offset)
+            entry.listener.ended(entry.offset, error)
 
     def disconnect(self) -> None:
         """The wire is gone: whatever is sent from now on vanishes."""
