@@ -47,13 +47,15 @@ class ActionRelay:
 
     def begin(self, stdout: int, stderr: int, window: int) -> None:
         """Go on until the action ends or the client leaves. Raises CallFailed for streams of no use."""
+        streams = self._client.link.streams
         try:
             for name, number in zip(STREAMS, (stdout, stderr), strict=True):
-                self._outs[name] = Outbound(self._client.link.streams, number)
-                self._outs[name].open(window)
+                out = Outbound(streams, number)
+                out.open(window)
+                self._outs[name] = out
         except LocalProtocolError as error:
             for out in self._outs.values():
-                out.refuse("it was not opened")
+                streams.forget(out.number)
             self._reader.release()
             raise CallFailed(str(error), name="rpc.invalid_params") from None
         name = f"action {self._run.id} for client {self._client.number}"

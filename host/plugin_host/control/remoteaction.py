@@ -45,7 +45,7 @@ class _RemoteProxy(ActionProxy):
     """The actions of one plugin of the host behind `link`."""
 
     def _scoped(self, params: dict[str, Any]) -> dict[str, Any]:
-        return params | {"plugin": self.plugin}
+        return params | {"plugin": self.plugin} if self.plugin else params
 
     def failure(self, error: Any) -> PluginHostError:
         return from_map(error)
