@@ -139,7 +139,7 @@ def test_silent_script_gives_signs_and_keeps_a_lazy_plugin_from_being_stopped(
             run = await host.actions.trigger("robot", script("exec sleep 60"))
             first = run.last_sign
             await wait_until.aio(lambda: run.last_sign > first + 0.6)
-            assert host.plugins["robot"].state is State.READY
+            assert str(host.plugins["robot"].state) == "ready"
             await run.cancel(grace=0)
             await run.result()
             await wait_until.aio(lambda: host.plugins["robot"].state is State.IDLE)

@@ -151,8 +151,9 @@ def _pid(info: dict[str, Any]) -> int:
 class ControlClient(LinkOwner):
     """One connection; made by `connect`, and an async context manager.
 
-    `info` is what the host said of itself, `token` what makes a later connection the same client. `actions`
-    starts and finds actions. Methods raise what `PluginHost`'s do, and HostLost when the connection is over.
+    `info` is what the host said of itself, `token` what makes a later connection the same client; `actions`
+    starts and finds actions. Methods raise what `PluginHost`'s do, and HostLost when the connection has
+    ended.
     """
 
     def __init__(self, channel: Channel, path: str, pid: int) -> None:
