@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
     from .handler import Handler
 
-__all__ = ["GRACE_S", "Run"]
+__all__ = ["Run"]
 
-GRACE_S = 2.0
 # For a handler to send, after the grace and its kills, what there is to say; then no reader is waited for.
 _LAST_WORDS_S = 1.0
 
@@ -60,10 +59,6 @@ class Run:
         self.kind = asked.kind
         self.request = request
         self.runtime = runtime
-        self.grace = GRACE_S
-        self.outflows: dict[str, Outflow] = {}
-        self.inflow: Inflow | None = None
-        self.after_reply: list[Callable[[], object]] = []
         self.done = Later()
         self.state = CHECKING
         self._asked = asked
@@ -79,7 +74,8 @@ class Run:
         self.ctx = runtime.context(f"action.{self.kind}")
         self.ctx.begin(self.ctx.settings)
         self.ctx.is_async = handler.is_async
-        self.ctx.serve_action(Action(self, self.ctx))
+        self.action = Action(self.id, self.kind, self.ctx.cancelled, handler.is_async, runtime.leave)
+        self.ctx.serve_action(self.action)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.kind} {self.state}>"
@@ -97,12 +93,12 @@ class Run:
         if self.ctx.cancelled:
             raise CallCancelled(f"cancelled: {self.ctx.cancelled.reason}", name="rpc.cancelled")
         for name, number in (("stdout", asked.stdout), ("stderr", asked.stderr)):
-            outflow = self.outflows[name] = Outflow(sink, number, asked.window)
+            outflow = self.action.outflows[name] = Outflow(sink, number, asked.window)
             sink.open_output(number, asked.window, outflow)
         if asked.data is None:
             return None
-        self.inflow = Inflow(sink, asked.data, self.ctx.cancelled)
-        return sink.open_input(asked.data, WINDOW_BYTES, self.inflow)
+        self.action.inflow = Inflow(sink, asked.data, self.ctx.cancelled)
+        return sink.open_input(asked.data, WINDOW_BYTES, self.action.inflow)
 
     def refuse(self) -> None:
         """It is not accepted: nothing of it was ever there."""
@@ -180,13 +176,13 @@ class Run:
 
         Again: the first reason and the shorter time count.
         """
-        self.grace = min(self.grace, grace) if self.ctx.cancelled else grace
+        self.action.grace = min(self.action.grace, grace) if self.ctx.cancelled else grace
         self._reactor.call_at(self._clock.monotonic() + grace + _LAST_WORDS_S, self.cut_off)
         self.ctx.cancelled.set(reason or "cancelled")
 
     def cut_off(self) -> None:
         """Wait for nobody any more who does not read."""
-        for outflow in self.outflows.values():
+        for outflow in self.action.outflows.values():
             outflow.give_up()
         self.runtime.sink.flush()
 
@@ -199,12 +195,12 @@ class Run:
             outcome["result"] = result_map(self.kind, result)
         except BaseException as problem:
             outcome["error"] = error_map(self.kind, problem, self.ctx.cancelled)
-            self.after_reply.clear()
+            self.action.followers.clear()
         self._outcome = outcome
         self._move(DRAINING)
-        if self.inflow is not None:
-            self.inflow.close()
-        for outflow in self.outflows.values():
+        if self.action.inflow is not None:
+            self.action.inflow.close()
+        for outflow in self.action.outflows.values():
             outflow.finish(self._ended)
         self.runtime.sink.flush()
 
@@ -215,12 +211,12 @@ class Run:
             if self._left:
                 return
         self._move(FINISHED)
-        totals = {name: outflow.total for name, outflow in self.outflows.items()}
+        totals = {name: outflow.total for name, outflow in self.action.outflows.items()}
         self._tell(self._outcome, totals)
         if self._beat is not None:
             self._beat.cancel()
         self._over(self)
-        if self.after_reply:
+        if self.action.followers:
             threading.Thread(target=self._follow, name=f"after action {self.id}", daemon=True).start()
         else:
             self.done.resolve()
@@ -230,13 +226,13 @@ class Run:
         try:
             self.runtime.sink.notify("action.finished", message)
         except LocalProtocolError as problem:  # too large, or nothing that can travel: its end still can
-            self.after_reply.clear()
+            self.action.followers.clear()
             error = ActionFailed(f"{self.kind}: the result cannot be sent: {problem}").to_map()
             self.runtime.sink.notify("action.finished", message | {"result": None, "error": error})
 
     def _follow(self) -> None:
         self.runtime.drain()
-        for function in self.after_reply:
+        for function in self.action.followers:
             try:
                 function()
             except Exception as error:

@@ -327,9 +327,13 @@ class ScriptReport(Struct, frozen=True, kw_only=True):
 
 
 class RegisterResult(Discreet, frozen=True, kw_only=True):
-    """The new key of the machine, and the first-run scripts in the order in which they ran."""
+    """The new key of the machine, and the first-run scripts in the order in which they ran.
+
+    A machine that had a key keeps it until the new one is proved with `nonce`; "" where it had none.
+    """
 
     key: str
+    nonce: str = ""
     scripts: tuple[ScriptReport, ...] = ()
 
 
