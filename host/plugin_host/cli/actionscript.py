@@ -15,7 +15,7 @@ from plugin_host.errors import PluginHostError
 
 from . import account, output, variable
 from .actionreach import reach
-from .failure import NOT_EXECUTABLE, NOT_FOUND, ReadFailed
+from .failure import NOT_EXECUTABLE, NOT_FOUND, ProgramUsageError, ReadFailed
 from .option import Options, host_options, reach_options
 from .programstatus import status_of
 from .wordcompletion import plugin_words
@@ -68,7 +68,20 @@ Examples:
 """
 
 
-@click.command("run-script", help=_HELP, short_help="Run a script through a plugin.")
+class _ScriptCommand(click.Command):
+    """Its usage errors end with the status of own failures: the script's statuses are passed on."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = "what is the script's own stands behind --"
+            raise ProgramUsageError(f"{error.format_message()} For the script: {hint}.", ctx) from None
+        except click.UsageError as error:
+            raise ProgramUsageError(error.format_message(), ctx) from None
+
+
+@click.command("run-script", cls=_ScriptCommand, help=_HELP, short_help="Run a script through a plugin.")
 @click.argument("plugin", shell_complete=plugin_words)
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
