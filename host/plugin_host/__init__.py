@@ -16,10 +16,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo
 
+    from .action.actions import Actions
+    from .action.run import ActionRun
     from .candidate import Candidate
     from .configuration import Configuration
     from .death import DeathReport, Phase
     from .errors import (
+        ActionError,
+        ActionFailed,
+        ActionInvalid,
+        ActionNotFound,
+        ActionNotPrivileged,
+        ActionNotSupported,
+        ActionRefused,
         BadAnswer,
         CallCancelled,
         CallError,
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
         InitializeTimeout,
         InternalError,
         InvalidPayload,
+        KeyRejected,
         LaunchError,
         ListenerUnreachable,
         LocalProtocolError,
@@ -59,6 +69,8 @@ if TYPE_CHECKING:
         ViewerReadOnly,
     )
     from .event import (
+        ActionEnded,
+        ActionStarted,
         DeathTold,
         EventsLost,
         HealthChanged,
@@ -90,6 +102,17 @@ if TYPE_CHECKING:
     from .version import VERSION as __version__
 
 __all__ = [
+    "ActionEnded",
+    "ActionError",
+    "ActionFailed",
+    "ActionInvalid",
+    "ActionNotFound",
+    "ActionNotPrivileged",
+    "ActionNotSupported",
+    "ActionRefused",
+    "ActionRun",
+    "ActionStarted",
+    "Actions",
     "BadAnswer",
     "CallCancelled",
     "CallError",
@@ -117,6 +140,7 @@ __all__ = [
     "InitializeTimeout",
     "InternalError",
     "InvalidPayload",
+    "KeyRejected",
     "LaunchError",
     "ListenerUnreachable",
     "LocalProtocolError",
@@ -172,6 +196,10 @@ __all__ = [
 
 # The module of every name that is not in `errors`.
 _HOMES = {
+    "ActionEnded": "event",
+    "ActionRun": "action.run",
+    "ActionStarted": "event",
+    "Actions": "action.actions",
     "Caller": "service",
     "Candidate": "candidate",
     "CommandListeners": "listener.commandlisteners",

@@ -10,6 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import (
+    ActionError,
+    ActionFailed,
+    ActionInvalid,
+    ActionNotFound,
+    ActionNotPrivileged,
+    ActionNotSupported,
+    ActionRefused,
     CallCancelled,
     CallError,
     CallFailed,
@@ -19,6 +26,7 @@ from plugin_host_sdk.errors import (
     HandlerNotFound,
     InternalError,
     InvalidPayload,
+    KeyRejected,
     LocalProtocolError,
     MetadataError,
     MetadataNotFound,
@@ -38,6 +46,13 @@ if TYPE_CHECKING:
     from .exitstatus import ExitStatus
 
 __all__ = [
+    "ActionError",
+    "ActionFailed",
+    "ActionInvalid",
+    "ActionNotFound",
+    "ActionNotPrivileged",
+    "ActionNotSupported",
+    "ActionRefused",
     "BadAnswer",
     "CallCancelled",
     "CallError",
@@ -57,6 +72,7 @@ __all__ = [
     "InvalidPayload",
     "KeyFileError",
     "KeyMismatch",
+    "KeyRejected",
     "LaunchError",
     "ListenerUnreachable",
     "LocalProtocolError",

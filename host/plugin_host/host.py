@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import configuration as _configuration
 from . import discovery
+from .action.actions import Actions
 from .admission import launch_gate
 from .admittance import not_found, not_ready
 from .bytecode import BytecodeFolders
@@ -98,6 +99,7 @@ class PluginHost:
         self._events = EventHub()
         self._logbook = Logbook()
         self._metadata = Metadata()
+        self._actions = Actions(self._find)
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None
@@ -140,6 +142,11 @@ class PluginHost:
     def metadata(self) -> Metadata:
         """What plugins may read and watch: a tree of values by path."""
         return self._metadata
+
+    @property
+    def actions(self) -> Actions:
+        """What plugins are to do, such as running a script or writing a file: starting and finding it."""
+        return self._actions
 
     async def metrics(self) -> Snapshot:
         """Everything that is counted and measured, as plain maps that JSON can hold.

@@ -13,6 +13,7 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import ladder, obituary
+from .action.proxy import ActionProxy
 from .confinement import confine
 from .environment import run_token
 from .errors import CallCancelled, CallFailed, LaunchError, PluginDied, SpawnError
@@ -87,6 +88,7 @@ class Instance(LinkOwner):
         self.is_raw = manifest.protocol == "msgpack-rpc"
         self.answer: dict[str, Any] = {}
         self.exec: ExecProxy | None = None
+        self.actions: ActionProxy | None = None
         self.restarts = 0
         self._facilities = facilities
         self._journal = journal
@@ -143,7 +145,7 @@ class Instance(LinkOwner):
         sessions = self.exec is not None and bool(self.exec.running)
         # One that serves no call and waits for its metadata to change may be stopped.
         asked = len(link.connection.incoming) - self._facilities.metadata.waiting(link)
-        return bool(link.calls()) or sessions or asked > 0
+        return bool(link.calls()) or sessions or bool(self._running_actions()) or asked > 0
 
     # Starting.
 
@@ -162,6 +164,7 @@ class Instance(LinkOwner):
         self._process, self._link = launched.process, launched.link
         self._meter.add_wire(launched.link)
         self.exec = ExecProxy(self.id, launched.link, self._meter.sessions, self._facilities.emit)
+        self.actions = ActionProxy(self.id, launched.link, self._facilities.emit)
         self.answer = launched.answer
 
     def _explain(self, error: LaunchError) -> None:
@@ -312,7 +315,7 @@ class Instance(LinkOwner):
         return obituary.of_run(
             self.id,
             self.process,
-            calls=self.link.calls(),
+            calls=[*self.link.calls(), *self._running_actions()],
             sessions=self.exec.running if self.exec is not None else (),
             confinement=self._confinement,
             hang=self._hang,
@@ -321,12 +324,17 @@ class Instance(LinkOwner):
             restarts=self.restarts,
         )
 
+    def _running_actions(self) -> list[str]:
+        return [] if self.actions is None else [run.kind for run in self.actions.running]
+
     def fail(self, report: DeathReport) -> None:
         """End every call and session with the report."""
         self.link.close()
         self.link.fail_calls(lambda: PluginDied.of(report, "while the call was in flight"))
         if self.exec is not None:
             self.exec.fail(lambda session: PluginDied.of(report, f"with session {session} open"))
+        if self.actions is not None:
+            self.actions.fail(lambda action: PluginDied.of(report, f"with action {action} running"))
         self._facilities.services.forget(self.link)
         self._facilities.metadata.forget(self.link)
 
@@ -371,6 +379,8 @@ class Instance(LinkOwner):
             link.fail_calls(lambda: _stopped(self.id))
             if self.exec is not None:
                 self.exec.fail(lambda session: _stopped(self.id))
+            if self.actions is not None:
+                self.actions.fail(lambda action: _stopped(self.id))
             self._facilities.services.forget(link)
             self._facilities.metadata.forget(link)
             process.close()
@@ -405,6 +415,11 @@ class Instance(LinkOwner):
         elif method == "exec.exited" and self.exec is not None:
             try:
                 self.exec.exited(params)
+            except CallFailed as error:
+                self._journal.tell(logging.ERROR, f"plugin {self.id}: {error.message}")
+        elif method.startswith("action.") and self.actions is not None:
+            try:
+                self.actions.told(method, params)
             except CallFailed as error:
                 self._journal.tell(logging.ERROR, f"plugin {self.id}: {error.message}")
         elif method == "command.changed":

@@ -66,6 +66,13 @@ ERRORS: list[errors.PluginHostError] = [
     errors.SessionClosed("it has ended", session="s1"),
     errors.TerminalError("no terminal", data={"errno": 2, "reason": "not_found"}),
     errors.SessionExists("the id is taken", session="s1"),
+    errors.ActionNotSupported("no such kind", data={"kinds": ["exit"]}),
+    errors.ActionRefused("not allowed", data={"option": "allow_reboot"}),
+    errors.ActionNotPrivileged("not root"),
+    errors.ActionNotFound("no action a1"),
+    errors.ActionInvalid("no path"),
+    errors.ActionFailed("no space", data={"errno": 28}),
+    errors.KeyRejected("not the key"),
 ]
 
 
@@ -87,7 +94,14 @@ def test_every_exception_that_a_client_may_meet_is_tried() -> None:
     local |= {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.SealError)}
     local |= {"KeyFileError", "InternalError", "InvalidPayload", "MetadataError", "MetadataNotFound"}
     local |= {"NoSuchEndPoint", "ResourceConflict"}  # of what plugins ask
-    inner = {"CallError", "ExecSessionError", "ProtocolError", "LocalProtocolError", "RemoteProtocolError"}
+    inner = {
+        "ActionError",
+        "CallError",
+        "ExecSessionError",
+        "ProtocolError",
+        "LocalProtocolError",
+        "RemoteProtocolError",
+    }
     there = {name for name in errors.__all__ if isinstance(getattr(errors, name), type)}
     assert there - local - inner == {type(error).__name__ for error in ERRORS}
 

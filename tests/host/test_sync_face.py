@@ -9,6 +9,7 @@ import pytest
 
 import plugin_host
 from plugin_host import sync
+from plugin_host.action.reader import ActionOutput
 from plugin_host.event import EventStream
 from plugin_host.metadata.face import Metadata
 
@@ -20,9 +21,26 @@ PAIRS = [
     (plugin_host.Logbook, sync.Logbook),
     (plugin_host.LogStream, sync.LogStream),
     (Metadata, sync.Metadata),
+    (plugin_host.Actions, sync.Actions),
+    (plugin_host.ActionRun, sync.ActionRun),
+    (ActionOutput, sync.ActionOutput),
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
+    plugin_host.ActionRun: {
+        "accept",
+        "alive",
+        "check_plugin",
+        "ended",
+        "finish",
+        "forget_reader",
+        "lose",
+        "name",
+        "received",
+        "skipped",
+        "wake",
+        "when_over",
+    },
     plugin_host.Session: {
         "check_plugin",
         "consume",
@@ -44,7 +62,7 @@ INSIDE = {
     EventStream: {"put"},
 }
 # Coroutines are bounded by `asyncio.timeout`, threads by an argument.
-ADDED = {"wait": {"timeout"}}
+ADDED = {"wait": {"timeout"}, "result": {"timeout"}}
 
 each_pair = pytest.mark.parametrize(("theirs", "ours"), PAIRS, ids=lambda kind: kind.__name__)
 
@@ -59,6 +77,10 @@ def test_names_are_the_same(theirs: type, ours: type) -> None:
     assert names(ours) - names(theirs) <= {
         "id",
         "info",
+        "plugin",
+        "kind",
+        "started_at",
+        "last_sign",
         "exit",
         "session",
         "number",

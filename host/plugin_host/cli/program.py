@@ -10,6 +10,7 @@ import click
 from plugin_host.version import VERSION
 
 from . import (
+    action,
     attach,
     call,
     close,
@@ -48,16 +49,17 @@ _HELP = """Run plugins in processes of their own, and call them.
   plugin-host status                           the host that runs, and its plugins
   plugin-host call system disk_usage path=/    call a command of a plugin
   plugin-host exec -it shell                   open a shell through a plugin
+  plugin-host action run-script PLUGIN FILE    run a script through a plugin
   plugin-host top                              what the plugins of the host that runs do and use
   plugin-host logs -f                          what they log
   plugin-host send host '{"Command": "host.status"}'   ask the one that runs
   plugin-host doctor                           what is wrong here, and what to do about it
 
-call and exec use the host that runs, and start the plugin for themselves where none does.
+call, exec and action use the host that runs, and start the plugin for themselves where none does.
 
 Results go to stdout and errors to stderr. Exit status: 0 done; 1 the plugin said no, or faults were
 found; 2 wrong usage; 3 not found, not ready or not started; 4 the plugin died in the call; 124 timed
-out. exec and attach end with the status of what ran.
+out. exec, attach and action run-script end with the status of what ran.
 """
 
 
@@ -94,6 +96,7 @@ for _command in (
     send.command,
     validate.command,
     schema.command,
+    action.command,
     doctor.command,
     completion.command,
 ):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from plugin_host.control import ControlClient
 
 __all__ = [
+    "action_words",
     "command_words",
     "plugin_words",
     "program_words",
@@ -86,6 +87,18 @@ def session_words(context: click.Context, parameter: click.Parameter, incomplete
         return [_session(one, "/" in incomplete) for one in await list_sessions(client)]
 
     return _beginning(incomplete, _asked(_options(context), sessions) or [])
+
+
+def action_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Ids of actions that run."""
+
+    async def actions(client: ControlClient) -> Items:
+        found = [one for one in await client.actions.list() if one.state == "running"]
+        return [CompletionItem(one.id, help=f"{one.plugin}: {one.kind}") for one in found]
+
+    named = context.params.get(parameter.name or "") or ()
+    items = _beginning(incomplete, _asked(_options(context), actions) or [])
+    return [one for one in items if one.value not in named]
 
 
 def program_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:

@@ -34,6 +34,7 @@ from .address import SCHEME, parse_address, unreachable
 from .descriptor import IoTicket
 from .errormap import from_map
 from .follower import WINDOW_BYTES, Follower
+from .remoteaction import RemoteActions
 from .remotesession import RemoteSessions
 
 if TYPE_CHECKING:
@@ -150,8 +151,9 @@ def _pid(info: dict[str, Any]) -> int:
 class ControlClient(LinkOwner):
     """One connection; made by `connect`, and an async context manager.
 
-    `info` is what the host said of itself, `token` what makes a later connection the same client. Methods
-    raise what `PluginHost`'s do, and HostLost when the connection has ended.
+    `info` is what the host said of itself, `token` what makes a later connection the same client; `actions`
+    starts and finds actions. Methods raise what `PluginHost`'s do, and HostLost when the connection has
+    ended.
     """
 
     def __init__(self, channel: Channel, path: str, pid: int) -> None:
@@ -162,6 +164,7 @@ class ControlClient(LinkOwner):
         self.link = Link(channel, Connection(HOST), self, "host")
         self._channel = channel
         self._sessions = RemoteSessions(self.link)
+        self.actions = RemoteActions(self.link)
         self._followers: set[Follower[Any]] = set()
         self._why = ""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -206,7 +209,10 @@ class ControlClient(LinkOwner):
     # The link's.
 
     def notified(self, method: str, params: Any) -> None:
-        self._sessions.told(method, params)
+        if method.startswith("action."):
+            self.actions.told(method, params)
+        else:
+            self._sessions.told(method, params)
 
     def ended(self, error: Exception | None) -> None:
         if self._over.done():
@@ -218,6 +224,7 @@ class ControlClient(LinkOwner):
         reason = f"the connection to the host at {self.path} ended" + (f": {error}" if error else "")
         self.link.fail_calls(lambda: HostLost(reason))
         self._sessions.fail(lambda session: HostLost(reason))
+        self.actions.fail(lambda action: HostLost(reason))
         for follower in list(self._followers):
             follower.fail(HostLost(reason))
 

@@ -19,6 +19,7 @@ from plugin_host.localsocket import LocalSocket, check_path, listen, unlink_own
 from plugin_host.logbook import LogRecord
 from plugin_host.peer import peer_of
 
+from .actionmethod import ActionMethods
 from .admission import Admission
 from .claim import ClaimTable
 from .desk import Desk
@@ -68,6 +69,7 @@ class ControlServer:
         self.host = host
         self.started_at = time.time()
         self.claims = ClaimTable(share)
+        self.actions = ActionMethods(host, ClaimTable(share), self._errand)
         self.directory = Directory(host, self._tell, self.claims.forget)
         self.methods: dict[str, Method] = {}
         self.path = _path_of(place)
@@ -122,6 +124,7 @@ class ControlServer:
         descriptors = IoMethods(self.directory, self.claims, self.io)
         self.methods |= host_methods(self.host, self.finish, self._status)
         self.methods |= sessions.table() | descriptors.table() | feed_methods(self.host)
+        self.methods |= self.actions.table()
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -191,9 +194,10 @@ class ControlServer:
         self._timers.pop(desk.number).cancel()
 
     def left(self, desk: Desk) -> None:
-        """A client has gone: close those of its sessions that were not to be kept."""
+        """A client has gone: end those of its sessions and actions that were not to be kept."""
         for key in self.claims.left(desk.number):
             self._errand(self._close_session(key))
+        self.actions.left(desk.number)
 
     def gone(self, desk: Desk) -> None:
         """Nothing of a client is left."""

@@ -9,6 +9,7 @@ thread at any time.
 
 from __future__ import annotations
 
+from .actions import ActionOutput, ActionRun, Actions
 from .events import EventStream
 from .host import PluginHost
 from .logs import Logbook, LogStream
@@ -16,4 +17,15 @@ from .metadata import Metadata
 from .session import Session
 from .viewer import Viewer
 
-__all__ = ["EventStream", "LogStream", "Logbook", "Metadata", "PluginHost", "Session", "Viewer"]
+__all__ = [
+    "ActionOutput",
+    "ActionRun",
+    "Actions",
+    "EventStream",
+    "LogStream",
+    "Logbook",
+    "Metadata",
+    "PluginHost",
+    "Session",
+    "Viewer",
+]

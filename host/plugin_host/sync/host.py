@@ -17,6 +17,7 @@ from plugin_host.command import ask_command
 from plugin_host.sharedlink import LinkGone, SharedLink
 
 from . import fork
+from .actions import Actions
 from .events import EventStream
 from .logs import Logbook
 from .loopthread import LoopThread
@@ -140,6 +141,11 @@ class PluginHost:
     def metadata(self) -> Metadata:
         """What plugins may read and watch: a tree of values by path."""
         return Metadata(self._thread, self._host.metadata)
+
+    @property
+    def actions(self) -> Actions:
+        """What plugins are to do, such as running a script or writing a file: starting and finding it."""
+        return Actions(self._thread, self._host.actions)
 
     def metrics(self) -> Snapshot:
         """Everything that is counted and measured; see `plugin_host.PluginHost.metrics`."""
