@@ -145,9 +145,9 @@ class ExecMethods:
 
     async def _session(self, ask: Ask, asked: Any) -> Session:
         """The session, if the client may use it. Raises SessionNotFound, CallFailed."""
-        session = await self._directory.find(asked.session, asked.plugin)
-        key = session.plugin, session.id
-        if not self._claims.may_use(key, ask.client.number, ask.client.token):
+        may_use = self._claims.user(ask.client.number, ask.client.token)
+        session = await self._directory.find(asked.session, asked.plugin, may_use)
+        if not may_use((session.plugin, session.id)):
             text = f"session {asked.session} is another client's: only its owner may use it here"
             raise CallFailed(text, name="host.permission_denied")
         return session
@@ -248,11 +248,12 @@ class ExecMethods:
 
     async def claim(self, ask: Ask) -> Any:
         asked, client = ask.read(_Claim), ask.client
-        session = await self._directory.find(asked.session, asked.plugin)
-        key = session.plugin, session.id
         token = asked.token or client.token
+        may_use = self._claims.user(client.number, token)
+        session = await self._directory.find(asked.session, asked.plugin, may_use)
+        key = session.plugin, session.id
         is_owner = self._claims.owns(key, client.number) or self._claims.reclaim(key, client.number, token)
-        if not is_owner and not self._claims.may_use(key, client.number, token):
+        if not is_owner and not may_use(key):
             raise CallFailed(
                 f"session {asked.session} is another client's, or the token is not its own",
                 name="host.permission_denied",
@@ -273,7 +274,8 @@ class ExecMethods:
         return {}
 
     async def _owned(self, ask: Ask, asked: Any) -> Session:
-        session = await self._directory.find(asked.session, asked.plugin)
+        may_use = self._claims.user(ask.client.number, ask.client.token)
+        session = await self._directory.find(asked.session, asked.plugin, may_use)
         if not self._claims.owns((session.plugin, session.id), ask.client.number):
             text = f"session {asked.session} is not this client's: only its owner may do that"
             raise CallFailed(text, name="host.permission_denied")
