@@ -2,7 +2,7 @@
 
 The Structs are the parameters and results of the `metadata.*` requests about tasks, field by field.
 A plugin asks with `ExecuteRequest`, `StartRequest`, `SuccessRequest` and `FailedRequest`; a host with
-`ArtifactRequest`, `FolderRequest`, `ShellRequest` and `KillRequest`. Unknown fields are ignored, so the
+`ArtifactRequest`, `FolderRequest`, `ShellRequest`, `KillRequest` and `CloseRequest`. Unknown fields are ignored, so the
 maps can grow. Times on the wire are milliseconds, times of files seconds since the epoch, sizes bytes.
 
 A path is text. Where it is no UTF-8 the text shows it with escapes, and `raw` beside it is the path.
@@ -25,6 +25,7 @@ __all__ = [
     "ArtifactInfo",
     "ArtifactRequest",
     "ArtifactSent",
+    "CloseRequest",
     "ExecuteRequest",
     "FailedRequest",
     "FolderEntry",
@@ -184,6 +185,12 @@ class ShellRequest(SessionOptions, frozen=True, kw_only=True):
 
     task: TaskId
     stdin: StreamId | None = None
+
+
+class CloseRequest(Struct, frozen=True, kw_only=True):
+    """`metadata.close`: the host asks nothing more about the task, so that it can be forgotten."""
+
+    task: TaskId
 
 
 class KillRequest(Struct, frozen=True, kw_only=True):
