@@ -50,8 +50,8 @@ class Artifact:
     """A file, as an async context manager that closes it and an async iterator of its bytes.
 
     `size` (bytes), `mode` (permission bits) and `mtime` (seconds since the epoch) are those of the moment
-    it was opened. The end raises ArtifactDamaged when something is missing or changed on the way; whatever the
-    worker or its end has to say, read errors as FileAccessError, may be raised from every read.
+    it was opened. The end raises ArtifactDamaged when something is missing or was changed on the way. Every
+    read may raise what the worker has to say, FileAccessError, or why it is gone.
     """
 
     def __init__(
