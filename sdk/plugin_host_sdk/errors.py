@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "ArtifactNotFound",
     "CallCancelled",
     "CallError",
     "CallFailed",
@@ -25,15 +26,23 @@ __all__ = [
     "CommandError",
     "ExecError",
     "ExecSessionError",
+    "FileAccessDenied",
+    "FileAccessError",
+    "FolderNotFound",
     "HandlerNotFound",
     "InternalError",
     "InvalidPayload",
+    "IsFolder",
     "LocalProtocolError",
     "MessageTooLarge",
     "MetadataError",
     "MetadataNotFound",
+    "MethodNotAllowed",
     "NoSuchEndPoint",
     "NotEncodable",
+    "NotFile",
+    "NotFolder",
+    "OutsideRoots",
     "PluginHostError",
     "ProtocolError",
     "RegistrationError",
@@ -43,6 +52,7 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "TerminalError",
+    "UnknownActionId",
     "excerpt",
 ]
 
@@ -270,6 +280,12 @@ class MetadataError(CallError):
         super().__init__(message, name=name or self.NAME, code=code, data=data, retryable=retryable)
 
 
+class MethodNotAllowed(MetadataError):
+    """The method exists and cannot be used this way: a request was sent as a notification, or otherwise."""
+
+    NAME = "metadata.method_not_allowed"
+
+
 class NoSuchEndPoint(MetadataError):
     """There is no such method."""
 
@@ -294,6 +310,12 @@ class ResourceConflict(MetadataError):
     NAME = "metadata.resource_conflict"
 
 
+class UnknownActionId(MetadataError):
+    """There is no task of that id, or no longer."""
+
+    NAME = "metadata.unknown_action_id"
+
+
 class InvalidPayload(MetadataError):
     """The parameters are not what the method takes; nothing was changed."""
 
@@ -304,6 +326,60 @@ class MetadataNotFound(MetadataError):
     """There is nothing at that path."""
 
     NAME = "metadata.not_found"
+
+
+class FileAccessError(MetadataError):
+    """A file or folder beside a task cannot be had; the subclass says why. `path` is what was asked for."""
+
+    NAME = "metadata.file_unreadable"
+
+    @property
+    def path(self) -> str:
+        """The path; empty when the peer gave none."""
+        found = self.data.get("path") if isinstance(self.data, dict) else None
+        return found if isinstance(found, str) else ""
+
+
+class ArtifactNotFound(FileAccessError):
+    """There is no such file."""
+
+    NAME = "metadata.artifact_not_found"
+
+
+class FolderNotFound(FileAccessError):
+    """There is no such folder."""
+
+    NAME = "metadata.folder_not_found"
+
+
+class FileAccessDenied(FileAccessError):
+    """The worker's user may not read it."""
+
+    NAME = "metadata.permission"
+
+
+class IsFolder(FileAccessError):
+    """It is a folder, and a file was asked for."""
+
+    NAME = "metadata.is_folder"
+
+
+class NotFolder(FileAccessError):
+    """It is no folder, and one was asked for."""
+
+    NAME = "metadata.not_folder"
+
+
+class NotFile(FileAccessError):
+    """It is neither a file nor a folder: a device, a socket, a pipe or a link that is not followed."""
+
+    NAME = "metadata.not_file"
+
+
+class OutsideRoots(FileAccessError):
+    """It lies, by its path or by a link on the way, outside the folders that the worker serves."""
+
+    NAME = "metadata.outside_roots"
 
 
 _KINDS: dict[str, type[CallError]] = {
@@ -317,11 +393,21 @@ _KINDS: dict[str, type[CallError]] = {
     **{
         kind.NAME: kind
         for kind in (
+            MethodNotAllowed,
             NoSuchEndPoint,
             InternalError,
             ResourceConflict,
+            UnknownActionId,
             InvalidPayload,
             MetadataNotFound,
+            FileAccessError,
+            ArtifactNotFound,
+            FolderNotFound,
+            FileAccessDenied,
+            IsFolder,
+            NotFolder,
+            NotFile,
+            OutsideRoots,
         )
     },
 }
