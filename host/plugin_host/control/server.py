@@ -28,6 +28,7 @@ from .feed import feed_methods
 from .hostmethod import host_methods
 from .iomethod import IoMethods
 from .iosocket import IoSocket, io_place
+from .metadatamethod import metadata_methods
 from .overview import status_map
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class ControlServer:
         descriptors = IoMethods(self.directory, self.claims, self.io)
         self.methods |= host_methods(self.host, self.finish, self._status)
         self.methods |= sessions.table() | descriptors.table() | feed_methods(self.host)
+        self.methods |= metadata_methods(self.host.metadata)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
