@@ -150,7 +150,8 @@ class Task:
             return None
         assert self._ended is not None
         success, reason = self._limit.judged(outcome)
-        return TaskResult(success, outcome.code, outcome.signal, reason, self._started, self._ended)
+        times = (self._started, self._ended, self._limit.has_killed)
+        return TaskResult(success, outcome.code, outcome.signal, reason, *times)
 
     # Asking its worker; also after the result, until `close`.
 
@@ -264,8 +265,7 @@ class Task:
             pass
         except Exception as error:
             why = f"it was closed, and could not be killed: {error}"
-        if not self.is_over:
-            self.lose(why)
+        self.spoil(why)
 
     async def __aenter__(self) -> Task:
         return self
@@ -345,6 +345,10 @@ class Task:
         there. `report` is its death."""
         self._worker = None
         self._absence = self._maker("has no worker any more", reason, report)
+        self.spoil(reason, report)
+
+    def spoil(self, reason: str, report: DeathReport | None = None) -> None:
+        """The result is lost, unless it was there; the worker stays, and can be asked."""
         if self._state.lose():
             self._loss = self._maker("was lost", reason, report)
             self._changed()

@@ -30,6 +30,9 @@ class Solitude:
     def context(self, name: str) -> Context:
         return Context(self, name)
 
+    def step_aside(self) -> None:
+        pass  # no thread reads
+
     def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """Each coroutine has a thread and a loop of its own; it cannot be cancelled."""
         import asyncio
