@@ -49,7 +49,9 @@ def test_values_are_put_as_text_or_as_json_and_removed(host: Hosted) -> None:
     cli = host.cli
     assert cli("metadata", "set", "/task/name", "42") == cli("metadata", "set", "/task/step", ":=42")
     assert cli("metadata", "get", "/task", "--json").json == {"name": "42", "step": 42}
-    assert cli("metadata", "set", "/task/blob", ':={"$bytes": "/w=="}', "--json").json["path"] == "/task/blob"
+    assert (
+        cli("metadata", "set", "/task/blob", ':={"$bytes": "/w=="}', "--json").json["path"] == "/task/blob"
+    )
     assert cli("metadata", "get", "/task/blob", "--json").json == {"$bytes": "/w=="}
     assert cli("metadata", "delete", "/task").out == ""
     gone = cli("metadata", "get", "/task")

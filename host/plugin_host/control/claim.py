@@ -8,7 +8,7 @@ token by which it is reclaimed.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,11 @@ class ClaimTable:
 
     def __len__(self) -> int:
         return len(self._claims)
+
+    def forget_all_but(self, there: Set[Key]) -> None:
+        """Nothing else is there any more."""
+        for key in self._claims.keys() - there:
+            del self._claims[key]
 
     def get(self, key: Key) -> Claim | None:
         """The claim on a session; None for one that no client opened."""

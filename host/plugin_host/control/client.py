@@ -36,6 +36,7 @@ from .errormap import from_map
 from .follower import WINDOW_BYTES, Follower
 from .remotemetadata import RemoteMetadata
 from .remotesession import RemoteSessions
+from .remotetasks import RemoteTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -151,8 +152,9 @@ def _pid(info: dict[str, Any]) -> int:
 class ControlClient(LinkOwner):
     """One connection; made by `connect`, and an async context manager.
 
-    `info` is what the host said of itself, `token` what makes a later connection the same client, `metadata`
-    that of the host. Methods raise what `PluginHost`'s do, and HostLost when the connection has ended.
+    `info` is what the host said of itself, `token` what makes a later connection the same client;
+    `metadata` and `tasks` are the host's. Methods raise what `PluginHost`'s do, and HostLost when the
+    connection has ended.
     """
 
     def __init__(self, channel: Channel, path: str, pid: int) -> None:
@@ -164,6 +166,7 @@ class ControlClient(LinkOwner):
         self._channel = channel
         self._sessions = RemoteSessions(self.link)
         self.metadata = RemoteMetadata(self)
+        self.tasks = RemoteTasks(self, self._sessions)
         self._followers: set[Follower[Any]] = set()
         self._why = ""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -208,7 +211,7 @@ class ControlClient(LinkOwner):
     # The link's.
 
     def notified(self, method: str, params: Any) -> None:
-        self._sessions.told(method, params)
+        (self.tasks if method.startswith("task.") else self._sessions).told(method, params)
 
     def ended(self, error: Exception | None) -> None:
         if self._over.done():
@@ -220,6 +223,7 @@ class ControlClient(LinkOwner):
         reason = f"the connection to the host at {self.path} ended" + (f": {error}" if error else "")
         self.link.fail_calls(lambda: HostLost(reason))
         self._sessions.fail(lambda session: HostLost(reason))
+        self.tasks.fail(lambda: HostLost(reason))
         for follower in list(self._followers):
             follower.fail(HostLost(reason))
 

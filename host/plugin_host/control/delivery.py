@@ -62,7 +62,9 @@ class Deliveries:
         if self._running[ask.client.number] >= _MOST:
             raise CallFailed(f"this client has {_MOST} such streams already", name="rpc.busy")
 
-    def begin(self, ask: Ask, named: Named, write: Write, close: Callable[[], object] = lambda: None) -> None:
+    def begin(
+        self, ask: Ask, named: Named, write: Write, close: Callable[[], object] = lambda: None
+    ) -> None:
         """Let `write` fill the stream, which ends when it returns; then `close`, also of one not begun.
 
         Raises CallFailed for a stream that there is already, and as `check`.

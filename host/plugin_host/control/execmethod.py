@@ -132,13 +132,21 @@ class ExecMethods:
             detached=asked.detached,
             fail_fast=asked.fail_fast,
         )
-        # From here on nothing is awaited: a client that leaves now has its session dealt with.
+        return self.opened(client, session, stdin=asked.stdin, keep=asked.keep)
+
+    def opened(
+        self, client: Client, session: Session, *, stdin: int | None, keep: bool | None
+    ) -> dict[str, Any]:
+        """A client has opened a session, which types on stream `stdin`; what it is answered.
+
+        Nothing is awaited: a client that leaves now has its session dealt with.
+        """
         key = session.plugin, session.id
         self._directory.add(session)
-        keep = client.keep if asked.keep is None else asked.keep
+        keep = client.keep if keep is None else keep
         self._claims.make(key, client.number, client.token, keep=keep)
         seat = client.seats[key] = Seat(session, client.link.streams)
-        window = 0 if asked.stdin is None else seat.open_input(asked.stdin)
+        window = 0 if stdin is None else seat.open_input(stdin)
         return {"session": msgspec.to_builtins(session.info), "stdin_window": window}
 
     # Using one.

@@ -30,6 +30,7 @@ from .iomethod import IoMethods
 from .iosocket import IoSocket, io_place
 from .metadatamethod import metadata_methods
 from .overview import status_map
+from .taskmethod import TaskMethods
 
 if TYPE_CHECKING:
     import socket
@@ -123,7 +124,8 @@ class ControlServer:
         descriptors = IoMethods(self.directory, self.claims, self.io)
         self.methods |= host_methods(self.host, self.finish, self._status)
         self.methods |= sessions.table() | descriptors.table() | feed_methods(self.host)
-        self.methods |= metadata_methods(self.host.metadata)
+        self.tasks = TaskMethods(self.host, ClaimTable(self.claims.share), sessions, self.finish)
+        self.methods |= metadata_methods(self.host.metadata) | self.tasks.table()
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -193,9 +195,11 @@ class ControlServer:
         self._timers.pop(desk.number).cancel()
 
     def left(self, desk: Desk) -> None:
-        """A client has gone: close those of its sessions that were not to be kept."""
+        """A client has gone: close those of its sessions and tasks that were not to be kept."""
         for key in self.claims.left(desk.number):
             self._errand(self._close_session(key))
+        for task in self.tasks.left(desk.number):
+            self._errand(task.close())
 
     def gone(self, desk: Desk) -> None:
         """Nothing of a client is left."""
