@@ -99,7 +99,8 @@ class Program:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.register(self._exit_fd, select.POLLIN)
-        has_output, until = True, None
+        has_output = True
+        until: float | None = None
         while until is None or has_output:
             left = None if until is None else max(0.0, until - monotonic()) * 1000
             ready = [fd for fd, _ in poll.poll(left)]

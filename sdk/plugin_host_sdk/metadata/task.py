@@ -134,7 +134,7 @@ class Task:
     # The capability's.
 
     def kill(self, grace: float) -> str:
-        """End what it runs within `grace` seconds: "killed"; "remembered" when nothing has started; or "ended"
+        """End what it runs within `grace` seconds: "killed"; "remembered" when nothing has started; "ended"
         when nothing is left."""
         with self._lock:
             killing = self._killing
