@@ -1,4 +1,4 @@
-"""`metadata` of a host that runs, whose configuration says what it begins with and where else it listens."""
+"""`metadata` of a host that runs, which has metadata and a port by its configuration."""
 
 from __future__ import annotations
 

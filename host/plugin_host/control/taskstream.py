@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from plugin_host.errors import CallFailed
 
@@ -42,7 +42,7 @@ class _Log(Named, kw_only=True):
     lossless: bool = False
 
 
-class _Place(Struct, kw_only=True):
+class _Place(Named, kw_only=True):
     task: str
     path: str
     raw: bytes | None = None
@@ -53,16 +53,12 @@ class _Place(Struct, kw_only=True):
         return self.path if self.raw is None else self.raw
 
 
-class _Artifact(_Place, Named, kw_only=True):
-    pass
-
-
-class _Folder(_Place, Named, kw_only=True):
+class _Folder(_Place, kw_only=True):
     recursive: bool = True
 
 
 class TaskStreams:
-    """`find(ask, id)` is a task that the client may use; `owns(ask, task)` says whether it is the client's."""
+    """`find(ask, id)` is a task that the client may use; `owns(ask, task)` says whether it is its own."""
 
     def __init__(self, find: Callable[[Ask, str], Task], owns: Callable[[Ask, Task], bool]) -> None:
         self._find = find
@@ -91,7 +87,7 @@ class TaskStreams:
         return {"start": reader.start, "evicted": reader.evicted}
 
     async def artifact(self, ask: Ask) -> Any:
-        asked = ask.read(_Artifact)
+        asked = ask.read(_Place)
         self._files.check(ask)
         artifact = await self._find(ask, asked.task).get_artifact(asked.place)
         named = {"task": asked.task, "stream": asked.stream}
