@@ -25,6 +25,7 @@ class Solitude:
     def __init__(self, sink: Sink, logger: Callable[[str, str], None]) -> None:
         self.sink = sink
         self.settings: Mapping[str, Any] = {}
+        self.capabilities: Mapping[str, Any] = {}
         self._logger = logger
 
     def context(self, name: str) -> Context:

@@ -82,6 +82,10 @@ class Server:
     def plugin_id(self) -> str:
         return self.plugin.id
 
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        return self.plugin.capabilities
+
     # Reading.
 
     def lead(self, me: Worker) -> None:
