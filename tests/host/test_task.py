@@ -190,10 +190,13 @@ def test_task_that_was_given_back_is_anybody_elses(run: Run, scene: Scene) -> No
         task, _ = scene.claimed(start=False)
         task.decline()
         assert task.state == "pending"
-        with pytest.raises(ResourceConflict, match="none has taken it"):
-            await task.list_folder("/")
-        task.claim(Worker(task))
+        asking = asyncio.create_task(task.list_folder("/"))
+        await asyncio.sleep(0)
+        other = Worker(task)
+        task.claim(other)
         task.start()
+        await asking
+        assert other.asked == [("list", task.id, "/", True)]
         with pytest.raises(ResourceConflict):
             task.decline()
         killed, _ = scene.claimed(start=False)
@@ -282,8 +285,12 @@ def test_close_kills_what_runs(run: Run, scene: Scene) -> None:
         assert worker.asked == [("kill", "t", 5.0), ("close", "t")]
         assert (await task.result()).signal == "SIGTERM"
         pending = scene.tasks.offer(["work"])
+        asking = asyncio.create_task(pending.list_folder("/"))
+        await asyncio.sleep(0)
         await pending.close()
         assert not (await pending.result()).success
+        with pytest.raises(ResourceConflict, match="closed"):
+            await asking
 
     run(body())
 
