@@ -36,7 +36,7 @@ def command() -> None:
 @command.command("get", short_help="Print what is at a path.")
 @_path
 @client_options
-def get(options: Options, path: str) -> None:
+def _get(options: Options, path: str) -> None:
     """Print what is at PATH: texts and numbers as they are, the rest as JSON.
 
     With --json exactly one line of JSON; what JSON lacks is written as plugin-host call writes it.
@@ -55,7 +55,7 @@ def get(options: Options, path: str) -> None:
 @_path
 @click.argument("value")
 @client_options
-def put(options: Options, path: str, value: str) -> None:
+def _put(options: Options, path: str, value: str) -> None:
     """Put VALUE at PATH, in place of all that is there.
 
     VALUE is text, or JSON behind `:=`; a map is a folder. Folders on the way are made. With --json the
@@ -78,7 +78,7 @@ def put(options: Options, path: str, value: str) -> None:
 @command.command("delete", short_help="Remove what is at a path.")
 @_path
 @client_options
-def delete(options: Options, path: str) -> None:
+def _delete(options: Options, path: str) -> None:
     """Remove what is at PATH, and all below it."""
     with options.reported():
         from .contact import visit
@@ -92,7 +92,7 @@ def delete(options: Options, path: str) -> None:
 @_path
 @click.option("--once", is_flag=True, help="End after the first change.")
 @client_options
-def watch(options: Options, path: str, once: bool) -> None:
+def _watch_command(options: Options, path: str, once: bool) -> None:
     """Print what is at PATH, and again whenever it changes, until Ctrl-C.
 
     One line each: the value, or `-` when there is nothing. With --json lines are

@@ -35,6 +35,11 @@ class Identity(NamedTuple):
         os.setgid(self.gid)
         os.setuid(self.uid)
 
+    @property
+    def folder(self) -> str:
+        """Where this user's programs start unless somebody says: its home, if there is one."""
+        return self.home if os.path.isdir(self.home) else "/"
+
     def variables(self) -> dict[str, str]:
         """What a login puts into the environment of this user."""
         return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from plugin_host_sdk.endpoint import is_async
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from .option import PluginOpts, Surroundings
     from .task import Task
 
-__all__ = ["Shells", "folder_of"]
+__all__ = ["Shells"]
 
 
 class Shells:
@@ -55,19 +54,12 @@ class Shells:
 
 def _default(surroundings: Surroundings, options: SessionOptions) -> ExecSpec:
     """The plugin's environment, then the surroundings'; a task's own is not a shell's."""
+    cwd = surroundings.workdir
+    if cwd is None and (identity := find_identity(surroundings.user)) is not None:
+        cwd = identity.folder
     return ExecSpec(
         options.command or surroundings.shell,
-        cwd=folder_of(surroundings),
+        cwd=cwd,
         env=dict(surroundings.env),
         user=surroundings.user,
     )
-
-
-def folder_of(surroundings: Surroundings) -> str | None:
-    """Where programs start: as set, else in the home of another user, else where the plugin is."""
-    if surroundings.workdir is not None:
-        return surroundings.workdir
-    identity = find_identity(surroundings.user)
-    if identity is None:
-        return None
-    return identity.home if os.path.isdir(identity.home) else "/"

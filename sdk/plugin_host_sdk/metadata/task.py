@@ -178,9 +178,12 @@ class Task:
         if self.killed:
             return Status(None, None, f"it was not started: {self.killed.reason}")
         identity = find_identity(user)
+        cwd = self.cwd if self.cwd is not None else cwd
+        if cwd is None and identity is not None:
+            cwd = identity.folder
         program = Program(
             argv,
-            cwd=self.cwd if self.cwd is not None else cwd,
+            cwd=cwd,
             env=self._environment({} if identity is None else identity.variables(), env),
             size=(self.rows, self.cols) if self.tty else None,
             identity=identity,
