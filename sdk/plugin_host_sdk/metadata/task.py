@@ -8,6 +8,7 @@ starts; nothing of the author's runs under the lock.
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ class Task:
         self.timeout = None if order.timeout_ms is None else order.timeout_ms / 1000
         self.rows, self.cols = order.rows, order.cols
         self.killed = Cancellation()
+        # Ids are the hosts', so that another host's task may have the same.
+        self._mark = f"{order.task}:{secrets.token_hex(4)}"
         self._log = log
         self._runtime = runtime
         self._ctx = runtime.context(f"task {order.task}")  # its reports outlive the handler's own
@@ -84,7 +87,7 @@ class Task:
     @property
     def mark(self) -> dict[str, str]:
         """What an author's processes should have in their environment, so that a kill finds them all."""
-        return {MARK: self.id}
+        return {MARK: self._mark}
 
     # The author's.
 
@@ -162,7 +165,7 @@ class Task:
         elif on_kill is not None:
             killing = CallKilling(on_kill)
         else:
-            killing = None if pid is None else TreeKilling(Family(pid, f"{MARK}={self.id}"))
+            killing = None if pid is None else TreeKilling(Family(pid, f"{MARK}={self._mark}"))
         with self._lock:
             self._killing = killing
             grace = self._grace

@@ -78,7 +78,7 @@ class GivenTask:
         return self._host.sink.wait_for_output(data, stream=self.stream or None, timeout=timeout)
 
     def kill(self, grace: float = 5.0, *, in_start: bool = False) -> str | None:
-        """Ask the plugin to end it; what it says. With `in_start` it is told when it says that it starts."""
+        """Ask the plugin to end it; what it says. With `in_start` it hears of it when it says it starts."""
         if in_start:
             self._kill = grace
             return None
@@ -116,7 +116,7 @@ class GivenTask:
     def shell(
         self, command: tuple[str, ...] = (), data: bytes = b"", *, tty: bool = False, timeout: float = 10.0
     ) -> tuple[bytes, bytes, dict[str, Any]]:
-        """Open a shell, give it `data` as its whole input; stdout, stderr and its exit. Raises CallError."""
+        """Open a shell, give it `data` as its whole input: stdout, stderr, exit. Raises CallError."""
         sink = self._host.sink
         stdin, stdout, stderr = (self._host.new_stream() for _ in range(3))
         id = f"shell-{stdin}"
