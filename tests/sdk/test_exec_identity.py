@@ -53,7 +53,7 @@ def test_account_has_its_own_groups_and_variables() -> None:
 def test_session_runs_as_the_user_of_its_spec(manage: Manage, tty: bool) -> None:
     spec = ExecSpec(["sh", "-c", "id -u; echo $USER $OWN"], cwd="/", env={"OWN": "own"}, user="nobody")
     managed = manage(Handler("who", session_handler=lambda ctx, opts: spec))
-    managed.terminals.open = managed.terminals._real.open  # type: ignore[method-assign]
+    managed.terminals.open = managed.terminals._real.open  # type: ignore[method-assign,assignment]
     managed.terminals.spawn = managed.terminals._real.spawn  # type: ignore[method-assign,assignment]
     managed.create(tty=tty)
     managed.attach()

@@ -147,7 +147,8 @@ def test_log_is_live() -> None:
 def test_result_comes_after_the_whole_log_however_slow_its_reader(function: Any) -> None:
     with serving(function) as host:
         task = host.give(["head", "-c", "100000", "/dev/zero"], window=1000)
-        host.sink.wait_for_offset(task.stream or 1, 1000)
+        task.wait_until_taken()
+        host.sink.wait_for_offset(task.stream, 1000)
         assert task.outcome is None
         host.sink.credit(task.stream, 200_000)
         assert task.wait() == SUCCESS
@@ -223,12 +224,10 @@ def test_number_may_change_while_they_run() -> None:
     tasks = sdk.metadata.register_plugin(plugin, PluginOpts(on_task=lambda ctx, task: go.wait(10)))
     with TaskHost(plugin) as host:
         first, second = host.give(), host.give()
-        while not first.stream:
-            pass
+        first.wait_until_taken()
         assert second.stream == 0
         tasks.at_once = 2
-        while not second.stream:
-            pass
+        second.wait_until_taken()
         tasks.at_once = 1
         go.set()
         assert (first.wait(), second.wait()) == (SUCCESS, SUCCESS)
@@ -306,8 +305,7 @@ def test_kill_that_comes_first_is_remembered(function: Any) -> None:
     with serving(work if function is run_command else function) as host:
         task = host.give(["sleep", "60"])
         if function is run_command:
-            while not task.stream:
-                pass
+            task.wait_until_taken()
             assert task.kill() == "remembered"
             go.set()
             assert task.wait().reason == "it was not started: the host ended the task"

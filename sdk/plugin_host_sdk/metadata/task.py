@@ -36,6 +36,7 @@ __all__ = ["MARK", "Task"]
 
 # Every process of a task finds its id here; what left the task's tree is found by it.
 MARK = "PLUGIN_HOST_TASK"
+_LEFTOVER_GRACE_S = 2.0
 _TERM = "xterm-256color"
 
 
@@ -151,6 +152,19 @@ class Task:
             return "remembered"
         return "killed" if killing.kill(grace) else "ended"
 
+    def clear(self) -> None:
+        """Nobody asks about it any more: what it has left in the background ends."""
+        if self._killing is not None and self._is_over:
+            self._killing.kill(_LEFTOVER_GRACE_S)
+
+    def abandon(self, reason: str) -> None:
+        """Nobody will run it: it fails. Waits for nothing."""
+
+        def fail() -> None:
+            self._conclude("metadata.failed", {"code": None, "signal": None, "reason": reason})
+
+        _in_thread(fail, f"task {self.id}")
+
     def lose(self, error: CallError) -> None:
         """The host is gone: whoever waits for it is told."""
         self._log.lose(error)
@@ -208,7 +222,7 @@ class Task:
         return {**env, **self.env, **self.mark}
 
     def _finish(self) -> None:
-        """What was started has ended, and is not reaped yet."""
+        """What was started has ended; of a program that is ours it is not reaped yet."""
         if self._killing is not None:
             self._killing.finish()
 
@@ -217,6 +231,7 @@ class Task:
         self._ask(method, {"log_bytes": total} | outcome)
         with self._lock:
             self._is_over = True
+        self._finish()
 
     def _wait(self, later: Later) -> Any:
         if not later.is_settled:
