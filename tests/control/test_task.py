@@ -27,6 +27,7 @@ from plugin_host.errors import (
     TaskLost,
     TaskNotFound,
 )
+from plugin_host.task.pluginworker import PluginWorker
 from plugin_host.task.task import Task
 from plugin_host.task.tasks import Tasks
 from tests.control.arena import arena
@@ -102,7 +103,7 @@ def test_what_is_wrong_is_said_as_on_a_host_of_ones_own(tmp_path: Path, own_sock
             with pytest.raises(InvalidPayload):
                 await text(task, offset=100)
             with pytest.raises(FolderNotFound):
-                await task.list_folder(tmp_path / "nothing")
+                await task.list_folder(f"{tmp_path}/nothing")
             with pytest.raises(ArtifactNotFound):
                 await task.get_artifact(f"{tmp_path}/nothing")
             with pytest.raises(IsFolder):
@@ -153,11 +154,11 @@ def test_files_come_whole_in_bounded_memory_and_listings_in_order(
             assert (tmp_path / "copy").read_bytes() == data
             async with await task.get_artifact(os.fsencode(folder) + b"/\xff") as artifact:
                 assert await artifact.read() == b""
-            entries = await task.list_folder(folder)
+            entries = await task.list_folder(str(folder))
             (ours,) = scene.host.tasks.list()
             assert entries == await ours.list_folder(str(folder))
             assert len(entries) == 2_004
-            assert [one.type for one in await task.list_folder(folder, recursive=False)].count(
+            assert [one.type for one in await task.list_folder(str(folder), recursive=False)].count(
                 "folder"
             ) == 1
             assert not client.tasks._downloads
@@ -402,6 +403,7 @@ def test_nothing_of_what_is_being_sent_outlives_its_client(
             await client.close()
             await wait_until.aio(_async(lambda: len(scene.server._desks) == 1))
             (worker,) = [one._worker for one in scene.host.tasks.list()]
+            assert isinstance(worker, PluginWorker)
             await wait_until.aio(_async(lambda: not worker._downloads))
 
     run(body())

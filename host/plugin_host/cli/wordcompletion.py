@@ -28,6 +28,7 @@ __all__ = [
     "resource_words",
     "running_words",
     "session_words",
+    "task_words",
 ]
 
 # A person waits for it with a finger on the key.
@@ -87,6 +88,18 @@ def session_words(context: click.Context, parameter: click.Parameter, incomplete
         return [_session(one, "/" in incomplete) for one in await list_sessions(client)]
 
     return _beginning(incomplete, _asked(_options(context), sessions) or [])
+
+
+def task_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Ids of tasks, without those that were named already."""
+    named = context.params.get(parameter.name or "") or ()
+
+    async def tasks(client: ControlClient) -> Items:
+        found = await client.tasks.list()
+        return [CompletionItem(one.id, help=f"{one.plugin}: {' '.join(one.info.command)}") for one in found]
+
+    items = _beginning(incomplete, _asked(_options(context), tasks) or [])
+    return [one for one in items if isinstance(named, str) or one.value not in named]
 
 
 def metadata_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
