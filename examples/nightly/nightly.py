@@ -17,6 +17,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ async def pack(host: PluginHost, folder: Path, target: Path) -> Step:
         result = await task.result()
         if not result.success:
             return Step("pack", False, time.monotonic() - began, result.reason)
-        async with await task.get_artifact(folder / ARCHIVE) as archive:
+        async with await task.get_artifact(str(folder / ARCHIVE)) as archive:
             await archive.save(target)
             remark = f"{archive.size} bytes, SHA-256 {archive.sha256[:16]}"
     return Step("pack", True, time.monotonic() - began, remark)
@@ -79,10 +80,11 @@ async def nightly(target: Path) -> list[Step]:
     steps = []
     with tempfile.TemporaryDirectory(prefix="nightly-") as folder:
         async with PluginHost(plugin_dirs=plugin_dirs, entry_points=False) as host:
-            for name, step in (
-                ("inventory", lambda: take_inventory(host, Path(folder))),
-                ("pack", lambda: pack(host, Path(folder), target)),
-            ):
+            work: dict[str, Callable[[], Awaitable[Step]]] = {
+                "inventory": lambda: take_inventory(host, Path(folder)),
+                "pack": lambda: pack(host, Path(folder), target),
+            }
+            for name, step in work.items():
                 try:
                     steps.append(await step())
                 except (PluginHostError, OSError) as error:
