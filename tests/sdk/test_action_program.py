@@ -337,3 +337,11 @@ def test_without_privilege_another_user_is_refused(as_nobody: None) -> None:
             ask(action.RunAs(uid=0))
     with pytest.raises(action.ActionNotPrivileged):
         action.Identity.to_run(action.RunAs(gid=0))
+
+
+def test_waiting_for_a_silent_program_takes_no_processor(begin: Begin) -> None:
+    run = begin("echo up; sleep 0.5")
+    run.wait_for_stdout(b"up\n")
+    before = time.process_time()
+    assert result_of(run).success
+    assert time.process_time() - before < 0.2
