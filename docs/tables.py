@@ -71,7 +71,7 @@ ERRORS = {
     "metadata.resource_conflict": "a task was concluded already, and otherwise",
     "metadata.invalid_payload": "the parameters are not what the method takes; nothing was changed",
     "metadata.not_found": "there is nothing at that path",
-    "action.not_supported": "the plugin has no such kind of action; `data.kinds` is the list of those it has",
+    "action.not_supported": "the plugin has no such kind; `data.kinds` is the list of those it has",
     "action.refused": "the operator has not allowed it; `data.option` is the setting that would",
     "action.not_privileged": "it takes rights that the plugin's process has not",
     "action.not_found": "there is no action of that id, or no longer",
