@@ -10,6 +10,7 @@ Pure. The forms are a contract; each has `event` and `at`, in seconds since the 
     session_ended   plugin, session, exit: code, signal, reason, …; null when it was lost with its plugin
     action_started  plugin, action, kind
     action_ended    plugin, action, kind, success
+    task            plugin (empty for none), task, state: to which it has come, `closed` in the end
     notification    plugin, method, params: what a raw peer sent by itself
     lost            count: so many events are missing here because nobody read them
 """
@@ -31,6 +32,7 @@ from .event import (
     SessionEnded,
     SessionOpened,
     StateChanged,
+    TaskChanged,
 )
 from .failuremap import as_map
 
@@ -69,6 +71,8 @@ def _told(event: HostEvent) -> tuple[str, dict[str, Any]]:
     if isinstance(event, ActionEnded):
         ended = {"action": event.action, "kind": event.kind}
         return "action_ended", {**ended, "success": event.success}
+    if isinstance(event, TaskChanged):
+        return "task", {"task": event.task, "state": event.state}
     if isinstance(event, PluginNotified):
         return "notification", {"method": event.method, "params": event.params}
     raise TypeError(f"a {type(event).__name__} has no form for programs")

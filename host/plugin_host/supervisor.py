@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted, not_ready
-from .errors import HandlerNotFound, LaunchError, PluginDied, PluginHostError
+from .errors import HandlerNotFound, LaunchError, NoSuchEndPoint, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .link import Link
     from .manifest import Manifest
     from .plugin import Plugin
+    from .task.proxy import TaskProxy
 
 __all__ = ["Supervisor"]
 
@@ -455,6 +456,15 @@ class Supervisor(InstanceOwner):
                 f"plugin `{self.plugin.id}` offers no exec sessions", data={"handlers": []}
             )
         return instance.exec
+
+    def tasks_of(self, link: Link) -> TaskProxy:
+        """The tasks of the instance behind `link`. Raises NoSuchEndPoint when it takes none."""
+        instance = self._instance
+        if instance is None or instance.link is not link:
+            raise not_ready(self.plugin)
+        if "metadata" not in self.plugin.capabilities or instance.tasks is None:
+            raise NoSuchEndPoint(f"plugin `{self.plugin.id}` takes no tasks: it has no such capability")
+        return instance.tasks
 
     @property
     def instances(self) -> list[Instance]:

@@ -8,8 +8,7 @@ the other side; programs test `name`.
 
 from __future__ import annotations
 
-from itertools import islice
-
+from .excerpt import excerpt, readable
 from .protocol import ERRORS
 
 TYPE_CHECKING = False
@@ -25,6 +24,7 @@ __all__ = [
     "ActionNotPrivileged",
     "ActionNotSupported",
     "ActionRefused",
+    "ArtifactNotFound",
     "CallCancelled",
     "CallError",
     "CallFailed",
@@ -32,16 +32,24 @@ __all__ = [
     "CommandError",
     "ExecError",
     "ExecSessionError",
+    "FileAccessDenied",
+    "FileAccessError",
+    "FolderNotFound",
     "HandlerNotFound",
     "InternalError",
     "InvalidPayload",
+    "IsFolder",
     "KeyRejected",
     "LocalProtocolError",
     "MessageTooLarge",
     "MetadataError",
     "MetadataNotFound",
+    "MethodNotAllowed",
     "NoSuchEndPoint",
     "NotEncodable",
+    "NotFile",
+    "NotFolder",
+    "OutsideRoots",
     "PluginHostError",
     "ProtocolError",
     "RegistrationError",
@@ -51,6 +59,7 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "TerminalError",
+    "UnknownActionId",
     "excerpt",
 ]
 
@@ -122,7 +131,7 @@ class CallError(PluginHostError):
     def from_map(error: Any) -> CallError:
         """The exception for an error map; any other value becomes a `CallFailed` that shows it."""
         if not isinstance(error, dict):
-            return CallFailed(_text_of(error), name="rpc.foreign", data=error)
+            return CallFailed(readable(error), name="rpc.foreign", data=error)
         name = error.get("name")
         code = error.get("code")
         name = name if isinstance(name, str) else "rpc.foreign"
@@ -343,6 +352,12 @@ class MetadataError(CallError):
         super().__init__(message, name=name or self.NAME, code=code, data=data, retryable=retryable)
 
 
+class MethodNotAllowed(MetadataError):
+    """The method exists and cannot be used this way: a request was sent as a notification, or otherwise."""
+
+    NAME = "metadata.method_not_allowed"
+
+
 class NoSuchEndPoint(MetadataError):
     """There is no such method."""
 
@@ -367,6 +382,12 @@ class ResourceConflict(MetadataError):
     NAME = "metadata.resource_conflict"
 
 
+class UnknownActionId(MetadataError):
+    """There is no task of that id, or no longer."""
+
+    NAME = "metadata.unknown_action_id"
+
+
 class InvalidPayload(MetadataError):
     """The parameters are not what the method takes; nothing was changed."""
 
@@ -377,6 +398,60 @@ class MetadataNotFound(MetadataError):
     """There is nothing at that path."""
 
     NAME = "metadata.not_found"
+
+
+class FileAccessError(MetadataError):
+    """A file or folder beside a task cannot be had; the subclass says why. `path` is what was asked for."""
+
+    NAME = "metadata.file_unreadable"
+
+    @property
+    def path(self) -> str:
+        """The path; empty when the peer gave none."""
+        found = self.data.get("path") if isinstance(self.data, dict) else None
+        return found if isinstance(found, str) else ""
+
+
+class ArtifactNotFound(FileAccessError):
+    """There is no such file."""
+
+    NAME = "metadata.artifact_not_found"
+
+
+class FolderNotFound(FileAccessError):
+    """There is no such folder."""
+
+    NAME = "metadata.folder_not_found"
+
+
+class FileAccessDenied(FileAccessError):
+    """The worker's user may not read it."""
+
+    NAME = "metadata.permission"
+
+
+class IsFolder(FileAccessError):
+    """It is a folder, and a file was asked for."""
+
+    NAME = "metadata.is_folder"
+
+
+class NotFolder(FileAccessError):
+    """It is no folder, and one was asked for."""
+
+    NAME = "metadata.not_folder"
+
+
+class NotFile(FileAccessError):
+    """It is neither a file nor a folder: a device, a socket, a pipe or a link that is not followed."""
+
+    NAME = "metadata.not_file"
+
+
+class OutsideRoots(FileAccessError):
+    """It lies, by its path or by a link on the way, outside the folders that the worker serves."""
+
+    NAME = "metadata.outside_roots"
 
 
 _KINDS: dict[str, type[CallError]] = {
@@ -390,11 +465,21 @@ _KINDS: dict[str, type[CallError]] = {
     **{
         kind.NAME: kind
         for kind in (
+            MethodNotAllowed,
             NoSuchEndPoint,
             InternalError,
             ResourceConflict,
+            UnknownActionId,
             InvalidPayload,
             MetadataNotFound,
+            FileAccessError,
+            ArtifactNotFound,
+            FolderNotFound,
+            FileAccessDenied,
+            IsFolder,
+            NotFolder,
+            NotFile,
+            OutsideRoots,
         )
     },
     **{
@@ -410,39 +495,3 @@ _KINDS: dict[str, type[CallError]] = {
         )
     },
 }
-
-
-def excerpt(value: Any) -> str:
-    """`value` in some 80 characters, for a message. Takes values of any size and depth from a peer."""
-    text = _excerpt(value, 3)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _excerpt(value: Any, depth: int) -> str:
-    # A repr of the whole would cost four times its size, or run into the recursion limit.
-    if isinstance(value, (str, bytes)):
-        return repr(value if len(value) <= 80 else value[:80])
-    if isinstance(value, (list, tuple, dict)):
-        opening, closing = "{}" if isinstance(value, dict) else "[]"
-        if depth == 0 and value:
-            return f"{opening}...{closing}"
-        parts = [_excerpt(part, depth - 1) for part in islice(value, 20)]
-        if isinstance(value, dict):
-            items = zip(parts, islice(value.values(), 20), strict=True)
-            parts = [f"{key}: {_excerpt(item, depth - 1)}" for key, item in items]
-        return opening + ", ".join(parts + ["..."] * (len(value) > 20)) + closing
-    try:
-        return repr(value)
-    except Exception:  # an integer of more than 4300 digits; an author's own type
-        return f"a {type(value).__qualname__}"
-
-
-def _text_of(error: Any) -> str:
-    """The readable part of an error of any shape: the text in it, or all of it."""
-    if isinstance(error, (list, tuple)):
-        texts = [part for part in error if isinstance(part, str)]
-        if texts:
-            return "; ".join(texts)
-    if isinstance(error, bytes):
-        return error.decode("utf-8", "replace")
-    return error if isinstance(error, str) else excerpt(error)

@@ -73,6 +73,17 @@ ERRORS: list[errors.PluginHostError] = [
     errors.ActionInvalid("no path"),
     errors.ActionFailed("no space", data={"errno": 28}),
     errors.KeyRejected("not the key"),
+    errors.TaskNotFound("no such task", task="t1"),
+    errors.TaskLost("its plugin died", task="t1", report=REPORT),
+    errors.TaskLost("it was closed", task="t1"),
+    errors.ArtifactDamaged("3 bytes arrived", path="/a"),
+    *(
+        kind("no", data={"path": "/a"})
+        for kind in vars(errors).values()
+        if isinstance(kind, type)
+        and issubclass(kind, errors.MetadataError)
+        and kind is not errors.MetadataError
+    ),
 ]
 
 
@@ -92,12 +103,12 @@ def test_every_exception_that_a_client_may_meet_is_tried() -> None:
     local = {"HostLost", "HostUnreachable", "ListenerUnreachable", "SocketError", "SocketInUse"}
     local |= {"CommandError", "ViewerReadOnly"}
     local |= {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.SealError)}
-    local |= {"KeyFileError", "InternalError", "InvalidPayload", "MetadataError", "MetadataNotFound"}
-    local |= {"NoSuchEndPoint", "ResourceConflict"}  # of what plugins ask
+    local |= {"KeyFileError"}
     inner = {
         "ActionError",
         "CallError",
         "ExecSessionError",
+        "MetadataError",
         "ProtocolError",
         "LocalProtocolError",
         "RemoteProtocolError",
@@ -119,7 +130,8 @@ odd = st.recursive(
     max_leaves=8,
 )
 names = st.sampled_from([str(to_map(error)["name"]) for error in ERRORS])
-data = st.dictionaries(st.sampled_from(["plugin", "report", "reports", "kind", "stderr", "near"]), odd)
+keys = ["plugin", "report", "reports", "kind", "stderr", "near", "task", "path"]
+data = st.dictionaries(st.sampled_from(keys), odd)
 
 
 @given(st.fixed_dictionaries({"name": names, "data": data | odd, "message": odd}) | odd)

@@ -31,6 +31,8 @@ from plugin_host.errors import (
     PluginNotReady,
     SessionNotFound,
     SocketError,
+    TaskLost,
+    TaskNotFound,
 )
 from plugin_host.failuremap import as_map
 from plugin_host.notation import plain, to_json
@@ -71,6 +73,8 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (CallTimeout, TIMED_OUT),
     (SessionNotFound, UNAVAILABLE),
     (ActionNotFound, UNAVAILABLE),
+    (TaskNotFound, UNAVAILABLE),
+    (TaskLost, DIED),
     (ListenerUnreachable, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),

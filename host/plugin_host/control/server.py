@@ -29,7 +29,9 @@ from .feed import feed_methods
 from .hostmethod import host_methods
 from .iomethod import IoMethods
 from .iosocket import IoSocket, io_place
+from .metadatamethod import metadata_methods
 from .overview import status_map
+from .taskmethod import TaskMethods
 
 if TYPE_CHECKING:
     import socket
@@ -125,6 +127,8 @@ class ControlServer:
         self.methods |= host_methods(self.host, self.finish, self._status)
         self.methods |= sessions.table() | descriptors.table() | feed_methods(self.host)
         self.methods |= self.actions.table()
+        self.tasks = TaskMethods(self.host, ClaimTable(self.claims.share), sessions, self.finish)
+        self.methods |= metadata_methods(self.host.metadata) | self.tasks.table()
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -194,9 +198,11 @@ class ControlServer:
         self._timers.pop(desk.number).cancel()
 
     def left(self, desk: Desk) -> None:
-        """A client has gone: end those of its sessions and actions that were not to be kept."""
+        """A client has gone: end those of its sessions, tasks and actions that were not to be kept."""
         for key in self.claims.left(desk.number):
             self._errand(self._close_session(key))
+        for task in self.tasks.left(desk.number):
+            self._errand(task.close())
         self.actions.left(desk.number)
 
     def gone(self, desk: Desk) -> None:

@@ -20,6 +20,7 @@ import msgspec
 
 from plugin_host_sdk.context import Context
 from plugin_host_sdk.errors import CallError, CallFailed
+from plugin_host_sdk.later import Later
 from plugin_host_sdk.runtime.coroutine import LoopThread
 from plugin_host_sdk.types.action import KINDS, Finished
 
@@ -60,6 +61,7 @@ class ActionBench:
         self._numbers = itertools.count(2, 2)
         self._ids = itertools.count(1)
         capability: Any = plugin.capabilities["action"]
+        self.capabilities = plugin.capabilities
         self._capability: ActionCapability = capability
         self._capability.clock = clock
         self._capability.open(self)
@@ -143,6 +145,16 @@ class ActionBench:
         if service is None:
             raise CallFailed(f"{method}: there is no host", name="command.connection")
         return service(**params)
+
+    def start_call(
+        self, ctx: Context, method: str, params: dict[str, Any]
+    ) -> tuple[Later, Callable[[CallError], None]]:
+        answer = Later()
+        try:
+            answer.resolve(self.call_host(ctx, method, params))
+        except CallError as error:
+            answer.fail(error)
+        return answer, answer.fail
 
 
 class ActionRun:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 __all__ = ["Discreet", "Names"]
 
-_MAPS = frozenset({"env", "environment", "settings", "params", "resource_data"})
+_MAPS = frozenset({"env", "environment", "settings", "params", "resource_data", "metadata"})
 _SECRET = frozenset({"key", "proof"})
 
 
@@ -42,7 +42,8 @@ class _Words:
 
 
 class Discreet(Struct, frozen=True):
-    """Shows the names and keeps the values of `env`, `environment`, `settings`, `params`, `resource_data`.
+    """Shows the names and keeps the values of `env`, `environment`, `settings`, `params`, `metadata` and
+    `resource_data`.
 
     Of `key` and `proof` it shows only that they are there, of bytes how many.
     """
