@@ -81,12 +81,19 @@ ERRORS = {
     "metadata.not_file": "it is a device, a socket, a pipe, or a link that is not followed",
     "metadata.outside_roots": "it lies outside the folders that the worker serves",
     "metadata.file_unreadable": "the system refuses it otherwise; `data.errno` is its number",
+    "action.not_supported": "the plugin has no such kind; `data.kinds` is the list of those it has",
+    "action.refused": "the operator has not allowed it; `data.option` is the setting that would",
+    "action.not_privileged": "it takes rights that the plugin's process has not",
+    "action.not_found": "there is no action of that id, or no longer",
+    "action.invalid": "the request is not what this kind takes; nothing was done",
+    "action.failed": "it was begun and could not be done; `data` may hold `errno`",
+    "action.key_rejected": "a key, or its proof, is not right; what was valid before still is",
 }
 FAMILIES = {
     "command.": "commands, see [below](#commands)",
     "exec.": "sessions, see [below](#sessions)",
     "metadata.": "what the host tells its plugins, see [below](#metadata)",
-    "action.": "reserved",
+    "action.": "scripts, files and orders, see [below](#actions)",
     "host.": "services of the host, see [below](#calling-the-host); over a"
     " [control socket](control.md) a client asks the host",
 }

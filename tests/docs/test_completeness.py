@@ -53,9 +53,10 @@ def rows(page: Path) -> dict[str, list[str]]:
         (plugin_host.sync, EMBEDDER),
         (plugin_host_sdk, AUTHOR),
         (plugin_host_sdk.exec, AUTHOR),
+        (plugin_host_sdk.action, AUTHOR),
         (plugin_host_sdk.testing, AUTHOR),
     ],
-    ids=["host", "sync", "sdk", "exec", "testing"],
+    ids=["host", "sync", "sdk", "exec", "action", "testing"],
 )
 def test_every_public_name_is_on_its_page(package: Any, page: Path) -> None:
     assert missing(set(package.__all__) - {"__version__"}, page) == []
@@ -113,7 +114,7 @@ def test_every_field_about_sessions_is_on_the_page_for_embedders(kind: type) -> 
 
 def test_every_attribute_of_the_context_is_on_the_page_for_authors() -> None:
     names = {name for name in dir(plugin_host_sdk.Context) if not name.startswith("_")}
-    inner = {"arrived", "begin", "has_begun", "is_async", "msgid", "trace"}
+    inner = {"arrived", "begin", "has_begun", "is_async", "msgid", "serve_action", "trace"}
     assert missing([f"ctx.{name}" for name in names - inner], AUTHOR) == []
 
 

@@ -73,6 +73,16 @@ def test_a_wrong_registration_key_is_rejected_and_not_repeated(serve: Serve, key
     assert "let me in" not in str(caught.value.to_map())
 
 
+def test_no_key_is_in_a_log(
+    serve: Serve, key_file: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    bench = serve(registration_key_file=key_file, first_run=[script(tmp_path, "one", "echo $0")])
+    key = registered(bench).key
+    bench.trigger(UpdateKey(phase="offer", key="hunter2")).result()
+    logged = f"{bench.logs} {caplog.text} {bench.trigger(Heartbeat(nonce='n')).result()}"
+    assert not any(secret in logged for secret in (key, "let me in", "hunter2"))
+
+
 def test_a_machine_gets_a_key_and_runs_its_scripts_once(
     serve: Serve, key_file: str, tmp_path: Path
 ) -> None:

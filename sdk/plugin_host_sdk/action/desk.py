@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 AT_ONCE = 256
 """Actions of one plugin that may run side by side."""
 # After the grace: what a kill takes, and the last words.
-_KILL_S = 1.5
+_KILL_S = 0.5
 
 
 class Desk:

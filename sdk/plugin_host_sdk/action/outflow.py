@@ -33,7 +33,8 @@ class Outflow:
         self._waiting: deque[memoryview] = deque()
         self._written = self._sent = 0
         self._writers: deque[tuple[int, Later]] = deque()
-        self._is_given_up = False
+        self._is_stopped = False  # by its reader
+        self._is_cut = False  # by this side: a gap stands for what comes
         self._finished: Callable[[], None] | None = None
         self._has_ended = False
 
@@ -46,7 +47,10 @@ class Outflow:
         Once nobody wants it any more it is dropped.
         """
         with self._lock:
-            if self._is_given_up or self._finished is not None or not data:
+            if self._is_stopped or self._finished is not None or not data:
+                return None
+            if self._is_cut:
+                self._skip(len(memoryview(data).cast("B")))
                 return None
             piece = memoryview(bytes(data))  # a buffer may change under the wait; bytes are not copied
             self._waiting.append(piece)
@@ -70,10 +74,10 @@ class Outflow:
         with self._lock:
             left = sum(map(len, self._waiting))
             self._waiting.clear()
-            self._is_given_up = True
+            self._is_cut = True
             self._sent = self._written
             if left:
-                self._sink.gap(self.number, left)
+                self._skip(left)
         self._settle()
 
     # The sink's calls.
@@ -87,9 +91,14 @@ class Outflow:
     def stopped(self) -> None:
         with self._lock:
             self._waiting.clear()
-            self._is_given_up = True
+            self._is_stopped = True
             self._sent = self._written
         self._settle()
+
+    def _skip(self, size: int) -> None:
+        """With the lock held."""
+        if not self._has_ended and not self._is_stopped:
+            self._sink.gap(self.number, size)
 
     def _advance(self) -> None:
         """Send what the credit allows; with the lock held."""
