@@ -257,6 +257,7 @@ def test_death_of_the_plugin_is_told_to_all_who_wait_for_it(hosted: Hosted) -> N
         await asyncio.gather(*(until_running(task, b"up") for task in running))
         waiting = await host.tasks.run("worker", ["true"])
         shell = await running[0].open_shell()
+        assert await host.sessions() == [shell]
         assert waiting.state == "pending"
         os.kill(pid, signal.SIGKILL)
         for task in (*running, waiting):
@@ -264,6 +265,7 @@ def test_death_of_the_plugin_is_told_to_all_who_wait_for_it(hosted: Hosted) -> N
                 await task.result()
             assert caught.value.report is not None
             assert caught.value.report.plugin == "worker"
+            assert caught.value.report.tasks == tuple(sorted(one.id for one in running))
         with pytest.raises(PluginDied):
             await shell.wait()
         with pytest.raises(TaskLost):
