@@ -13,9 +13,11 @@ from .errors import CallCancelled, CallTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
+    from .errors import CallError
+    from .later import Later
     from .metadata.face import MetadataFace
     from .tracecontext import TraceContext
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
         def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None: ...
         def progress(self, msgid: int, done: float, total: float | None, message: str) -> None: ...
         def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any: ...
+        def start_call(
+            self, ctx: Context, method: str, params: dict[str, Any]
+        ) -> tuple[Later, Callable[[CallError], None]]: ...
 
 
 __all__ = ["Context", "HostServices", "Log"]

@@ -44,9 +44,8 @@ class Settings:
 def read(settings: Mapping[str, object]) -> Settings:
     """The settings as this plugin uses them. Raises CallFailed for one that cannot be meant."""
     if unknown := sorted(settings.keys() - set(_NAMES)):
-        raise _wrong(
-            unknown[0], settings[unknown[0]], f"it has no such setting; {', '.join(_NAMES)} are all"
-        )
+        what = f"it has no such setting; {', '.join(_NAMES)} are all"
+        raise _wrong(unknown[0], settings[unknown[0]], what)
     shell = settings.get("shell", "sh")
     roots = settings.get("roots")
     user = settings.get("user")
@@ -82,9 +81,7 @@ def _folders(value: object) -> tuple[str, ...]:
 
 def _env(value: object) -> dict[str, str]:
     if isinstance(value, dict):
-        env = {
-            name: text for name, text in value.items() if isinstance(name, str) and isinstance(text, str)
-        }
+        env = {str(name): text for name, text in value.items() if isinstance(text, str)}
         if len(env) == len(value):
             return env
     # What it holds may be secret.
@@ -112,7 +109,7 @@ def _at_once(value: object) -> int:
 
 def _wrong(name: str, value: object, what: str) -> sdk.CallFailed:
     return sdk.CallFailed(
-        f"the runner plugin is set up wrongly: its setting {name} is {value!r}: {what}. Correct {name} under "
-        "[plugins.runner.settings] in the host's configuration",
+        f"the runner plugin is set up wrongly: its setting {name} is {value!r}: {what}. Correct {name} "
+        "under [plugins.runner.settings] in the host's configuration",
         name="rpc.invalid_params",
     )

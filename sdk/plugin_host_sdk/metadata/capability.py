@@ -61,8 +61,8 @@ class MetadataCapability:
 
     def open(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        if self._sessions is not None:
-            self._sessions.open(runtime)
+        if "exec" not in self._plugin.capabilities:
+            self._own_sessions().open(runtime)
 
     def ready(self) -> None:
         if self.opts.run is not None or self.opts.on_task is not None:

@@ -76,7 +76,9 @@ class Desk:
         if name == "kill_process":
             return {"state": self.book.find(asked.task).kill(asked.grace_ms / 1000)}
         if name == "close":
-            self.book.forget(asked.task)
+            task = self.book.forget(asked.task)
+            if task is not None:
+                task.clear()
             return {}
         task = self.book.find(asked.task)
         try:

@@ -48,8 +48,9 @@ class TreeKilling:
             is_first = self._until is None
             self._until = until if self._until is None else min(self._until, until)
         if not is_first:
+            is_alive = bool(self._family.alive())
             self._hastened.set()
-            return bool(self._family.alive())
+            return is_alive
         if not self._family.end_gently():
             with self._lock:
                 self._until = None  # of a later kill something may be found

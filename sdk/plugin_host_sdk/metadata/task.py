@@ -8,6 +8,7 @@ starts; nothing of the author's runs under the lock.
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ __all__ = ["MARK", "Task"]
 
 # Every process of a task finds its id here; what left the task's tree is found by it.
 MARK = "PLUGIN_HOST_TASK"
+_LEFTOVER_GRACE_S = 2.0
 _TERM = "xterm-256color"
 
 
@@ -63,6 +65,8 @@ class Task:
         self.timeout = None if order.timeout_ms is None else order.timeout_ms / 1000
         self.rows, self.cols = order.rows, order.cols
         self.killed = Cancellation()
+        # Ids are the hosts', so that another host's task may have the same.
+        self._mark = f"{order.task}:{secrets.token_hex(4)}"
         self._log = log
         self._runtime = runtime
         self._ctx = runtime.context(f"task {order.task}")  # its reports outlive the handler's own
@@ -84,7 +88,7 @@ class Task:
     @property
     def mark(self) -> dict[str, str]:
         """What an author's processes should have in their environment, so that a kill finds them all."""
-        return {MARK: self.id}
+        return {MARK: self._mark}
 
     # The author's.
 
@@ -148,6 +152,19 @@ class Task:
             return "remembered"
         return "killed" if killing.kill(grace) else "ended"
 
+    def clear(self) -> None:
+        """Nobody asks about it any more: what it has left in the background ends."""
+        if self._killing is not None and self._is_over:
+            self._killing.kill(_LEFTOVER_GRACE_S)
+
+    def abandon(self, reason: str) -> None:
+        """Nobody will run it: it fails. Waits for nothing."""
+
+        def fail() -> None:
+            self._conclude("metadata.failed", {"code": None, "signal": None, "reason": reason})
+
+        _in_thread(fail, f"task {self.id}")
+
     def lose(self, error: CallError) -> None:
         """The host is gone: whoever waits for it is told."""
         self._log.lose(error)
@@ -162,7 +179,7 @@ class Task:
         elif on_kill is not None:
             killing = CallKilling(on_kill)
         else:
-            killing = None if pid is None else TreeKilling(Family(pid, f"{MARK}={self.id}"))
+            killing = None if pid is None else TreeKilling(Family(pid, f"{MARK}={self._mark}"))
         with self._lock:
             self._killing = killing
             grace = self._grace
@@ -205,7 +222,7 @@ class Task:
         return {**env, **self.env, **self.mark}
 
     def _finish(self) -> None:
-        """What was started has ended, and is not reaped yet."""
+        """What was started has ended; of a program that is ours it is not reaped yet."""
         if self._killing is not None:
             self._killing.finish()
 
@@ -214,6 +231,7 @@ class Task:
         self._ask(method, {"log_bytes": total} | outcome)
         with self._lock:
             self._is_over = True
+        self._finish()
 
     def _wait(self, later: Later) -> Any:
         if not later.is_settled:

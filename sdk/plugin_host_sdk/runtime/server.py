@@ -454,6 +454,11 @@ class Server:
         self.step_aside()
         return self.nested.call(ctx, method, params)
 
+    def start_call(
+        self, ctx: Context, method: str, params: dict[str, Any]
+    ) -> tuple[Later, Callable[[CallError], None]]:
+        return self.nested.start(ctx, method, params)
+
     def step_aside(self) -> None:
         leader = self.crew.leader
         if leader is not None and leader.thread == threading.get_ident():

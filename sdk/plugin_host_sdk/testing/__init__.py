@@ -9,8 +9,9 @@
         assert task.wait().success
 
 The test is the program on the terminal (`FakeTerminal`), the host at the other end of the streams
-(`RecordingSink`), the passing of time (`FakeClock`), and who gives tasks (`TaskHost`). Every wait has a deadline and raises TimeoutError
-with what there was instead. Nothing here is loaded by `import plugin_host_sdk`.
+(`RecordingSink`), the passing of time (`FakeClock`), and who gives tasks (`TaskHost`). Every wait has a
+deadline and raises TimeoutError with what there was instead. Nothing here is loaded by
+`import plugin_host_sdk`.
 """
 
 from __future__ import annotations

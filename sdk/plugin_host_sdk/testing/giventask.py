@@ -10,7 +10,7 @@ import hashlib
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from plugin_host_sdk.errors import CallError, InvalidPayload, ResourceConflict
+from plugin_host_sdk.errors import CallError, InvalidPayload, ResourceConflict, SessionClosed
 
 if TYPE_CHECKING:
     from typing import Any, Protocol
@@ -67,6 +67,12 @@ class GivenTask:
         assert self.outcome is not None
         return self.outcome
 
+    def wait_until_taken(self, timeout: float = 10.0) -> None:
+        """Wait until the plugin has it."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.stream, timeout):
+                raise TimeoutError(f"{self.id} was not taken in {timeout:g} s")
+
     def wait_for_start(self, timeout: float = 10.0) -> None:
         """Wait until what it runs runs."""
         with self._changed:
@@ -75,10 +81,11 @@ class GivenTask:
 
     def wait_for_log(self, data: bytes, timeout: float = 10.0) -> bytes:
         """Wait until `data` is in its log; all that came so far."""
-        return self._host.sink.wait_for_output(data, stream=self.stream or None, timeout=timeout)
+        self.wait_until_taken(timeout)
+        return self._host.sink.wait_for_output(data, stream=self.stream, timeout=timeout)
 
     def kill(self, grace: float = 5.0, *, in_start: bool = False) -> str | None:
-        """Ask the plugin to end it; what it says. With `in_start` it is told when it says that it starts."""
+        """Ask the plugin to end it; what it says. With `in_start` it hears of it when it says it starts."""
         if in_start:
             self._kill = grace
             return None
@@ -116,7 +123,7 @@ class GivenTask:
     def shell(
         self, command: tuple[str, ...] = (), data: bytes = b"", *, tty: bool = False, timeout: float = 10.0
     ) -> tuple[bytes, bytes, dict[str, Any]]:
-        """Open a shell, give it `data` as its whole input; stdout, stderr and its exit. Raises CallError."""
+        """Open a shell, give it `data` as its whole input: stdout, stderr, exit. Raises CallError."""
         sink = self._host.sink
         stdin, stdout, stderr = (self._host.new_stream() for _ in range(3))
         id = f"shell-{stdin}"
@@ -126,7 +133,10 @@ class GivenTask:
         self._host.ask("exec.attach", viewer)
         sink.type(stdin, data)
         if not tty:
-            self._host.ask("exec.close_stdin", {"session": id, "total": len(data)})
+            try:
+                self._host.ask("exec.close_stdin", {"session": id, "total": len(data)})
+            except SessionClosed:
+                pass  # it has ended without reading all of it
         exit = sink.wait_for_exit(id, timeout)["exit"]
         sink.wait_for_end(stdout, timeout)
         return sink.output(stdout), b"" if tty else sink.output(stderr), exit
@@ -136,6 +146,11 @@ class GivenTask:
         self._host.ask("metadata.close", {"task": self.id})
 
     # What the plugin says.
+
+    def note_taken(self, stream: int) -> None:
+        with self._changed:
+            self.stream = stream
+            self._changed.notify_all()
 
     def start(self) -> dict[str, Any]:
         with self._changed:

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from plugin_host_sdk.context import Context
-from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, UnknownActionId
+from plugin_host_sdk.errors import CallError, CallFailed, UnknownActionId
 from plugin_host_sdk.later import Later
 
 from .giventask import GivenTask
@@ -156,24 +156,29 @@ class TaskHost:
         return cancel
 
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
+        answer, _ = self.start_call(ctx, method, params)
+        return answer if ctx.is_async else answer.wait()
+
+    def start_call(
+        self, ctx: Context, method: str, params: dict[str, Any]
+    ) -> tuple[Later, Callable[[CallError], None]]:
         answer = Later()
 
-        def give_up() -> None:
+        def drop(error: CallError) -> None:
             with self._lock:
                 self._asking = [asked for asked in self._asking if asked[1] is not answer]
-            answer.fail(CallCancelled(f"{method} was cancelled", name="rpc.cancelled"))
+            answer.fail(error)
 
         if method == "metadata.execute":
             with self._lock:
                 self._asking.append((params["log"], answer))
-            ctx.cancelled.listen(give_up)
             self._deal()
         else:
             try:
                 answer.resolve(self._hear(method, params))
             except CallError as error:
                 answer.fail(error)
-        return answer if ctx.is_async else answer.wait()
+        return answer, drop
 
     def _hear(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         task = self._tasks.get(params.get("task", ""))
@@ -190,5 +195,5 @@ class TaskHost:
                 if not self._waiting or not self._asking:
                     return
                 task, (stream, answer) = self._waiting.pop(0), self._asking.pop(0)
-                task.stream = stream
             answer.resolve(task.order)
+            task.note_taken(stream)
