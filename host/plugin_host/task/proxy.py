@@ -164,13 +164,14 @@ class TaskProxy:
         wanted = converted(event.method, event.params, ExecuteRequest)
         if wanted.log % 2 == 0:
             raise InvalidPayload(f"{event.method}: the streams of a plugin have odd numbers")
-        if len(self._held) >= MOST_EXECUTES:
-            raise CallFailed(f"{MOST_EXECUTES} requests of this plugin wait for tasks", name="rpc.busy")
         intake = LogIntake(self._link.streams, wanted.log, self)
         try:
             self._link.streams.accept(wanted.log, WINDOW_BYTES, intake)
         except LocalProtocolError as error:
             raise InvalidPayload(f"{event.method}: {error}") from None
+        if len(self._held) >= MOST_EXECUTES:
+            self._link.streams.forget(wanted.log)  # a plugin that has just cancelled it will end it
+            raise CallFailed(f"{MOST_EXECUTES} requests of this plugin wait for tasks", name="rpc.busy")
         self._held[event.msgid] = intake
         self._deal()
 
