@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.host.cli_hosted import Hosted, serve
 from tests.host.cli_run import Cli, cli
+from tests.host.test_cli_terminal import Screen
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
 
@@ -167,6 +169,39 @@ def test_death_of_the_command_kills_the_task(host: Hosted, there: Cli, wait_unti
         running.send(signal.SIGKILL)
         running.process.wait()
     wait_until(lambda: tasks(host) == [])
+
+
+def test_bar_is_drawn_on_a_terminal_only_and_goes_away(there: Cli, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(3_000_000))
+    wish = ("--artifact", f"{tmp_path}/big:{tmp_path}/copy")
+    screen = Screen(there, *shell("echo hi", *wish))
+    assert screen.end() == 0
+    first, *drawn, last = screen.text.split("\r\x1b[K")
+    assert (first, last) == ("hi\r\n", "")
+    assert re.fullmatch(r" *\d+ %  \[#+\.*\]  [1-3]\.\d MB  big", drawn[0])
+    assert (tmp_path / "copy").stat().st_size == 3_000_000
+    ended = there("task", "artifact", detached(there, "true"), tmp_path / "big", tmp_path / "copy")
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+
+
+def test_shell_beside_a_task_has_the_users_terminal_and_can_be_left(host: Hosted, there: Cli) -> None:
+    id = detached(there, "exec sleep 60")
+    screen = Screen(
+        there, "task", "shell", id, "--", "sh", "-c", "stty size; read line; echo got $line; exit 7"
+    )
+    screen.wait_for("24 80\r\n")
+    screen.type("text\r")
+    assert screen.end() == 7
+    assert "got text" in screen.text
+    screen = Screen(there, "task", "shell", id)
+    screen.type("echo $((20 + 3))\r")
+    screen.wait_for("23\r\n")
+    screen.type("\x10\x11")
+    assert screen.end() == 0
+    (session,) = host.sessions()
+    assert f"left session {session}" in screen.text
+    assert there("task", "close", id).status == 0
+    assert host.sessions() == []
 
 
 def test_ids_are_completed(host: Hosted, there: Cli) -> None:
