@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from plugin_host import Configuration, PluginHost, Session
+from plugin_host import Configuration, Output, PluginHost, Session
 from plugin_host.configuration import PluginConfiguration
 from plugin_host.errors import (
     ArtifactNotFound,
@@ -206,7 +206,7 @@ def test_folder_of_thousands_is_listed_whole(run: Run, tmp_path: Path) -> None:
         async with runner() as host:
             task = await sh(host, "seq 1 2500 | xargs touch", cwd=str(tmp_path))
             await task.result()
-            entries = await task.list_folder(tmp_path)
+            entries = await task.list_folder(str(tmp_path))
             assert len({entry.path for entry in entries}) == 2500
 
     run(body())
@@ -235,6 +235,7 @@ async def told(session: Session) -> dict[str, bytes]:
     sizes = dict.fromkeys(sums, 0)
     async with await session.attach() as viewer:
         async for item in viewer:
+            assert isinstance(item, Output)
             sums[item.stream].update(item.data)
             sizes[item.stream] += len(item.data)
     return {name: b"%d %s" % (sizes[name], sums[name].hexdigest().encode()) for name in sums}
@@ -342,7 +343,7 @@ def test_artifact_that_nobody_reads_holds_nobody_up(run: Run, tmp_path: Path) ->
             async with await task.get_artifact(f"{tmp_path}/large") as artifact:
                 assert sum([len(piece) async for piece in artifact]) == 2**26
             unread.close()
-            await task.list_folder(tmp_path)
+            await task.list_folder(str(tmp_path))
             await task.close()
 
     run(body())
