@@ -208,7 +208,9 @@ class Elsewhere:
         raise IsFolder("it is a folder", data={"path": str(path)})
 
     async def open_shell(self, task: str, command: Sequence[str] | None, **given: Any) -> Session:
-        return await self.host.exec("desk", command, tty=given["tty"], id=given["id"])
+        session = await self.host.exec("desk", command, tty=given["tty"], id=given["id"])
+        session._proxy.plugin = ""
+        return session
 
     async def kill(self, task: str, grace: float) -> str:
         return "ended"
