@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import inspect
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plugin_host import PluginHost, Session
 from plugin_host.control import ControlClient
 from plugin_host.control.claim import Share
 from plugin_host.control.remotetask import RemoteTask
@@ -27,12 +29,15 @@ from plugin_host.errors import (
     TaskLost,
     TaskNotFound,
 )
+from plugin_host.task.artifact import Artifact
 from plugin_host.task.pluginworker import PluginWorker
 from plugin_host.task.task import Task
 from plugin_host.task.tasks import Tasks
+from plugin_host.task.worker import FilePath
+from plugin_host_sdk.types.task import FolderEntry
 from tests.control.arena import arena
 from tests.run import Run
-from tests.session import read, sh
+from tests.session import read, runner, sh
 from tests.wait import WaitUntil
 
 TASKS = """
@@ -186,6 +191,56 @@ def test_a_shell_beside_a_task_is_a_session_like_any_other(
             assert (await doomed.wait()).code != 0
             with pytest.raises(TaskNotFound):
                 await task.open_shell()
+
+    run(body())
+
+
+class Elsewhere:
+    """A worker that is no plugin: what it opens, another host runs."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self.host = host
+
+    async def list_folder(self, task: str, path: FilePath, recursive: bool) -> list[FolderEntry]:
+        return [FolderEntry(path="/a", type="file")]
+
+    async def get_artifact(self, task: str, path: FilePath) -> Artifact:
+        raise IsFolder("it is a folder", data={"path": str(path)})
+
+    async def open_shell(self, task: str, command: Sequence[str] | None, **given: Any) -> Session:
+        session = await self.host.exec("desk", command, tty=given["tty"], id=given["id"])
+        session._proxy.plugin = ""
+        return session
+
+    async def kill(self, task: str, grace: float) -> str:
+        return "ended"
+
+    async def close(self, task: str) -> None:
+        pass
+
+
+def test_a_worker_need_not_be_a_plugin(tmp_path: Path, own_socket: str, run: Run) -> None:
+    async def body() -> None:
+        async with runner(tmp_path / "other") as other, arena(tmp_path, own_socket) as scene:
+            ours = scene.host.tasks.offer(["work"])
+            ours.claim(Elsewhere(other))
+            client = await scene.client()
+            (task,) = await client.tasks.list()
+            assert (task.plugin, task.state, task.owner, task.mine) == ("", "offered", None, False)
+            shell = await task.open_shell(["cat"], tty=False)
+            (listed,) = await (await scene.client()).sessions()
+            assert listed.id == shell.id
+            reading = asyncio.create_task(read(listed))
+            await shell.write(b"hi\n")
+            await shell.close_stdin()
+            assert (await reading).stdout == b"hi\n"
+            assert [one.path for one in await task.list_folder("/")] == ["/a"]
+            with pytest.raises(IsFolder) as refused:
+                await task.get_artifact("/")
+            assert refused.value.path == "/"
+            ours.lose("it is gone")
+            with pytest.raises(TaskLost, match="it is gone"):
+                await task.result()
 
     run(body())
 

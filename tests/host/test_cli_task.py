@@ -1,8 +1,9 @@
-"""`task`: work for a plugin of the running host, or of one that is started for it."""
+"""`task`: work for the runner of the running host, or for one that is started for it."""
 
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,26 +12,21 @@ import pytest
 
 from tests.host.cli_hosted import Hosted, serve
 from tests.host.cli_run import Cli, cli
-from tests.stage import write_plugin
+from tests.host.test_cli_terminal import Screen
+from tests.source import ROOT
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
 
 __all__ = ["cli"]
 
-CODE = """
-    def on_task(ctx, task):
-        return task.run()
-
-    sdk.metadata.register_plugin(plugin, sdk.metadata.PluginOpts(on_task=on_task, at_once=8))
-"""
+RUNNER = ROOT / "plugins" / "runner"
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory, sockets: str) -> Iterator[Hosted]:
     folder = tmp_path_factory.mktemp("task")
-    worker = write_plugin(folder / "more", "worker", CODE)
-    yield from serve(Cli(folder), folder, f"{sockets}/task/control.sock", "--plugin-dir", worker)
+    yield from serve(Cli(folder), folder, f"{sockets}/task/control.sock", "--plugin-dir", RUNNER)
 
 
 @pytest.fixture
@@ -41,12 +37,12 @@ def there(cli: Cli, host: Hosted) -> Cli:
 
 
 def shell(script: str, *options: str | Path) -> tuple[str | Path, ...]:
-    return ("task", "run", "worker", "--no-tty", *options, "--", "sh", "-c", script)
+    return ("task", "run", "runner", "--no-tty", *options, "--", "sh", "-c", script)
 
 
 def detached(there: Cli, script: str) -> str:
     """A task that runs on; its id."""
-    ended = there("task", "run", "worker", "-d", "--no-tty", "--", "sh", "-c", script)
+    ended = there("task", "run", "runner", "-d", "--no-tty", "--", "sh", "-c", script)
     assert (ended.status, ended.err) == (0, "")
     return ended.out.strip()
 
@@ -60,7 +56,7 @@ def test_log_and_status_are_those_of_a_program_that_runs_here(
 ) -> None:
     ended = there(*shell("echo $A $PWD; echo err >&2; exit 3", "-e", "A=a", "--cwd", tmp_path))
     assert (ended.status, ended.out, ended.err) == (3, f"a {tmp_path}\nerr\n", "")
-    ended = there("task", "run", "worker", "--", "sh", "-c", "tty >/dev/null; echo $?; kill -KILL $$")
+    ended = there("task", "run", "runner", "--", "sh", "-c", "tty >/dev/null; echo $?; kill -KILL $$")
     assert (ended.status, ended.out, ended.err) == (128 + signal.SIGKILL, "0\r\n", "")
     assert tasks(host) == []
 
@@ -72,12 +68,12 @@ def test_timeout_and_what_cannot_run_have_statuses_of_their_own(host: Hosted, th
     assert (ended.status, "no plugin `nobody`" in ended.err) == (125, True)
     ended = there("task", "run", "desk", "true")
     assert (ended.status, "takes no tasks" in ended.err) == (125, True)
-    ended = there("task", "run", "worker", "--", "/no/such/program")
+    ended = there("task", "run", "runner", "--", "/no/such/program")
     assert (ended.status, ended.out) == (127, "")
     assert ended.err.startswith("plugin-host: the task failed: there is no file '/no/such/program'")
-    assert there("task", "run", "worker", "--timeout", "0").status == 125
-    assert there("task", "run", "worker", "--artifact", "x", "true").status == 125
-    ended = there("task", "run", "worker", "-d", "--artifact", "/a:b", "true")
+    assert there("task", "run", "runner", "--timeout", "0").status == 125
+    assert there("task", "run", "runner", "--artifact", "x", "true").status == 125
+    ended = there("task", "run", "runner", "-d", "--artifact", "/a:b", "true")
     assert (ended.status, "--artifact waits" in ended.err) == (125, True)
     assert tasks(host) == []
 
@@ -110,15 +106,15 @@ def test_task_that_was_left_running_is_seen_and_ended_from_elsewhere(
     with there.background("task", "log", id[:8], "-f") as log:
         wait_until(log.says("up\n"))
         row = there("task", "list").out.splitlines()[1].split()
-        assert row[:2] == [id[:12], "worker"]
-        (told,) = there("task", "list", "worker", "--json").json
+        assert row[:2] == [id[:12], "runner"]
+        (told,) = there("task", "list", "runner", "--json").json
         assert (told["id"], told["state"], told["keep"], told["owner"]) == (id, "running", True, None)
         assert there("task", "log", id).out == "up\n"
         assert there("task", "log", id, "--offset", "1").out == "p\n"
         assert there("task", "kill", id, "nope").status == 3
         assert log.end().status == 0
     assert "SIGTERM" in there("task", "list").out
-    assert there("task", "kill", id, "--json").json == [{"task": id, "plugin": "worker", "state": "ended"}]
+    assert there("task", "kill", id, "--json").json == [{"task": id, "plugin": "runner", "state": "ended"}]
     assert there("task", "close", id).out == f"{id}\n"
     gone = there("task", "log", id, "--json")
     assert (gone.status, gone.error["type"], gone.error["task"]) == (3, "TaskNotFound", id)
@@ -169,6 +165,39 @@ def test_death_of_the_command_kills_the_task(host: Hosted, there: Cli, wait_unti
     wait_until(lambda: tasks(host) == [])
 
 
+def test_bar_is_drawn_on_a_terminal_only_and_goes_away(there: Cli, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(3_000_000))
+    wish = ("--artifact", f"{tmp_path}/big:{tmp_path}/copy")
+    screen = Screen(there, *shell("echo hi", *wish))
+    assert screen.end() == 0
+    first, *drawn, last = screen.text.split("\r\x1b[K")
+    assert (first, last) == ("hi\r\n", "")
+    assert re.fullmatch(r" *\d+ %  \[#+\.*\]  [1-3]\.\d MB  big", drawn[0])
+    assert (tmp_path / "copy").stat().st_size == 3_000_000
+    ended = there("task", "artifact", detached(there, "true"), tmp_path / "big", tmp_path / "copy")
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+
+
+def test_shell_beside_a_task_has_the_users_terminal_and_can_be_left(host: Hosted, there: Cli) -> None:
+    id = detached(there, "exec sleep 60")
+    screen = Screen(
+        there, "task", "shell", id, "--", "sh", "-c", "stty size; read line; echo got $line; exit 7"
+    )
+    screen.wait_for("24 80\r\n")
+    screen.type("text\r")
+    assert screen.end() == 7
+    assert "got text" in screen.text
+    screen = Screen(there, "task", "shell", id)
+    screen.type("echo $((20 + 3))\r")
+    screen.wait_for("23\r\n")
+    screen.type("\x10\x11")
+    assert screen.end() == 0
+    (session,) = host.sessions()
+    assert f"left session {session}" in screen.text
+    assert there("task", "close", id).status == 0
+    assert host.sessions() == []
+
+
 def test_ids_are_completed(host: Hosted, there: Cli) -> None:
     id = detached(there, "exec sleep 60")
     words = {
@@ -184,8 +213,7 @@ def test_ids_are_completed(host: Hosted, there: Cli) -> None:
     assert there("task", "close", id).status == 0
 
 
-def test_plugin_is_started_for_a_task_where_no_host_runs(host: Hosted, cli: Cli, tmp_path: Path) -> None:
-    more = host.plugins.parent / "more"
+def test_plugin_is_started_for_a_task_where_no_host_runs(cli: Cli, tmp_path: Path) -> None:
     ended = cli(
         *shell(
             "echo hi >f; cat f; exit 3",
@@ -194,12 +222,12 @@ def test_plugin_is_started_for_a_task_where_no_host_runs(host: Hosted, cli: Cli,
             "--artifact",
             f"{tmp_path}/f:{tmp_path}/g",
             "--plugin-dir",
-            more,
+            RUNNER,
         )
     )
     assert (ended.status, ended.out, ended.err) == (3, "hi\n", "")
     assert (tmp_path / "g").read_text() == "hi\n"
-    ended = cli("task", "run", "worker", "-d", "--plugin-dir", more, "true", "--json")
+    ended = cli("task", "run", "runner", "-d", "--plugin-dir", RUNNER, "true", "--json")
     assert (ended.status, "-d needs a host" in ended.err) == (125, True)
     ended = cli("task", "list", "--json")
     assert (ended.status, json.loads(ended.err)["error"]["type"]) == (3, "HostUnreachable")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from plugin_host.task.artifact import Artifact
     from plugin_host.task.task import Task
 
-__all__ = ["Wish", "fetch", "parse_wish"]
+__all__ = ["Wish", "amount", "bar", "fetch", "parse_wish"]
 
 _BAR = 24
 _UNITS = ("B", "kB", "MB", "GB", "TB")

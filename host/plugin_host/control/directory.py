@@ -62,6 +62,8 @@ class Directory:
         there = {(session.plugin, session.id) for session in found}
         for key in [key for key, one in self._sessions.items() if key not in there and one.exit]:
             self.forget(key)
+        # Shells of tasks whose worker is no plugin are in no plugin's list.
+        found += [one for key, one in self._sessions.items() if key not in there]
         return sorted(found, key=lambda one: (one.plugin, one.info.created_at, one.id))
 
     async def find(

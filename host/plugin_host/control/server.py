@@ -73,7 +73,6 @@ class ControlServer:
         self.claims = ClaimTable(share)
         self.actions = ActionMethods(host, ClaimTable(share), self._errand)
         self.directory = Directory(host, self._tell, self.claims.forget)
-        self.methods: dict[str, Method] = {}
         self.path = _path_of(place)
         self.listen: str | None = None  # the address of a port that admits clients beside the socket
         self.io = IoSocket(io_place(place, self.path))
@@ -84,6 +83,17 @@ class ControlServer:
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._last = 0
         self._errands: set[asyncio.Task[Any]] = set()
+        sessions = ExecMethods(host, self.directory, self.claims, self.finish)
+        self.tasks = TaskMethods(host, ClaimTable(share), sessions, self.finish)
+        self.methods: dict[str, Method] = {
+            **host_methods(host, self.finish, self._status),
+            **sessions.table(),
+            **IoMethods(self.directory, self.claims, self.io).table(),
+            **feed_methods(host),
+            **self.tasks.table(),
+            **self.actions.table(),
+            **metadata_methods(host.metadata),
+        }
 
     def __repr__(self) -> str:
         return f"<ControlServer {self.path or 'not started'} clients={len(self._desks)}>"
@@ -122,13 +132,6 @@ class ControlServer:
                 self._socket.close()
                 self._socket = None
                 raise
-        sessions = ExecMethods(self.host, self.directory, self.claims, self.finish)
-        descriptors = IoMethods(self.directory, self.claims, self.io)
-        self.methods |= host_methods(self.host, self.finish, self._status)
-        self.methods |= sessions.table() | descriptors.table() | feed_methods(self.host)
-        self.methods |= self.actions.table()
-        self.tasks = TaskMethods(self.host, ClaimTable(self.claims.share), sessions, self.finish)
-        self.methods |= metadata_methods(self.host.metadata) | self.tasks.table()
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
