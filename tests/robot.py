@@ -64,9 +64,10 @@ CODE = """
     def register(ctx, request):
         if request.key != "let me in":
             raise action.KeyRejected("not the registration key")
+        kept["offered"] = "new key"
         result = action.ScriptResult(success=True, code=0, stdout=b"first\\n")
         report = action.ScriptReport(name="first-run", ran=True, result=result)
-        return action.RegisterResult(key="new key", scripts=(report,))
+        return action.RegisterResult(key="new key", nonce="n1", scripts=(report,))
 
     action.register_plugin(plugin, action.PluginOpts(
         run_script=run_script,

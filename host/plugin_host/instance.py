@@ -322,6 +322,7 @@ class Instance(LinkOwner):
             self.process,
             calls=[*self.link.calls(), *self._running_actions()],
             sessions=self.exec.running if self.exec is not None else (),
+            tasks=self.tasks.unfinished if self.tasks is not None else (),
             confinement=self._confinement,
             hang=self._hang,
             error=error,
@@ -364,6 +365,8 @@ class Instance(LinkOwner):
             await self.wait_cleared()
             return
         self._is_stopping = True
+        if self.tasks is not None:
+            self.tasks.is_closing = True
         self._close_watch()
         self._withdraw_enclosure()
         timeout = self.manifest.launch.stop_timeout_s

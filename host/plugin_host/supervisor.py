@@ -478,8 +478,7 @@ class Supervisor(InstanceOwner):
 
     def exec_proxies(self) -> list[ExecProxy]:
         """Where sessions may be: in the instance that serves and in those that only finish."""
-        if self._instance is None or "exec" not in self.plugin.capabilities:
-            serving = []
-        else:
-            serving = [self._instance]
+        serving = [] if self._instance is None else [self._instance]
+        if "exec" not in self.plugin.capabilities:  # but it may have a shell beside a task
+            serving = [one for one in serving if one.exec is not None and one.exec.known()]
         return [one.exec for one in (*self._retiring, *serving) if one.exec is not None]

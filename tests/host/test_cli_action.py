@@ -239,8 +239,10 @@ def test_refusal_is_status_1_and_names_the_option(hosted: Hosted) -> None:
 
 
 def test_orders_say_what_came_of_them(hosted: Hosted) -> None:
-    assert "restart to be in force" in hosted.cli("action", "reload", "robot").out
-    assert hosted.cli("action", "reload", "robot", "--json").json == {"restart": True}
+    before = hosted.cli("call", "robot", "pid").out
+    assert "was restarted for it" in hosted.cli("action", "reload", "robot").out
+    assert hosted.cli("call", "robot", "pid").out != before
+    assert hosted.cli("action", "reload", "automation", "--json").json == {"restart": False}
     assert "robot: 1.0.0\n" in hosted.cli("action", "heartbeat", "robot").out
 
 

@@ -24,6 +24,10 @@ PAIRS = [
     (plugin_host.Actions, sync.Actions),
     (plugin_host.ActionRun, sync.ActionRun),
     (ActionOutput, sync.ActionOutput),
+    (plugin_host.Tasks, sync.Tasks),
+    (plugin_host.Task, sync.Task),
+    (plugin_host.LogReader, sync.LogReader),
+    (plugin_host.Artifact, sync.Artifact),
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
@@ -60,6 +64,21 @@ INSIDE = {
     plugin_host.LogStream: {"put", "wants"},
     plugin_host.Viewer: {"ended", "joined", "name", "received", "skipped", "streams", "wake"},
     EventStream: {"put"},
+    # Workers that are no plugins are coroutines.
+    plugin_host.Tasks: {"close", "offer"},
+    plugin_host.Task: {
+        "claim",
+        "decline",
+        "feed",
+        "grace",
+        "log_limit",
+        "lose",
+        "missing_log",
+        "report",
+        "spoil",
+        "start",
+        "take",
+    },
 }
 # Coroutines are bounded by `asyncio.timeout`, threads by an argument.
 ADDED = {"wait": {"timeout"}, "result": {"timeout"}}
@@ -87,6 +106,8 @@ def test_names_are_the_same(theirs: type, ours: type) -> None:
         "read_only",
         "start",
         "evicted",
+        "offset",
+        "order",
         "close",  # where theirs is inherited
     }
 

@@ -159,7 +159,12 @@ def test_plugin_that_asks_or_is_given_too_much_is_told_so(
         async with tasked() as scene:
             for _ in range(2):
                 await scene.execute()
-            assert await scene.refused("execute", log=scene.streams.reserve()) == "rpc.busy"
+            log = scene.streams.reserve()
+            assert await scene.refused("execute", log=log) == "rpc.busy"
+            scene.streams.open_send(log, 0)
+            await scene.end(log, {"name": "rpc.cancelled"})
+            await scene.ping()
+            assert not scene.link.is_over
             for _ in range(4):
                 scene.give("work")
             with pytest.raises(CallFailed, match="2 tasks wait"):

@@ -33,7 +33,6 @@ class Session:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = MappingProxyType(settings)
-
         self.capabilities: dict[str, Any] = {}
 
     def log(self, *arguments: object) -> None: ...

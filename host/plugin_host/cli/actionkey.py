@@ -17,7 +17,7 @@ import click
 from plugin_host.errors import ActionFailed, PluginHostError
 
 from . import output
-from .actionreach import Reached, done, reach
+from .actionreach import Reached, reach
 from .failure import ReadFailed
 from .option import Options, host_options, reach_options
 from .wordcompletion import plugin_words
@@ -106,22 +106,37 @@ def register(
         request = Register(key=_key(file), properties=_properties(properties))
         target = None if save is None else _created(save)
         try:
-            result = interruption.run(done(options, plugin, request))
+            interruption.run(_register(options, plugin, request, target))
         except BaseException:
-            if save is not None and target is not None:
-                os.close(target)
-                os.unlink(save)
+            if save is not None and target is not None and os.fstat(target).st_size == 0:
+                os.unlink(save)  # no key came
             raise
+        finally:
+            if target is not None:
+                os.close(target)
+
+
+async def _register(options: Options, plugin: str, request: Any, target: int | None) -> None:
+    """The key is kept, by whoever reads it, before the plugin is told so; up to then the old one holds."""
+    from plugin_host_sdk.types.action import UpdateKey, key_proof
+
+    async with reach(options, plugin) as actions:
+        result = await (await actions.trigger(plugin, request)).result()
         _show(options, result, target)
+        if result.nonce:
+            proof = key_proof(result.key, result.nonce)
+            await _step(actions, plugin, UpdateKey(phase="prove", proof=proof))
+            await _step(actions, plugin, UpdateKey(phase="drop"))
 
 
 def _show(options: Options, result: RegisterResult, target: int | None) -> None:
     import msgspec
 
     plain = msgspec.to_builtins(result, builtin_types=(bytes,))
+    del plain["nonce"]
     if target is not None:
-        with open(target, "w", encoding="utf-8") as file:
-            file.write(f"{result.key}\n")
+        os.write(target, f"{result.key}\n".encode())
+        os.fsync(target)
         del plain["key"]
     if options.as_json:
         output.write_json(plain)

@@ -11,7 +11,7 @@ import click
 from plugin_host.errors import ActionFailed
 
 from . import output
-from .actionreach import done
+from .actionreach import done, restarted
 from .option import Options, host_options, reach_options
 from .wordcompletion import plugin_words
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import msgspec
 
 __all__ = ["commands"]
+
+_RESTARTED = "read; the plugin was restarted for it"
 
 _ORDERS = {
     "exit": (
@@ -44,7 +46,7 @@ The plugin refuses unless its settings allow it.
     ),
     "reload": (
         "Have a plugin read its configuration again.",
-        """Have PLUGIN read its own configuration again, and say whether it takes a restart to be in force.
+        """Have PLUGIN read its own configuration again; if that takes a restart of it, it is restarted.
 
 To look at its manifest and code anew is another matter: plugin-host reload.
 """,
@@ -80,16 +82,22 @@ def _command(name: str) -> click.Command:
             from . import interruption
 
             request = _request(name)
-            result = interruption.run(done(options, plugin, request))
+            result, was_restarted = interruption.run(_order(options, plugin, request))
             if name == "heartbeat" and result.nonce != getattr(request, "nonce", ""):
                 raise ActionFailed(f"{plugin} answered with another nonce than it was sent")
             if options.as_json:
                 output.write_json(msgspec.to_builtins(result))
             else:
-                lines = _TEXTS.get(name, _message)(plugin, result)
+                lines = [_RESTARTED] if was_restarted else _TEXTS.get(name, _message)(plugin, result)
                 output.write("".join(f"{output.printable(line)}\n" for line in lines))
 
     return command
+
+
+async def _order(options: Options, plugin: str, request: msgspec.Struct) -> tuple[Any, bool]:
+    """The result, and whether the plugin was restarted, as it had asked to be."""
+    result = await done(options, plugin, request)
+    return result, getattr(result, "restart", False) and await restarted(options, plugin)
 
 
 def _message(plugin: str, result: Any) -> Sequence[str]:
@@ -98,7 +106,7 @@ def _message(plugin: str, result: Any) -> Sequence[str]:
 
 def _reloaded(plugin: str, result: Any) -> Sequence[str]:
     if result.restart:
-        return [f"read; it takes a restart to be in force: plugin-host restart {plugin}"]
+        return ["read; it is in force when the plugin is started next"]
     return ["read, and in force"]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .option import Options
 
-__all__ = ["Reached", "done", "reach"]
+__all__ = ["Reached", "done", "reach", "restarted"]
 
 
 class Reached(Protocol):
@@ -60,3 +60,13 @@ async def done(options: Options, plugin_id: str, request: Any) -> Any:
     """The result of one action that has no output to show."""
     async with reach(options, plugin_id) as actions:
         return await (await actions.trigger(plugin_id, request)).result()
+
+
+async def restarted(options: Options, plugin_id: str) -> bool:
+    """Restart a plugin of the running host; False where none runs, and the plugin has been stopped."""
+    client = await running_host(options, "action")
+    if client is None:
+        return False
+    async with client:
+        await client.restart(plugin_id)
+    return True

@@ -77,6 +77,10 @@ def _what(event: Mapping[str, Any], is_brief: bool) -> str:
         return f"{'answers again' if event['healthy'] else 'unresponsive'}: {event['reason']}"
     if name == "swapped":
         return f"replaced {event['old_version']} by {event['new_version']} (pid {event['pid']})"
+    if name == "action_started":
+        return f"action {event['action']} started: {event['kind']}"
+    if name == "action_ended":
+        return f"action {event['action']} {'done' if event['success'] else 'failed'}: {event['kind']}"
     if name == "session_opened":
         return f"session {event['session']} opened: {shlex.join(event['command']) or event['handler']}"
     if name == "session_ended":

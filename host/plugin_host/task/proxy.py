@@ -74,6 +74,7 @@ class TaskProxy:
         self._waiting: deque[Task] = deque()
         self._given: dict[str, tuple[Task, LogIntake]] = {}  # until they are closed
         self._loss: tuple[str, DeathReport | None] | None = None
+        self.is_closing = False  # what it has it may finish, and it is given no more
 
     def __repr__(self) -> str:
         return f"<TaskProxy {self.plugin} waiting={len(self._waiting)} given={len(self._given)}>"
@@ -87,6 +88,11 @@ class TaskProxy:
     def is_busy(self) -> bool:
         """Whether there is a task that waits, runs, or can still be asked about."""
         return bool(self._given) or any(not task.is_over for task in self._waiting)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The ids of the tasks that the plugin has and that have not ended."""
+        return sorted(task.id for task, _ in self._given.values() if not task.is_over)
 
     # What an embedder gives.
 
@@ -113,7 +119,7 @@ class TaskProxy:
 
     def _deal(self) -> None:
         self._skip_over()
-        while self._held and self._waiting:
+        while self._held and self._waiting and not self.is_closing:
             msgid = next(iter(self._held))
             intake, task = self._held.pop(msgid), self._waiting.popleft()
             intake.bind(task)
@@ -158,13 +164,14 @@ class TaskProxy:
         wanted = converted(event.method, event.params, ExecuteRequest)
         if wanted.log % 2 == 0:
             raise InvalidPayload(f"{event.method}: the streams of a plugin have odd numbers")
-        if len(self._held) >= MOST_EXECUTES:
-            raise CallFailed(f"{MOST_EXECUTES} requests of this plugin wait for tasks", name="rpc.busy")
         intake = LogIntake(self._link.streams, wanted.log, self)
         try:
             self._link.streams.accept(wanted.log, WINDOW_BYTES, intake)
         except LocalProtocolError as error:
             raise InvalidPayload(f"{event.method}: {error}") from None
+        if len(self._held) >= MOST_EXECUTES:
+            self._link.streams.forget(wanted.log)  # a plugin that has just cancelled it will end it
+            raise CallFailed(f"{MOST_EXECUTES} requests of this plugin wait for tasks", name="rpc.busy")
         self._held[event.msgid] = intake
         self._deal()
 

@@ -297,6 +297,7 @@ class Task:
         self._worker = worker
         self._settled.set()
         self._log.on_room = on_room or _nothing
+        self._limit.begin()  # for workers that do not say when they start
         self._changed()
 
     def start(self) -> bool:
@@ -344,6 +345,7 @@ class Task:
         self._worker = None
         self._settled.clear()
         self._log.on_room = _nothing
+        self._limit.pause()
         self._changed()
 
     def lose(self, reason: str, report: DeathReport | None = None) -> None:

@@ -147,14 +147,19 @@ class ActionBench:
         return service(**params)
 
     def start_call(
-        self, ctx: Context, method: str, params: dict[str, Any]
-    ) -> tuple[Later, Callable[[CallError], None]]:
+        self,
+        ctx: Context,
+        method: str,
+        params: dict[str, Any],
+        answered: Callable[[Any, CallError | None], object],
+    ) -> Callable[[CallError], None]:
         answer = Later()
+        answer.then(answered)
         try:
             answer.resolve(self.call_host(ctx, method, params))
         except CallError as error:
             answer.fail(error)
-        return answer, answer.fail
+        return answer.fail
 
 
 class ActionRun:
