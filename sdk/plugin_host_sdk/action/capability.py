@@ -91,12 +91,20 @@ class ActionCapability:
         kind = params.get("kind")
         endpoint = self._triggers.get(kind) if type(kind) is str else None
         if endpoint is None:
+            self._forget(params)
             kinds = sorted(self.handlers)
             raise ActionNotSupported(
                 f"the plugin has no action {excerpt(kind)} (it has: {', '.join(kinds) or 'none'})",
                 data={"kinds": kinds},
             )
         return endpoint, params
+
+    def _forget(self, params: dict[str, Any]) -> None:
+        """What a caller still sends on the streams of an action that is refused is no fault of its."""
+        for name in ("stdout", "stderr", "data"):
+            number = params.get(name)
+            if type(number) is int and self._runtime is not None:
+                self._runtime.sink.forget(number)
 
     def _run_trigger(self, ctx: Context, params: dict[str, Any]) -> Any:
         return self._made_desk().trigger(ctx, params)

@@ -109,6 +109,15 @@ class Desk:
     def _admit(self, ctx: Context, params: dict[str, Any]) -> Run:
         """The run for a request that is in order, known from now on. Raises ActionInvalid, CallFailed."""
         asked = _convert("action.trigger", params, Trigger)
+        try:
+            return self._admitted(ctx, asked)
+        except CallError:
+            for number in (asked.stdout, asked.stderr, asked.data):
+                if number is not None:
+                    self._runtime.sink.forget(number)
+            raise
+
+    def _admitted(self, ctx: Context, asked: Trigger) -> Run:
         kind = KINDS[asked.kind]
         try:
             request = msgspec.convert(asked.request, kind.request, builtin_types=(bytes,))

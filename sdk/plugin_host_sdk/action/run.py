@@ -155,14 +155,16 @@ class Run:
             self._conclude(result, None)
 
     def _keep_alive(self, interval: float) -> None:
+        sink = self.runtime.sink
+
         def beat() -> None:
             with self._lock:
                 if self.state == FINISHED:
                     return
                 self._beat = self._reactor.call_at(self._clock.monotonic() + interval, beat)
-            elapsed = (self._clock.monotonic() - self._began) * 1000
-            sink = self.runtime.sink
-            sink.notify("action.keepalive", {"action": self.id, "elapsed_ms": elapsed})
+                elapsed = (self._clock.monotonic() - self._began) * 1000
+                # With the lock, so that no sign of life follows the end.
+                sink.notify("action.keepalive", {"action": self.id, "elapsed_ms": elapsed})
             sink.flush()
 
         with self._lock:
