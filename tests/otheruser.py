@@ -46,6 +46,24 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Run the test without privilege; one that has none to begin with runs as it is."""
+    if os.geteuid() != 0:
+        yield
+        return
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY.pw_gid)
+    os.seteuid(NOBODY.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
 def lend_copies(packages: Path) -> None:
     """Copy the SDK and what it needs into `packages`; where the tests have them nobody else may look.
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .state import State
 
 __all__ = [
+    "ActionEnded",
+    "ActionStarted",
     "DeathTold",
     "EventHub",
     "EventStream",
@@ -32,6 +34,7 @@ __all__ = [
     "SessionEnded",
     "SessionOpened",
     "StateChanged",
+    "TaskChanged",
 ]
 
 RECENT = 200
@@ -101,6 +104,34 @@ class SessionEnded(HostEvent):
 
     session: str
     exit: Exit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionStarted(HostEvent):
+    """A plugin has taken on an action; `kind` is what it is to do."""
+
+    action: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionEnded(HostEvent):
+    """An action has ended; `success` when it did what was asked, a script with status 0."""
+
+    action: str
+    kind: str
+    success: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskChanged(HostEvent):
+    """A task came to another state: pending, offered, running, reported, ended, lost, and closed at last.
+
+    `plugin` is empty for one that no plugin works on.
+    """
+
+    task: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import configuration as _configuration
 from . import discovery
+from .action.actions import Actions
 from .admission import launch_gate
 from .admittance import not_found, not_ready
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import PluginHostError, PluginNotFound
+from .errors import ConfigurationError, InvalidPayload, PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .extension import Extensions
@@ -32,6 +33,7 @@ from .service import ServiceTable, current_caller
 from .settings import settled
 from .state import State
 from .supervisor import Supervisor
+from .task.tasks import Tasks
 from .version import VERSION
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ class PluginHost:
         self._events = EventHub()
         self._logbook = Logbook()
         self._metadata = Metadata()
+        self._actions = Actions(self._find)
+        self._tasks = Tasks(self._find, self._emit)
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None
@@ -141,6 +145,16 @@ class PluginHost:
         """What plugins may read and watch: a tree of values by path."""
         return self._metadata
 
+    @property
+    def actions(self) -> Actions:
+        """What plugins are to do, such as running a script or writing a file: starting and finding it."""
+        return self._actions
+
+    @property
+    def tasks(self) -> Tasks:
+        """The work that plugins and others are given, with its logs and results."""
+        return self._tasks
+
     async def metrics(self) -> Snapshot:
         """Everything that is counted and measured, as plain maps that JSON can hold.
 
@@ -176,17 +190,30 @@ class PluginHost:
             plugin = Plugin(candidate, self._changed)
             self._plugins[plugin.id] = plugin
             self._supervisors[plugin.id] = Supervisor(plugin, facilities)
+        self._fill_metadata()
+
+    def _fill_metadata(self) -> None:
+        """With what the configuration has; what is there already stays."""
+        config = self._configured() or Configuration()
+        try:
+            self._metadata.fill(config.metadata)
+        except InvalidPayload as error:
+            text = f"{config.file or 'configuration'}: $.metadata: {error}"
+            raise ConfigurationError(text, file=config.file or "", path="$.metadata") from None
+
+    def _configured(self) -> Configuration | None:
+        config = self._config
+        return (
+            config if config is None or isinstance(config, Configuration) else _configuration.load(config)
+        )
 
     def _find_candidates(self) -> list[Candidate]:
-        config = self._config
-        if config is not None and not isinstance(config, Configuration):
-            config = _configuration.load(config)
         return discovery.discover(
             plugin_dirs=self._plugin_dirs,
             entry_points=self._entry_points,
             only=self._only,
             block=self._block,
-            configuration=config,
+            configuration=self._configured(),
             extensions=self._extensions,
         )
 
@@ -221,6 +248,7 @@ class PluginHost:
         finally:
             self._bytecode.close()
             self._services.close()
+            self._tasks.close()
             if self._facilities is not None:
                 self._facilities.close()
             self._events.close()

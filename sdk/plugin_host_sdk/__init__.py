@@ -9,8 +9,8 @@
         return {"text": f"hello {name}"}
 
 Importing this package imports msgpack and a few small standard modules, nothing heavier. Capabilities other
-than commands, the test kit and what few plugins need are loaded when they are used: `sdk.exec`,
-`sdk.metadata`, `sdk.testing`, `sdk.RESTART`.
+than commands, the test kit and what few plugins need are loaded when they are used: `sdk.action`,
+`sdk.exec`, `sdk.metadata`, `sdk.testing`, `sdk.RESTART`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .version import VERSION as __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import exec, metadata, testing
+    from . import action, exec, metadata, testing
     from .reconfiguration import RESTART
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "PluginHostError",
     "RegistrationError",
     "__version__",
+    "action",
     "command",
     "exec",
     "metadata",
@@ -60,7 +61,7 @@ if not TYPE_CHECKING:  # a type checker would take it for leave to use any name
             from .reconfiguration import RESTART
 
             return RESTART
-        if name not in ("exec", "metadata", "testing"):
+        if name not in ("action", "exec", "metadata", "testing"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         __import__(f"{__name__}.{name}")  # which makes it an attribute
         return globals()[name]

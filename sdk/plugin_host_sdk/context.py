@@ -13,10 +13,13 @@ from .errors import CallCancelled, CallTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
-    from .metadata.reader import MetadataReader
+    from .action.action import Action
+    from .errors import CallError
+    from .later import Listener
+    from .metadata.face import MetadataFace
     from .tracecontext import TraceContext
 
     class Session(Protocol):
@@ -26,9 +29,14 @@ if TYPE_CHECKING:
         def plugin_id(self) -> str: ...
         @property
         def settings(self) -> Mapping[str, Any]: ...
+        @property
+        def capabilities(self) -> Mapping[str, Any]: ...
         def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None: ...
         def progress(self, msgid: int, done: float, total: float | None, message: str) -> None: ...
         def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any: ...
+        def start_call(
+            self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+        ) -> Callable[[CallError], None]: ...
 
 
 __all__ = ["Context", "HostServices", "Log"]
@@ -40,8 +48,11 @@ class Context:
     `name` is the command. `deadline` is the `time.monotonic()` at which the caller stops waiting, or
     None. `cancelled` is set when the caller gave up or the host stops. `chain` are the plugins through
     which the call came. `settings` are the operator's for this plugin. `trace` is the trace that the call
-    is part of, None when it is part of none.
+    is part of, None when it is part of none. `task` is the newest task that it has taken, and is not there
+    before.
     """
+
+    task: Any
 
     # What most calls leave as it is, is not set for each.
     deadline: float | None = None
@@ -50,6 +61,7 @@ class Context:
     has_begun = False
     arrived = 0.0  # by the runtime's clock
     trace: TraceContext | None = None
+    _action: Action | None = None
     _cancelled: Cancellation | None = None
     _settings: Mapping[str, Any] | None = None
 
@@ -98,12 +110,22 @@ class Context:
         return HostServices(self)
 
     @property
-    def metadata(self) -> MetadataReader:
-        """The metadata that the host keeps for its plugins: `ctx.metadata.get("/path")`."""
-        from .metadata.reader import MetadataReader
+    def metadata(self) -> MetadataFace:
+        """The metadata that the host keeps for its plugins, `ctx.metadata.get("/path")`, and tasks,
+        `ctx.metadata.execute()`."""
+        from .metadata.face import MetadataFace
 
         session = self._session
-        return MetadataReader(lambda method, params: session.call_host(self, method, params), self.is_async)
+        return MetadataFace(
+            lambda method, params: session.call_host(self, method, params), self.is_async, self
+        )
+
+    @property
+    def action(self) -> Action:
+        """The action that is being done: its output, its data. Raises RuntimeError where none is."""
+        if self._action is None:
+            raise RuntimeError(f"{self.name!r} is no action")
+        return self._action
 
     @property
     def traceparent(self) -> str | None:
@@ -119,6 +141,10 @@ class Context:
         """Used by the runtime: the call starts, with these settings to its end."""
         self._settings = settings
         self.has_begun = True
+
+    def serve_action(self, action: Action) -> None:
+        """Used by the action capability: the context is that of this action."""
+        self._action = action
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never negative; None when there is no deadline."""

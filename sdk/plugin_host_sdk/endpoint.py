@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         def context(self, name: str) -> Context:
             """A context for work that outlives the call that began it."""
 
+        def step_aside(self) -> None:
+            """This thread is about to wait for the host: if it reads the wire, another does from now on."""
+
         def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
             """Start a coroutine on the event loop of async handlers; returns what cancels it."""
 
@@ -35,6 +38,12 @@ if TYPE_CHECKING:
 
         def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
             """Send a log record."""
+
+        def drain(self) -> None:
+            """Wait until the wire has taken everything that is queued, or is gone."""
+
+        def leave(self, reason: str) -> None:
+            """End the plugin by itself, with status 0; what runs is cancelled."""
 
     class Capability(Protocol):
         """One capability of a plugin as the runtime sees it."""
@@ -50,6 +59,9 @@ if TYPE_CHECKING:
 
         def open(self, runtime: Runtime) -> None:
             """Serving begins; called on the thread that waits for its end."""
+
+        # A capability may also have `ready()`: the host has the answer to `initialize`, so it can be asked.
+        # Called on the reading thread: it never waits, and runs no author code there.
 
         def close(self, grace: float) -> None:
             """Serving ends: stop what runs, within `grace` seconds. Called on every way out."""

@@ -8,8 +8,7 @@ the other side; programs test `name`.
 
 from __future__ import annotations
 
-from itertools import islice
-
+from .excerpt import excerpt, readable
 from .protocol import ERRORS
 
 TYPE_CHECKING = False
@@ -18,6 +17,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "ActionError",
+    "ActionFailed",
+    "ActionInvalid",
+    "ActionNotFound",
+    "ActionNotPrivileged",
+    "ActionNotSupported",
+    "ActionRefused",
+    "ArtifactNotFound",
     "CallCancelled",
     "CallError",
     "CallFailed",
@@ -25,15 +32,24 @@ __all__ = [
     "CommandError",
     "ExecError",
     "ExecSessionError",
+    "FileAccessDenied",
+    "FileAccessError",
+    "FolderNotFound",
     "HandlerNotFound",
     "InternalError",
     "InvalidPayload",
+    "IsFolder",
+    "KeyRejected",
     "LocalProtocolError",
     "MessageTooLarge",
     "MetadataError",
     "MetadataNotFound",
+    "MethodNotAllowed",
     "NoSuchEndPoint",
     "NotEncodable",
+    "NotFile",
+    "NotFolder",
+    "OutsideRoots",
     "PluginHostError",
     "ProtocolError",
     "RegistrationError",
@@ -43,6 +59,7 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "TerminalError",
+    "UnknownActionId",
     "excerpt",
 ]
 
@@ -114,7 +131,7 @@ class CallError(PluginHostError):
     def from_map(error: Any) -> CallError:
         """The exception for an error map; any other value becomes a `CallFailed` that shows it."""
         if not isinstance(error, dict):
-            return CallFailed(_text_of(error), name="rpc.foreign", data=error)
+            return CallFailed(readable(error), name="rpc.foreign", data=error)
         name = error.get("name")
         code = error.get("code")
         name = name if isinstance(name, str) else "rpc.foreign"
@@ -253,6 +270,71 @@ class ExecError(PluginHostError):
         }
 
 
+class ActionError(CallError):
+    """An action was refused, or failed; the subclass says why."""
+
+    NAME = "action.failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str = "",
+        code: int | None = None,
+        data: Any = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, name=name or self.NAME, code=code, data=data, retryable=retryable)
+
+
+class ActionNotSupported(ActionError):
+    """The plugin has no such kind of action; `data["kinds"]` are those it has, sorted."""
+
+    NAME = "action.not_supported"
+
+
+class ActionRefused(ActionError):
+    """The operator has not allowed it."""
+
+    NAME = "action.refused"
+
+    @property
+    def option(self) -> str:
+        """The setting that would allow it; empty when the peer named none."""
+        found = self.data.get("option") if isinstance(self.data, dict) else None
+        return found if isinstance(found, str) else ""
+
+
+class ActionNotPrivileged(ActionError):
+    """It takes rights that the plugin's process has not, such as to run as another user."""
+
+    NAME = "action.not_privileged"
+
+
+class ActionNotFound(ActionError):
+    """No action of that id, or no longer."""
+
+    NAME = "action.not_found"
+
+
+class ActionInvalid(ActionError):
+    """The request is not what this kind of action takes; nothing was done."""
+
+    NAME = "action.invalid"
+
+
+class ActionFailed(ActionError):
+    """It was begun and could not be done; `data` may hold `errno`."""
+
+    NAME = "action.failed"
+
+
+class KeyRejected(ActionError):
+    """A key, or the proof of one, is not right; what was valid before is still valid."""
+
+    NAME = "action.key_rejected"
+
+
 class MetadataError(CallError):
     """A request about metadata or a task was refused; the subclass says why."""
 
@@ -268,6 +350,12 @@ class MetadataError(CallError):
         retryable: bool | None = None,
     ) -> None:
         super().__init__(message, name=name or self.NAME, code=code, data=data, retryable=retryable)
+
+
+class MethodNotAllowed(MetadataError):
+    """The method exists and cannot be used this way: a request was sent as a notification, or otherwise."""
+
+    NAME = "metadata.method_not_allowed"
 
 
 class NoSuchEndPoint(MetadataError):
@@ -294,6 +382,12 @@ class ResourceConflict(MetadataError):
     NAME = "metadata.resource_conflict"
 
 
+class UnknownActionId(MetadataError):
+    """There is no task of that id, or no longer."""
+
+    NAME = "metadata.unknown_action_id"
+
+
 class InvalidPayload(MetadataError):
     """The parameters are not what the method takes; nothing was changed."""
 
@@ -304,6 +398,60 @@ class MetadataNotFound(MetadataError):
     """There is nothing at that path."""
 
     NAME = "metadata.not_found"
+
+
+class FileAccessError(MetadataError):
+    """A file or folder beside a task cannot be had; the subclass says why. `path` is what was asked for."""
+
+    NAME = "metadata.file_unreadable"
+
+    @property
+    def path(self) -> str:
+        """The path; empty when the peer gave none."""
+        found = self.data.get("path") if isinstance(self.data, dict) else None
+        return found if isinstance(found, str) else ""
+
+
+class ArtifactNotFound(FileAccessError):
+    """There is no such file."""
+
+    NAME = "metadata.artifact_not_found"
+
+
+class FolderNotFound(FileAccessError):
+    """There is no such folder."""
+
+    NAME = "metadata.folder_not_found"
+
+
+class FileAccessDenied(FileAccessError):
+    """The worker's user may not read it."""
+
+    NAME = "metadata.permission"
+
+
+class IsFolder(FileAccessError):
+    """It is a folder, and a file was asked for."""
+
+    NAME = "metadata.is_folder"
+
+
+class NotFolder(FileAccessError):
+    """It is no folder, and one was asked for."""
+
+    NAME = "metadata.not_folder"
+
+
+class NotFile(FileAccessError):
+    """It is neither a file nor a folder: a device, a socket, a pipe or a link that is not followed."""
+
+    NAME = "metadata.not_file"
+
+
+class OutsideRoots(FileAccessError):
+    """It lies, by its path or by a link on the way, outside the folders that the worker serves."""
+
+    NAME = "metadata.outside_roots"
 
 
 _KINDS: dict[str, type[CallError]] = {
@@ -317,47 +465,33 @@ _KINDS: dict[str, type[CallError]] = {
     **{
         kind.NAME: kind
         for kind in (
+            MethodNotAllowed,
             NoSuchEndPoint,
             InternalError,
             ResourceConflict,
+            UnknownActionId,
             InvalidPayload,
             MetadataNotFound,
+            FileAccessError,
+            ArtifactNotFound,
+            FolderNotFound,
+            FileAccessDenied,
+            IsFolder,
+            NotFolder,
+            NotFile,
+            OutsideRoots,
+        )
+    },
+    **{
+        kind.NAME: kind
+        for kind in (
+            ActionNotSupported,
+            ActionRefused,
+            ActionNotPrivileged,
+            ActionNotFound,
+            ActionInvalid,
+            ActionFailed,
+            KeyRejected,
         )
     },
 }
-
-
-def excerpt(value: Any) -> str:
-    """`value` in some 80 characters, for a message. Takes values of any size and depth from a peer."""
-    text = _excerpt(value, 3)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _excerpt(value: Any, depth: int) -> str:
-    # A repr of the whole would cost four times its size, or run into the recursion limit.
-    if isinstance(value, (str, bytes)):
-        return repr(value if len(value) <= 80 else value[:80])
-    if isinstance(value, (list, tuple, dict)):
-        opening, closing = "{}" if isinstance(value, dict) else "[]"
-        if depth == 0 and value:
-            return f"{opening}...{closing}"
-        parts = [_excerpt(part, depth - 1) for part in islice(value, 20)]
-        if isinstance(value, dict):
-            items = zip(parts, islice(value.values(), 20), strict=True)
-            parts = [f"{key}: {_excerpt(item, depth - 1)}" for key, item in items]
-        return opening + ", ".join(parts + ["..."] * (len(value) > 20)) + closing
-    try:
-        return repr(value)
-    except Exception:  # an integer of more than 4300 digits; an author's own type
-        return f"a {type(value).__qualname__}"
-
-
-def _text_of(error: Any) -> str:
-    """The readable part of an error of any shape: the text in it, or all of it."""
-    if isinstance(error, (list, tuple)):
-        texts = [part for part in error if isinstance(part, str)]
-        if texts:
-            return "; ".join(texts)
-    if isinstance(error, bytes):
-        return error.decode("utf-8", "replace")
-    return error if isinstance(error, str) else excerpt(error)

@@ -91,6 +91,22 @@ class Plugin:
         self.reconfiguration = Reconfiguration(function)
         return function
 
+    def action(
+        self, kind: str, *, check: Callable[..., Any] | None = None
+    ) -> Callable[[Function], Function]:
+        """Decorator: register a function `(ctx, request)` as what does actions of `kind`.
+
+        `check(ctx, request)` may refuse one before it is accepted; see `action.Handler`.
+        """
+        from . import action as _action
+
+        def register(function: Function) -> Function:
+            handler = _action.Handler(kind, function, check=check)
+            _action.register_plugin(self).add([handler])
+            return function
+
+        return register
+
     def exec(
         self,
         resource: str,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         def received(self, offset: int, data: bytes) -> None:
             """Bytes, in order; to be given back to `Sink.consumed` when they are used."""
 
-        def ended(self, total: int) -> None:
-            """Nothing more comes."""
+        def ended(self, total: int, error: Any = None) -> None:
+            """Nothing more comes. With `error`, a map, the writer could not send all that it wanted to."""
 
     class Sink(Protocol):
         """Every method may be called from any thread."""
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
         @property
         def frame_bytes(self) -> int:
             """The largest piece for `send`."""
+
+        def reserve(self) -> int:
+            """A number for a stream that this side names in a request of its own."""
 
         def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
             """Start to send on `stream`, whose reader takes `credit` bytes for now.
@@ -53,14 +56,17 @@ if TYPE_CHECKING:
         def gap(self, stream: int, size: int) -> None:
             """Queue the word that `size` bytes are left out here."""
 
-        def end(self, stream: int, error: dict[str, Any] | None = None) -> None:
-            """Queue the end of an output stream, with its total; the number is not used again."""
+        def end(self, stream: int, error: dict[str, Any] | None = None) -> int:
+            """Queue the end of an output stream, with its total; the number is not used again.
+
+            Returns that total; 0 once the wire is gone.
+            """
 
         def stop(self, stream: int) -> None:
             """Give an input stream up: what still comes is dropped."""
 
         def forget(self, stream: int) -> None:
-            """The request that named an input stream failed: it was never opened for the caller."""
+            """The request that named a stream failed: it was never opened for the caller."""
 
         def consumed(self, stream: int, size: int) -> None:
             """`size` bytes of input were used, so the writer may send as many."""

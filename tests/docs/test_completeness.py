@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,46 @@ import msgspec
 import pytest
 
 import plugin_host
+import plugin_host.action
 import plugin_host.sync
 import plugin_host_sdk
 from plugin_host import hookspecs
 from plugin_host.cli import failure, program
 from plugin_host.configuration import Configuration, PluginConfiguration
+from plugin_host.control import ControlServer
 from plugin_host.environment import ALLOWED
+from plugin_host.localsocket import LocalSocket
 from plugin_host.manifest import Health, Launch, Manifest
 from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
 
-AUTHOR, EMBEDDER, OPERATOR, MANIFEST, PROTOCOL = (
-    ROOT / "docs" / f"{name}.md" for name in ("author", "embedder", "operator", "manifest", "protocol")
+AUTHOR, EMBEDDER, TASKS, ACTIONS, OPERATOR, MANIFEST, PROTOCOL, CONTROL = (
+    ROOT / "docs" / f"{name}.md"
+    for name in ("author", "embedder", "tasks", "actions", "operator", "manifest", "protocol", "control")
 )
 
 
-def missing(names: Iterable[str], page: Path) -> list[str]:
-    """The names that the page does not have as code."""
-    text = page.read_text()
+# What other parts of the host call, and embedders do not.
+ACTION_INSIDE = {
+    "accept",
+    "alive",
+    "check_plugin",
+    "ended",
+    "finish",
+    "forget_reader",
+    "lose",
+    "name",
+    "received",
+    "skipped",
+    "wake",
+    "when_over",
+}
+
+
+def missing(names: Iterable[str], *pages: Path) -> list[str]:
+    """The names that none of the pages has as code."""
+    text = "\n".join(page.read_text() for page in pages)
     return [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
 
 
@@ -47,18 +68,71 @@ def rows(page: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("package", "page"),
+    ("package", "pages"),
     [
-        (plugin_host, EMBEDDER),
-        (plugin_host.sync, EMBEDDER),
-        (plugin_host_sdk, AUTHOR),
-        (plugin_host_sdk.exec, AUTHOR),
-        (plugin_host_sdk.testing, AUTHOR),
+        (plugin_host, [EMBEDDER, TASKS, ACTIONS]),
+        (plugin_host.sync, [EMBEDDER, TASKS, ACTIONS]),
+        (plugin_host.action, [ACTIONS]),
+        (plugin_host_sdk, [AUTHOR]),
+        (plugin_host_sdk.exec, [AUTHOR]),
+        (plugin_host_sdk.action, [AUTHOR]),
+        (plugin_host_sdk.testing, [AUTHOR]),
     ],
-    ids=["host", "sync", "sdk", "exec", "testing"],
+    ids=["host", "sync", "actions", "sdk", "exec", "action", "testing"],
 )
-def test_every_public_name_is_on_its_page(package: Any, page: Path) -> None:
-    assert missing(set(package.__all__) - {"__version__"}, page) == []
+def test_every_public_name_is_on_its_page(package: Any, pages: list[Path]) -> None:
+    assert missing(set(package.__all__) - {"__version__"}, *pages) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"),
+    [
+        (plugin_host.Tasks, "host.tasks."),
+        (plugin_host.Task, "task."),
+        (plugin_host.LogReader, ""),
+        (plugin_host.Artifact, "artifact."),
+        (plugin_host.TaskInfo, ""),
+        (plugin_host.TaskResult, ""),
+        (plugin_host.FolderEntry, ""),
+        (plugin_host.TaskWorker, ""),
+    ],
+)
+def test_everything_about_tasks_is_on_the_page_about_them(kind: type, prefix: str) -> None:
+    names = {name for name in vars(kind) if not name.startswith("_")}
+    names |= {name for name in getattr(kind, "__annotations__", {}) if not name.startswith("_")}
+    inside = (
+        {"close"} if kind is plugin_host.Tasks else {"key"} if kind is plugin_host.FolderEntry else set()
+    )
+    assert missing([prefix + name for name in sorted(names - inside)], TASKS) == []
+
+
+@pytest.mark.parametrize("function", [plugin_host.Tasks.run, plugin_host.Task.open_shell])
+def test_every_argument_about_tasks_is_on_the_page_about_them(function: Any) -> None:
+    shared = set(inspect.signature(plugin_host.PluginHost.exec).parameters)
+    names = [name for name in inspect.signature(function).parameters if name not in ("self", "plugin")]
+    if function is plugin_host.Task.open_shell:  # the others are those of a session
+        assert set(names) <= shared
+        names = ["command", "tty"]
+    assert [name for name in names if f"{name}=" not in TASKS.read_text()] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"),
+    [
+        (plugin_host.Actions, "host.actions."),
+        (plugin_host.ActionRun, "run."),
+        (plugin_host.action.ActionInfo, ""),
+    ],
+)
+def test_everything_about_actions_is_on_the_page_about_them(kind: type, prefix: str) -> None:
+    names = {name for name in vars(kind) if not name.startswith("_")}
+    shown = {"sent", "total"} if kind is plugin_host.action.ActionInfo else ACTION_INSIDE
+    assert missing([prefix + name for name in sorted(names - shown)], ACTIONS) == []
+
+
+def test_every_argument_about_actions_is_on_the_page_about_them() -> None:
+    arguments = inspect.signature(plugin_host.Actions.trigger).parameters
+    assert missing([name for name in arguments if name != "self"], ACTIONS) == []
 
 
 def test_every_method_of_the_host_is_on_the_page_for_embedders() -> None:
@@ -113,7 +187,7 @@ def test_every_field_about_sessions_is_on_the_page_for_embedders(kind: type) -> 
 
 def test_every_attribute_of_the_context_is_on_the_page_for_authors() -> None:
     names = {name for name in dir(plugin_host_sdk.Context) if not name.startswith("_")}
-    inner = {"arrived", "begin", "has_begun", "is_async", "msgid", "trace"}
+    inner = {"arrived", "begin", "has_begun", "is_async", "msgid", "serve_action", "trace"}
     assert missing([f"ctx.{name}" for name in names - inner], AUTHOR) == []
 
 
@@ -152,12 +226,25 @@ def test_every_key_of_the_configuration_is_on_the_page_for_operators(kind: type)
 def test_every_command_and_option_is_on_the_page_for_operators() -> None:
     hidden = {"--help", "--version", "--verbose", "--socket"}
     names = set()
-    for name, command in program.program.commands.items():
+    for name, command in commands(program.program):
         names.add(name)
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 names.update(option for option in parameter.opts if option not in hidden)
     assert missing(sorted(names), OPERATOR) == []
+
+
+def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Every command with its words, also those inside of others."""
+    for name, command in group.commands.items():
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {inner}", one) for inner, one in commands(command))
+
+
+def test_every_request_of_a_client_is_on_the_page_about_the_control_socket() -> None:
+    server = ControlServer(plugin_host.PluginHost(entry_points=False), LocalSocket(path="/nowhere"))
+    assert missing([f"`{name}`" for name in server.methods], CONTROL) == []
 
 
 def test_every_exit_code_is_on_the_page_for_operators() -> None:
@@ -169,3 +256,14 @@ def test_every_exit_code_is_on_the_page_for_operators() -> None:
 @pytest.mark.parametrize("page", [MANIFEST, PROTOCOL], ids=["manifest", "protocol"])
 def test_every_variable_that_a_plugin_inherits_is_named(page: Path) -> None:
     assert [name for name in ALLOWED if f"`{name}`" not in page.read_text()] == []
+
+
+def test_every_name_about_tasks_is_on_a_page_for_authors() -> None:
+    worker = ROOT / "docs" / "worker.md"
+    names = missing(plugin_host_sdk.metadata.__all__, AUTHOR)
+    assert missing(names, worker) == []
+    task = [name for name in dir(plugin_host_sdk.metadata.Task) if not name.startswith("_")]
+    inside = {"abandon", "clear", "kill", "lose"}
+    assert missing([f"task.{name}" for name in task if name not in inside], worker) == ["task.is_over"]
+    options = inspect.signature(plugin_host_sdk.metadata.PluginOpts).parameters
+    assert missing(options, worker) == []

@@ -35,7 +35,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.edges
-@pytest.mark.deadline(120)
+@pytest.mark.deadline(180)
 @each_page
 def test_examples_do_what_the_page_says(path: Path, folder: Path, env: dict[str, str]) -> None:
     if path == README:

@@ -9,6 +9,7 @@ import pytest
 
 import plugin_host
 from plugin_host import sync
+from plugin_host.action.reader import ActionOutput
 from plugin_host.event import EventStream
 from plugin_host.metadata.face import Metadata
 
@@ -20,9 +21,30 @@ PAIRS = [
     (plugin_host.Logbook, sync.Logbook),
     (plugin_host.LogStream, sync.LogStream),
     (Metadata, sync.Metadata),
+    (plugin_host.Actions, sync.Actions),
+    (plugin_host.ActionRun, sync.ActionRun),
+    (ActionOutput, sync.ActionOutput),
+    (plugin_host.Tasks, sync.Tasks),
+    (plugin_host.Task, sync.Task),
+    (plugin_host.LogReader, sync.LogReader),
+    (plugin_host.Artifact, sync.Artifact),
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
+    plugin_host.ActionRun: {
+        "accept",
+        "alive",
+        "check_plugin",
+        "ended",
+        "finish",
+        "forget_reader",
+        "lose",
+        "name",
+        "received",
+        "skipped",
+        "wake",
+        "when_over",
+    },
     plugin_host.Session: {
         "check_plugin",
         "consume",
@@ -42,9 +64,24 @@ INSIDE = {
     plugin_host.LogStream: {"put", "wants"},
     plugin_host.Viewer: {"ended", "joined", "name", "received", "skipped", "streams", "wake"},
     EventStream: {"put"},
+    # Workers that are no plugins are coroutines.
+    plugin_host.Tasks: {"close", "offer"},
+    plugin_host.Task: {
+        "claim",
+        "decline",
+        "feed",
+        "grace",
+        "log_limit",
+        "lose",
+        "missing_log",
+        "report",
+        "spoil",
+        "start",
+        "take",
+    },
 }
 # Coroutines are bounded by `asyncio.timeout`, threads by an argument.
-ADDED = {"wait": {"timeout"}}
+ADDED = {"wait": {"timeout"}, "result": {"timeout"}}
 
 each_pair = pytest.mark.parametrize(("theirs", "ours"), PAIRS, ids=lambda kind: kind.__name__)
 
@@ -59,12 +96,18 @@ def test_names_are_the_same(theirs: type, ours: type) -> None:
     assert names(ours) - names(theirs) <= {
         "id",
         "info",
+        "plugin",
+        "kind",
+        "started_at",
+        "last_sign",
         "exit",
         "session",
         "number",
         "read_only",
         "start",
         "evicted",
+        "offset",
+        "order",
         "close",  # where theirs is inherited
     }
 

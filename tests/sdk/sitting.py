@@ -78,9 +78,10 @@ class ToldSink(RecordingSink):
         super().send(stream, data)
         self.told.append(f"send {stream}")
 
-    def end(self, stream: int, error: dict[str, Any] | None = None) -> None:
-        super().end(stream, error)
+    def end(self, stream: int, error: dict[str, Any] | None = None) -> int:
+        total = super().end(stream, error)
         self.told.append(f"end {stream}")
+        return total
 
     def notify(self, method: str, params: dict[str, Any]) -> None:
         super().notify(method, params)

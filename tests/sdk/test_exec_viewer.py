@@ -151,9 +151,9 @@ def test_nothing_follows_the_end() -> None:
     ends: list[Any] = []
     end = seat.sink.end
 
-    def record(stream: int, error: dict[str, Any] | None = None) -> None:
+    def record(stream: int, error: dict[str, Any] | None = None) -> int:
         ends.append(error)
-        end(stream, error)
+        return end(stream, error)
 
     seat.sink.end = record  # type: ignore[method-assign]
     seat.stream.finish()

@@ -152,7 +152,7 @@ def test_input_behind_a_quick_call_is_handed_on_by_one_thread_however_long_that_
                 both.wait(0.2)  # longer than a turn of author code may last
             heard.append(data)
 
-        def ended(self, total: int) -> None: ...
+        def ended(self, total: int, error: Any = None) -> None: ...
 
     plugin = demo()
 

@@ -47,7 +47,7 @@ class Ears:
     def received(self, offset: int, data: bytes) -> None:
         self._note("received", offset, data)
 
-    def ended(self, total: int) -> None:
+    def ended(self, total: int, error: Any = None) -> None:
         self._note("ended", total)
 
     def _note(self, *what: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 def test_public_names_are_these() -> None:
     assert testing.__all__ == [
+        "ActionBench",
+        "ActionRun",
         "FakeClock",
         "FakeTerminal",
         "FakeTerminalFactory",
@@ -113,7 +115,7 @@ class Listener:
     def received(self, offset: int, data: bytes) -> None:
         self.inputs.append((offset, data))
 
-    def ended(self, total: int) -> None:
+    def ended(self, total: int, error: Any = None) -> None:
         self.totals.append(total)
 
 

@@ -13,6 +13,9 @@ from typing import Any
 import click
 
 from plugin_host.errors import (
+    ActionNotFound,
+    ActionNotPrivileged,
+    ActionRefused,
     CallError,
     CallTimeout,
     ConfigurationError,
@@ -28,6 +31,8 @@ from plugin_host.errors import (
     PluginNotReady,
     SessionNotFound,
     SocketError,
+    TaskLost,
+    TaskNotFound,
 )
 from plugin_host.failuremap import as_map
 from plugin_host.notation import plain, to_json
@@ -67,6 +72,9 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (HostUnreachable, UNAVAILABLE),
     (CallTimeout, TIMED_OUT),
     (SessionNotFound, UNAVAILABLE),
+    (ActionNotFound, UNAVAILABLE),
+    (TaskNotFound, UNAVAILABLE),
+    (TaskLost, DIED),
     (ListenerUnreachable, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),
@@ -99,7 +107,7 @@ class Interrupted(Exception):
 
 def exit_code(error: Exception, *, runs_program: bool = False) -> int:
     """The status a command ends with because of `error`; of one that runs a program, see `OWN_FAILURE`."""
-    if runs_program:
+    if runs_program and not isinstance(error, (ActionRefused, ActionNotPrivileged)):
         data = error.data if isinstance(error, TerminalError) else None
         reason = data.get("reason") if isinstance(data, dict) else None
         return {"not_found": NOT_FOUND, "not_executable": NOT_EXECUTABLE}.get(str(reason), OWN_FAILURE)
@@ -111,6 +119,8 @@ def sentence(error: Exception, *, verbose: bool = False) -> str:
     text = in_words(error)
     if isinstance(error, CallError) and error.name == "command.failed":
         text += f" (status {error.code})"
+    if isinstance(error, ActionRefused) and error.option not in text:
+        text += f"\n  hint: the plugin's setting {error.option} would allow it"
     if verbose and isinstance(error, CallError) and error.data is not None:
         text += _details(error.data)
     return output.printable(text, lines=True)

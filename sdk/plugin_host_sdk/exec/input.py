@@ -18,6 +18,7 @@ from .reactor import WRITE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from plugin_host_sdk.sink import Sink
 
@@ -105,7 +106,7 @@ class Input:
                 return
         self._write_on(0)
 
-    def ended(self, total: int) -> None:
+    def ended(self, total: int, error: Any = None) -> None:
         pass  # `end_after` says where the input ends; this only says that the stream is done
 
     # The session's.

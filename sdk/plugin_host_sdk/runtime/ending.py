@@ -39,6 +39,13 @@ class Ending:
         self.is_asked = True
         self._asked.set()
 
+    def leave(self, reason: str) -> None:
+        """The plugin ends by itself."""
+        if not self.is_asked:
+            self.reason = reason
+        self.is_asked = True
+        self._asked.set()
+
     def wait(self) -> None:
         """Until the plugin is to end."""
         self._asked.wait()

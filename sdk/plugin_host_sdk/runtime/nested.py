@@ -17,9 +17,11 @@ from plugin_host_sdk.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
+    from collections.abc import Callable
     from typing import Any
 
     from plugin_host_sdk.context import Context
+    from plugin_host_sdk.later import Listener
 
     from .wiring import Wiring
 
@@ -69,13 +71,22 @@ class _AsyncWaiter:
             self.future.set_exception(error)
 
 
+class _Listening:
+    """Whoever listens, on the thread that reads."""
+
+    __slots__ = ("deliver",)
+
+    def __init__(self, answered: Listener) -> None:
+        self.deliver = answered
+
+
 class NestedCalls:
     """The open requests of this plugin. `deliver` is called once for each, by whoever reads."""
 
     def __init__(self, wiring: Wiring, plugin_id: str) -> None:
         self._wiring = wiring
         self._plugin_id = plugin_id
-        self._waiters: dict[int, _Waiter | _AsyncWaiter] = {}
+        self._waiters: dict[int, _Waiter | _AsyncWaiter | _Listening] = {}
 
     def deliver(self, msgid: int, result: Any, error: CallError | None) -> None:
         """The answer to a request has come."""
@@ -130,8 +141,25 @@ class NestedCalls:
                 self._waiters.pop(msgid, None)
             self._abandon(msgid)
 
+    def start(
+        self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+    ) -> Callable[[CallError], None]:
+        """Ask the host and wait for nothing: `answered(result, error)` is called once, on the thread that
+        reads. What is given back drops the call, with the error that it ends with then, if it has not."""
+        msgid = self._send(ctx, method, params, _Listening(answered))
+
+        def drop(error: CallError) -> None:
+            self.deliver(msgid, None, error)
+            self._abandon(msgid)
+
+        return drop
+
     def _send(
-        self, ctx: Context, method: str, params: dict[str, Any], waiter: _Waiter | _AsyncWaiter
+        self,
+        ctx: Context,
+        method: str,
+        params: dict[str, Any],
+        waiter: _Waiter | _AsyncWaiter | _Listening,
     ) -> int:
         wiring = self._wiring
         meta: dict[str, Any] = {"chain": [*ctx.chain, self._plugin_id]}

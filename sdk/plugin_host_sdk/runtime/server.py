@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.endpoint import Endpoint, Resolver
     from plugin_host_sdk.errors import RemoteProtocolError
     from plugin_host_sdk.events import Event
+    from plugin_host_sdk.later import Listener
     from plugin_host_sdk.plugin import Plugin
 
 __all__ = ["Server"]
@@ -82,6 +83,10 @@ class Server:
     @property
     def plugin_id(self) -> str:
         return self.plugin.id
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        return self.plugin.capabilities
 
     # Reading.
 
@@ -240,6 +245,7 @@ class Server:
                 answer = greet(self.plugin, self.wiring.connection.limits, event.params)
                 self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
                 self.wiring.put_early_logs()
+            self._tell_ready()
         elif method == "shutdown":
             if self.ending.msgid is not None:
                 self._answer(event.msgid, {"running": len(self.running)})
@@ -251,6 +257,13 @@ class Server:
             raise CallFailed(
                 f"plugin {self.plugin.id!r} has no method {method!r}", name="rpc.method_not_found"
             )
+
+    def _tell_ready(self) -> None:
+        """The host hears from now on; capabilities that ask it of their own may begin."""
+        for capability in self.plugin.capabilities.values():
+            ready = getattr(capability, "ready", None)
+            if ready is not None:
+                ready()
 
     def _take_stacks(self) -> dict[str, Any]:
         from .stack import take_stacks  # for a plugin that is in trouble
@@ -466,16 +479,30 @@ class Server:
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
         self.wiring.log(level, logger, message, fields)
 
+    def drain(self) -> None:
+        self.wiring.flush(wait=True)
+
+    def leave(self, reason: str) -> None:
+        self.ending.leave(reason)
+
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         self.wiring.progress(msgid, done, total, message)
 
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
         if ctx.is_async:
             return self.nested.call_async(ctx, method, params)
+        self.step_aside()
+        return self.nested.call(ctx, method, params)
+
+    def start_call(
+        self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+    ) -> Callable[[CallError], None]:
+        return self.nested.start(ctx, method, params, answered)
+
+    def step_aside(self) -> None:
         leader = self.crew.leader
         if leader is not None and leader.thread == threading.get_ident():
             self.crew.give_lead(leader)
-        return self.nested.call(ctx, method, params)
 
 
 # The functions that run calls, by the names their frames have.

@@ -46,6 +46,10 @@ class StreamDesk:
 
     # Opening.
 
+    def reserve(self) -> int:
+        with self._wiring.mutex:
+            return self._streams.reserve()
+
     def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
         with self._wiring.mutex:
             try:
@@ -80,11 +84,14 @@ class StreamDesk:
             if self._is_open(stream):
                 self._wiring.outbox.put_bulk(stream, (self._streams.send_gap(stream, size),))
 
-    def end(self, stream: int, error: dict[str, Any] | None = None) -> None:
+    def end(self, stream: int, error: dict[str, Any] | None = None) -> int:
         with self._wiring.mutex:
             self._outputs.pop(stream, None)
-            if stream in self._streams.sending and self._wiring.is_open():
-                self._wiring.outbox.put_bulk(stream, (self._streams.send_end(stream, error),))
+            outbound = self._streams.sending.get(stream)
+            if outbound is None or not self._wiring.is_open():
+                return 0
+            self._wiring.outbox.put_bulk(stream, (self._streams.send_end(stream, error),))
+            return outbound.offset
 
     def stop(self, stream: int) -> None:
         with self._wiring.mutex:
@@ -95,6 +102,7 @@ class StreamDesk:
     def forget(self, stream: int) -> None:
         with self._wiring.mutex:
             self._inputs.pop(stream, None)
+            self._outputs.pop(stream, None)
             self._streams.forget(stream)
 
     def consumed(self, stream: int, size: int) -> None:
@@ -124,7 +132,7 @@ class StreamDesk:
     def _receive_end(self, event: EndReceived) -> None:
         listener = self._inputs.pop(event.stream, None)
         if listener is not None:
-            listener.ended(event.total)
+            listener.ended(event.total, event.error)
 
     def _receive_credit(self, event: CreditReceived) -> None:
         listener = self._outputs.get(event.stream)

@@ -43,6 +43,7 @@ class RecordingSink:
         self._outputs: dict[int, SentStream] = {}
         self._inputs: dict[int, ReceivedStream] = {}
         self._is_connected = True
+        self._reserved = 1
 
     def __repr__(self) -> str:
         return f"RecordingSink(outputs={self._outputs}, inputs={self._inputs})"
@@ -52,6 +53,11 @@ class RecordingSink:
     @property
     def frame_bytes(self) -> int:
         return self._frame_bytes
+
+    def reserve(self) -> int:
+        with self._changed:
+            stream, self._reserved = self._reserved, self._reserved + 2
+            return stream
 
     def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
         with self._changed:
@@ -93,12 +99,14 @@ class RecordingSink:
             output.offset += size
             self._changed.notify_all()
 
-    def end(self, stream: int, error: dict[str, Any] | None = None) -> None:
+    def end(self, stream: int, error: dict[str, Any] | None = None) -> int:
         with self._changed:
             output = self._outputs.get(stream)
-            if output is not None and output.end is None and self._is_connected:
-                output.end = StreamEnd(output.offset, error)
-                self._changed.notify_all()
+            if output is None or output.end is not None or not self._is_connected:
+                return 0
+            output.end = StreamEnd(output.offset, error)
+            self._changed.notify_all()
+            return output.offset
 
     def stop(self, stream: int) -> None:
         with self._changed:
@@ -110,6 +118,7 @@ class RecordingSink:
     def forget(self, stream: int) -> None:
         with self._changed:
             self._inputs.pop(stream, None)
+            self._outputs.pop(stream, None)
             self._changed.notify_all()
 
     def consumed(self, stream: int, size: int) -> None:
@@ -175,15 +184,15 @@ class RecordingSink:
                 offset, entry.offset = entry.offset, entry.offset + len(piece)
             entry.listener.received(offset, piece)
 
-    def end_input(self, stream: int) -> None:
-        """Send the end of an input, with its total."""
+    def end_input(self, stream: int, error: dict[str, Any] | None = None) -> None:
+        """Send the end of an input, with its total; `error` says why it comes early."""
         with self._changed:
             entry = self._inputs[stream]
             if entry.has_ended:
                 raise ValueError(f"input {stream} has ended already")
             entry.has_ended = True
         if not entry.is_stopped:
-            entry.listener.ended(entry.offset)
+            entry.listener.ended(entry.offset, error)
 
     def disconnect(self) -> None:
         """The wire is gone: whatever is sent from now on vanishes."""
