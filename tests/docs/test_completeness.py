@@ -217,3 +217,14 @@ def test_every_exit_code_is_on_the_page_for_operators() -> None:
 @pytest.mark.parametrize("page", [MANIFEST, PROTOCOL], ids=["manifest", "protocol"])
 def test_every_variable_that_a_plugin_inherits_is_named(page: Path) -> None:
     assert [name for name in ALLOWED if f"`{name}`" not in page.read_text()] == []
+
+
+def test_every_name_about_tasks_is_on_a_page_for_authors() -> None:
+    worker = ROOT / "docs" / "worker.md"
+    names = missing(plugin_host_sdk.metadata.__all__, AUTHOR)
+    assert missing(names, worker) == []
+    task = [name for name in dir(plugin_host_sdk.metadata.Task) if not name.startswith("_")]
+    inside = {"abandon", "clear", "kill", "lose"}
+    assert missing([f"task.{name}" for name in task if name not in inside], worker) == ["task.is_over"]
+    options = inspect.signature(plugin_host_sdk.metadata.PluginOpts).parameters
+    assert missing(options, worker) == []

@@ -149,3 +149,30 @@ def test_author_can_see_what_a_start_costs(tmp_path: Path) -> None:
 def test_without_limits_nothing_of_them_is_imported(run: Run, folder: Path) -> None:
     found = of_plugin(run, folder, ("modules", None))
     assert [name for name in ("plugin_host_sdk.runtime.shim", "resource", "ctypes") if name in found] == []
+
+
+OF_TASKS = {"capability", "option", "reader"}
+"""What a plugin that takes tasks has of `plugin_host_sdk.metadata` once it is imported."""
+
+
+def test_plugin_without_tasks_imports_nothing_of_them(run: Run, folder: Path) -> None:
+    found = of_plugin(run, folder, ("modules", None))
+    parts = {name.split(".")[1] for name in found if name.startswith("plugin_host_sdk.")}
+    assert parts & {"metadata", "types", "exec"} == set()
+
+
+def test_declaring_tasks_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, plugin_host_sdk as sdk; plugin = sdk.Plugin('light', version='1');"
+        "capability = sdk.metadata.register_plugin(plugin, sdk.metadata.PluginOpts(on_task=print));"
+        "capability.describe(), capability.routes; print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True, timeout=20
+    )
+    found = set(done.stdout.split()) - modules_of()
+    assert [name for name in HEAVY if name in found] == []
+    others = {name for name in found - modules_of(*REASONS) if not name.startswith("plugin_host_sdk")}
+    assert others == set()
+    prefix = "plugin_host_sdk.metadata."
+    assert {name.removeprefix(prefix) for name in found if name.startswith(prefix)} == OF_TASKS

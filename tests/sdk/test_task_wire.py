@@ -268,6 +268,12 @@ def test_artifact_flows_under_credit_and_its_sum_comes_behind(tmp_path: Path) ->
         }
 
 
+def test_unknown_question_is_answered_at_once() -> None:
+    with serving(worker(run)) as host:
+        started(host)
+        assert host.error(host.ask("metadata.dance", {"task": "t-1"}))["name"] == "rpc.method_not_found"
+
+
 def test_artifact_that_is_not_there_opens_no_stream(tmp_path: Path) -> None:
     with serving(worker(run)) as host:
         started(host)
