@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.host.cli_hosted import Hosted, serve
-from tests.host.cli_run import Cli
+from tests.host.cli_run import Cli, cli
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
+
+__all__ = ["cli"]
 
 CONFIG = """
 entry_points = false
@@ -35,28 +37,37 @@ def host(tmp_path_factory: pytest.TempPathFactory, sockets: str) -> Iterator[Hos
     yield from serve(one, folder, f"{sockets}/metadata/control.sock")
 
 
-def test_configuration_says_what_there_is_at_first_and_where_the_host_listens(host: Hosted) -> None:
-    assert host.cli("metadata", "get", "/site").out == "north\n"
-    assert host.cli("metadata", "get", "/limits", "--json").out == '{"depth": 3}\n'
-    address = host.cli("status", "--json").json["host"]["listen"]
+@pytest.fixture
+def there(cli: Cli, host: Hosted) -> Cli:
+    """The command line, for which that host runs."""
+    cli.env["PLUGIN_HOST_SOCKET"] = host.socket
+    return cli
+
+
+def test_configuration_says_what_there_is_at_first_and_where_the_host_listens(
+    host: Hosted, there: Cli
+) -> None:
+    assert there("metadata", "get", "/site").out == "north\n"
+    assert there("metadata", "get", "/limits", "--json").out == '{"depth": 3}\n'
+    address = there("status", "--json").json["host"]["listen"]
     assert address.startswith("127.0.0.1:")
     key = host.cli.config.parent / "psk"
     words = ("metadata", "get", "/site", "--connect", address, "--psk-file", key)
-    assert host.cli(*words).out == "north\n"
+    assert there(*words).out == "north\n"
 
 
-def test_values_are_put_as_text_or_as_json_and_removed(host: Hosted) -> None:
-    cli = host.cli
-    assert cli("metadata", "set", "/task/name", "42") == cli("metadata", "set", "/task/step", ":=42")
-    assert cli("metadata", "get", "/task", "--json").json == {"name": "42", "step": 42}
+def test_values_are_put_as_text_or_as_json_and_removed(host: Hosted, there: Cli) -> None:
+    assert there("metadata", "set", "/task/name", "42") == there("metadata", "set", "/task/step", ":=42")
+    assert there("metadata", "get", "/task", "--json").json == {"name": "42", "step": 42}
     assert (
-        cli("metadata", "set", "/task/blob", ':={"$bytes": "/w=="}', "--json").json["path"] == "/task/blob"
+        there("metadata", "set", "/task/blob", ':={"$bytes": "/w=="}', "--json").json["path"]
+        == "/task/blob"
     )
-    assert cli("metadata", "get", "/task/blob", "--json").json == {"$bytes": "/w=="}
-    assert cli("metadata", "delete", "/task").out == ""
-    gone = cli("metadata", "get", "/task")
+    assert there("metadata", "get", "/task/blob", "--json").json == {"$bytes": "/w=="}
+    assert there("metadata", "delete", "/task").out == ""
+    gone = there("metadata", "get", "/task")
     assert (gone.status, gone.err) == (1, "plugin-host: there is no metadata /task\n")
-    assert cli("metadata", "delete", "/task", "--json").error["name"] == "metadata.not_found"
+    assert there("metadata", "delete", "/task", "--json").error["name"] == "metadata.not_found"
 
 
 @pytest.mark.parametrize(
@@ -70,34 +81,36 @@ def test_values_are_put_as_text_or_as_json_and_removed(host: Hosted) -> None:
         ((), 2, "watch"),
     ],
 )
-def test_what_is_wrong_is_said(host: Hosted, words: tuple[str, ...], status: int, text: str) -> None:
-    ended = host.cli("metadata", *words)
+def test_what_is_wrong_is_said(there: Cli, words: tuple[str, ...], status: int, text: str) -> None:
+    ended = there("metadata", *words)
     assert (ended.status, text in ended.err) == (status, True), ended
 
 
-def test_a_watch_prints_every_change_until_it_is_ended(host: Hosted, wait_until: WaitUntil) -> None:
+def test_a_watch_prints_every_change_until_it_is_ended(
+    host: Hosted, there: Cli, wait_until: WaitUntil
+) -> None:
+    def change(value: object) -> None:
+        host._ask("metadata.set", {"path": "/w", "value": value})
+
     with (
-        host.cli.background("metadata", "watch", "/w") as people,
-        host.cli.background("metadata", "watch", "/w", "--json") as programs,
-        host.cli.background("metadata", "watch", "/w", "--once") as once,
+        there.background("metadata", "watch", "/w") as people,
+        there.background("metadata", "watch", "/w", "--once", "--json") as programs,
     ):
-        wait_until(lambda: people.out == "-\n" and "\n" in programs.out)
-        wait_until(lambda: "metadata watch" in host.cli("status", "--json").out)
-        while once.process.poll() is None:  # it may not have begun yet
-            host.cli("metadata", "set", "/w", "one\x1b")
-            host.cli("metadata", "set", "/w", ':=["two"]')
-        assert once.out in ("one\\x1b\n", '["two"]\n')
-        wait_until(lambda: '["two"]\n' in people.out and "two" in programs.out)
-        last = json.loads(programs.out.splitlines()[-1])
-        assert (last["path"], last["exists"], last["value"]) == ("/w", True, ["two"])
+        wait_until(people.says("-\n"))
+        change("one\x1b")
+        wait_until(people.says("one\\x1b\n"))
+        change([b"\xff"])
+        wait_until(people.says('[{"$bytes": "/w=="}]\n'))
         people.send(signal.SIGINT)
         assert people.end().status == 130
-        assert "one\\x1b\n" in people.out
+        number = 0
+        while programs.process.poll() is None:  # it may not have begun when the others were made
+            change(number := number + 1)
+        told = json.loads(programs.end().out)
+        assert (told["path"], told["exists"], told["version"] > 0) == ("/w", True, True)
 
 
-def test_names_are_completed(host: Hosted) -> None:
-    env = {"_PLUGIN_HOST_COMPLETE": "bash_complete", "COMP_CWORD": "3"}
-    offered = host.cli(env=env | {"COMP_WORDS": "plugin-host metadata get /"}).out
-    assert [line.partition(",")[2] for line in offered.splitlines()][:2] == ["/limits", "/site"]
-    offered = host.cli(env=env | {"COMP_WORDS": "plugin-host metadata get /limits/d"}).out
-    assert offered == "plain,/limits/depth\n"
+def test_names_are_completed(there: Cli) -> None:
+    words = "plugin-host metadata get /limits/"
+    there.env.update(_PLUGIN_HOST_COMPLETE="bash_complete", COMP_CWORD="3", COMP_WORDS=words)
+    assert there().out == "plain,/limits/depth\n"

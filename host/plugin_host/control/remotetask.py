@@ -129,13 +129,15 @@ class RemoteTask:
 
     # Asking its worker.
 
-    async def list_folder(self, path: FilePath, recursive: bool = True) -> list[FolderEntry]:
+    async def list_folder(
+        self, path: FilePath | os.PathLike[str], recursive: bool = True
+    ) -> list[FolderEntry]:
         """See `Task.list_folder`."""
         asked = {"task": self.id, "recursive": recursive, **_named(path)}
         async with await self._host.follow("task.list_folder", asked, _entry) as entries:
             return [entry async for entry in entries]
 
-    async def get_artifact(self, path: FilePath) -> Artifact:
+    async def get_artifact(self, path: FilePath | os.PathLike[str]) -> Artifact:
         """See `Task.get_artifact`."""
         shown = _named(path)["path"]
         streams = self._host.link.streams
@@ -207,7 +209,7 @@ class RemoteTask:
         await self.close()
 
 
-def _named(path: FilePath) -> dict[str, Any]:
+def _named(path: FilePath | os.PathLike[str]) -> dict[str, Any]:
     """A path as it travels: what is no UTF-8 goes as bytes, beside the text that shows it."""
     raw = os.fsencode(path)
     try:
