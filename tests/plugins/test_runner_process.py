@@ -77,6 +77,7 @@ def test_success_failure_and_what_could_not_start(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_task_has_a_terminal_of_the_size_it_wants(run: Run) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -112,6 +113,7 @@ def test_log_is_live(run: Run, tmp_path: Path, tty: bool) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_log_of_megabytes_arrives_whole_before_the_result(run: Run) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -162,6 +164,7 @@ def test_kill_behind_the_order_never_misses(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_what_is_left_in_the_background_ends_when_the_task_is_closed(run: Run) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -201,6 +204,7 @@ def test_host_asks_for_files_and_folders(run: Run, tmp_path: Path) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_folder_of_thousands_is_listed_whole(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -212,6 +216,7 @@ def test_folder_of_thousands_is_listed_whole(run: Run, tmp_path: Path) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_roots_hold_what_the_host_may_ask_for(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         (tmp_path / "out").mkdir()
@@ -330,6 +335,7 @@ def test_artifact_of_a_gibibyte_takes_little_memory_on_both_sides(run: Run, tmp_
     run(body())
 
 
+@pytest.mark.edges
 def test_artifact_that_nobody_reads_holds_nobody_up(run: Run, tmp_path: Path) -> None:
     with open(tmp_path / "large", "wb") as file:
         file.truncate(2**26)
@@ -394,6 +400,7 @@ def test_plugin_that_dies_loses_its_task_and_its_shells(run: Run) -> None:
 
 
 @needs_root
+@pytest.mark.edges
 def test_task_of_another_user_sees_what_that_user_sees(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         secret = tmp_path / "secret"

@@ -47,6 +47,7 @@ class GivenTask:
         self.stream = 0  # of its log, once it is taken
         self.outcome: TaskOutcome | None = None
         self.has_started = False
+        self._is_taken = False
         self._host = host
         self._kill: float | None = None
         self._changed = threading.Condition()
@@ -70,7 +71,7 @@ class GivenTask:
     def wait_until_taken(self, timeout: float = 10.0) -> None:
         """Wait until the plugin has it."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self.stream, timeout):
+            if not self._changed.wait_for(lambda: self._is_taken, timeout):
                 raise TimeoutError(f"{self.id} was not taken in {timeout:g} s")
 
     def wait_for_start(self, timeout: float = 10.0) -> None:
@@ -147,9 +148,9 @@ class GivenTask:
 
     # What the plugin says.
 
-    def note_taken(self, stream: int) -> None:
+    def note_taken(self) -> None:
         with self._changed:
-            self.stream = stream
+            self._is_taken = True
             self._changed.notify_all()
 
     def start(self) -> dict[str, Any]:

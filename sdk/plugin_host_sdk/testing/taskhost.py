@@ -204,5 +204,6 @@ class TaskHost:
                 if not self._waiting or not self._asking:
                     return
                 task, (stream, answer) = self._waiting.pop(0), self._asking.pop(0)
+                task.stream = stream  # what it says next may come before the next line
             answer.resolve(task.order)
-            task.note_taken(stream)
+            task.note_taken()
