@@ -10,19 +10,28 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import (
+    ArtifactNotFound,
     CallCancelled,
     CallError,
     CallFailed,
     CallTimeout,
     CommandError,
     ExecSessionError,
+    FileAccessDenied,
+    FileAccessError,
+    FolderNotFound,
     HandlerNotFound,
     InternalError,
     InvalidPayload,
+    IsFolder,
     LocalProtocolError,
     MetadataError,
     MetadataNotFound,
+    MethodNotAllowed,
     NoSuchEndPoint,
+    NotFile,
+    NotFolder,
+    OutsideRoots,
     PluginHostError,
     ProtocolError,
     RemoteProtocolError,
@@ -31,6 +40,7 @@ from plugin_host_sdk.errors import (
     SessionExists,
     SessionNotFound,
     TerminalError,
+    UnknownActionId,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +48,8 @@ if TYPE_CHECKING:
     from .exitstatus import ExitStatus
 
 __all__ = [
+    "ArtifactDamaged",
+    "ArtifactNotFound",
     "BadAnswer",
     "CallCancelled",
     "CallError",
@@ -47,6 +59,9 @@ __all__ = [
     "ConfigurationError",
     "CrashLoop",
     "ExecSessionError",
+    "FileAccessDenied",
+    "FileAccessError",
+    "FolderNotFound",
     "HandlerNotFound",
     "HostLost",
     "HostUnreachable",
@@ -55,6 +70,7 @@ __all__ = [
     "InitializeTimeout",
     "InternalError",
     "InvalidPayload",
+    "IsFolder",
     "KeyFileError",
     "KeyMismatch",
     "LaunchError",
@@ -63,7 +79,11 @@ __all__ = [
     "ManifestError",
     "MetadataError",
     "MetadataNotFound",
+    "MethodNotAllowed",
     "NoSuchEndPoint",
+    "NotFile",
+    "NotFolder",
+    "OutsideRoots",
     "PluginDied",
     "PluginExited",
     "PluginHostError",
@@ -83,7 +103,10 @@ __all__ = [
     "SocketError",
     "SocketInUse",
     "SpawnError",
+    "TaskLost",
+    "TaskNotFound",
     "TerminalError",
+    "UnknownActionId",
     "ViewerReadOnly",
 ]
 
@@ -217,6 +240,35 @@ class CrashLoop(PluginHostError):
         super().__init__(message)
         self.plugin = plugin
         self.reports = tuple(reports)
+
+
+class TaskNotFound(PluginHostError):
+    """No task of that id, or no longer; `task` is the id."""
+
+    def __init__(self, message: str, *, task: str) -> None:
+        super().__init__(message)
+        self.task = task
+
+
+class TaskLost(CallError):
+    """Whoever worked on a task is gone, and how the task ended will never be known.
+
+    `task` is its id; `report` is the death of the plugin, None when the host stopped it or the worker is
+    none. The same task may succeed when it is given again.
+    """
+
+    def __init__(self, message: str, *, task: str, report: DeathReport | None = None) -> None:
+        super().__init__(message, name="task.lost", data={"task": task}, retryable=True)
+        self.task = task
+        self.report = report
+
+
+class ArtifactDamaged(PluginHostError):
+    """What arrived of a file is not what was sent, or less than it had; `path` is the file's."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class HostUnreachable(PluginHostError):

@@ -32,6 +32,7 @@ __all__ = [
     "SessionEnded",
     "SessionOpened",
     "StateChanged",
+    "TaskChanged",
 ]
 
 RECENT = 200
@@ -101,6 +102,17 @@ class SessionEnded(HostEvent):
 
     session: str
     exit: Exit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskChanged(HostEvent):
+    """A task came to another state: pending, offered, running, reported, ended, lost, and closed at last.
+
+    `plugin` is empty for one that no plugin works on.
+    """
+
+    task: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

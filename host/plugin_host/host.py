@@ -32,6 +32,7 @@ from .service import ServiceTable, current_caller
 from .settings import settled
 from .state import State
 from .supervisor import Supervisor
+from .task.tasks import Tasks
 from .version import VERSION
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class PluginHost:
         self._events = EventHub()
         self._logbook = Logbook()
         self._metadata = Metadata()
+        self._tasks = Tasks(self._emit)
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None
@@ -140,6 +142,11 @@ class PluginHost:
     def metadata(self) -> Metadata:
         """What plugins may read and watch: a tree of values by path."""
         return self._metadata
+
+    @property
+    def tasks(self) -> Tasks:
+        """The work that plugins and others are given, with its logs and results."""
+        return self._tasks
 
     async def metrics(self) -> Snapshot:
         """Everything that is counted and measured, as plain maps that JSON can hold.
@@ -221,6 +228,7 @@ class PluginHost:
         finally:
             self._bytecode.close()
             self._services.close()
+            self._tasks.close()
             if self._facilities is not None:
                 self._facilities.close()
             self._events.close()

@@ -2,8 +2,8 @@
 
 The Structs are the parameters and results of the `metadata.*` requests about tasks, field by field.
 A plugin asks with `ExecuteRequest`, `StartRequest`, `SuccessRequest` and `FailedRequest`; a host with
-`ArtifactRequest`, `FolderRequest`, `ShellRequest` and `KillRequest`. Unknown fields are ignored, so the
-maps can grow. Times on the wire are milliseconds, times of files seconds since the epoch, sizes bytes.
+`ArtifactRequest`, `FolderRequest`, `ShellRequest`, `KillRequest` and `CloseRequest`. Unknown fields are
+ignored, so the maps can grow. Times on the wire are milliseconds, times of files seconds since the epoch, sizes bytes.
 
 A path is text. Where it is no UTF-8 the text shows it with escapes, and `raw` beside it is the path.
 """
@@ -25,6 +25,7 @@ __all__ = [
     "ArtifactInfo",
     "ArtifactRequest",
     "ArtifactSent",
+    "CloseRequest",
     "ExecuteRequest",
     "FailedRequest",
     "FolderEntry",
@@ -88,10 +89,7 @@ class StartAnswer(Struct, frozen=True, kw_only=True):
     """The answer to `metadata.start`: `kill` when a kill came before, with the time it gives."""
 
     kill: bool = False
-    grace_ms: RawPath = Annotated[bytes, Meta(min_length=1, max_length=32_768)]
-
-
-Milliseconds = 0.0
+    grace_ms: Milliseconds = 0.0
 
 
 class SuccessRequest(Struct, frozen=True, kw_only=True):
@@ -186,14 +184,17 @@ class ShellRequest(SessionOptions, frozen=True, kw_only=True):
     stdin: StreamId | None = None
 
 
+class CloseRequest(Struct, frozen=True, kw_only=True):
+    """`metadata.close`: the host asks nothing more about the task, so that it can be forgotten."""
+
+    task: TaskId
+
+
 class KillRequest(Struct, frozen=True, kw_only=True):
     """`metadata.kill_process`: end all that the task runs: gently, and after the grace for certain."""
 
     task: TaskId
-    grace_ms: RawPath = Annotated[bytes, Meta(min_length=1, max_length=32_768)]
-
-
-Milliseconds = 5_000.0
+    grace_ms: Milliseconds = 5_000.0
 
 
 KILLED = ("killed", "remembered", "ended")

@@ -32,7 +32,7 @@ LOST = "lost"  # its plugin is gone, and with it the result
 
 TRANSITIONS: dict[str, dict[str, str]] = {
     PENDING: {"offer": OFFERED, "kill": ENDED, "lose": LOST},
-    OFFERED: {"start": RUNNING, "report": REPORTED, "lose": LOST},
+    OFFERED: {"start": RUNNING, "report": REPORTED, "decline": PENDING, "lose": LOST},
     RUNNING: {"report": REPORTED, "lose": LOST},
     REPORTED: {"arrive": ENDED, "lose": LOST},
     ENDED: {},
@@ -63,7 +63,7 @@ class TaskState:
         self.arrived = 0
         self.is_to_be_killed = False
         self._reported: Outcome | None = None
-        self._total = 0
+        self._total: int | None = None
 
     def __repr__(self) -> str:
         return f"<TaskState {self.state} log={self.arrived}>"
@@ -78,9 +78,20 @@ class TaskState:
         """How it ended; None for one that was lost, too."""
         return self._reported if self.state == ENDED else None
 
+    @property
+    def missing(self) -> int:
+        """The bytes of the log that a result waits for."""
+        return 0 if self._total is None or self.is_over else self._total - self.arrived
+
     def offer(self) -> None:
         """A plugin takes it. Raises ResourceConflict when one has taken it already."""
         self._move("offer")
+
+    def decline(self) -> None:
+        """The plugin gives it back before anything ran; it ends here when it is to be killed."""
+        self._move("decline")
+        if self.is_to_be_killed:
+            self.kill()
 
     def start(self) -> bool:
         """What it is to run, runs now; whether that is to be killed at once. Once: see `offer`."""
@@ -92,8 +103,10 @@ class TaskState:
         self.arrived += size
         self._settle()
 
-    def report(self, outcome: Outcome, total: int) -> None:
-        """The plugin's result, after a log of `total` bytes. The first one counts, and may be repeated.
+    def report(self, outcome: Outcome, total: int | None = None) -> None:
+        """The plugin's result, after a log of `total` bytes, None for those that have arrived.
+
+        The first one counts, and may be repeated.
 
         Raises ResourceConflict for another one, and for one of a task that no plugin has or that was lost;
         InvalidPayload for a log that is shorter than what has arrived.
@@ -101,6 +114,7 @@ class TaskState:
         if self._reported is not None:
             self._check_same(self._reported, outcome)
             return
+        total = self.arrived if total is None else total
         if total < self.arrived:
             raise InvalidPayload(f"the report says {total} bytes of log, and {self.arrived} have arrived")
         self._move("report")
@@ -128,7 +142,7 @@ class TaskState:
         return True
 
     def _settle(self) -> None:
-        if self.state == REPORTED and self.arrived >= self._total:
+        if self._total is not None and self.state == REPORTED and self.arrived >= self._total:
             if self.arrived > self._total:
                 raise InvalidPayload(f"the log has gone on behind the {self._total} bytes of the report")
             self._move("arrive")

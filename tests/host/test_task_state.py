@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_host.errors import InvalidPayload, ResourceConflict
-from plugin_host.metadata.taskstate import (
+from plugin_host.task.state import (
     ENDED,
     LOST,
     OFFERED,

@@ -1,0 +1,1 @@
+"""Tasks: work that the host gives and a worker, a plugin mostly, does and answers for."""
