@@ -118,7 +118,9 @@ class ShellState:
 
     def _acknowledge(self, stream: int, size: int) -> Event:
         if stream != STDIN or size > self._window - self.credit:
-            raise RemoteProtocolError(f"{size} bytes of stream {stream} are acknowledged that were not sent")
+            raise RemoteProtocolError(
+                f"{size} bytes of stream {stream} are acknowledged that were not sent"
+            )
         self.credit += size
         return Credited()
 
