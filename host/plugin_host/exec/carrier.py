@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from plugin_host.stream import Receiver
     from plugin_host_sdk.types.session import Attached, AttachOptions, SessionInfo
 
-    from .session import Session
-
 __all__ = ["SessionCarrier", "SessionStreams"]
 
 
@@ -60,8 +58,8 @@ class SessionCarrier(Protocol):
     def next_viewer(self) -> int:
         """A number for another viewer."""
 
-    def drop(self, session: Session) -> None:
-        """It is gone for good."""
+    def drop(self, session: Any) -> None:
+        """A `Session` that is gone for good."""
 
     async def get(self, session: str) -> SessionInfo:
         """The session at this moment."""

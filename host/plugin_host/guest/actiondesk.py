@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from plugin_host.errors import CallError, CallFailed, CallTimeout
+from plugin_host.errors import CallFailed, CallTimeout, PluginHostError
 
 from .action import KINDS, Action
 from .actiontable import WAITING, ActionTable, Reply
@@ -25,9 +25,9 @@ __all__ = ["ActionDesk", "Handler"]
 
 _T = TypeVar("_T")
 
-Handler = Callable[[Reply, Any], Awaitable[_T | CallError]]
-"""Takes a reply and its body, or websocket. Returns the result, or the error that the guest reports; what
-it raises is said to the guest, whose reply was no good."""
+Handler = Callable[[Action, Reply, Any], Awaitable[_T | PluginHostError]]
+"""Takes a reply to an action and its body, or websocket. Returns the result, or the error that the guest
+reports; what it raises is said to the guest, whose reply was no good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ActionDesk:
             raise CallFailed(self._refusal, name="rpc.cancelled")
         loop = asyncio.get_running_loop()
         # An id of its own each time: a late reply to an earlier one is not this one's.
-        asked = Action(id=secrets.token_urlsafe(16), **action)
+        asked = Action(id=self.new_id(), **action)
         answer: asyncio.Future[_T] = loop.create_future()
         self._asked[asked.id] = _Asked(handler, answer)
         self._table.add(asked, loop.time())
@@ -85,6 +85,10 @@ class ActionDesk:
             del self._asked[asked.id]
             self._table.remove(asked.id)
             self._changed()
+
+    def new_id(self) -> str:
+        """An id that cannot be guessed."""
+        return secrets.token_urlsafe(16)
 
     def close(self, reason: str) -> None:
         """Ask nothing more; who waits is told `reason`. Does nothing the second time."""
@@ -129,18 +133,18 @@ class ActionDesk:
 
     async def answer(self, action: str, reply: Reply, body: Any) -> Any:
         """Take a reply; returns what was made of it. Raises what `ActionTable.begin` and the handler do."""
-        self._table.begin(action, reply)
+        begun = self._table.begin(action, reply)
         asked = self._asked[action]
         self._changed()
         try:
-            result = await asked.handler(reply, body)
+            result = await asked.handler(begun, reply, body)
         except BaseException:
             self._table.fail(action, asyncio.get_running_loop().time())
             self._changed()
             raise
         self._table.remove(action)
         if not asked.answer.done():
-            if isinstance(result, CallError):
+            if isinstance(result, PluginHostError):
                 asked.answer.set_exception(result)
             else:
                 asked.answer.set_result(result)

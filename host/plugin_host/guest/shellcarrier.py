@@ -32,6 +32,8 @@ from .shelloutput import ShellOutput
 from .shellstream import ShellStreams
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from plugin_host_sdk.types.session import AttachedStream, AttachOptions, SessionOptions
 
     from .times import GuestTimes
@@ -43,12 +45,16 @@ _END_OF_FILE = b"\x04"
 
 
 class ShellCarrier:
-    """One shell and `session`, which is given out for it. `link` is its connection."""
+    """One shell and `session`, which is given out for it. `link` is its connection.
+
+    `forget()` is called when it is gone for good.
+    """
 
     plugin = ""
 
-    def __init__(self, options: SessionOptions, times: GuestTimes) -> None:
+    def __init__(self, options: SessionOptions, times: GuestTimes, forget: Callable[[], object]) -> None:
         self.link = ShellLink(times, self)
+        self._forget = forget
         self._tty = options.tty
         self._began = asyncio.get_running_loop().time()
         self._viewers: dict[int, tuple[int, ...]] = {}
@@ -108,7 +114,10 @@ class ShellCarrier:
         self._end(Exit(code=code, reason=reason, duration=duration))
 
     def lost(self, reason: str) -> None:
+        self._forget()
         if self._is_closed:
+            for output in self._outputs.values():
+                output.finish()
             self._end(Exit(reason="it was closed"))
             return
         self._lost = reason
@@ -147,6 +156,7 @@ class ShellCarrier:
     def drop(self, session: Session) -> None:
         """It is gone for good: nothing is kept of it here."""
         self._viewers.clear()
+        self._forget()
 
     async def get(self, session: str) -> SessionInfo:
         self._check_kept()

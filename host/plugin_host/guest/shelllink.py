@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ShellEars", "ShellLink"]
 
-_NORMAL, _PROTOCOL_ERROR, _GOING = 1000, 1002, 1001
+_NORMAL, _GOING = 1000, 1001
+_GONE = "the guest closed the connection before the exit"
 
 
 class ShellEars(Protocol):
@@ -58,7 +59,8 @@ class ShellLink:
         self._wake: asyncio.Future[None] | None = None
         self._over = asyncio.Event()
         self._closing: asyncio.TimerHandle | None = None
-        self._websocket_tasks: set[asyncio.Task[str]] = set()
+        self._tasks: set[asyncio.Task[str]] = set()
+        self._is_dropped = False
 
     def __repr__(self) -> str:
         return f"<ShellLink {self.state!r} outgoing={len(self._outgoing)}>"
@@ -89,7 +91,7 @@ class ShellLink:
 
     async def abort(self) -> None:
         """End the shell, and wait for that: the guest is asked to, and after a while is cut off."""
-        if self._closing is None and not self.is_over:
+        if self._closing is None and not self.is_over and self.state.exit is None:
             self._put(encode(Abort()))
             loop = asyncio.get_running_loop()
             self._closing = loop.call_later(self._times.close, self.drop)
@@ -97,7 +99,8 @@ class ShellLink:
 
     def drop(self) -> None:
         """Close the connection now."""
-        for task in self._websocket_tasks:
+        self._is_dropped = True
+        for task in self._tasks:
             task.cancel()
 
     def _put(self, *messages: bytes) -> None:
@@ -111,33 +114,45 @@ class ShellLink:
     # The websocket.
 
     async def run(self, websocket: WebSocket) -> None:
-        """Converse until the shell, or its connection, has ended."""
+        """Accept it, and converse until the shell, or its connection, has ended."""
+        reason = "its connection was cut"
+        try:
+            await websocket.accept()
+            reason = await self._converse(websocket)
+        except WebSocketDisconnect:
+            reason = _GONE
+        finally:
+            if self._closing is not None:
+                self._closing.cancel()
+            self._over.set()
+            if self.state.exit is None:
+                self._ears.lost(reason)
+        await self._close(websocket)
+
+    async def _converse(self, websocket: WebSocket) -> str:
+        """Until one of the two directions has ended; why it did."""
         loop = asyncio.get_running_loop()
         reading = loop.create_task(self._read(websocket), name="a guest's shell: reading")
         writing = loop.create_task(self._write(websocket), name="a guest's shell: writing")
-        self._websocket_tasks = {reading, writing}
+        self._tasks = {reading, writing}
+        if self._is_dropped:
+            self.drop()
         try:
-            done, _ = await asyncio.wait(self._websocket_tasks, return_when=asyncio.FIRST_COMPLETED)
-            reason = _reason(reading if reading in done else writing)
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             if reading in done and self.state.exit is not None:
                 await self._part(websocket)
+            return _reason(reading if reading in done else writing)
         finally:
-            for task in (reading, writing):
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.wait((reading, writing))
-            if self._closing is not None:
-                self._closing.cancel()
-        self._over.set()
-        if self.state.exit is None:
-            self._ears.lost(reason)
-        await self._close(websocket)
+            await asyncio.wait(self._tasks)
 
     async def _read(self, websocket: WebSocket) -> str:
         """Until the exit, or an end without one, which is told in words."""
         while self.state.exit is None:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
-                return "the guest closed the connection before the exit"
+                return _GONE
             if (data := message.get("bytes")) is not None:  # texts mean nothing
                 for event in self.state.receive(data):
                     self._tell(event)
@@ -155,13 +170,18 @@ class ShellLink:
                 self._ears.exited(code)
 
     async def _write(self, websocket: WebSocket) -> str:
-        while True:
-            self._outgoing.extend(self.state.acks())
-            while self._outgoing:
-                async with asyncio.timeout(self._times.write):
-                    await websocket.send_bytes(self._outgoing.popleft())
-            self._wake = asyncio.get_running_loop().create_future()
-            await self._wake
+        try:
+            while True:
+                self._outgoing.extend(self.state.acks())
+                while self._outgoing:
+                    async with asyncio.timeout(self._times.write):
+                        await websocket.send_bytes(self._outgoing.popleft())
+                self._wake = asyncio.get_running_loop().create_future()
+                await self._wake
+        except (WebSocketDisconnect, RuntimeError):
+            # What the guest said before it went away is still to be read.
+            await asyncio.get_running_loop().create_future()
+            raise
 
     async def _part(self, websocket: WebSocket) -> None:
         """The guest closes after its exit. What it still says does not count."""
@@ -185,12 +205,8 @@ def _reason(task: asyncio.Task[str]) -> str:
     if task.cancelled():
         return "it was closed"
     error = task.exception()
-    if error is None:
-        return task.result()
     if isinstance(error, TimeoutError):
         return "the guest does not read"
     if isinstance(error, RemoteProtocolError):
         return f"the guest broke the protocol: {error}"
-    if isinstance(error, WebSocketDisconnect):
-        return "the guest closed the connection before the exit"
-    raise error
+    return task.result()

@@ -67,8 +67,9 @@ class ShellOutput:
         self._advance()
 
     def finish(self) -> None:
-        """No more come."""
-        self.total = self.end + sum(map(len, self._coming))
+        """No more come. Does nothing the second time."""
+        if self.total is None:
+            self.total = self.end + sum(map(len, self._coming))
         self._advance()
 
     def follow(
