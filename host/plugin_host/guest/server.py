@@ -122,7 +122,8 @@ class GuestServer:
             try:
                 self._only = Guest(self._task, self._times)
             except BaseException:
-                self._stop_listening()
+                unlink_own(self._listening)
+                self._listening.close()
                 raise
             self._guests.add(self._only)
         self._wire = Wire(Application(self._find, self._object_to), self._listening, self._times)
@@ -155,15 +156,9 @@ class GuestServer:
         for guest in guests:
             await guest.lose(reason)
         wire, self._wire = self._wire, None
-        if wire is not None:
-            self._stop_listening()
-            await wire.close()
-
-    def _stop_listening(self) -> None:
-        if self._listening is not None:
+        if wire is not None and self._listening is not None:
             unlink_own(self._listening)
-            self._listening.close()
-            self._listening = None
+            await wire.close()  # and with it the socket
 
     async def __aenter__(self) -> GuestServer:
         await self.start()
