@@ -161,7 +161,12 @@ class ShellCarrier:
     async def get(self, session: str) -> SessionInfo:
         self._check_kept()
         stored = {_NAMES[stream]: output.stored for stream, output in self._outputs.items()}
-        return msgspec.structs.replace(self._info, viewers=len(self._viewers), output=stored)
+        outputs = self._outputs.values()
+        looking = [
+            any(one.is_followed(n) for one in outputs for n in streams)
+            for streams in self._viewers.values()
+        ]
+        return msgspec.structs.replace(self._info, viewers=sum(looking), output=stored)
 
     async def attach(self, session: str, options: AttachOptions) -> Attached:
         self._check_kept()

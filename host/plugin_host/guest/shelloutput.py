@@ -90,6 +90,10 @@ class ShellOutput:
         self._advance()
         return AttachedStream(base=wanted, start=start, end=self.end, evicted=start - wanted)
 
+    def is_followed(self, stream: int) -> bool:
+        """Whether something is still sent to `stream`."""
+        return stream in self._followers
+
     def credit(self, stream: int, size: int) -> None:
         """A follower has used so many bytes."""
         if (follower := self._followers.get(stream)) is not None:
