@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .guest import Guest
     from .wire import Connection
 
-    Endpoint = Callable[[Guest, Request], Awaitable[Response | None]]
+    Endpoint = Callable[[Guest, Request, Body], Awaitable[Response | None]]
 
 __all__ = ["Application"]
 
@@ -70,12 +70,13 @@ class Application:
         guest = self._admit(request)
         if isinstance(guest, Response):
             return guest
+        body = Body(request, guest.times.stall)
         try:
-            return await self._endpoint(request)(guest, request)
+            return await self._endpoint(request)(guest, request, body)
         except BodyCut as cut:
             return None if cut.has_left else _stalled()
         except Exception as error:
-            return await _refused(error, request)
+            return await _refused(error, request, body)
 
     def _admit(self, connection: HTTPConnection) -> Guest | Response:
         """The guest that asks, or what it is told instead."""
@@ -104,31 +105,32 @@ class Application:
 
     # The guest works.
 
-    async def _ping(self, guest: Guest, request: Request) -> Response:
+    async def _ping(self, guest: Guest, request: Request, body: Body) -> Response:
         return Response()
 
-    async def _execute(self, guest: Guest, request: Request) -> Response:
+    async def _execute(self, guest: Guest, request: Request, body: Body) -> Response:
         return Response(guest.order())
 
-    async def _log(self, guest: Guest, request: Request) -> Response:
-        await guest.report.log(Body(request, stall=None))
+    async def _log(self, guest: Guest, request: Request, body: Body) -> Response:
+        body.stall = None  # a program may be silent for as long as it likes
+        await guest.report.log(body)
         return Response()
 
-    async def _success(self, guest: Guest, request: Request) -> Response:
-        return await self._conclude(guest, request, True)
+    async def _success(self, guest: Guest, request: Request, body: Body) -> Response:
+        return await self._conclude(guest, request, body, True)
 
-    async def _failed(self, guest: Guest, request: Request) -> Response:
-        return await self._conclude(guest, request, False)
+    async def _failed(self, guest: Guest, request: Request, body: Body) -> Response:
+        return await self._conclude(guest, request, body, False)
 
-    async def _conclude(self, guest: Guest, request: Request, success: bool) -> Response:
-        body = await Body(request, guest.times.stall).read(OUTCOME_BYTES)
+    async def _conclude(self, guest: Guest, request: Request, body: Body, success: bool) -> Response:
+        data = await body.read(OUTCOME_BYTES)
         is_told = request.headers.get("content-type") == "application/json"
-        await guest.conclude(success, body if is_told else b"")
+        await guest.conclude(success, data if is_told else b"")
         return Response()
 
     # The host asks.
 
-    async def _poll(self, guest: Guest, request: Request) -> Response | None:
+    async def _poll(self, guest: Guest, request: Request, body: Body) -> Response | None:
         connection: Connection = request.state.connection
         action = await _while_there(guest, request)
         if action is None:
@@ -139,9 +141,9 @@ class Application:
         connection.call_if_lost(lambda: guest.desk.give_back(action.id))
         return Response(msgspec.json.encode(action))
 
-    async def _reply(self, guest: Guest, request: Request) -> Response:
+    async def _reply(self, guest: Guest, request: Request, body: Body) -> Response:
         reply = _reply_of(request, request.method, is_upgrade=False)
-        await guest.desk.answer(_action_id(request), reply, Body(request, guest.times.stall))
+        await guest.desk.answer(_action_id(request), reply, body)
         return Response()
 
     async def _serve_websocket(self, websocket: WebSocket) -> None:
@@ -195,9 +197,8 @@ def _not_upgraded(path: str, routes: dict[str, dict[str, Endpoint]]) -> Exceptio
     return NoSuchEndPoint(f"there is no {shown(path)}")
 
 
-async def _refused(error: Exception, request: Request) -> Response:
+async def _refused(error: Exception, request: Request, body: Body) -> Response:
     """The answer to a request that failed. Who is still sending hears it, if that is not too long."""
-    body = Body(request, stall=None)
     await body.drain()
     status, text = refusal(error, f"{request.method} {request.url.path}")
     return Response(text, status, headers=None if body.is_read else {"connection": "close"})

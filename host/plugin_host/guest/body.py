@@ -19,7 +19,7 @@ __all__ = ["Body", "BodyCut"]
 
 # What is read of a body that nobody wants, so that the guest hears why.
 _DRAINED_BYTES = 1024 * 1024
-_DRAINED_S = 1.0
+_DRAINED_S = 0.2
 
 
 class BodyCut(Exception):
@@ -35,7 +35,7 @@ class Body:
 
     def __init__(self, request: Request, stall: float | None) -> None:
         self._request = request
-        self._stall = stall
+        self.stall = stall
         self._has_begun = False
         self.is_read = False
 
@@ -74,7 +74,7 @@ class Body:
     async def _next(self) -> bytes:
         self._has_begun = True
         try:
-            async with asyncio.timeout(self._stall):
+            async with asyncio.timeout(self.stall):
                 message = await self._request.receive()
         except TimeoutError:
             raise BodyCut(has_left=False) from None

@@ -37,6 +37,8 @@ _KEEP_ALIVE_S = 60
 _CONNECTIONS = 256
 # A request's line and headers; bodies are streamed.
 _HEAD_BYTES = 64 * 1024
+# From the acceptance of a connection until its protocol hears of it, and a little more.
+_TURNS = 5
 _LEFT = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 # uvicorn logs the paths of requests, in which the ids of actions are the guest's only proof.
@@ -51,6 +53,7 @@ class Connection(H11Protocol):
         state = {"connection": self}
         super().__init__(config=wire.config, server_state=wire.state, app_state=state)
         self.logger = _log
+        self._wire = wire
         self._admission = wire.admission
         self._peer = ""
         self._on_lost: Callable[[], None] | None = None
@@ -59,7 +62,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._peer = self.client[0] if self.client else ""
         self._admission[self._peer] += 1
-        if self._admission[self._peer] > _CONNECTIONS:
+        if self._wire.is_closed or self._admission[self._peer] > _CONNECTIONS:
             transport.abort()
 
     @property
@@ -114,6 +117,7 @@ class Wire:
     def __init__(self, app: ASGIApp, listening: socket.socket, times: GuestTimes) -> None:
         self.state = ServerState()
         self.admission: Counter[str] = Counter()  # connections by peer
+        self.is_closed = False
         self.config = Config(
             app,
             interface="asgi3",
@@ -149,6 +153,10 @@ class Wire:
 
     async def close(self) -> None:
         """Take no more; requests that are being served get a moment to end, and are cut then."""
+        self.is_closed = True
+        # A connection that was taken just now would be left open by a server that is closed.
+        asyncio.get_running_loop().remove_reader(self._listening)
+        await _turn()
         if self._server is not None:
             self._server.close()
         state = self.state
@@ -157,7 +165,7 @@ class Wire:
         await self._wait_for_tasks()
         for connection in list(state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # the loop tells them that they are lost
+        await _turn()  # they are told of that
         await self._wait_for_tasks()
         for task in (left := set(state.tasks)):
             task.cancel()
@@ -167,3 +175,9 @@ class Wire:
     async def _wait_for_tasks(self) -> None:
         if self.state.tasks:
             await asyncio.wait(set(self.state.tasks), timeout=self._close_s)
+
+
+async def _turn() -> None:
+    """Let the loop finish what it has begun about connections."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
