@@ -275,7 +275,7 @@ def test_pages_are_refused_and_take_nothing(run: Run, headers: dict[str, str]) -
         async with serving() as place:
             asked = asyncio.create_task(place.task.list_folder("/x"))
             for method, route in (("GET", "poll"), ("GET", "execute"), ("PUT", "failed"), ("POST", "log")):
-                assert (await place.ask(method, route, **headers)).status == 403
+                assert (await place.ask(method, route, None, **headers)).status == 403
             assert place.task.state == "offered"
             assert (await place.poll())["type"] == "list-folder"
             asked.cancel()
@@ -289,7 +289,9 @@ def test_page_opens_no_shell(run: Run) -> None:
             opening = asyncio.create_task(place.task.open_shell(tty=False))
             action = await place.poll()
             route = f"reply?id={action['id']}"
-            assert (await place.ask("GET", route, **upgrade(Origin="http://evil.example"))).status == 403
+            assert (
+                await place.ask("GET", route, None, **upgrade(Origin="http://evil.example"))
+            ).status == 403
             # It is there for the guest still.
             async with place.websocket(route) as guest:
                 await opening
@@ -318,7 +320,7 @@ def upgrade(**headers: str) -> dict[str, str]:
 def test_nothing_else_is_upgraded(run: Run, route: str, status: int, code: str) -> None:
     async def body() -> None:
         async with serving() as place:
-            answer = await place.ask("GET", route, **upgrade())
+            answer = await place.ask("GET", route, None, **upgrade())
             assert (answer.status, answer.code) == (status, code)
 
     run(body())

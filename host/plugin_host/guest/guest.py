@@ -50,5 +50,5 @@ class Guest:
         self.task.lose(reason)
         self.desk.close(reason)
         self.desk.stop_polls()
-        self.worker.lose()
+        self.worker.lose(reason)
         await self.worker.stop()

@@ -60,7 +60,7 @@ class ShellLink:
         self._over = asyncio.Event()
         self._closing: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[str]] = set()
-        self._is_dropped = False
+        self._dropped = ""
 
     def __repr__(self) -> str:
         return f"<ShellLink {self.state!r} outgoing={len(self._outgoing)}>"
@@ -97,9 +97,9 @@ class ShellLink:
             self._closing = loop.call_later(self._times.close, self.drop)
         await self._over.wait()
 
-    def drop(self) -> None:
+    def drop(self, reason: str = "it was closed") -> None:
         """Close the connection now."""
-        self._is_dropped = True
+        self._dropped = self._dropped or reason
         for task in self._tasks:
             task.cancel()
 
@@ -135,13 +135,13 @@ class ShellLink:
         reading = loop.create_task(self._read(websocket), name="a guest's shell: reading")
         writing = loop.create_task(self._write(websocket), name="a guest's shell: writing")
         self._tasks = {reading, writing}
-        if self._is_dropped:
+        if self._dropped:
             self.drop()
         try:
             done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             if reading in done and self.state.exit is not None:
                 await self._part(websocket)
-            return _reason(reading if reading in done else writing)
+            return self._dropped or _reason(reading if reading in done else writing)
         finally:
             for task in self._tasks:
                 task.cancel()

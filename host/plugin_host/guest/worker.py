@@ -162,13 +162,14 @@ class GuestWorker:
 
         await asyncio.gather(*map(end, list(self._shells.values())))
 
-    def lose(self) -> None:
+    def lose(self, reason: str) -> None:
         """The guest is gone: its shells are lost."""
         for carrier in list(self._shells.values()):
-            carrier.link.drop()
+            carrier.link.drop(reason)
 
     async def stop(self) -> None:
         """Wait for nothing any more."""
+        await asyncio.sleep(0)  # those who were told why it ends, say so
         for task in (left := set(self._tasks)):
             task.cancel()
         if left:
