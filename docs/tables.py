@@ -85,7 +85,7 @@ ERRORS = {
 FAMILIES = {
     "command.": "commands, see [below](#commands)",
     "exec.": "sessions, see [below](#sessions)",
-    "metadata.": "what the host tells its plugins, see [below](#metadata)",
+    "metadata.": "what the host tells its plugins, see [below](#metadata), and [tasks](#tasks)",
     "action.": "reserved",
     "host.": "services of the host, see [below](#calling-the-host); over a"
     " [control socket](control.md) a client asks the host",

@@ -97,8 +97,8 @@ HOST = {
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition obituary instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
-        " command exec metadata task action reconfiguration flood floodgate logbook level failuremap"
-        " eventmap measurement",
+        " inquiry command exec metadata task action reconfiguration flood floodgate logbook level"
+        " failuremap eventmap measurement",
         below="ground metric description hook channel process link discovery isolation",
         sdk="ground core connection types",
     ),

@@ -97,7 +97,7 @@ class PluginEnd:
 
 @asynccontextmanager
 async def linked(
-    *, raw: bool = False, ready: bool = True, room: int | None = None
+    *, raw: bool = False, ready: bool = True, room: int | None = None, owner: Owner | None = None
 ) -> AsyncIterator[tuple[Link, PluginEnd, Owner]]:
     """Both ends, initialized unless told otherwise; `room` is the size of the socket's buffer in bytes."""
     channel, ends = open_socketpair()
@@ -107,7 +107,7 @@ async def linked(
     if room is not None:
         with socket.socket(fileno=os.dup(channel.write_fd)) as ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
-    owner = Owner()
+    owner = owner or Owner()
     link = Link(channel, Connection(HOST, raw=raw), owner)
     plugin = PluginEnd(theirs, raw=raw)
     try:

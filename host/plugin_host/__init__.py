@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo
+    from plugin_host_sdk.types.task import FolderEntry
 
     from .candidate import Candidate
     from .configuration import Configuration
     from .death import DeathReport, Phase
     from .errors import (
+        ArtifactDamaged,
+        ArtifactNotFound,
         BadAnswer,
         CallCancelled,
         CallError,
@@ -29,19 +32,27 @@ if TYPE_CHECKING:
         ConfigurationError,
         CrashLoop,
         ExecSessionError,
+        FileAccessDenied,
+        FileAccessError,
+        FolderNotFound,
         HandlerNotFound,
         IncompatibleProtocol,
         InitializeFailed,
         InitializeTimeout,
         InternalError,
         InvalidPayload,
+        IsFolder,
         LaunchError,
         ListenerUnreachable,
         LocalProtocolError,
         ManifestError,
         MetadataError,
         MetadataNotFound,
+        MethodNotAllowed,
         NoSuchEndPoint,
+        NotFile,
+        NotFolder,
+        OutsideRoots,
         PluginDied,
         PluginExited,
         PluginHostError,
@@ -49,13 +60,17 @@ if TYPE_CHECKING:
         PluginNotReady,
         ProtocolError,
         RemoteProtocolError,
+        ResourceConflict,
         SessionClosed,
         SessionExists,
         SessionNotFound,
         SocketError,
         SocketInUse,
         SpawnError,
+        TaskLost,
+        TaskNotFound,
         TerminalError,
+        UnknownActionId,
         ViewerReadOnly,
     )
     from .event import (
@@ -68,6 +83,7 @@ if TYPE_CHECKING:
         SessionEnded,
         SessionOpened,
         StateChanged,
+        TaskChanged,
     )
     from .exec.session import Session
     from .exec.viewer import Gap, Output, Viewer
@@ -86,10 +102,21 @@ if TYPE_CHECKING:
     from .plugin import Plugin
     from .service import Caller
     from .state import State
+    from .task.artifact import Artifact
+    from .task.info import TaskInfo
+    from .task.logreader import LogReader
+    from .task.result import TaskResult
+    from .task.state import Outcome
+    from .task.task import Task
+    from .task.tasks import Tasks
+    from .task.worker import TaskWorker
     from .trace import TraceContext, traced
     from .version import VERSION as __version__
 
 __all__ = [
+    "Artifact",
+    "ArtifactDamaged",
+    "ArtifactNotFound",
     "BadAnswer",
     "CallCancelled",
     "CallError",
@@ -107,6 +134,10 @@ __all__ = [
     "EventsLost",
     "ExecSessionError",
     "Exit",
+    "FileAccessDenied",
+    "FileAccessError",
+    "FolderEntry",
+    "FolderNotFound",
     "Gap",
     "HandlerInfo",
     "HandlerNotFound",
@@ -117,9 +148,11 @@ __all__ = [
     "InitializeTimeout",
     "InternalError",
     "InvalidPayload",
+    "IsFolder",
     "LaunchError",
     "ListenerUnreachable",
     "LocalProtocolError",
+    "LogReader",
     "LogRecord",
     "LogStream",
     "Logbook",
@@ -129,10 +162,15 @@ __all__ = [
     "MetadataEntry",
     "MetadataError",
     "MetadataNotFound",
+    "MethodNotAllowed",
     "MetricsPort",
     "Monitor",
     "NoSuchEndPoint",
+    "NotFile",
+    "NotFolder",
+    "Outcome",
     "Output",
+    "OutsideRoots",
     "Phase",
     "Plugin",
     "PluginDied",
@@ -145,6 +183,7 @@ __all__ = [
     "PluginSwapped",
     "ProtocolError",
     "RemoteProtocolError",
+    "ResourceConflict",
     "Session",
     "SessionClosed",
     "SessionEnded",
@@ -159,8 +198,17 @@ __all__ = [
     "SpawnError",
     "State",
     "StateChanged",
+    "Task",
+    "TaskChanged",
+    "TaskInfo",
+    "TaskLost",
+    "TaskNotFound",
+    "TaskResult",
+    "TaskWorker",
+    "Tasks",
     "TerminalError",
     "TraceContext",
+    "UnknownActionId",
     "Viewer",
     "ViewerReadOnly",
     "__version__",
@@ -172,6 +220,7 @@ __all__ = [
 
 # The module of every name that is not in `errors`.
 _HOMES = {
+    "Artifact": "task.artifact",
     "Caller": "service",
     "Candidate": "candidate",
     "CommandListeners": "listener.commandlisteners",
@@ -180,10 +229,12 @@ _HOMES = {
     "DeathTold": "event",
     "EventsLost": "event",
     "Exit": "exec.session",
+    "FolderEntry": "task.worker",
     "Gap": "exec.viewer",
     "HandlerInfo": "exec.session",
     "HealthChanged": "event",
     "HostEvent": "event",
+    "LogReader": "task.logreader",
     "LogRecord": "logbook",
     "LogStream": "logbook",
     "Logbook": "logbook",
@@ -192,6 +243,7 @@ _HOMES = {
     "MetadataEntry": "metadata.tree",
     "MetricsPort": "metricsport",
     "Monitor": "listener.monitor",
+    "Outcome": "task.state",
     "Output": "exec.viewer",
     "Phase": "death",
     "Plugin": "plugin",
@@ -206,12 +258,18 @@ _HOMES = {
     "Snapshot": "metric.snapshot",
     "State": "state",
     "StateChanged": "event",
+    "Task": "task.task",
+    "TaskChanged": "event",
+    "TaskInfo": "task.info",
+    "TaskResult": "task.result",
+    "TaskWorker": "task.worker",
+    "Tasks": "task.tasks",
     "TraceContext": "trace",
     "Viewer": "exec.viewer",
     "endpoint_path": "listener.folder",
     "hookimpl": "hookspecs",
-    "traced": "trace",
     "send_command": "listener.client",
+    "traced": "trace",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for leave to use any name

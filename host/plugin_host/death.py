@@ -28,7 +28,7 @@ _CARRIED = ("plugin", "at", "how", "pid", "limit", "hang", "cpu_s", "restarts", 
 
 class Phase(StrEnum):
     """How far the plugin had come: starting its program, importing its code, answering `initialize`,
-    ready with nothing to do, or with calls or sessions in flight."""
+    ready with nothing to do, or with calls, sessions or tasks in flight."""
 
     SPAWN = "spawn"
     IMPORT = "import"
@@ -45,8 +45,8 @@ class DeathReport:
     when no process ran or it still ran; `limit` says the same as `how` when a limit or a lack of memory
     ended it; `hang` is what it was doing when it was found unresponsive, with the stacks of its threads.
     `stderr` are its last lines, `calls` the names of the calls in flight, `sessions` the ids of the open
-    ones. `uptime` and `cpu_s` are seconds, `peak_memory` bytes (None when unknown), `restarts` how often it
-    had been started again before. `next` is a sentence: what happens next. `at` is seconds since the epoch.
+    ones, `tasks` those of the tasks that it had and that had not ended. `uptime` and `cpu_s` are seconds,
+    `peak_memory` bytes (None when unknown), `restarts` how often it had been started again before. `next` is a sentence: what happens next. `at` is seconds since the epoch.
     """
 
     plugin: str
@@ -59,6 +59,7 @@ class DeathReport:
     stderr: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
     uptime: float = 0.0
     peak_memory: int | None = None
     cpu_s: float | None = None
@@ -93,8 +94,9 @@ class DeathReport:
     def story(self) -> str:
         """One line for a list of deaths: at what time, how, in the middle of what."""
         clock = time.strftime("%H:%M:%S", time.localtime(self.at))
-        busy = [_counted("call", self.calls), _counted("session", self.sessions)]
-        doing = " and ".join(part for part in busy if part) or f"phase {self.phase}"
+        busy = (("call", self.calls), ("session", self.sessions), ("task", self.tasks))
+        parts = [_counted(noun, names) for noun, names in busy if names]
+        doing = " and ".join(parts) or f"phase {self.phase}"
         return f"{clock}  {self.how}, after {self.uptime:.1f} s ({doing})"
 
     def to_map(self) -> dict[str, Any]:
@@ -113,6 +115,7 @@ class DeathReport:
             "stderr": list(self.stderr),
             "calls": list(self.calls),
             "sessions": list(self.sessions),
+            "tasks": list(self.tasks),
             "uptime_s": round(self.uptime, 3),
             "peak_memory_bytes": self.peak_memory,
             "cpu_s": self.cpu_s,
@@ -127,7 +130,7 @@ class DeathReport:
         ended = code is not None or signal is not None
         named: dict[str, Any] = {name: values[name] for name in _CARRIED if name in values}
         lists: dict[str, Any] = {
-            name: tuple(values.get(name, ())) for name in ("stderr", "calls", "sessions")
+            name: tuple(values.get(name, ())) for name in ("stderr", "calls", "sessions", "tasks")
         }
         return cls(
             phase=Phase(values.get("phase", Phase.IDLE)),
@@ -144,9 +147,7 @@ def _indented(lines: Sequence[str]) -> str:
 
 
 def _counted(noun: str, names: Sequence[str]) -> str:
-    """`call greet`, `3 calls: greet (2), add`, or nothing."""
-    if not names:
-        return ""
+    """`call greet`, `3 calls: greet (2), add`."""
     if len(names) == 1:
         return f"{noun} {names[0]}"
     counts = Counter(names).most_common()

@@ -99,7 +99,7 @@ class PluginHost:
         self._events = EventHub()
         self._logbook = Logbook()
         self._metadata = Metadata()
-        self._tasks = Tasks(self._emit)
+        self._tasks = Tasks(self._find, self._emit)
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
         self._facilities: Facilities | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import ladder, obituary
 from .confinement import confine
 from .environment import run_token
-from .errors import CallCancelled, CallFailed, LaunchError, PluginDied, SpawnError
+from .errors import CallCancelled, CallFailed, LaunchError, MetadataError, PluginDied, SpawnError
 from .event import PluginNotified
 from .exec.proxy import ExecProxy
 from .launch import LaunchOrder, launch
@@ -23,6 +23,7 @@ from .launchspec import isolate, process_spec, restraints
 from .link import LinkOwner
 from .metric.meter import Meter
 from .processtable import is_ending
+from .task.proxy import TaskProxy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,6 +88,7 @@ class Instance(LinkOwner):
         self.is_raw = manifest.protocol == "msgpack-rpc"
         self.answer: dict[str, Any] = {}
         self.exec: ExecProxy | None = None
+        self.tasks: TaskProxy | None = None
         self.restarts = 0
         self._facilities = facilities
         self._journal = journal
@@ -136,14 +138,15 @@ class Instance(LinkOwner):
 
     @property
     def is_busy(self) -> bool:
-        """Whether calls are in flight, sessions are open, or it asks something of the host."""
-        link = self._link
+        """Whether calls are in flight, sessions or tasks are open, or it asks something of the host."""
+        link, tasks = self._link, self.tasks
         if link is None:
             return False
         sessions = self.exec is not None and bool(self.exec.running)
-        # One that serves no call and waits for its metadata to change may be stopped.
-        asked = len(link.connection.incoming) - self._facilities.metadata.waiting(link)
-        return bool(link.calls()) or sessions or asked > 0
+        # One that serves no call and waits for its metadata to change, or for a task, may be stopped.
+        waiting = self._facilities.metadata.waiting(link) + (tasks.held if tasks is not None else 0)
+        asked = len(link.connection.incoming) - waiting
+        return bool(link.calls()) or sessions or asked > 0 or (tasks is not None and tasks.is_busy)
 
     # Starting.
 
@@ -162,6 +165,7 @@ class Instance(LinkOwner):
         self._process, self._link = launched.process, launched.link
         self._meter.add_wire(launched.link)
         self.exec = ExecProxy(self.id, launched.link, self._meter.sessions, self._facilities.emit)
+        self.tasks = TaskProxy(self.id, launched.link, self.exec)
         self.answer = launched.answer
 
     def _explain(self, error: LaunchError) -> None:
@@ -314,6 +318,7 @@ class Instance(LinkOwner):
             self.process,
             calls=self.link.calls(),
             sessions=self.exec.running if self.exec is not None else (),
+            tasks=self.tasks.unfinished if self.tasks is not None else (),
             confinement=self._confinement,
             hang=self._hang,
             error=error,
@@ -327,6 +332,9 @@ class Instance(LinkOwner):
         self.link.fail_calls(lambda: PluginDied.of(report, "while the call was in flight"))
         if self.exec is not None:
             self.exec.fail(lambda session: PluginDied.of(report, f"with session {session} open"))
+        if self.tasks is not None:
+            when = "with a task given to it"
+            self.tasks.fail(report.describe(when), report, lambda: PluginDied.of(report, when))
         self._facilities.services.forget(self.link)
         self._facilities.metadata.forget(self.link)
 
@@ -348,6 +356,8 @@ class Instance(LinkOwner):
             await self.wait_cleared()
             return
         self._is_stopping = True
+        if self.tasks is not None:
+            self.tasks.is_closing = True
         self._close_watch()
         self._withdraw_enclosure()
         timeout = self.manifest.launch.stop_timeout_s
@@ -371,6 +381,9 @@ class Instance(LinkOwner):
             link.fail_calls(lambda: _stopped(self.id))
             if self.exec is not None:
                 self.exec.fail(lambda session: _stopped(self.id))
+            if self.tasks is not None:
+                why = f"the host stopped plugin `{self.id}`"
+                self.tasks.fail(why, None, lambda: _stopped(self.id))
             self._facilities.services.forget(link)
             self._facilities.metadata.forget(link)
             process.close()
@@ -387,6 +400,9 @@ class Instance(LinkOwner):
 
     def requested(self, event: RequestReceived) -> None:
         asked = self.manifest.permissions
+        if self.tasks is not None and self.tasks.serves(event.method) and not self.is_raw:
+            self.tasks.serve(event)
+            return
         if event.method.startswith("metadata.") and not self.is_raw:
             self._facilities.metadata.serve(self.link, self.id, self.candidate.granted, event, asked)
             return
@@ -395,6 +411,8 @@ class Instance(LinkOwner):
     def cancelled(self, msgid: int) -> None:
         self._facilities.services.cancel(self.link, msgid)
         self._facilities.metadata.cancel(self.link, msgid)
+        if self.tasks is not None:
+            self.tasks.cancel(msgid)
 
     def notified(self, method: str, params: Any) -> None:
         if self.is_raw:
@@ -406,6 +424,11 @@ class Instance(LinkOwner):
             try:
                 self.exec.exited(params)
             except CallFailed as error:
+                self._journal.tell(logging.ERROR, f"plugin {self.id}: {error.message}")
+        elif method.startswith("metadata.") and self.tasks is not None:
+            try:
+                self.tasks.hear(method, params)
+            except MetadataError as error:
                 self._journal.tell(logging.ERROR, f"plugin {self.id}: {error.message}")
         elif method == "command.changed":
             self._owner.commands_changed(self, params)

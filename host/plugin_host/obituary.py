@@ -56,6 +56,7 @@ def of_run(
     *,
     calls: Iterable[str],
     sessions: Iterable[str],
+    tasks: Iterable[str],
     confinement: Confinement | None,
     hang: tuple[str, str] | None,
     error: Exception | None,
@@ -67,7 +68,7 @@ def of_run(
     `hang` is why the host ended it and what it was found doing, `error` how it broke the protocol;
     `has_hung_up` says that it closed its connection while it still ran.
     """
-    calls, sessions, status = tuple(calls), tuple(sessions), process.status
+    calls, sessions, tasks, status = tuple(calls), tuple(sessions), tuple(tasks), process.status
     stderr = process.stderr.tail
     limit = confinement.verdict(status, stderr) if confinement is not None and status is not None else None
     if hang is not None:
@@ -84,7 +85,7 @@ def of_run(
         how += f", after it broke the protocol: {error}" if error else ""
     return DeathReport(
         plugin=plugin,
-        phase=Phase.CALL if calls or sessions else Phase.IDLE,
+        phase=Phase.CALL if calls or sessions or tasks else Phase.IDLE,
         how=how,
         pid=process.pid,
         status=status,
@@ -93,6 +94,7 @@ def of_run(
         stderr=stderr,
         calls=calls,
         sessions=sessions,
+        tasks=tasks,
         uptime=process.uptime,
         peak_memory=_peak_memory(confinement, status),
         cpu_s=None if status is None else status.cpu_s,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted, not_ready
-from .errors import HandlerNotFound, LaunchError, PluginDied, PluginHostError
+from .errors import HandlerNotFound, LaunchError, NoSuchEndPoint, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .link import Link
     from .manifest import Manifest
     from .plugin import Plugin
+    from .task.proxy import TaskProxy
 
 __all__ = ["Supervisor"]
 
@@ -456,6 +457,15 @@ class Supervisor(InstanceOwner):
             )
         return instance.exec
 
+    def tasks_of(self, link: Link) -> TaskProxy:
+        """The tasks of the instance behind `link`. Raises NoSuchEndPoint when it takes none."""
+        instance = self._instance
+        if instance is None or instance.link is not link:
+            raise not_ready(self.plugin)
+        if "metadata" not in self.plugin.capabilities or instance.tasks is None:
+            raise NoSuchEndPoint(f"plugin `{self.plugin.id}` takes no tasks: it has no such capability")
+        return instance.tasks
+
     @property
     def instances(self) -> list[Instance]:
         """The instance that serves and those that only finish."""
@@ -468,8 +478,7 @@ class Supervisor(InstanceOwner):
 
     def exec_proxies(self) -> list[ExecProxy]:
         """Where sessions may be: in the instance that serves and in those that only finish."""
-        if self._instance is None or "exec" not in self.plugin.capabilities:
-            serving = []
-        else:
-            serving = [self._instance]
+        serving = [] if self._instance is None else [self._instance]
+        if "exec" not in self.plugin.capabilities:  # but it may have a shell beside a task
+            serving = [one for one in serving if one.exec is not None and one.exec.known()]
         return [one.exec for one in (*self._retiring, *serving) if one.exec is not None]

@@ -13,10 +13,12 @@ from .errors import CallCancelled, CallTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
-    from .metadata.reader import MetadataReader
+    from .errors import CallError
+    from .later import Later
+    from .metadata.face import MetadataFace
     from .tracecontext import TraceContext
 
     class Session(Protocol):
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
         def plugin_id(self) -> str: ...
         @property
         def settings(self) -> Mapping[str, Any]: ...
+        @property
+        def capabilities(self) -> Mapping[str, Any]: ...
         def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None: ...
         def progress(self, msgid: int, done: float, total: float | None, message: str) -> None: ...
         def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any: ...
+        def start_call(
+            self, ctx: Context, method: str, params: dict[str, Any]
+        ) -> tuple[Later, Callable[[CallError], None]]: ...
 
 
 __all__ = ["Context", "HostServices", "Log"]
@@ -40,8 +47,11 @@ class Context:
     `name` is the command. `deadline` is the `time.monotonic()` at which the caller stops waiting, or
     None. `cancelled` is set when the caller gave up or the host stops. `chain` are the plugins through
     which the call came. `settings` are the operator's for this plugin. `trace` is the trace that the call
-    is part of, None when it is part of none.
+    is part of, None when it is part of none. `task` is the newest task that it has taken, and is not there
+    before.
     """
+
+    task: Any
 
     __slots__ = (
         "_cancelled",
@@ -54,6 +64,7 @@ class Context:
         "is_async",
         "msgid",
         "name",
+        "task",
         "trace",
     )
 
@@ -104,12 +115,15 @@ class Context:
         return HostServices(self)
 
     @property
-    def metadata(self) -> MetadataReader:
-        """The metadata that the host keeps for its plugins: `ctx.metadata.get("/path")`."""
-        from .metadata.reader import MetadataReader
+    def metadata(self) -> MetadataFace:
+        """The metadata that the host keeps for its plugins, `ctx.metadata.get("/path")`, and tasks,
+        `ctx.metadata.execute()`."""
+        from .metadata.face import MetadataFace
 
         session = self._session
-        return MetadataReader(lambda method, params: session.call_host(self, method, params), self.is_async)
+        return MetadataFace(
+            lambda method, params: session.call_host(self, method, params), self.is_async, self
+        )
 
     @property
     def traceparent(self) -> str | None:

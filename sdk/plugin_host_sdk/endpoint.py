@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         def context(self, name: str) -> Context:
             """A context for work that outlives the call that began it."""
 
+        def step_aside(self) -> None:
+            """This thread is about to wait for the host: if it reads the wire, another does from now on."""
+
         def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
             """Start a coroutine on the event loop of async handlers; returns what cancels it."""
 
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
 
         def open(self, runtime: Runtime) -> None:
             """Serving begins; called on the thread that waits for its end."""
+
+        # A capability may also have `ready()`: the host has the answer to `initialize`, so it can be asked.
+        # Called on the reading thread: it never waits, and runs no author code there.
 
         def close(self, grace: float) -> None:
             """Serving ends: stop what runs, within `grace` seconds. Called on every way out."""

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         def frame_bytes(self) -> int:
             """The largest piece for `send`."""
 
+        def reserve(self) -> int:
+            """A number for a stream that this side names in a request of its own."""
+
         def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
             """Start to send on `stream`, whose reader takes `credit` bytes for now.
 
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
             """Give an input stream up: what still comes is dropped."""
 
         def forget(self, stream: int) -> None:
-            """The request that named an input stream failed: it was never opened for the caller."""
+            """The request that named a stream failed: it was never opened for the caller."""
 
         def consumed(self, stream: int, size: int) -> None:
             """`size` bytes of input were used, so the writer may send as many."""

@@ -25,14 +25,15 @@ from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
 
-AUTHOR, EMBEDDER, OPERATOR, MANIFEST, PROTOCOL = (
-    ROOT / "docs" / f"{name}.md" for name in ("author", "embedder", "operator", "manifest", "protocol")
+AUTHOR, EMBEDDER, TASKS, OPERATOR, MANIFEST, PROTOCOL = (
+    ROOT / "docs" / f"{name}.md"
+    for name in ("author", "embedder", "tasks", "operator", "manifest", "protocol")
 )
 
 
-def missing(names: Iterable[str], page: Path) -> list[str]:
-    """The names that the page does not have as code."""
-    text = page.read_text()
+def missing(names: Iterable[str], *pages: Path) -> list[str]:
+    """The names that none of the pages has as code."""
+    text = "\n".join(page.read_text() for page in pages)
     return [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
 
 
@@ -47,18 +48,50 @@ def rows(page: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("package", "page"),
+    ("package", "pages"),
     [
-        (plugin_host, EMBEDDER),
-        (plugin_host.sync, EMBEDDER),
-        (plugin_host_sdk, AUTHOR),
-        (plugin_host_sdk.exec, AUTHOR),
-        (plugin_host_sdk.testing, AUTHOR),
+        (plugin_host, [EMBEDDER, TASKS]),
+        (plugin_host.sync, [EMBEDDER, TASKS]),
+        (plugin_host_sdk, [AUTHOR]),
+        (plugin_host_sdk.exec, [AUTHOR]),
+        (plugin_host_sdk.testing, [AUTHOR]),
     ],
     ids=["host", "sync", "sdk", "exec", "testing"],
 )
-def test_every_public_name_is_on_its_page(package: Any, page: Path) -> None:
-    assert missing(set(package.__all__) - {"__version__"}, page) == []
+def test_every_public_name_is_on_its_page(package: Any, pages: list[Path]) -> None:
+    assert missing(set(package.__all__) - {"__version__"}, *pages) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"),
+    [
+        (plugin_host.Tasks, "host.tasks."),
+        (plugin_host.Task, "task."),
+        (plugin_host.LogReader, ""),
+        (plugin_host.Artifact, "artifact."),
+        (plugin_host.TaskInfo, ""),
+        (plugin_host.TaskResult, ""),
+        (plugin_host.FolderEntry, ""),
+        (plugin_host.TaskWorker, ""),
+    ],
+)
+def test_everything_about_tasks_is_on_the_page_about_them(kind: type, prefix: str) -> None:
+    names = {name for name in vars(kind) if not name.startswith("_")}
+    names |= {name for name in getattr(kind, "__annotations__", {}) if not name.startswith("_")}
+    inside = (
+        {"close"} if kind is plugin_host.Tasks else {"key"} if kind is plugin_host.FolderEntry else set()
+    )
+    assert missing([prefix + name for name in sorted(names - inside)], TASKS) == []
+
+
+@pytest.mark.parametrize("function", [plugin_host.Tasks.run, plugin_host.Task.open_shell])
+def test_every_argument_about_tasks_is_on_the_page_about_them(function: Any) -> None:
+    shared = set(inspect.signature(plugin_host.PluginHost.exec).parameters)
+    names = [name for name in inspect.signature(function).parameters if name not in ("self", "plugin")]
+    if function is plugin_host.Task.open_shell:  # the others are those of a session
+        assert set(names) <= shared
+        names = ["command", "tty"]
+    assert [name for name in names if f"{name}=" not in TASKS.read_text()] == []
 
 
 def test_every_method_of_the_host_is_on_the_page_for_embedders() -> None:

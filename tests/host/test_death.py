@@ -20,6 +20,7 @@ REPORT = DeathReport(
     stderr=("one", "two", "", "three", "four"),
     calls=("add", "greet", "add"),
     sessions=("s1",),
+    tasks=("t1",),
     uptime=1.25,
     peak_memory=1024,
     cpu_s=0.5,
@@ -60,19 +61,24 @@ def test_hang_stands_above_the_last_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "sessions", "busy"),
+    ("calls", "sessions", "tasks", "busy"),
     [
-        ((), (), "phase idle"),
-        (("greet",), (), "call greet"),
-        (("add", "greet", "add"), (), "3 calls: add (2), greet"),
-        (tuple("abcdefg"), ("s1", "s2"), "7 calls: a, b, c, d, e, … and 2 sessions: s1, s2"),
+        ((), (), (), "phase idle"),
+        (("greet",), (), (), "call greet"),
+        (("add", "greet", "add"), (), ("t1",), "3 calls: add (2), greet and task t1"),
+        (tuple("abcdefg"), ("s1", "s2"), (), "7 calls: a, b, c, d, e, … and 2 sessions: s1, s2"),
     ],
 )
 def test_story_is_one_line_that_says_what_it_was_doing(
-    calls: tuple[str, ...], sessions: tuple[str, ...], busy: str
+    calls: tuple[str, ...], sessions: tuple[str, ...], tasks: tuple[str, ...], busy: str
 ) -> None:
     report = DeathReport(
-        plugin="demo", phase=Phase.IDLE, how="exited with status 3", calls=calls, sessions=sessions
+        plugin="demo",
+        phase=Phase.IDLE,
+        how="exited with status 3",
+        calls=calls,
+        sessions=sessions,
+        tasks=tasks,
     )
     told = re.fullmatch(r"\d\d:\d\d:\d\d  exited with status 3, after 0.0 s \((.*)\)", report.story())
     assert told

@@ -20,6 +20,10 @@ PAIRS = [
     (plugin_host.Logbook, sync.Logbook),
     (plugin_host.LogStream, sync.LogStream),
     (Metadata, sync.Metadata),
+    (plugin_host.Tasks, sync.Tasks),
+    (plugin_host.Task, sync.Task),
+    (plugin_host.LogReader, sync.LogReader),
+    (plugin_host.Artifact, sync.Artifact),
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
@@ -42,9 +46,24 @@ INSIDE = {
     plugin_host.LogStream: {"put", "wants"},
     plugin_host.Viewer: {"ended", "joined", "name", "received", "skipped", "streams", "wake"},
     EventStream: {"put"},
+    # Workers that are no plugins are coroutines.
+    plugin_host.Tasks: {"close", "offer"},
+    plugin_host.Task: {
+        "claim",
+        "decline",
+        "feed",
+        "grace",
+        "log_limit",
+        "lose",
+        "missing_log",
+        "report",
+        "spoil",
+        "start",
+        "take",
+    },
 }
 # Coroutines are bounded by `asyncio.timeout`, threads by an argument.
-ADDED = {"wait": {"timeout"}}
+ADDED = {"wait": {"timeout"}, "result": {"timeout"}}
 
 each_pair = pytest.mark.parametrize(("theirs", "ours"), PAIRS, ids=lambda kind: kind.__name__)
 
@@ -65,6 +84,9 @@ def test_names_are_the_same(theirs: type, ours: type) -> None:
         "read_only",
         "start",
         "evicted",
+        "offset",
+        "plugin",
+        "order",
         "close",  # where theirs is inherited
     }
 

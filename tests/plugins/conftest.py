@@ -10,5 +10,5 @@ from pathlib import Path
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
-for name in ("system", "shell"):
+for name in ("system", "shell", "runner"):
     sys.path.append(str(PLUGINS / name))

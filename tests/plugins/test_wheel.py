@@ -14,7 +14,7 @@ import pytest
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
 
-@pytest.mark.parametrize("name", ["system", "neovim", "shell"])
+@pytest.mark.parametrize("name", ["system", "neovim", "shell", "runner"])
 def test_wheel_has_the_manifest_and_the_entry_point_for_it(name: str, tmp_path: Path) -> None:
     text = (PLUGINS / name / "plugin_manifest.json").read_text()
     manifest = json.loads(text)

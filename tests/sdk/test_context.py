@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from plugin_host_sdk import CallCancelled, CallTimeout, Context
+from plugin_host_sdk import CallCancelled, CallError, CallTimeout, Context
+from plugin_host_sdk.later import Later
 
 
 class Heard:
@@ -19,6 +20,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.settings: Mapping[str, Any] = {"colour": "red"}
+        self.capabilities: Mapping[str, Any] = {}
         self.said: list[tuple[Any, ...]] = []
 
     def log(self, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> None:
@@ -26,6 +28,11 @@ class Heard:
 
     def progress(self, msgid: int, done: float, total: float | None, message: str) -> None:
         self.said.append((msgid, done, total, message))
+
+    def start_call(
+        self, ctx: Context, method: str, params: dict[str, Any]
+    ) -> tuple[Later, Callable[[CallError], None]]:
+        raise AssertionError("nobody starts a call here")
 
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
         return [ctx.name, method, params]

@@ -15,13 +15,13 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from plugin_host.errors import (
-    CallCancelled,
     CallError,
     CallFailed,
     PluginHostError,
     SessionClosed,
     SessionExists,
 )
+from plugin_host.inquiry import ask
 from plugin_host.trace import current_trace
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
@@ -128,7 +128,19 @@ class ExecProxy:
     async def create(self, options: SessionOptions, stdin: int | None = None) -> Created:
         return await self._create(options, stdin, {})
 
-    async def _create(self, options: SessionOptions, stdin: int | None, more: dict[str, Any]) -> Created:
+    async def create_by(
+        self, method: str, options: SessionOptions, stdin: int, more: dict[str, Any]
+    ) -> Created:
+        """`create` by another request that makes a session, which takes `more` parameters."""
+        return await self._create(options, stdin, more, method)
+
+    async def _create(
+        self,
+        options: SessionOptions,
+        stdin: int | None,
+        more: dict[str, Any],
+        method: str = "exec.create",
+    ) -> Created:
         try:
             params = msgspec.to_builtins(options, builtin_types=(bytes, bytearray, memoryview))
         except TypeError as error:
@@ -136,7 +148,7 @@ class ExecProxy:
         try:
             trace = current_trace.get()
             meta = None if trace is None else trace.to_meta()
-            return await self._ask("exec.create", params | {"stdin": stdin} | more, Created, meta)
+            return await self._ask(method, params | {"stdin": stdin} | more, Created, meta)
         except asyncio.CancelledError:
             self._call_off(options.id, stdin)
             raise
@@ -184,25 +196,7 @@ class ExecProxy:
         self, method: str, params: dict[str, Any], kind: type[_T], meta: dict[str, Any] | None = None
     ) -> _T:
         self.check(params.get("session") or params.get("id") or "")
-        params = self._scoped(params)
-        self._link.survey(params)
-        msgid, answer = self._link.request(method, params, meta)
-        try:
-            result = await answer
-        except asyncio.CancelledError:
-            self._link.abandon(msgid)
-            raise
-        except CallCancelled as error:
-            if self.plugin not in error.message:  # the plugin itself says that it stops, not who it is
-                error.message = f"{self.plugin} {method}: {error.message}"
-                error.args = (error.message,)
-            raise
-        try:
-            return msgspec.convert(result, kind)
-        except msgspec.ValidationError as error:
-            raise CallFailed(
-                f"{self.plugin} answered {method} oddly: {error}", name="rpc.foreign"
-            ) from None
+        return await ask(self._link, self.plugin, method, self._scoped(params), kind, meta)
 
     def _scoped(self, params: dict[str, Any]) -> dict[str, Any]:
         """Parameters as they are sent."""

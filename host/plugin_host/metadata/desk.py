@@ -7,10 +7,8 @@ incident id, which the plugin is told, and nothing else of it.
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,7 +16,6 @@ from plugin_host.errors import (
     CallCancelled,
     CallError,
     CallFailed,
-    InternalError,
     InvalidPayload,
     MetadataNotFound,
     NoSuchEndPoint,
@@ -26,7 +23,9 @@ from plugin_host.errors import (
 from plugin_host.permission import reading_denial
 from plugin_host.wording import shown
 
+from .incident import told
 from .path import parse_path
+from .payload import converted
 
 if TYPE_CHECKING:
     from plugin_host.link import Link
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["MOST_WAITS", "MetadataDesk"]
 
 MOST_WAITS = 256  # of one plugin
-
-_T = TypeVar("_T", bound=msgspec.Struct)
-
-_log = logging.getLogger(__name__)
 
 
 class _Get(msgspec.Struct):
@@ -83,7 +78,7 @@ class MetadataDesk:
                 raise _unknown(event.method)
             method(link, event, _Reader(plugin, granted, asked))
         except Exception as error:
-            link.refuse(event.msgid, _told(error, event.method, plugin))
+            link.refuse(event.msgid, told(error, event.method, plugin))
 
     def cancel(self, link: Link, msgid: int) -> None:
         """The plugin does not wait any more."""
@@ -101,7 +96,7 @@ class MetadataDesk:
             task.cancel()
 
     def _get(self, link: Link, event: RequestReceived, reader: _Reader) -> None:
-        wanted = _converted(event, _Get)
+        wanted = converted(event.method, event.params, _Get)
         reader.check(wanted.path)
         entry = self._metadata.look(wanted.path, recursive=wanted.recursive)
         if not entry.exists:
@@ -109,7 +104,7 @@ class MetadataDesk:
         link.answer(event.msgid, _sent(entry))
 
     def _wait(self, link: Link, event: RequestReceived, reader: _Reader) -> None:
-        wanted = _converted(event, _Wait)
+        wanted = converted(event.method, event.params, _Wait)
         reader.check(wanted.path)
         if wanted.timeout_ms is not None and not 0 <= wanted.timeout_ms <= 1e12:
             raise InvalidPayload(f"timeout_ms is a number from 0 on, not {wanted.timeout_ms}")
@@ -136,7 +131,7 @@ class MetadataDesk:
                 wanted.path, last=wanted.last, recursive=wanted.recursive, timeout=timeout
             )
         except Exception as error:
-            link.refuse(event.msgid, _told(error, event.method, plugin))
+            link.refuse(event.msgid, told(error, event.method, plugin))
         else:
             link.answer(event.msgid, _sent(entry))
 
@@ -157,25 +152,9 @@ class _Reader:
             raise CallFailed(reason, name="host.permission_denied")
 
 
-def _converted(event: RequestReceived, kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(event.params, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidPayload(f"{event.method}: {error}") from None
-
-
 def _unknown(method: str) -> CallError:
     name = shown(method[:200])
     return NoSuchEndPoint(f"the host has no method {name!r}")
-
-
-def _told(error: Exception, method: str, plugin: str) -> CallError:
-    """An error as the plugin is told of it."""
-    if isinstance(error, CallError):
-        return error
-    incident = secrets.token_hex(8)
-    _log.error("%s for plugin %s failed, incident %s", method, plugin, incident, exc_info=error)
-    return InternalError(f"{method}: the host failed, incident {incident}", data={"incident": incident})
 
 
 def _sent(entry: MetadataEntry) -> dict[str, Any]:

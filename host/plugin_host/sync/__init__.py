@@ -9,11 +9,27 @@ thread at any time.
 
 from __future__ import annotations
 
+from .artifact import Artifact
 from .events import EventStream
 from .host import PluginHost
 from .logs import Logbook, LogStream
 from .metadata import Metadata
 from .session import Session
+from .task import Task
+from .tasklog import LogReader
+from .tasks import Tasks
 from .viewer import Viewer
 
-__all__ = ["EventStream", "LogStream", "Logbook", "Metadata", "PluginHost", "Session", "Viewer"]
+__all__ = [
+    "Artifact",
+    "EventStream",
+    "LogReader",
+    "LogStream",
+    "Logbook",
+    "Metadata",
+    "PluginHost",
+    "Session",
+    "Task",
+    "Tasks",
+    "Viewer",
+]

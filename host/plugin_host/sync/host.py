@@ -22,6 +22,7 @@ from .logs import Logbook
 from .loopthread import LoopThread
 from .metadata import Metadata
 from .session import Session
+from .tasks import Tasks
 
 if TYPE_CHECKING:
     import os
@@ -110,6 +111,7 @@ class PluginHost:
         self._lock = threading.Lock()
         self._closing = threading.Lock()
         self._sessions: WeakValueDictionary[int, Session] = WeakValueDictionary()
+        self._tasks = Tasks(self._thread, self._host.tasks, self._session)
 
     def __repr__(self) -> str:
         return repr(self._host)
@@ -140,6 +142,11 @@ class PluginHost:
     def metadata(self) -> Metadata:
         """What plugins may read and watch: a tree of values by path."""
         return Metadata(self._thread, self._host.metadata)
+
+    @property
+    def tasks(self) -> Tasks:
+        """The work that plugins are given, with its logs and results."""
+        return self._tasks
 
     def metrics(self) -> Snapshot:
         """Everything that is counted and measured; see `plugin_host.PluginHost.metrics`."""

@@ -71,6 +71,11 @@ class Artifact:
     def __repr__(self) -> str:
         return f"<Artifact {self.path!r} {self._count} of {self.size} bytes>"
 
+    @property
+    def sha256(self) -> str:
+        """Of what was read until now, in hexadecimal."""
+        return self._digest.hexdigest()
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 

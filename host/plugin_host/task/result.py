@@ -12,7 +12,7 @@ class TaskResult:
     """`code` or `signal` (a name) where it was a program's end, `reason` in words.
 
     `started` and `ended` are seconds since the epoch; `started` is None when nothing ever ran. One that was
-    killed because its time was over is no success, whatever its program made of it.
+    killed because its time was over, as `timed_out` says, is no success, whatever its program made of it.
     """
 
     success: bool
@@ -21,3 +21,4 @@ class TaskResult:
     reason: str
     started: float | None
     ended: float
+    timed_out: bool = False

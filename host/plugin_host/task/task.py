@@ -75,6 +75,7 @@ class Task:
         self._loss: Callable[[], TaskLost] | None = None  # of the result
         self._absence: Callable[[], TaskLost] | None = None  # of the worker
         self._over = asyncio.Event()
+        self._settled = asyncio.Event()  # set while it has a worker, or will have none any more
         self._closing: asyncio.Task[None] | None = None
         self._tell()
 
@@ -150,25 +151,26 @@ class Task:
             return None
         assert self._ended is not None
         success, reason = self._limit.judged(outcome)
-        return TaskResult(success, outcome.code, outcome.signal, reason, self._started, self._ended)
+        times = (self._started, self._ended, self._limit.has_killed)
+        return TaskResult(success, outcome.code, outcome.signal, reason, *times)
 
-    # Asking its worker; also after the result, until `close`.
+    # Asking its worker, from the moment it has one until `close`, also after the result.
 
     async def list_folder(self, path: FilePath, recursive: bool = True) -> list[FolderEntry]:
         """What is in the folder at an absolute path; links are shown and not followed.
 
-        Raises FolderNotFound, NotFolder, FileAccessDenied, OutsideRoots, TaskLost, ResourceConflict when
-        no worker has the task.
+        Raises FolderNotFound, NotFolder, FileAccessDenied, OutsideRoots, TaskLost, PluginDied, and
+        ResourceConflict when the task is closed.
         """
-        return await self._asked().list_folder(self.id, path, recursive)
+        return await (await self._asked()).list_folder(self.id, path, recursive)
 
     async def get_artifact(self, path: FilePath) -> Artifact:
         """The file at an absolute path, opened to be read once.
 
-        Raises ArtifactNotFound, IsFolder, NotFile, FileAccessDenied, OutsideRoots, TaskLost,
-        ResourceConflict when no worker has the task.
+        Raises ArtifactNotFound, IsFolder, NotFile, FileAccessDenied, OutsideRoots, TaskLost, PluginDied,
+        and ResourceConflict when the task is closed.
         """
-        return await self._asked().get_artifact(self.id, path)
+        return await (await self._asked()).get_artifact(self.id, path)
 
     async def open_shell(
         self,
@@ -187,9 +189,9 @@ class Task:
         """A session beside the task, with the worker's shell unless there is a command.
 
         It is one like any other, and ends with `close` at the latest. Raises as `PluginHost.exec` does,
-        and TaskLost, ResourceConflict when no worker has the task.
+        and TaskLost, ResourceConflict when the task is closed.
         """
-        return await self._asked().open_shell(
+        return await (await self._asked()).open_shell(
             self.id,
             command,
             tty=tty,
@@ -225,12 +227,15 @@ class Task:
                 raise
             return "remembered"
 
-    def _asked(self) -> TaskWorker:
+    async def _asked(self) -> TaskWorker:
+        """Its worker, once it has one."""
+        while not (self._settled.is_set() or self._closing is not None):
+            await self._settled.wait()
         if self._worker is not None:
             return self._worker
         if self._absence is not None:
             raise self._absence()
-        why = "it is closed" if self._closing is not None else "none has taken it"
+        why = "it is closed" if self._closing is not None else "it ended before any had taken it"
         raise ResourceConflict(f"task {self.id} has no worker: {why}")
 
     async def close(self) -> None:
@@ -264,8 +269,7 @@ class Task:
             pass
         except Exception as error:
             why = f"it was closed, and could not be killed: {error}"
-        if not self.is_over:
-            self.lose(why)
+        self.spoil(why)
 
     async def __aenter__(self) -> Task:
         return self
@@ -291,6 +295,7 @@ class Task:
         """`worker` takes it. `on_room()` is called whenever `log_limit` may have risen."""
         self._state.offer()
         self._worker = worker
+        self._settled.set()
         self._log.on_room = on_room or _nothing
         self._changed()
 
@@ -337,6 +342,7 @@ class Task:
         """The worker gives it back, before anything ran."""
         self._state.decline()
         self._worker = None
+        self._settled.clear()
         self._log.on_room = _nothing
         self._changed()
 
@@ -345,6 +351,10 @@ class Task:
         there. `report` is its death."""
         self._worker = None
         self._absence = self._maker("has no worker any more", reason, report)
+        self.spoil(reason, report)
+
+    def spoil(self, reason: str, report: DeathReport | None = None) -> None:
+        """The result is lost, unless it was there; the worker stays, and can be asked."""
         if self._state.lose():
             self._loss = self._maker("was lost", reason, report)
             self._changed()
@@ -359,6 +369,7 @@ class Task:
             self._ended = time.time()
             self._limit.end()
             self._over.set()
+            self._settled.set()
             self._log.conclude()
         self._tell()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from plugin_host.event import HostEvent
+    from plugin_host.supervisor import Supervisor
     from plugin_host_sdk.types.task import TaskOrder
 
 __all__ = ["Tasks"]
@@ -26,12 +27,57 @@ __all__ = ["Tasks"]
 class Tasks:
     """`PluginHost.tasks`."""
 
-    def __init__(self, emit: Callable[[HostEvent], None]) -> None:
+    def __init__(self, find: Callable[[str], Supervisor], emit: Callable[[HostEvent], None]) -> None:
+        self._find = find
         self._emit = emit
         self._tasks: dict[str, Task] = {}
 
     def __repr__(self) -> str:
         return f"<Tasks {len(self._tasks)}>"
+
+    async def run(
+        self,
+        plugin: str,
+        command: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        tty: bool = True,
+        timeout: float | None = None,
+        labels: Mapping[str, str] | None = None,
+        rows: int | None = None,
+        cols: int | None = None,
+        id: str | None = None,
+    ) -> Task:
+        """Give a plugin a task. Returns as soon as the plugin is ready; it takes the task when it asks.
+
+        `command` is a list of words, which the plugin adds to what it runs everything with; `env` is added
+        to its environment and wins over it. `timeout` (seconds, from the start of what runs) kills it.
+        `id` is chosen when none is given. A plugin that is not ready yet is waited for, a lazy one started.
+        The task is kept, and its plugin not stopped for being idle, until `Task.close`.
+
+        Raises PluginNotFound, PluginNotReady, InvalidPayload, ResourceConflict for an id that is taken,
+        NoSuchEndPoint for a plugin that takes no tasks, CallFailed named `rpc.busy` when too many wait.
+        """
+        order = make_order(
+            command,
+            id=id,
+            timeout=timeout,
+            env=env,
+            cwd=cwd,
+            tty=tty,
+            labels=labels,
+            rows=rows,
+            cols=cols,
+        )
+        supervisor = self._find(plugin)
+        self._check_free(order)
+        link, _ = await supervisor.admit(None, fail_fast=False)
+        tasks = supervisor.tasks_of(link)
+        tasks.check(order)
+        task = self._add(order, plugin)
+        tasks.put(task)
+        return task
 
     def offer(
         self,

@@ -48,6 +48,11 @@ class TimeLimit:
         if self._timer is not None:
             self._timer.cancel()
 
+    @property
+    def has_killed(self) -> bool:
+        """Whether its time was over, and that ended it."""
+        return self._has_killed
+
     def judged(self, outcome: Outcome) -> tuple[bool, str]:
         """Whether it is a success, and the words."""
         if not self._has_killed:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from plugin_host_sdk.types.task import FolderEntry
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from plugin_host.exec.session import Session
-    from plugin_host_sdk.types.task import FolderEntry
 
     from .artifact import Artifact
 
-__all__ = ["FilePath", "TaskWorker"]
+__all__ = ["FilePath", "FolderEntry", "TaskWorker"]
 
 FilePath = str | bytes
 """An absolute path; bytes are one that is no UTF-8."""

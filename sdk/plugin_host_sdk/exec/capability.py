@@ -94,7 +94,7 @@ class ExecCapability:
 
     def _resolver(self, method: str) -> Resolver:
         def run(ctx: Context, params: dict[str, Any]) -> Any:
-            return getattr(self._made_desk(), method)(params)
+            return getattr(self.desk(), method)(params)
 
         endpoint = Endpoint(f"exec.{method}", run, is_urgent=True)
         return lambda params: (endpoint, params)
@@ -108,12 +108,13 @@ class ExecCapability:
         return self._create_async if is_async(function) else self._create, params
 
     def _run_create(self, ctx: Context, params: dict[str, Any]) -> Any:
-        return self._made_desk().create(ctx, params)
+        return self.desk().create(ctx, params)
 
     async def _run_create_async(self, ctx: Context, params: dict[str, Any]) -> Any:
-        return await self._made_desk().create_async(ctx, params)
+        return await self.desk().create_async(ctx, params)
 
-    def _made_desk(self) -> Desk:
+    def desk(self) -> Desk:
+        """What answers; made when it is needed first. Raises CallFailed before serving has begun."""
         if self._desk is None:
             with self._making:
                 if self._desk is None:

@@ -93,6 +93,15 @@ class Desk:
         asked = _convert("exec.create", params, _Create)
         return _builtins(await self.manager.create_async(asked, asked.stdin, ctx))
 
+    def open(self, ctx: Context, options: SessionOptions, stdin: int | None, handler: Handler) -> Any:
+        """A session of a handler that is not listed."""
+        return _builtins(self.manager.create(options, stdin, ctx, handler))
+
+    async def open_async(
+        self, ctx: Context, options: SessionOptions, stdin: int | None, handler: Handler
+    ) -> Any:
+        return _builtins(await self.manager.create_async(options, stdin, ctx, handler))
+
     def handlers(self, params: dict[str, Any]) -> Any:
         return {"handlers": _builtins(self.manager.handlers())}
 

@@ -84,6 +84,26 @@ class Family:
                 break
         return reached
 
+    def end_gently(self) -> set[tuple[int, float]]:
+        """Ask all to end, with nobody able to answer for another meanwhile; whom that reached.
+
+        They are frozen first, until no new ones turn up; then asked, children before their parents; then
+        they go on. Looks at the machine's processes.
+        """
+        frozen = set[tuple[int, float]]()
+        for _ in range(_ROUNDS):
+            todo = self.look() - frozen
+            if not todo:
+                break
+            for pid, started in sorted(todo, key=_age):
+                _signal(pid, started, signal.SIGSTOP)
+            frozen |= todo
+        asked = sorted(frozen, key=_age, reverse=True)
+        reached = {one for one in asked if _signal(*one, signal.SIGTERM, goes_on=False)}
+        for one in asked:
+            _signal(*one, signal.SIGCONT)
+        return reached
+
     def _snapshot(self) -> list[tuple[int, float]]:
         with self._lock:
             return list(self._known.items())
@@ -128,27 +148,32 @@ def _living(pid: int, started: float) -> bool:
     return row is not None and row.started == started and not row.is_dead
 
 
-def _signal(pid: int, started: float, signum: int) -> bool:
-    """Signal the process if it is still the one that began at `started`."""
+def _signal(pid: int, started: float, signum: int, *, goes_on: bool = True) -> bool:
+    """Signal the process if it is still the one that began at `started`.
+
+    One that is stopped does not see a gentle signal before it `goes_on`.
+    """
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
     except (AttributeError, OSError):  # no pidfds here, or no descriptor left for one
-        return _send(os.kill, pid, pid, started, signum)
+        return _send(os.kill, pid, pid, started, signum, goes_on)
     try:
         # The pidfd stays with the process it was opened for, so a check after opening it is enough.
-        return _send(signal.pidfd_send_signal, pidfd, pid, started, signum)
+        return _send(signal.pidfd_send_signal, pidfd, pid, started, signum, goes_on)
     finally:
         os.close(pidfd)
 
 
-def _send(send: Callable[[int, int], None], target: int, pid: int, started: float, signum: int) -> bool:
+def _send(
+    send: Callable[[int, int], None], target: int, pid: int, started: float, signum: int, goes_on: bool
+) -> bool:
     if not _living(pid, started):
         return False
     try:
         send(target, signum)
-        if signum in _GENTLE:
+        if goes_on and signum in _GENTLE:
             row = read_row(pid)
             if row is not None and row.started == started and row.is_stopped:
                 send(target, signal.SIGCONT)

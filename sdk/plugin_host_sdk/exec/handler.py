@@ -72,22 +72,25 @@ class ExecSpec:
     """A program to run: returned by a handler that leaves the rest to the SDK.
 
     `argv` is the program and its arguments, `cwd` where it starts, `env` what is added to the plugin's
-    environment; a None there takes a variable away.
+    environment; a None there takes a variable away. `user`, a name or a number, is whom it runs as; a
+    plugin that is not privileged can run it as its own user only.
     """
 
-    __slots__ = ("argv", "cwd", "env")
+    __slots__ = ("argv", "cwd", "env", "user")
 
     def __init__(
         self,
         argv: Sequence[str],
         cwd: str | None = None,
         env: Mapping[str, str | None] | None = None,
+        user: str | int | None = None,
     ) -> None:
         self.argv = _words("argv of an ExecSpec", argv)
         if not self.argv:
             raise ValueError("argv of an ExecSpec is empty: name a program")
         self.cwd = cwd
         self.env = dict(env or {})
+        self.user = user
 
     def __repr__(self) -> str:
         # The environment may hold what nobody should read in a log.

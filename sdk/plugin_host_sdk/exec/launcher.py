@@ -19,6 +19,7 @@ from .file import adapt_files, adapt_popen, is_popen, popen_status
 from .filebody import FileBody
 from .handler import ExecSpec
 from .hold import Hold
+from .identity import find_identity
 from .output import Output
 from .performance import Performance
 from .pipesize import PipeSizes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .file import ReadEnd
     from .handler import Handler
+    from .identity import Identity
     from .performance import RunAsync
     from .process import PipeProcess, Status
     from .reactor import Reactor
@@ -139,10 +141,13 @@ class Launcher:
     ) -> None:
         options = session.options
         cwd = options.cwd if options.cwd is not None else spec.cwd
-        env = self._environment(session, spec.env)
+        identity = find_identity(spec.user)
+        env = self._environment(session, spec.env, identity)
         if options.tty:
             rows, cols = session.size  # of now: another may have had the terminal before
-            terminal = self._terminals.spawn(spec.argv, cwd=cwd, env=env, rows=rows, cols=cols)
+            terminal = self._terminals.spawn(
+                spec.argv, cwd=cwd, env=env, rows=rows, cols=cols, identity=identity
+            )
             assert terminal.pid is not None
             hold = Hold(terminal)
             self._run_process(
@@ -156,7 +161,7 @@ class Launcher:
                 hold,
             )
         else:
-            process = spawn_pipes(spec.argv, cwd=cwd, env=env)
+            process = spawn_pipes(spec.argv, cwd=cwd, env=env, identity=identity)
             closers = [partial(os.close, fd) for fd in process[1:]]
             self._run_process(
                 session, process.pid, env, run, closers, lambda: self._connect_pipes(session, process)
@@ -228,9 +233,13 @@ class Launcher:
             sizes=self._sizes,
         )
 
-    def _environment(self, session: Session, own: Mapping[str, str | None]) -> dict[str, str]:
-        """The plugin's, then the handler's, then the caller's."""
+    def _environment(
+        self, session: Session, own: Mapping[str, str | None], identity: Identity | None
+    ) -> dict[str, str]:
+        """The plugin's, then that of another user, then the handler's, then the caller's."""
         env = dict(os.environ)
+        if identity is not None:
+            env |= identity.variables()
         for name, value in own.items():
             if value is None:
                 env.pop(name, None)

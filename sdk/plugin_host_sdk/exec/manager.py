@@ -132,10 +132,17 @@ class Manager:
     # Opening.
 
     def create(
-        self, options: SessionOptions, stdin: int | None = None, call: Context | None = None
+        self,
+        options: SessionOptions,
+        stdin: int | None = None,
+        call: Context | None = None,
+        handler: Handler | None = None,
     ) -> Created:
-        """Open a session. `call` is the call that asks for it: when it is cancelled nothing is left."""
-        session, handler = self._reserve(options, call)
+        """Open a session. `call` is the call that asks for it: when it is cancelled nothing is left.
+
+        `handler` is one that is not listed, in the place of the one that `options` name.
+        """
+        session, handler = self._reserve(options, call, handler)
         try:
             window = self._open_input(session, stdin)
             function = self._function(session, handler)
@@ -145,12 +152,16 @@ class Manager:
         return self._begin(session, handler, result, window, call)
 
     async def create_async(
-        self, options: SessionOptions, stdin: int | None = None, call: Context | None = None
+        self,
+        options: SessionOptions,
+        stdin: int | None = None,
+        call: Context | None = None,
+        handler: Handler | None = None,
     ) -> Created:
         """The same for a handler that is a coroutine function."""
         import asyncio
 
-        session, handler = self._reserve(options, call)
+        session, handler = self._reserve(options, call, handler)
         try:
             window = self._open_input(session, stdin)
             function = self._function(session, handler)
@@ -170,8 +181,10 @@ class Manager:
             beginning.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
-    def _reserve(self, options: SessionOptions, call: Context | None) -> tuple[Session, Handler]:
-        handler = find_handler(self._handlers, options.handler)
+    def _reserve(
+        self, options: SessionOptions, call: Context | None, handler: Handler | None
+    ) -> tuple[Session, Handler]:
+        handler = handler or find_handler(self._handlers, options.handler)
         _check_told(options)
         self._reactor.start()  # what happens to the session happens there, its end too
         options = msgspec.structs.replace(options, command=options.command or handler.default_command)

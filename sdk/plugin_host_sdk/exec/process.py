@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from .identity import Identity
+
 __all__ = [
     "LOST",
     "PipeProcess",
@@ -32,6 +34,7 @@ __all__ = [
     "describe_signal",
     "describe_status",
     "reap",
+    "spawn_merged",
     "spawn_pipes",
     "watch_exit",
 ]
@@ -78,12 +81,14 @@ class Status(NamedTuple):
 LOST = Status(None, None, "it ended, but its status was taken by somebody else in the plugin's process")
 
 
-def spawn_pipes(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str]) -> PipeProcess:
+def spawn_pipes(
+    argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], identity: Identity | None = None
+) -> PipeProcess:
     """Start a program on pipes, as the leader of a session of its own; `env` is its whole environment.
 
     Raises TerminalError as starting on a terminal does.
     """
-    start = prepare(argv, cwd, env)
+    start = prepare(argv, cwd, env, identity)
     ours: list[int] = []
     theirs: list[int] = []
     try:
@@ -108,10 +113,37 @@ def spawn_pipes(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str])
     return PipeProcess(pid, *ours)
 
 
+def spawn_merged(
+    argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], identity: Identity | None = None
+) -> tuple[int, int]:
+    """The same with one pipe for stdout and stderr, in the order of its writes, and no input: pid and pipe.
+
+    The descriptor is non-blocking, not inheritable, and the caller's to close.
+    """
+    start = prepare(argv, cwd, env, identity)
+    with SPAWN_LOCK:
+        try:
+            reading, writing = os.pipe()
+        except OSError as error:
+            message = f"no pipe for {start.path!r}: {error.strerror}"
+            raise refusal(message, "system", error.errno or 0, start.path) from None
+        try:
+            os.set_blocking(reading, False)
+            return _popen(start, (subprocess.DEVNULL, writing, writing)), reading
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+
+
 def _popen(start: Start, ends: Sequence[int]) -> int:
     """Start it on `ends` and give its pid. Raises TerminalError."""
+    who = start.identity
     # Slow, and needed only where signals are ignored or blocked.
     restore = None if has_ordinary_signals() else start.restore_signals
+    if who is not None:
+        restore = start.settle
     if restore is not None:
         expect_fork("fork", "subprocess")
     try:
@@ -126,6 +158,9 @@ def _popen(start: Start, ends: Sequence[int]) -> int:
             close_fds=True,
             start_new_session=True,
             preexec_fn=restore,
+            user=None if who is None else who.uid,
+            group=None if who is None else who.gid,
+            extra_groups=None if who is None else who.groups,
         )
     except OSError as error:
         number = error.errno or 0
@@ -133,6 +168,8 @@ def _popen(start: Start, ends: Sequence[int]) -> int:
             raise bad_folder(start.cwd, number) from None
         raise explain_failure(start.path, start.file, number) from None
     except subprocess.SubprocessError as error:
+        if who is not None and start.cwd is not None:
+            raise bad_folder(start.cwd, errno.EACCES) from None
         raise TerminalError(f"{start.path!r} could not be started: {error}") from None
     # Reaping is ours: a Popen that is dropped before would complain, and reap the process at any time.
     popen.returncode = 0

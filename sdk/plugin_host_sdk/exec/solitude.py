@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
+    from plugin_host_sdk.errors import CallError
+    from plugin_host_sdk.later import Later
     from plugin_host_sdk.sink import Sink
 
 __all__ = ["Solitude"]
@@ -25,10 +27,14 @@ class Solitude:
     def __init__(self, sink: Sink, logger: Callable[[str, str], None]) -> None:
         self.sink = sink
         self.settings: Mapping[str, Any] = {}
+        self.capabilities: Mapping[str, Any] = {}
         self._logger = logger
 
     def context(self, name: str) -> Context:
         return Context(self, name)
+
+    def step_aside(self) -> None:
+        pass  # no thread reads
 
     def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """Each coroutine has a thread and a loop of its own; it cannot be cancelled."""
@@ -47,4 +53,9 @@ class Solitude:
         pass  # there is nobody who asked
 
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
+        raise CallFailed(f"{method}: there is no host", name="command.connection")
+
+    def start_call(
+        self, ctx: Context, method: str, params: dict[str, Any]
+    ) -> tuple[Later, Callable[[CallError], None]]:
         raise CallFailed(f"{method}: there is no host", name="command.connection")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.errors import TerminalError
 
+    from .identity import Identity
+
 __all__ = ["SPAWN_LOCK", "Start", "bad_folder", "expect_fork", "has_ordinary_signals", "prepare"]
 
 # From the making of a descriptor that a child could inherit until it no longer can, and from fork to exec:
@@ -39,9 +41,16 @@ class Start:
     `path` is what is executed, relative to the child's folder; `file` is the same as seen from here.
     """
 
-    __slots__ = ("_argv", "_cwd", "_env", "_ignored", "argv", "cwd", "env", "file", "path")
+    __slots__ = ("_argv", "_cwd", "_env", "_ignored", "argv", "cwd", "env", "file", "identity", "path")
 
-    def __init__(self, argv: Sequence[str], cwd: str | None, env: Mapping[str, str], path: str) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        cwd: str | None,
+        env: Mapping[str, str],
+        path: str,
+        identity: Identity | None = None,
+    ) -> None:
         self.argv = list(argv)
         self.cwd = cwd
         self.env = dict(env)
@@ -52,12 +61,17 @@ class Start:
         self._env = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
         self._cwd = None if cwd is None else os.fsencode(cwd)
         self._ignored = _ignored_signals()
+        self.identity = identity
 
     def become(self) -> None:
         """In the forked child: turn into the program. Raises OSError("step number") when that fails."""
         step = "signals"
         try:
             self.restore_signals()
+            if self.identity is not None:
+                step = "identity"
+                os.fchown(0, self.identity.uid, -1)  # or it could not open its own terminal by name
+                self.identity.assume()
             if self._cwd is not None:
                 step = "chdir"
                 os.chdir(self._cwd)
@@ -65,6 +79,15 @@ class Start:
             os.execve(self.path, self._argv, self._env)
         except OSError as error:
             raise OSError(f"{step} {error.errno}") from None
+
+    def settle(self) -> None:
+        """In a child that subprocess has made another user: what is left to do before the program.
+
+        It is in the right folder; whether as that user it could have come there is not proved yet.
+        """
+        self.restore_signals()
+        if self._cwd is not None:
+            os.chdir(self._cwd)
 
     def restore_signals(self) -> None:
         """In the forked child: ignore and block nothing that a new program should hear."""
@@ -98,7 +121,9 @@ def _ignored_signals() -> list[int]:
     return [number for number in _RESTORED if signal.getsignal(number) == signal.SIG_IGN]
 
 
-def prepare(argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> Start:
+def prepare(
+    argv: Sequence[str], cwd: str | None, env: Mapping[str, str], identity: Identity | None = None
+) -> Start:
     """Check everything about a start. Raises TerminalError.
 
     `env` is the child's whole environment. `reason` is "invalid" for what no program can be given,
@@ -110,7 +135,7 @@ def prepare(argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> Sta
         _check_text(what, text)
     if cwd is not None:
         _check_folder(cwd)
-    return Start(argv, cwd, env, find_executable(argv[0], cwd, env))
+    return Start(argv, cwd, env, find_executable(argv[0], cwd, env), identity)
 
 
 def bad_folder(cwd: str, number: int) -> TerminalError:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from .identity import Identity
     from .spawning import Start
 
 __all__ = ["RealTerminal", "RealTerminalFactory", "Terminal", "TerminalFactory"]
@@ -74,9 +75,16 @@ class TerminalFactory(Protocol):
         """A terminal with nothing on it."""
 
     def spawn(
-        self, argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], rows: int, cols: int
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | None,
+        env: Mapping[str, str],
+        rows: int,
+        cols: int,
+        identity: Identity | None = None,
     ) -> Terminal:
-        """A program on a terminal of its own; `env` is its whole environment."""
+        """A program on a terminal of its own; `env` is its whole environment, None the plugin's user."""
 
 
 class RealTerminalFactory:
@@ -95,10 +103,17 @@ class RealTerminalFactory:
         return terminal
 
     def spawn(
-        self, argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], rows: int, cols: int
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | None,
+        env: Mapping[str, str],
+        rows: int,
+        cols: int,
+        identity: Identity | None = None,
     ) -> RealTerminal:
         _check_size(rows, cols)
-        child = _spawn(prepare(argv, cwd, env), rows, cols)
+        child = _spawn(prepare(argv, cwd, env, identity), rows, cols)
         return RealTerminal(child.fd, pid=child.pid)
 
 
@@ -209,6 +224,8 @@ def _explain(start: Start, was_forked: bool, error: OSError) -> TerminalError:
     step, _, number = str(error.args[0] if error.args else "").partition(" ")
     if step == "chdir" and number.isdigit():
         return bad_folder(start.cwd or "", int(number))
+    if step == "identity" and start.identity is not None:
+        return start.identity.refused(int(number) if number.isdigit() else 0)
     return explain_failure(start.path, start.file, int(number) if number.isdigit() else error.errno or 0)
 
 

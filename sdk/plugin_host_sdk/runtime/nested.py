@@ -13,10 +13,12 @@ from plugin_host_sdk.errors import (
     MessageTooLarge,
     NotEncodable,
 )
+from plugin_host_sdk.later import Later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
+    from collections.abc import Callable
     from typing import Any
 
     from plugin_host_sdk.context import Context
@@ -69,13 +71,28 @@ class _AsyncWaiter:
             self.future.set_exception(error)
 
 
+class _LaterWaiter:
+    """Whoever listens, on the thread that reads."""
+
+    __slots__ = ("later",)
+
+    def __init__(self) -> None:
+        self.later = Later()
+
+    def deliver(self, result: Any, error: CallError | None) -> None:
+        if error is None:
+            self.later.resolve(result)
+        else:
+            self.later.fail(error)
+
+
 class NestedCalls:
     """The open requests of this plugin. `deliver` is called once for each, by whoever reads."""
 
     def __init__(self, wiring: Wiring, plugin_id: str) -> None:
         self._wiring = wiring
         self._plugin_id = plugin_id
-        self._waiters: dict[int, _Waiter | _AsyncWaiter] = {}
+        self._waiters: dict[int, _Waiter | _AsyncWaiter | _LaterWaiter] = {}
 
     def deliver(self, msgid: int, result: Any, error: CallError | None) -> None:
         """The answer to a request has come."""
@@ -130,8 +147,26 @@ class NestedCalls:
                 self._waiters.pop(msgid, None)
             self._abandon(msgid)
 
+    def start(
+        self, ctx: Context, method: str, params: dict[str, Any]
+    ) -> tuple[Later, Callable[[CallError], None]]:
+        """Ask the host and wait for nothing: the answer, which settles on the thread that reads, and what
+        drops the call, with the error that its answer is then."""
+        waiter = _LaterWaiter()
+        msgid = self._send(ctx, method, params, waiter)
+
+        def drop(error: CallError) -> None:
+            self.deliver(msgid, None, error)
+            self._abandon(msgid)
+
+        return waiter.later, drop
+
     def _send(
-        self, ctx: Context, method: str, params: dict[str, Any], waiter: _Waiter | _AsyncWaiter
+        self,
+        ctx: Context,
+        method: str,
+        params: dict[str, Any],
+        waiter: _Waiter | _AsyncWaiter | _LaterWaiter,
     ) -> int:
         wiring = self._wiring
         meta: dict[str, Any] = {"chain": [*ctx.chain, self._plugin_id]}

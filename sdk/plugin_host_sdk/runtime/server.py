@@ -82,6 +82,10 @@ class Server:
     def plugin_id(self) -> str:
         return self.plugin.id
 
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        return self.plugin.capabilities
+
     # Reading.
 
     def lead(self, me: Worker) -> None:
@@ -227,6 +231,7 @@ class Server:
                 answer = greet(self.plugin, self.wiring.connection.limits, event.params)
                 self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
                 self.wiring.put_early_logs()
+            self._tell_ready()
         elif method == "shutdown":
             if self.ending.msgid is not None:
                 self._answer(event.msgid, {"running": len(self.running)})
@@ -238,6 +243,13 @@ class Server:
             raise CallFailed(
                 f"plugin {self.plugin.id!r} has no method {method!r}", name="rpc.method_not_found"
             )
+
+    def _tell_ready(self) -> None:
+        """The host hears from now on; capabilities that ask it of their own may begin."""
+        for capability in self.plugin.capabilities.values():
+            ready = getattr(capability, "ready", None)
+            if ready is not None:
+                ready()
 
     def _take_stacks(self) -> dict[str, Any]:
         from .stack import take_stacks  # for a plugin that is in trouble
@@ -439,10 +451,18 @@ class Server:
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
         if ctx.is_async:
             return self.nested.call_async(ctx, method, params)
+        self.step_aside()
+        return self.nested.call(ctx, method, params)
+
+    def start_call(
+        self, ctx: Context, method: str, params: dict[str, Any]
+    ) -> tuple[Later, Callable[[CallError], None]]:
+        return self.nested.start(ctx, method, params)
+
+    def step_aside(self) -> None:
         leader = self.crew.leader
         if leader is not None and leader.thread == threading.get_ident():
             self.crew.give_lead(leader)
-        return self.nested.call(ctx, method, params)
 
 
 def _cancelled(ctx: Context) -> CallError:

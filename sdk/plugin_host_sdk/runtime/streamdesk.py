@@ -46,6 +46,10 @@ class StreamDesk:
 
     # Opening.
 
+    def reserve(self) -> int:
+        with self._wiring.mutex:
+            return self._streams.reserve()
+
     def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
         with self._wiring.mutex:
             try:
@@ -95,6 +99,7 @@ class StreamDesk:
     def forget(self, stream: int) -> None:
         with self._wiring.mutex:
             self._inputs.pop(stream, None)
+            self._outputs.pop(stream, None)
             self._streams.forget(stream)
 
     def consumed(self, stream: int, size: int) -> None:

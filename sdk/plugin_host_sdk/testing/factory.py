@@ -17,6 +17,8 @@ from .terminal import FakeTerminal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from plugin_host_sdk.exec.identity import Identity
+
 __all__ = ["FakeTerminalFactory"]
 
 
@@ -47,7 +49,14 @@ class FakeTerminalFactory:
         return self._add(FakeTerminal(self._real.open(rows, cols), rows, cols))
 
     def spawn(
-        self, argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], rows: int, cols: int
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | None,
+        env: Mapping[str, str],
+        rows: int,
+        cols: int,
+        identity: Identity | None = None,
     ) -> FakeTerminal:
         """A terminal whose program the test plays; nothing is checked but the size."""
         self._fail_if_asked()

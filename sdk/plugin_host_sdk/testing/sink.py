@@ -43,6 +43,7 @@ class RecordingSink:
         self._outputs: dict[int, SentStream] = {}
         self._inputs: dict[int, ReceivedStream] = {}
         self._is_connected = True
+        self._reserved = 1
 
     def __repr__(self) -> str:
         return f"RecordingSink(outputs={self._outputs}, inputs={self._inputs})"
@@ -52,6 +53,11 @@ class RecordingSink:
     @property
     def frame_bytes(self) -> int:
         return self._frame_bytes
+
+    def reserve(self) -> int:
+        with self._changed:
+            stream, self._reserved = self._reserved, self._reserved + 2
+            return stream
 
     def open_output(self, stream: int, credit: int, listener: OutputListener) -> None:
         with self._changed:
@@ -110,6 +116,7 @@ class RecordingSink:
     def forget(self, stream: int) -> None:
         with self._changed:
             self._inputs.pop(stream, None)
+            self._outputs.pop(stream, None)
             self._changed.notify_all()
 
     def consumed(self, stream: int, size: int) -> None:

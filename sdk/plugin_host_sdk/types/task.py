@@ -3,7 +3,8 @@
 The Structs are the parameters and results of the `metadata.*` requests about tasks, field by field.
 A plugin asks with `ExecuteRequest`, `StartRequest`, `SuccessRequest` and `FailedRequest`; a host with
 `ArtifactRequest`, `FolderRequest`, `ShellRequest`, `KillRequest` and `CloseRequest`. Unknown fields are
-ignored, so the maps can grow. Times on the wire are milliseconds, times of files seconds since the epoch, sizes bytes.
+ignored, so the maps can grow. Times on the wire are milliseconds, times of files seconds since the epoch,
+sizes bytes.
 
 A path is text. Where it is no UTF-8 the text shows it with escapes, and `raw` beside it is the path.
 """
