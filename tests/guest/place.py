@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -26,7 +26,11 @@ TIMES = GuestTimes(close=0.5)
 
 def offered(*command: str, emit: Callable[[HostEvent], None] = lambda event: None, **given: Any) -> Task:
     """A task that nobody has."""
-    return Tasks(emit).offer(list(command), **given)
+    return Tasks(_no_plugin, emit).offer(list(command), **given)
+
+
+def _no_plugin(plugin: str) -> NoReturn:
+    raise KeyError(plugin)
 
 
 @dataclass

@@ -334,6 +334,19 @@ def test_shell_with_signs_of_life_stays(run: Run) -> None:
     run(body())
 
 
+def test_ended_shell_leaves_no_timer_behind(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        loop: Any = asyncio.get_running_loop()
+        before = set(loop._scheduled)  # of whoever runs this
+        async with serving(times=GuestTimes(ping=30, pong=90)) as place:
+            async with shell(place, tty=False) as (session, guest):
+                await guest.send(b"\x05\x00")
+                await session.wait()
+            await wait_until.aio(lambda: all(one.cancelled() for one in set(loop._scheduled) - before))
+
+    run(body())
+
+
 def test_guest_that_cannot_open_a_shell_says_so(run: Run) -> None:
     async def body() -> None:
         async with serving() as place:
@@ -393,6 +406,17 @@ def test_closed_task_ends_its_shells(run: Run) -> None:
             assert (await session.wait()).reason == "it was closed"
             with pytest.raises(Exception, match="no worker"):
                 await place.task.open_shell()
+
+    run(body())
+
+
+def test_closed_task_waits_for_no_shell_for_ever(run: Run) -> None:
+    async def body() -> None:
+        async with serving(times=GuestTimes(close=0.05)) as place:
+            async with shell(place, tty=False) as (session, _):
+                await place.ask("PUT", "failed")
+                await place.task.close()  # the guest does nothing about it
+                assert (await session.wait()).reason == "it was closed"
 
     run(body())
 

@@ -53,6 +53,7 @@ class Connection(H11Protocol):
         state = {"connection": self}
         super().__init__(config=wire.config, server_state=wire.state, app_state=state)
         self.logger = _log
+        self.close_s = wire.close_s
         self._wire = wire
         self._admission = wire.admission
         self._peer = ""
@@ -106,9 +107,11 @@ class Connection(H11Protocol):
 class _Websocket(WebSocketsSansIOProtocol):
     """A connection that was upgraded."""
 
-    def __init__(self, *args: Any, **given: Any) -> None:
-        super().__init__(*args, **given)
+    def __init__(self, *, app_state: dict[str, Any], **given: Any) -> None:
+        super().__init__(app_state=app_state, **given)
+        self.close_timeout = app_state["connection"].close_s
         self.logger = _log
+        self.conn.logger, self.conn.debug = _log, False  # it would log what is typed
 
 
 class Wire:
@@ -140,7 +143,7 @@ class Wire:
         )
         self.config.load()
         self._listening = listening
-        self._close_s = times.close
+        self.close_s = times.close
         self._server: asyncio.Server | None = None
 
     def __repr__(self) -> str:
@@ -174,7 +177,7 @@ class Wire:
 
     async def _wait_for_tasks(self) -> None:
         if self.state.tasks:
-            await asyncio.wait(set(self.state.tasks), timeout=self._close_s)
+            await asyncio.wait(set(self.state.tasks), timeout=self.close_s)
 
 
 async def _turn() -> None:
