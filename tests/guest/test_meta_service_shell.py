@@ -412,11 +412,11 @@ def test_closed_task_ends_its_shells(run: Run) -> None:
 
 def test_closed_task_waits_for_no_shell_for_ever(run: Run) -> None:
     async def body() -> None:
-        async with serving(times=GuestTimes(close=0.05)) as place:
-            async with shell(place, tty=False) as (session, _):
-                await place.ask("PUT", "failed")
-                await place.task.close()  # the guest does nothing about it
-                assert (await session.wait()).reason == "it was closed"
+        times = GuestTimes(close=0.05)
+        async with serving(times=times) as place, shell(place, tty=False) as (session, _):
+            await place.ask("PUT", "failed")
+            await place.task.close()  # the guest does nothing about it
+            assert (await session.wait()).reason == "it was closed"
 
     run(body())
 
