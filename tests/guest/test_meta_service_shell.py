@@ -19,6 +19,7 @@ from plugin_host.errors import (
     InvalidPayload,
     NoSuchEndPoint,
     SessionClosed,
+    SessionExists,
     SessionNotFound,
     TerminalError,
 )
@@ -367,6 +368,51 @@ def test_shell_of_a_guest_takes_no_folder_of_its_own(run: Run) -> None:
                 await place.task.open_shell(cwd="/")
             with pytest.raises(InvalidPayload, match="env"):
                 await place.task.open_shell(env={"A": "1"})
+
+    run(body())
+
+
+def test_ids_of_shells_are_one_shells(run: Run) -> None:
+    async def body() -> None:
+        async with serving() as place, shell(place, tty=False, id="mine") as (session, guest):
+            assert session.id == "mine"
+            with pytest.raises(SessionExists):
+                await place.task.open_shell(id="mine")
+            with pytest.raises(CallFailed):
+                await place.task.open_shell(id="not an id")
+            closing = asyncio.create_task(session.close())
+            await guest.close()
+            await closing
+            for ask in (session.get(), session.attach(), session.resize(rows=1, cols=1)):
+                with pytest.raises(SessionNotFound):
+                    await ask
+            opening = asyncio.create_task(place.task.open_shell(id="mine"))
+            await place.poll()
+            opening.cancel()
+
+    run(body())
+
+
+def test_ctrl_d_waits_for_credit(run: Run) -> None:
+    async def body() -> None:
+        async with serving() as place, shell(place) as (session, guest):
+            await guest.recv()
+            await session.write(bytes(64 * 1024))
+            for _ in range(4):
+                await guest.recv()
+            await session.close_stdin()
+            await guest.send(b"\x01\x00\x00\x00\x00\x05")
+            assert await guest.recv() == b"\x00\x00\x04"
+
+    run(body())
+
+
+def test_terminal_has_no_stderr(run: Run) -> None:
+    async def body() -> None:
+        async with serving() as place, shell(place) as (session, guest):
+            await guest.send(b"\x00\x02x")
+            with pytest.raises(InternalError, match="no stderr"):
+                await session.wait()
 
     run(body())
 

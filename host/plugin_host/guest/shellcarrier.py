@@ -22,6 +22,7 @@ from plugin_host.errors import (
     SessionNotFound,
     TerminalError,
 )
+from plugin_host.exec.carrier import SessionCarrier
 from plugin_host.exec.session import Session
 from plugin_host_sdk.protocol import LARGEST_SIZE, REPLAY_BYTES
 from plugin_host_sdk.types.session import Attached, Created, Exit, SessionInfo
@@ -44,7 +45,7 @@ _NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 _END_OF_FILE = b"\x04"
 
 
-class ShellCarrier:
+class ShellCarrier(SessionCarrier):
     """One shell and `session`, which is given out for it. `link` is its connection.
 
     `forget()` is called when it is gone for good.

@@ -81,8 +81,11 @@ class ShellLink:
         self._put(*self.state.end_input())
 
     def resize(self, rows: int, cols: int) -> None:
-        """The terminal has another size."""
-        self._put(encode(Size(cols, rows)))
+        """The terminal has another size. Of several that follow one another the last is sent."""
+        message = encode(Size(cols, rows))
+        if self._outgoing and self._outgoing[-1][0] == message[0]:
+            self._outgoing.pop()
+        self._put(message)
 
     def consume(self, stream: int, size: int) -> None:
         """So many bytes of an output were used."""
