@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -253,6 +254,18 @@ def test_list_is_read_up_to_its_limit(run: Run, monkeypatch: pytest.MonkeyPatch)
             assert (answer.status, answer.code) == (400, "InvalidPayload")
             assert await replied(place, action["id"], fits + b"  ", **JSON) == 200
             assert len(await asked) == 1
+
+    run(body())
+
+
+def test_long_list_holds_up_nobody(run: Run) -> None:
+    async def body() -> None:
+        async with serving() as place:
+            asked = asyncio.create_task(place.task.list_folder("/x"))
+            action = await place.poll()
+            told = json.dumps({"files": [f"/x/{number}" for number in range(50_000)]}).encode()
+            assert await replied(place, action["id"], told, **JSON) == 200
+            assert len(await asked) == 50_000
 
     run(body())
 

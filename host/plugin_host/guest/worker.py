@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GuestWorker"]
 
+# A list that is read within a millisecond or two.
+_SHORT_BYTES = 64 * 1024
 # What a shell of a guest is told of; the rest is the guest's configuration.
 _TOLD = ("id", "tty", "rows", "cols", "labels", "replay_bytes", "detached")
 
@@ -63,7 +65,10 @@ class GuestWorker:
         async def receive(action: Action, reply: Reply, body: Body) -> list[FolderEntry] | PluginHostError:
             if reply.error is not None:
                 return reported(action, reply.error)
-            return entries(await body.read(LIST_BYTES), folder, recursive)
+            data = await body.read(LIST_BYTES)
+            if len(data) > _SHORT_BYTES:  # the loop would stand still meanwhile
+                return await asyncio.to_thread(entries, data, folder, recursive)
+            return entries(data, folder, recursive)
 
         return await self._desk.ask(receive, type="list-folder", path=folder)
 
