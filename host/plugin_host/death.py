@@ -46,7 +46,8 @@ class DeathReport:
     ended it; `hang` is what it was doing when it was found unresponsive, with the stacks of its threads.
     `stderr` are its last lines, `calls` the names of the calls in flight, `sessions` the ids of the open
     ones, `tasks` those of the tasks that it had and that had not ended. `uptime` and `cpu_s` are seconds,
-    `peak_memory` bytes (None when unknown), `restarts` how often it had been started again before. `next` is a sentence: what happens next. `at` is seconds since the epoch.
+    `peak_memory` bytes (None when unknown), `restarts` how often it had been started again before. `next`
+    is a sentence: what happens next. `at` is seconds since the epoch.
     """
 
     plugin: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .errors import CallError
-    from .later import Later
+    from .later import Listener
     from .metadata.face import MetadataFace
     from .tracecontext import TraceContext
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
         def progress(self, msgid: int, done: float, total: float | None, message: str) -> None: ...
         def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any: ...
         def start_call(
-            self, ctx: Context, method: str, params: dict[str, Any]
-        ) -> tuple[Later, Callable[[CallError], None]]: ...
+            self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+        ) -> Callable[[CallError], None]: ...
 
 
 __all__ = ["Context", "HostServices", "Log"]

@@ -150,3 +150,12 @@ async def serving(
         finally:
             for line in place.lines:
                 await line.close()
+
+
+async def partly(place: Place, action: str, data: bytes, size: int) -> Line:
+    """A reply whose guest breaks off after `data`."""
+    line = await place.line()
+    line.begin("POST", f"reply?id={action}", Content_Length=str(size))
+    line.writer.write(data)
+    await line.writer.drain()
+    return line

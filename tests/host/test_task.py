@@ -228,6 +228,19 @@ def test_task_whose_time_is_over_is_killed_and_its_result_says_so(
     run(body())
 
 
+def test_time_of_a_task_counts_also_where_no_start_is_told(run: Run, scene: Scene) -> None:
+    async def body() -> None:
+        task, worker = scene.claimed(start=False, timeout=0.01)
+        assert (await task.result()).timed_out
+        assert worker.asked == [("kill", task.id, 5.0)]
+        declined, worker = scene.claimed(start=False, timeout=0.02)
+        declined.decline()
+        await asyncio.sleep(0.04)
+        assert (declined.state, worker.asked) == ("pending", [])
+
+    run(body())
+
+
 def test_success_of_a_program_that_was_killed_for_its_time_is_none(run: Run, scene: Scene) -> None:
     async def body() -> None:
         task, worker = scene.claimed(timeout=0.01)

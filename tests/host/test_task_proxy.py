@@ -85,6 +85,26 @@ def test_cancelled_request_gets_no_task_and_its_stream_is_forgotten(run: Run) ->
     run(body())
 
 
+def test_request_that_is_cancelled_in_the_same_breath_harms_nobody(run: Run) -> None:
+    async def body() -> None:
+        async with tasked() as scene:
+            task = scene.give("work", id="t")
+            log = scene.streams.reserve()
+            connection = scene.plugin.connection
+            msgid, asking = connection.send_request("metadata.execute", {"log": log})
+            scene.streams.open_send(log, 0)
+            cancel = connection.send_cancel(msgid)
+            await scene.plugin.send(
+                asking + cancel + scene.streams.send_end(log, {"name": "rpc.cancelled"})
+            )
+            await scene.ping()
+            assert not scene.link.is_over
+            order, _ = await scene.taken()
+            assert (order["task"], task.state) == ("t", "running")
+
+    run(body())
+
+
 def test_task_that_met_a_cancelled_request_is_given_to_the_next(run: Run) -> None:
     async def body() -> None:
         async with tasked() as scene:
@@ -159,7 +179,12 @@ def test_plugin_that_asks_or_is_given_too_much_is_told_so(
         async with tasked() as scene:
             for _ in range(2):
                 await scene.execute()
-            assert await scene.refused("execute", log=scene.streams.reserve()) == "rpc.busy"
+            log = scene.streams.reserve()
+            assert await scene.refused("execute", log=log) == "rpc.busy"
+            scene.streams.open_send(log, 0)
+            await scene.end(log, {"name": "rpc.cancelled"})
+            await scene.ping()
+            assert not scene.link.is_over
             for _ in range(4):
                 scene.give("work")
             with pytest.raises(CallFailed, match="2 tasks wait"):

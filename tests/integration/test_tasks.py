@@ -18,9 +18,11 @@ from plugin_host import (
     FolderNotFound,
     IsFolder,
     NoSuchEndPoint,
+    Output,
     PluginDied,
     PluginHost,
     ResourceConflict,
+    Session,
     State,
     TaskLost,
 )
@@ -60,6 +62,8 @@ BARE = """
     def ready(ctx):
         pass
 """
+
+MIB = 1 << 20
 
 Body = Callable[[PluginHost], Awaitable[None]]
 Hosted = Callable[[Body], None]
@@ -232,8 +236,7 @@ def test_files_and_folders_are_had_after_the_result(hosted: Hosted, tmp_path: Pa
 
 def test_shell_beside_a_task_outlives_it_and_ends_with_its_close(hosted: Hosted) -> None:
     async def body(host: PluginHost) -> None:
-        task = await host.tasks.run("worker", sh("echo up; sleep 0.1"))
-        await until_running(task, b"up")
+        task = await host.tasks.run("worker", ["true"])
         shell = await task.open_shell(tty=False)
         viewer = await shell.attach()
         assert (await task.result()).success
@@ -243,9 +246,86 @@ def test_shell_beside_a_task_outlives_it_and_ends_with_its_close(hosted: Hosted)
         exit = await shell.wait()
         assert exit.signal or exit.code
         ended = await host.tasks.run("worker", ["true"])
-        await ended.result()
         quick = await ended.open_shell(["sh", "-c", "exit 4"])
         assert (await quick.wait()).code == 4
+
+    hosted(body)
+
+
+def test_shell_carries_every_byte_on_both_of_its_outputs(hosted: Hosted) -> None:
+    async def body(host: PluginHost) -> None:
+        async with await host.tasks.run("worker", ["true"]) as task:
+            for command, stream, size in (
+                ("cat", "stdout", 42 * MIB + 7),
+                ("cat >&2", "stderr", 4 * MIB + 37),
+            ):
+                shell = await task.open_shell(sh(command), tty=False)
+                data = os.urandom(MIB + 7) * (size // MIB)
+                data = data[:size].ljust(size, b"x")
+                viewer = await shell.attach()
+                writing = asyncio.create_task(_feed(shell, data))
+                digest = hashlib.sha256()
+                async for item in viewer:
+                    assert isinstance(item, Output)
+                    assert item.stream == stream
+                    digest.update(item.data)
+                await writing
+                assert digest.digest() == hashlib.sha256(data).digest()
+            terminal = await task.open_shell()
+            await terminal.write(b"exit 0\n")  # and its input stays open
+            assert (await terminal.wait()).code == 0
+
+    hosted(body)
+
+
+async def _feed(shell: Session, data: bytes) -> None:
+    await shell.write(data)
+    await shell.close_stdin()
+
+
+def test_big_file_takes_little_memory_on_both_sides(hosted: Hosted, tmp_path: Path) -> None:
+    async def body(host: PluginHost) -> None:
+        big = tmp_path / "big"
+        with big.open("wb") as file:
+            file.write(os.urandom(5 * MIB))
+            file.truncate(64 * MIB)
+        async with await host.tasks.run("worker", ["true"]) as task:
+            async with await task.get_artifact(str(big)) as artifact:
+                await artifact.read(1)  # what it loads, it has loaded
+            pid = await host.call("worker", "pid")
+            before, most, count = _peak(pid), 0, 0
+            async with await task.get_artifact(str(big)) as artifact:
+                source: Any = artifact._source
+                async for data in artifact:
+                    most = max(most, sum(map(len, source._waiting)))
+                    count += len(data)
+            assert count == 64 * MIB
+            assert most <= MIB
+            assert _peak(pid) - before < 8 * MIB
+
+    hosted(body)
+
+
+def _peak(pid: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
+def test_reload_leaves_tasks_to_the_version_that_has_them(hosted: Hosted, wait_until: WaitUntil) -> None:
+    async def body(host: PluginHost) -> None:
+        old = await host.call("worker", "pid")
+        task = await host.tasks.run("worker", sh("echo up; read line; echo $line"))
+        await until_running(task, b"up")
+        await host.reload("worker")
+        new = await host.tasks.run("worker", ["true"])
+        assert (await new.result()).success
+        assert await host.call("worker", "pid") != old
+        assert task.state == "running"
+        await task.close()
+        await wait_until.aio(lambda: not Path(f"/proc/{old}").exists())
+        await new.close()
 
     hosted(body)
 

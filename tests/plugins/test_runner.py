@@ -31,16 +31,7 @@ Serve = Callable[..., TaskHost]
 def serve() -> Iterator[Serve]:
     """Serves the plugin with these settings, until the test ends."""
     with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(_host(settings))
-
-
-def _host(settings: dict[str, Any]) -> TaskHost:
-    """A host of a fresh plugin like the one that is installed: that one can be served once."""
-    import plugin_host_sdk as sdk
-
-    plugin = sdk.Plugin("runner", version="0.1.0")
-    sdk.metadata.register_plugin(plugin, plugin_host_runner.plugin.capabilities["metadata"].opts)  # type: ignore[attr-defined]
-    return TaskHost(plugin, settings)
+        yield lambda **settings: stack.enter_context(TaskHost(plugin_host_runner.plugin, settings))
 
 
 GOOD: list[dict[str, Any]] = [
@@ -125,19 +116,19 @@ def test_environment_of_tasks_and_of_shells(serve: Serve, monkeypatch: pytest.Mo
     assert task.shell(show)[0] == b"process configuration configuration\n"
 
 
+@pytest.mark.parametrize("is_set", [False, True])
 def test_folder_of_tasks_and_of_shells(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_set: bool
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for settings, folder in (({}, str(tmp_path)), ({"workdir": "/usr"}, "/usr")):
-        host = serve(**settings)
-        task = host.give(["pwd"])
-        task.wait()
-        assert task.log.decode() == task.shell(("pwd",))[0].decode() == f"{folder}\n"
-        task = host.give(["pwd"], cwd="/dev")
-        task.wait()
-        assert task.log == b"/dev\n"
-        assert task.shell(("pwd",))[0].decode() == f"{folder}\n"
+    host, folder = (serve(workdir="/usr"), "/usr") if is_set else (serve(), str(tmp_path))
+    task = host.give(["pwd"])
+    task.wait()
+    assert task.log.decode() == task.shell(("pwd",))[0].decode() == f"{folder}\n"
+    task = host.give(["pwd"], cwd="/dev")
+    task.wait()
+    assert task.log == b"/dev\n"
+    assert task.shell(("pwd",))[0].decode() == f"{folder}\n"
 
 
 def test_shell_is_the_one_that_is_set(serve: Serve) -> None:

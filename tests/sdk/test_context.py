@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from plugin_host_sdk import CallCancelled, CallError, CallTimeout, Context
-from plugin_host_sdk.later import Later
 
 
 class Heard:
@@ -30,8 +29,8 @@ class Heard:
         self.said.append((msgid, done, total, message))
 
     def start_call(
-        self, ctx: Context, method: str, params: dict[str, Any]
-    ) -> tuple[Later, Callable[[CallError], None]]:
+        self, ctx: Context, method: str, params: dict[str, Any], answered: Callable[..., object]
+    ) -> Callable[[CallError], None]:
         raise AssertionError("nobody starts a call here")
 
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:

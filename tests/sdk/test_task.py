@@ -279,6 +279,16 @@ def test_without_registration_or_task_the_words_say_what_to_do() -> None:
         ctx.metadata.log(b"x")
 
 
+def test_plugin_can_be_served_again() -> None:
+    plugin = sdk.Plugin("worker", version="1")
+    sdk.metadata.register_plugin(plugin, PluginOpts(on_task=run_command))
+    for _ in range(2):
+        with TaskHost(plugin) as host:
+            task = host.give(["echo", "hello"])
+            assert task.wait() == SUCCESS
+            assert task.shell(("cat",), b"typed")[0] == b"typed"
+
+
 # Killing.
 
 
@@ -393,7 +403,7 @@ def test_task_that_is_not_there_or_no_longer_is_unknown() -> None:
         task.wait()
         assert task.list_folder("/usr") != []
         task.close()
-        asks = [
+        asks: list[Callable[[], object]] = [
             lambda: task.kill(),
             lambda: task.list_folder("/usr"),
             lambda: task.get_artifact("/etc/passwd"),

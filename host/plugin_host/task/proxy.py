@@ -124,6 +124,7 @@ class TaskProxy:
             intake, task = self._held.pop(msgid), self._waiting.popleft()
             intake.bind(task)
             self._given[task.id] = task, intake
+            self._worker.begin(task.id)
             task.claim(self._worker, intake.grant)
             self._link.answer(msgid, _written(task.order))
             self._skip_over()
@@ -164,13 +165,14 @@ class TaskProxy:
         wanted = converted(event.method, event.params, ExecuteRequest)
         if wanted.log % 2 == 0:
             raise InvalidPayload(f"{event.method}: the streams of a plugin have odd numbers")
-        if len(self._held) >= MOST_EXECUTES:
-            raise CallFailed(f"{MOST_EXECUTES} requests of this plugin wait for tasks", name="rpc.busy")
         intake = LogIntake(self._link.streams, wanted.log, self)
         try:
             self._link.streams.accept(wanted.log, WINDOW_BYTES, intake)
         except LocalProtocolError as error:
             raise InvalidPayload(f"{event.method}: {error}") from None
+        if len(self._held) >= MOST_EXECUTES:
+            self._link.streams.forget(wanted.log)  # a plugin that has just cancelled it will end it
+            raise CallFailed(f"{MOST_EXECUTES} requests of this plugin wait for tasks", name="rpc.busy")
         self._held[event.msgid] = intake
         self._deal()
 

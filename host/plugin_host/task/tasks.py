@@ -52,8 +52,9 @@ class Tasks:
         """Give a plugin a task. Returns as soon as the plugin is ready; it takes the task when it asks.
 
         `command` is a list of words, which the plugin adds to what it runs everything with; `env` is added
-        to its environment and wins over it. `timeout` (seconds, from the start of what runs) kills it.
-        `id` is chosen when none is given. A plugin that is not ready yet is waited for, a lazy one started.
+        to its environment and wins over it. `timeout` (seconds, from the start of what runs, or from when
+        it was taken as long as its worker does not speak of a start) kills it. `id` is chosen when none is
+        given. A plugin that is not ready yet is waited for, a lazy one started.
         The task is kept, and its plugin not stopped for being idle, until `Task.close`.
 
         Raises PluginNotFound, PluginNotReady, InvalidPayload, ResourceConflict for an id that is taken,

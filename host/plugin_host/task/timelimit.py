@@ -38,15 +38,21 @@ class TimeLimit:
         self._is_over = False
 
     def begin(self) -> None:
-        """It runs from now on."""
-        if self.seconds is not None:
+        """The time counts from now on, whatever has passed before; not once it was over."""
+        self.pause()
+        if self.seconds is not None and self._kill is None:
             self._timer = asyncio.get_running_loop().call_later(self.seconds, self._expire)
+
+    def pause(self) -> None:
+        """No time counts until it begins anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def end(self) -> None:
         """It is over; what is judged now stays."""
         self._is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self.pause()
 
     @property
     def has_killed(self) -> bool:

@@ -83,6 +83,7 @@ class ExecCapability:
 
     def open(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._desk = None  # a test may serve a plugin more than once
         if threading.current_thread() is threading.main_thread():
             _survive_hangups()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from plugin_host_sdk.errors import CallError
-    from plugin_host_sdk.later import Later
+    from plugin_host_sdk.later import Listener
     from plugin_host_sdk.sink import Sink
 
 __all__ = ["Solitude"]
@@ -56,6 +56,6 @@ class Solitude:
         raise CallFailed(f"{method}: there is no host", name="command.connection")
 
     def start_call(
-        self, ctx: Context, method: str, params: dict[str, Any]
-    ) -> tuple[Later, Callable[[CallError], None]]:
+        self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+    ) -> Callable[[CallError], None]:
         raise CallFailed(f"{method}: there is no host", name="command.connection")

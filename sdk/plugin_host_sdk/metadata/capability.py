@@ -61,6 +61,7 @@ class MetadataCapability:
 
     def open(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._desk = None  # a test may serve a plugin more than once
         if "exec" not in self._plugin.capabilities:
             self._own_sessions().open(runtime)
 

@@ -85,6 +85,7 @@ class Intake:
         taken = Later()
         stream = self._runtime.sink.reserve()
         is_async = ctx.is_async
+        is_given_up = False
 
         def enter(answer: Any, error: CallError | None) -> None:
             """On the thread that reads, or on that of who gives up."""
@@ -93,17 +94,21 @@ class Intake:
                     raise error
                 task = self._enter(stream, answer, is_async)
             except CallError as problem:
-                self._give_back(stream)
+                if error is None or is_given_up:
+                    self._give_back(stream)
+                else:  # the host has not opened it
+                    self._runtime.sink.forget(stream)
                 taken.fail(problem)
             else:
                 taken.resolve(task)
 
-        answer, drop = ctx._session.start_call(ctx, "metadata.execute", {"log": stream})
+        drop = ctx._session.start_call(ctx, "metadata.execute", {"log": stream}, enter)
 
         def give_up() -> None:
+            nonlocal is_given_up
+            is_given_up = True
             drop(CallCancelled(f"{_GIVEN_UP}: {ctx.cancelled.reason or ''}", name="rpc.cancelled"))
 
-        answer.then(enter)
         ctx.cancelled.listen(give_up)
         return taken, give_up
 

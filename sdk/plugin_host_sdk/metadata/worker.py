@@ -45,6 +45,7 @@ class Workers:
         self._book = book
         self._changed = threading.Condition()
         self._contexts: dict[int, Context] = {}  # of those that run, by their place
+        self._cancels: dict[int, Callable[[], None]] = {}  # of coroutines among them
         self._width = 0
         self._is_closing = False
 
@@ -88,6 +89,11 @@ class Workers:
         for ctx in contexts:
             ctx.cancelled.set(_STOPPING)
         with self._changed:
+            self._changed.wait_for(lambda: not self._contexts, max(0.0, until - grace * 0.2 - monotonic()))
+            cancels = list(self._cancels.values())
+        for cancel in cancels:  # its process is gone, or it has none, and still it does not end
+            cancel()
+        with self._changed:
             self._changed.wait_for(lambda: not self._contexts, max(0.0, until - monotonic()))
         for task in self._book.open():
             task.lose(CallFailed(_STOPPING, name="rpc.cancelled"))
@@ -102,11 +108,14 @@ class Workers:
             threading.Thread(target=work, args=(place, ctx), name=f"task {place}", daemon=True).start()
             return
         ctx.is_async = True
-        ctx.cancelled.listen(self._runtime.run_async(lambda: work(place, ctx)))
+        cancel = self._runtime.run_async(lambda: work(place, ctx))
+        with self._changed:
+            self._cancels[place] = cancel
 
     def _leave(self, place: int) -> None:
         with self._changed:
             self._contexts.pop(place, None)
+            self._cancels.pop(place, None)
             self._changed.notify_all()
 
     def _goes_on(self, place: int, ctx: Context) -> bool:
@@ -167,7 +176,7 @@ class Workers:
                 try:
                     task = await self._intake.take_async(ctx)
                 except CallError as error:
-                    if self._is_hopeless(error):
+                    if self._is_hopeless(error) or ctx.cancelled:
                         return
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _LONGEST_PAUSE_S)

@@ -13,7 +13,6 @@ from plugin_host_sdk.errors import (
     MessageTooLarge,
     NotEncodable,
 )
-from plugin_host_sdk.later import Later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from plugin_host_sdk.context import Context
+    from plugin_host_sdk.later import Listener
 
     from .wiring import Wiring
 
@@ -71,19 +71,13 @@ class _AsyncWaiter:
             self.future.set_exception(error)
 
 
-class _LaterWaiter:
+class _Listening:
     """Whoever listens, on the thread that reads."""
 
-    __slots__ = ("later",)
+    __slots__ = ("deliver",)
 
-    def __init__(self) -> None:
-        self.later = Later()
-
-    def deliver(self, result: Any, error: CallError | None) -> None:
-        if error is None:
-            self.later.resolve(result)
-        else:
-            self.later.fail(error)
+    def __init__(self, answered: Listener) -> None:
+        self.deliver = answered
 
 
 class NestedCalls:
@@ -92,7 +86,7 @@ class NestedCalls:
     def __init__(self, wiring: Wiring, plugin_id: str) -> None:
         self._wiring = wiring
         self._plugin_id = plugin_id
-        self._waiters: dict[int, _Waiter | _AsyncWaiter | _LaterWaiter] = {}
+        self._waiters: dict[int, _Waiter | _AsyncWaiter | _Listening] = {}
 
     def deliver(self, msgid: int, result: Any, error: CallError | None) -> None:
         """The answer to a request has come."""
@@ -148,25 +142,24 @@ class NestedCalls:
             self._abandon(msgid)
 
     def start(
-        self, ctx: Context, method: str, params: dict[str, Any]
-    ) -> tuple[Later, Callable[[CallError], None]]:
-        """Ask the host and wait for nothing: the answer, which settles on the thread that reads, and what
-        drops the call, with the error that its answer is then."""
-        waiter = _LaterWaiter()
-        msgid = self._send(ctx, method, params, waiter)
+        self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+    ) -> Callable[[CallError], None]:
+        """Ask the host and wait for nothing: `answered(result, error)` is called once, on the thread that
+        reads. What is given back drops the call, with the error that it ends with then, if it has not."""
+        msgid = self._send(ctx, method, params, _Listening(answered))
 
         def drop(error: CallError) -> None:
             self.deliver(msgid, None, error)
             self._abandon(msgid)
 
-        return waiter.later, drop
+        return drop
 
     def _send(
         self,
         ctx: Context,
         method: str,
         params: dict[str, Any],
-        waiter: _Waiter | _AsyncWaiter | _LaterWaiter,
+        waiter: _Waiter | _AsyncWaiter | _Listening,
     ) -> int:
         wiring = self._wiring
         meta: dict[str, Any] = {"chain": [*ctx.chain, self._plugin_id]}

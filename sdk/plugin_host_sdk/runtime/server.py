@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.endpoint import Endpoint, Resolver
     from plugin_host_sdk.errors import RemoteProtocolError
     from plugin_host_sdk.events import Event
+    from plugin_host_sdk.later import Listener
     from plugin_host_sdk.plugin import Plugin
 
 __all__ = ["Server"]
@@ -455,9 +456,9 @@ class Server:
         return self.nested.call(ctx, method, params)
 
     def start_call(
-        self, ctx: Context, method: str, params: dict[str, Any]
-    ) -> tuple[Later, Callable[[CallError], None]]:
-        return self.nested.start(ctx, method, params)
+        self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+    ) -> Callable[[CallError], None]:
+        return self.nested.start(ctx, method, params, answered)
 
     def step_aside(self) -> None:
         leader = self.crew.leader

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from plugin_host_sdk.later import Listener
     from plugin_host_sdk.plugin import Plugin
 
 __all__ = ["TaskHost"]
@@ -156,29 +157,31 @@ class TaskHost:
         return cancel
 
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
-        answer, _ = self.start_call(ctx, method, params)
+        answer = Later()
+        try:
+            answer.resolve(self._hear(method, params))
+        except CallError as error:
+            answer.fail(error)
         return answer if ctx.is_async else answer.wait()
 
     def start_call(
-        self, ctx: Context, method: str, params: dict[str, Any]
-    ) -> tuple[Later, Callable[[CallError], None]]:
+        self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
+    ) -> Callable[[CallError], None]:
         answer = Later()
+        answer.then(answered)
 
         def drop(error: CallError) -> None:
             with self._lock:
                 self._asking = [asked for asked in self._asking if asked[1] is not answer]
             answer.fail(error)
 
-        if method == "metadata.execute":
+        if method != "metadata.execute":
+            answer.fail(CallFailed(f"a test's host has no {method}", name="rpc.method_not_found"))
+        else:
             with self._lock:
                 self._asking.append((params["log"], answer))
             self._deal()
-        else:
-            try:
-                answer.resolve(self._hear(method, params))
-            except CallError as error:
-                answer.fail(error)
-        return answer, drop
+        return drop
 
     def _hear(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         task = self._tasks.get(params.get("task", ""))
