@@ -121,6 +121,8 @@ HOST = {
         " discovery isolation supervision host",
         sdk="ground core connection types",
     ),
+    # HTTP for the guests that work on tasks; knows tasks and sessions, and no host.
+    "guest": Wing("guest", below="ground description socket link supervision", sdk="ground types"),
     # JSON for any program; knows the host as embedders do.
     "listener": Wing("listener", below="ground description notation socket supervision host", sdk="ground"),
     "cli": Wing(
@@ -149,6 +151,9 @@ SOLE_IMPORTERS = {
     ("plugin_host", "referencing"): "schemacheck.check",
     ("plugin_host", "click"): "cli",
     ("plugin_host", "cryptography"): "seal.codec",
+    ("plugin_host", "starlette"): "guest",
+    ("plugin_host", "uvicorn"): "guest",
+    ("plugin_host", "websockets"): "guest",
     ("plugin_host", "rich"): "cli",
     ("plugin_host", "prometheus_client"): "exposition",
     ("plugin_host", "opentelemetry"): "span host sync.host",

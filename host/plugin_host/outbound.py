@@ -7,18 +7,40 @@ after the peer gave the stream up, nothing is written any more.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from plugin_host.stream import Streams
+    from plugin_host.stream import Sender
 
-__all__ = ["Outbound"]
+__all__ = ["Outbound", "Outgoing"]
+
+
+class Outgoing(Protocol):
+    """The streams that one is of: `plugin_host.stream.Streams`, or what stands for it."""
+
+    def open_send(self, stream: int, credit: int, sender: Sender) -> None:
+        """The peer takes `credit` bytes for now."""
+
+    def credit(self, stream: int) -> int:
+        """How many bytes may be sent in one frame now."""
+
+    def room(self) -> asyncio.Future[None] | None:
+        """What to wait for before more is sent; None when there is room."""
+
+    def send(self, stream: int, data: bytes | memoryview, *, urgent: bool) -> None:
+        """Send up to `credit` bytes."""
+
+    def skip(self, stream: int, size: int) -> None:
+        """Say that `size` bytes are left out."""
+
+    def end(self, stream: int, *, urgent: bool, error: dict[str, Any] | None = None) -> None:
+        """Send the last frame."""
 
 
 class Outbound:
     """Writes to stream `number`. Urgent is what a person has typed."""
 
-    def __init__(self, streams: Streams, number: int, *, urgent: bool = False) -> None:
+    def __init__(self, streams: Outgoing, number: int, *, urgent: bool = False) -> None:
         self.number = number
         self.total = 0
         self._streams = streams

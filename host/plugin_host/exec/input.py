@@ -10,7 +10,7 @@ from plugin_host.outbound import Outbound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plugin_host.stream import Streams
+    from plugin_host.outbound import Outgoing
 
 __all__ = ["Input"]
 
@@ -21,7 +21,7 @@ class Input(Outbound):
     def __init__(
         self,
         session: str,
-        streams: Streams,
+        streams: Outgoing,
         number: int,
         *,
         urgent: bool,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Create = Callable[[SessionOptions, int], Awaitable[Created]]
 
-__all__ = ["list_sessions", "open_session", "session_of"]
+__all__ = ["list_sessions", "make_options", "open_session", "session_of"]
 
 # How long one plugin may keep those waiting who ask for the sessions of all.
 _LIST_S = 2.0
@@ -35,7 +35,7 @@ async def open_session(
 
     `create` asks for it in the place of the proxy's own method.
     """
-    options = _options(command, given)
+    options = make_options(command, given)
     session = Session(proxy, _announced(options))
     before = proxy.adopt(session)
     stdin = session.open_input(proxy.streams.reserve())
@@ -52,7 +52,8 @@ async def open_session(
     return session
 
 
-def _options(command: Sequence[str] | None, given: dict[str, Any]) -> SessionOptions:
+def make_options(command: Sequence[str] | None, given: dict[str, Any]) -> SessionOptions:
+    """The options for what was given, None for absent. Raises CallFailed, and TypeError for a text."""
     if isinstance(command, (str, bytes)):
         raise TypeError(f"command is a list of words, not the text {command!r}")
     fields = {name: value for name, value in given.items() if value is not None}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from plugin_host.errors import PluginHostError
     from plugin_host_sdk.types.session import Created
 
-    from .proxy import ExecProxy
+    from .carrier import SessionCarrier
 
 __all__ = ["Exit", "HandlerInfo", "Session", "SessionFailure", "SessionInfo"]
 
@@ -37,7 +37,7 @@ class Session:
     the plugin has forgotten the session.
     """
 
-    def __init__(self, proxy: ExecProxy, info: SessionInfo) -> None:
+    def __init__(self, proxy: SessionCarrier, info: SessionInfo) -> None:
         self.id = info.id
         self.info = info
         self.exit: Exit | None = info.exit
