@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.edges
+
 ROOT = Path(__file__).parent.parent
 
 # A deadline holds for the setup of a specimen, too, which on a busy machine takes tenths of a second.

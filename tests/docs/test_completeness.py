@@ -25,6 +25,8 @@ from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 AUTHOR, EMBEDDER, OPERATOR, MANIFEST, PROTOCOL = (
     ROOT / "docs" / f"{name}.md" for name in ("author", "embedder", "operator", "manifest", "protocol")
 )

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from plugin_host.listener.framing import BadRequest, Framing
 
+pytestmark = pytest.mark.edges
+
 ONE = b'{"Command":"a"}'
 TWO = b'{"Command":"b"}'
 

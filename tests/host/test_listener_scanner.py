@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from plugin_host.listener.scanner import DEEPEST, Malformed, Scanner
 
+pytestmark = pytest.mark.edges
+
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none()
     | st.booleans()

@@ -25,6 +25,8 @@ from plugin_host.schemacheck.task import Task
 from plugin_host.settings import check_schema, settle, settled
 from tests.stage import write_plugin
 
+pytestmark = pytest.mark.edges
+
 PORT: dict[str, Any] = {
     "type": "object",
     "properties": {"port": {"type": "integer", "default": 80}, "host": {"not": {"type": "null"}}},
