@@ -107,9 +107,7 @@ def test_carriers_are_the_living_that_are_not_too_old(monkeypatch: pytest.Monkey
     assert [row.pid for row in table.carriers(HERE, 30)] == [3, 7]
     given[7] = []
     assert [row.pid for row in table.carriers(HERE, 40)] == [7], "it is read once"
-    assert [row.pid for row in table.carriers(HERE, 0)] == [1, 3, 7], (
-        "older ones are looked at when asked for"
-    )
+    assert [row.pid for row in table.carriers(HERE, 0)] == [1, 3, 7], "older ones when they are asked for"
     assert table.carriers(b"A=2", 0) == []
 
 

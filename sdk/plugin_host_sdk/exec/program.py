@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from plugin_host_sdk.later import Later
 
     from .family import Family
-    from .lookout import Lookout
     from .process import Status
     from .processtable import ProcessTable
     from .reactor import Reactor
@@ -57,7 +56,6 @@ class Program:
         let_go: Callable[[], None] = lambda: None,
         leads: bool = True,
         status_of: Callable[[int], Status | None] = reap,
-        lookout: Lookout = LOOKOUT,
     ) -> None:
         self._session = session
         self._reactor = reactor
@@ -67,7 +65,7 @@ class Program:
         self._let_go = let_go
         self._leads = leads
         self._status_of = status_of
-        self._lookout = lookout
+        self._lookout = LOOKOUT
         self._lock = threading.Lock()
         self._has_exited = False
         self._began = monotonic()  # no look at the machine before this one knows it
