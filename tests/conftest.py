@@ -2,7 +2,8 @@
 
 ``deadline`` ends a test that hangs, ``leak`` fails one that leaves something behind, ``run`` and
 ``wait`` give tests the two waits they need so that none of them sleeps for a fixed time.
-``cli_fork`` starts the many commands of the tests of the command line.
+``warmup`` shares the work before the first test. ``cli_fork`` starts the many commands of the tests
+of the command line.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.deadline", "tests.leak", "tests.run", "tests.wait", "tests.host.cli_fork"]
+from tests.effort import examples
+
+pytest_plugins = [
+    "tests.deadline", "tests.leak", "tests.run", "tests.wait", "tests.warmup", "tests.host.cli_fork",
+]  # fmt: skip
 
 # An example's time says more about the machine's other work than about the code: the deadline of
 # the whole test is the limit. A failing example prints what is needed to run it again elsewhere.
-settings.register_profile("project", deadline=None, print_blob=True)
+settings.register_profile("project", deadline=None, print_blob=True, max_examples=examples(40))
 settings.load_profile("project")
 
 

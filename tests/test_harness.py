@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import warmup
+
+pytestmark = pytest.mark.edges
+
 ROOT = Path(__file__).parent.parent
 
 # A deadline holds for the setup of a specimen, too, which on a busy machine takes tenths of a second.
@@ -285,3 +289,9 @@ def test_deaf():
     done = run_pytest(tmp_path, source, "-o", "deadline_grace=1")
     assert done.returncode == 1
     assert "in test_deaf" in done.stderr
+
+
+def test_modules_are_imported_ahead_by_the_names_that_the_collection_gives_them(
+    request: pytest.FixtureRequest,
+) -> None:
+    assert warmup.module_name(request.path, request.config.rootpath) == __name__

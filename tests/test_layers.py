@@ -15,7 +15,7 @@ from tests import source
 from tests.floor import BARRED_FROM_SANS_IO, HOST, SANS_IO, SDK, SOLE_IMPORTERS, Wing
 from tests.source import ROOT, Import, Module
 
-pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]  # reads every file of the project
+pytestmark = [pytest.mark.edges, pytest.mark.deadline(120)]  # reads every file of the project
 
 PACKAGES = {
     "plugin_host_sdk": ROOT / "sdk" / "plugin_host_sdk",

@@ -6,6 +6,8 @@ import pytest
 
 from tests.screen import Screen
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.parametrize(
     ("output", "lines"),

@@ -11,6 +11,8 @@ from benchmarks.figure import Trial
 from benchmarks.schedule import Results, run
 from benchmarks.worker import WorkerFailed
 
+pytestmark = pytest.mark.edges
+
 GOOD = """
 import sys
 print("{}", flush=True)

@@ -11,6 +11,8 @@ from benchmarks.soak.pattern import Pattern
 from benchmarks.soak.trail import Trail, Wrong
 from plugin_host import Gap, Output
 
+pytestmark = pytest.mark.edges
+
 PATTERN = Pattern("s000001o", is_text=False)
 SIZE = 100_000
 

@@ -39,6 +39,8 @@ from .part import Part, cast
 from .pulse import Pulse
 from .tally import Tally
 
+pytestmark = pytest.mark.edges
+
 
 def report(plugin: str, **keys: str) -> DeathReport:
     return DeathReport(plugin=plugin, phase=Phase.CALL, **{"how": "exited", "next": "That is it.", **keys})  # type: ignore[arg-type]

@@ -13,6 +13,8 @@ from plugin_host.control.errormap import from_map, to_map
 from plugin_host.death import DeathReport, Phase
 from plugin_host.exitstatus import ExitStatus
 
+pytestmark = pytest.mark.edges
+
 REPORT = DeathReport(
     plugin="demo",
     phase=Phase.CALL,

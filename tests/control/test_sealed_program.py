@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.control.test_run_socket import is_up, status_at
 from tests.control.test_sealed_port import key_file
 from tests.host.cli_plugin import plugins
 from tests.host.cli_run import Cli, cli
 from tests.run import Run
 from tests.wait import WaitUntil
+
+pytestmark = pytest.mark.edges
 
 __all__ = ["cli", "plugins"]
 

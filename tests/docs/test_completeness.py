@@ -28,6 +28,8 @@ from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 AUTHOR, EMBEDDER, TASKS, ACTIONS, OPERATOR, MANIFEST, PROTOCOL, CONTROL = (
     ROOT / "docs" / f"{name}.md"
     for name in ("author", "embedder", "tasks", "actions", "operator", "manifest", "protocol", "control")

@@ -22,6 +22,8 @@ from plugin_host.metric.snapshot import (
 from plugin_host.metricsport import CONNECTIONS, PATIENCE_S
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 TEXT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.docs import page, walk
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = [*sorted(DOCS.glob("*.md")), README, ROOT / "sdk" / "README.md"]
@@ -34,7 +36,6 @@ def env(tmp_path: Path) -> dict[str, str]:
     return walk.environment(home, config)
 
 
-@pytest.mark.edges
 @pytest.mark.deadline(180)
 @each_page
 def test_examples_do_what_the_page_says(path: Path, folder: Path, env: dict[str, str]) -> None:

@@ -31,6 +31,8 @@ from tests.docs.page import blocks
 from tests.run import Run
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 PAGE = ROOT / "docs" / "protocol.md"
 ROW = re.compile(r"^  ((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: +(\S.*))?$")
 HEADER = re.compile(r"^(map|list) of (\d+)(?:: a (request|response|notification))?$")

@@ -14,6 +14,8 @@ from plugin_host.manifest import Health, Launch, Restart
 from tests.docs.page import prose
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 PAGE = ROOT / "docs" / "reliability.md"
 
 TIMES: dict[str, float] = {

@@ -9,6 +9,8 @@ import pytest
 from tests.docs.page import anchors, blocks, links
 from tests.docs.walk import Walk, commands, environment, matches
 
+pytestmark = pytest.mark.edges
+
 
 def walked(tmp_path: Path, text: str) -> list[str]:
     """The problems of a page with this text."""

@@ -17,6 +17,7 @@ from plugin_host_sdk.errors import LocalProtocolError
 from plugin_host_sdk.protocol import OPENING, READY
 from plugin_host_sdk.stream import StreamTable
 from plugin_host_sdk.wire import Decoder, Encoder
+from tests.effort import examples
 from tests.fuzz import seed
 from tests.fuzz.case import CASES, check
 from tests.fuzz.cursor import Cursor
@@ -39,7 +40,7 @@ def test_seeds_hold() -> None:
         check(data)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(
     which=st.sampled_from(SEEDS), changes=st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=3)))
 )

@@ -10,6 +10,8 @@ import pytest
 from plugin_host.access import Obstacle, may, mode_and_owner, name_of, obstacle
 from plugin_host.account import Account
 
+pytestmark = pytest.mark.edges
+
 OTHER = Account("other", 3999999, 3999998, (3999998,))
 OWNER = Account("owner", os.getuid(), 3999998, (3999998,))
 MEMBER = Account("member", 3999999, 3999998, (os.getgid(),))

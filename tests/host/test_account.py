@@ -11,6 +11,8 @@ from plugin_host import account
 from plugin_host.account import account_of
 from plugin_host.errors import LaunchError
 
+pytestmark = pytest.mark.edges
+
 NOBODY = pwd.getpwnam("nobody")
 
 

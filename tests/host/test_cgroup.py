@@ -20,7 +20,7 @@ from tests.host.confined import HERE, MIB, groups_left, nothing_left, token
 from tests.run import Run
 from tests.wait import WaitUntil
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.edges, pytest.mark.usefixtures("nothing_left")]
 
 __all__ = ["nothing_left"]
 

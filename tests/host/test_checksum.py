@@ -12,6 +12,8 @@ from plugin_host.checksum import checksum, verify
 from plugin_host.errors import ManifestError
 from plugin_host.manifest import MANIFEST_NAME, Launch, Manifest
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:

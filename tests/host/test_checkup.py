@@ -20,6 +20,8 @@ from plugin_host.machine import Machine, Place
 from plugin_host.manifest import Launch, Limits, Manifest
 from plugin_host.processtable import ProcessRow
 
+pytestmark = pytest.mark.edges
+
 MODULE = Module("greeter", ("/plugins/greeter",))
 
 

@@ -20,6 +20,8 @@ from plugin_host_sdk.errors import SessionClosed
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 Piece = Output | Gap
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from plugin_host.cli.detachkey import DEFAULT, BadKeys, DetachKeys, WatchedKeys, parse_keys
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.parametrize(
     ("text", "keys"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import IS_LONG
 from tests.host.cli_exec import PYTHON, box, default_signals
 from tests.host.cli_run import COMMAND, Cli, cli
 from tests.wait import WaitUntil
@@ -22,7 +23,6 @@ pytestmark = pytest.mark.edges
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
-HUGE = os.environ.get("PLUGIN_HOST_TEST_GIB")
 
 
 def pipeline(cli: Cli, box: Path, script: str) -> subprocess.CompletedProcess[bytes]:
@@ -94,7 +94,7 @@ def test_large_streams_arrive_intact_on_a_terminal(cli: Cli, box: Path) -> None:
 
 
 @pytest.mark.deadline(300)
-@pytest.mark.skipif(not HUGE, reason="takes long: set PLUGIN_HOST_TEST_GIB to run it")
+@pytest.mark.skipif(not IS_LONG, reason="takes long: `tox -e long` runs it")
 def test_a_gibibyte_arrives_intact(cli: Cli, box: Path) -> None:
     yes = f"<(yes | head -c {GIB})"
     script = f"cat {yes} | x box -i -- cat | cmp - {yes}"

@@ -14,6 +14,8 @@ from plugin_host.cli.forwarding import Forwarder, Patience, run
 from plugin_host_sdk.errors import SessionClosed, TerminalError
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 ALL = (
     signal.SIGINT,
     signal.SIGTERM,

@@ -16,6 +16,8 @@ from plugin_host.cli.failure import ReadFailed
 from plugin_host.cli.inflow import pieces
 from tests.run import Run
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 
 

@@ -16,6 +16,8 @@ from tests.host.cli_run import Cli, cli, install
 from tests.source import ROOT
 from tests.stage import write_plugin
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli", "plugins"]
 
 

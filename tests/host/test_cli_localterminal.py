@@ -19,6 +19,8 @@ from plugin_host.cli.localterminal import LocalTerminal
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 @contextmanager
 def terminal(rows: int = 40, cols: int = 100) -> Iterator[tuple[int, int]]:

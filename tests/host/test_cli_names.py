@@ -9,6 +9,8 @@ from plugin_host.cli.sessionname import Key, brief_ids, chosen_session
 from plugin_host.cli.signalname import BadSignal, signal_name
 from plugin_host.errors import CallFailed, SessionNotFound
 
+pytestmark = pytest.mark.edges
+
 KNOWN = [("shell", "abcd"), ("shell", "abce"), ("other", "abcd"), ("other", "x"), ("other", "xy/z")]
 
 

@@ -16,6 +16,8 @@ from plugin_host.cli.output import WriteFailed
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 
 

@@ -14,6 +14,8 @@ from plugin_host.errors import PluginHostError, PluginNotFound
 from plugin_host_sdk.errors import ExecError, SessionClosed, TerminalError
 from plugin_host_sdk.types.session import Exit, SessionFailure
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.parametrize(
     ("ended", "status"),

@@ -90,6 +90,7 @@ def test_real_plugins_run_until_a_signal(cli: Cli, wait_until: WaitUntil, signum
         assert moves == ["starting", "ready", "stopping", "stopped"]
 
 
+@pytest.mark.edges
 def test_events_are_json_lines(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     with cli.background("run", "--json", "--plugin-dir", plugins) as run:
         wait_until(lambda: ready(run))
@@ -111,6 +112,7 @@ def test_events_are_json_lines(cli: Cli, plugins: Path, wait_until: WaitUntil) -
     assert all(isinstance(one["at"], float) for one in told)
 
 
+@pytest.mark.edges
 def test_plugin_that_does_not_start_stops_nobody_else(
     cli: Cli, plugins: Path, wait_until: WaitUntil
 ) -> None:
@@ -133,6 +135,7 @@ def test_plugin_that_does_not_start_stops_nobody_else(
     assert "ModuleNotFoundError: No module named 'no_such_module'" in ended.err
 
 
+@pytest.mark.edges
 def test_failure_is_part_of_its_event_for_programs(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     write_plugin(plugins, "absent", head="import no_such_module")
     with cli.background("run", "--json", "--plugin-dir", plugins) as run:
@@ -145,6 +148,7 @@ def test_failure_is_part_of_its_event_for_programs(cli: Cli, plugins: Path, wait
     assert "no_such_module" in failed["error"]["hint"]
 
 
+@pytest.mark.edges
 def test_death_of_a_plugin_is_told(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     with cli.background("run", "--json", "--plugin-dir", plugins) as run:
         wait_until(lambda: ready(run))
@@ -158,6 +162,7 @@ def test_death_of_a_plugin_is_told(cli: Cli, plugins: Path, wait_until: WaitUnti
     assert "killed by SIGKILL" in failed["reason"]
 
 
+@pytest.mark.edges
 def test_run_with_nothing_running_ends(cli: Cli, plugins: Path) -> None:
     write_plugin(plugins, "absent", head="import no_such_module")
     words = ("run", "--only", "absent", "--plugin-dir", plugins)
@@ -175,6 +180,7 @@ def test_run_with_nothing_running_ends(cli: Cli, plugins: Path) -> None:
     assert ended.error["exit_code"] == 3
 
 
+@pytest.mark.edges
 def test_death_of_the_last_plugin_ends_it(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     with cli.background("run", "--json", "--only", "odd", "--plugin-dir", plugins) as run:
         wait_until(lambda: ready(run))
@@ -205,6 +211,7 @@ def test_plugin_that_dies_comes_back_and_the_table_is_printed_on_a_signal(
     assert "ready, restarted once" in row
 
 
+@pytest.mark.edges
 def test_question_that_comes_too_early_or_too_late_ends_nothing(
     cli: Cli, plugins: Path, wait_until: WaitUntil
 ) -> None:
@@ -234,6 +241,7 @@ def _ignores(pid: int, number: int) -> bool:
     return bool(int(ignored, 16) >> (number - 1) & 1)
 
 
+@pytest.mark.edges
 def test_death_and_status_are_json_lines(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     write_plugin(plugins, "phoenix", restart={"backoff_initial_s": 0.1})
     with cli.background("run", "--json", "--only", "phoenix", "--plugin-dir", plugins) as run:
@@ -253,6 +261,7 @@ def test_death_and_status_are_json_lines(cli: Cli, plugins: Path, wait_until: Wa
     assert plugin["death"]["signal"] == 11
 
 
+@pytest.mark.edges
 def test_run_without_plugins_says_so(cli: Cli, plugins: Path) -> None:
     ended = cli("run")
     assert ended.status == 3
@@ -265,6 +274,7 @@ def test_run_without_plugins_says_so(cli: Cli, plugins: Path) -> None:
     assert "no plugin `rawr` was found (did you mean `raw`?)" in ended.err
 
 
+@pytest.mark.edges
 def test_only_the_wanted_plugins_run(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     with cli.background("run", "--plugin-dir", plugins, "--only", "raw") as run:
         wait_until(run.says("COMMANDS"))
@@ -307,6 +317,7 @@ def test_reader_that_goes_away_stops_the_plugins(cli: Cli, plugins: Path) -> Non
         assert run.stderr.read() == b""
 
 
+@pytest.mark.edges
 def test_reader_that_does_not_read_does_not_hold_the_host(cli: Cli, plugins: Path) -> None:
     write_plugin(plugins, "flood", launch={"argv": ["python3", "-c", FLOOD]}, protocol="msgpack-rpc")
     command = [*COMMAND, "run", "--json", "--plugin-dir", str(plugins)]
@@ -318,6 +329,7 @@ def test_reader_that_does_not_read_does_not_hold_the_host(cli: Cli, plugins: Pat
         assert run.wait(20) == 0
 
 
+@pytest.mark.edges
 def test_notifications_of_raw_peers_are_events(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     write_plugin(plugins, "talker", launch={"argv": ["python3", "-c", TALK]}, protocol="msgpack-rpc")
     with cli.background("run", "--json", "--only", "talker", "--plugin-dir", plugins) as run:
@@ -328,6 +340,7 @@ def test_notifications_of_raw_peers_are_events(cli: Cli, plugins: Path, wait_unt
     assert (told["plugin"], told["method"], told["params"]) == ("talker", "told", [{"$bytes": "/w=="}, 1])
 
 
+@pytest.mark.edges
 def test_failing_extension_is_named_and_stops_nobody(
     cli: Cli, plugins: Path, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
@@ -343,6 +356,7 @@ def test_failing_extension_is_named_and_stops_nobody(
     }
 
 
+@pytest.mark.edges
 def test_log_is_shown_on_demand(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     with cli.background("run", "-v", "--plugin-dir", plugins) as run:
         wait_until(run.says("COMMANDS"))
@@ -351,6 +365,7 @@ def test_log_is_shown_on_demand(cli: Cli, plugins: Path, wait_until: WaitUntil) 
     assert "info     -  plugin odd: starting -> ready" in ended.err
 
 
+@pytest.mark.edges
 @pytest.mark.parametrize("by", ["option", "configuration"])
 def test_metrics_are_told_on_a_port(by: str, cli: Cli, tmp_path: Path, wait_until: WaitUntil) -> None:
     write_plugin(tmp_path / "plugins", "quiet")
@@ -368,6 +383,7 @@ def test_metrics_are_told_on_a_port(by: str, cli: Cli, tmp_path: Path, wait_unti
         assert run.end().status == 0
 
 
+@pytest.mark.edges
 def test_a_port_for_metrics_that_is_taken_is_said(cli: Cli, tmp_path: Path) -> None:
     write_plugin(tmp_path / "plugins", "quiet")
     with socket.create_server(("127.0.0.1", 0)) as taken:

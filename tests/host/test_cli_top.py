@@ -15,6 +15,8 @@ from plugin_host.cli.toptable import TITLES, cells, memory_text, seconds_text, s
 from plugin_host.metric.histogram import BOUNDS, BUCKETS
 from plugin_host.metric.snapshot import CallFigures, PluginFigures, Snapshot
 
+pytestmark = pytest.mark.edges
+
 QUIET: PluginFigures = {
     "version": "1.0.0",
     "state": "ready",

@@ -10,6 +10,8 @@ from plugin_host import __version__
 from tests.host.cli_plugin import plugins
 from tests.host.cli_run import Cli, cli
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli", "plugins"]
 
 COMMANDS = (

@@ -12,6 +12,8 @@ from plugin_host.checksum import checksum
 from tests.host.cli_run import Cli, cli
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli"]
 
 SOUND: dict[str, Any] = {"id": "a", "version": "1", "launch": {"argv": ["a"]}}

@@ -7,6 +7,8 @@ import pytest
 
 from plugin_host.cli.variable import check_text, variables
 
+pytestmark = pytest.mark.edges
+
 OWN = {"HOME": "/home/me", "ODD": "\udcff"}
 
 

@@ -27,6 +27,8 @@ from plugin_host.manifest import Health, Launch, Limits, Manifest, Restart, Sand
 from plugin_host.override import apply
 from plugin_host.trust import Sandbox, Trust
 
+pytestmark = pytest.mark.edges
+
 FULL = """
 plugin_dirs = ["plugins", "/abs", "~/mine"]
 entry_points = false

@@ -31,7 +31,7 @@ from tests.host.confined import (
 from tests.run import Run
 from tests.wait import WaitUntil
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.edges, pytest.mark.usefixtures("nothing_left")]
 
 __all__ = ["nothing_left"]
 

@@ -15,6 +15,8 @@ from plugin_host.metric.meter import Meter
 from plugin_host.state import State
 from tests.host.test_metric_snapshot import figures, snapshot
 
+pytestmark = pytest.mark.edges
+
 STRANGE = 'quo"te\\back\nline é'
 
 

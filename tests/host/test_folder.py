@@ -13,6 +13,8 @@ import pytest
 from plugin_host import folder
 from plugin_host.manifest import MANIFEST_NAME
 
+pytestmark = pytest.mark.edges
+
 
 def plugin(path: Path, plugin_id: str | None = None) -> Path:
     path.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,8 @@ from plugin_host.cli.option import Options
 from plugin_host.errors import SocketError
 from plugin_host.listener.folder import commands_folder, endpoint_path
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.parametrize("name", ["host", "demo"])
 def test_listener_is_in_the_runtime_folder_unless_a_socket_is_named(tmp_path: Path, name: str) -> None:

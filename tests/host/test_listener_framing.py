@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin_host.listener.framing import BadRequest, Framing
+from tests.effort import examples
+
+pytestmark = pytest.mark.edges
 
 ONE = b'{"Command":"a"}'
 TWO = b'{"Command":"b"}'
@@ -31,7 +34,7 @@ def refused(*pieces: bytes, limit: int = 1000) -> BadRequest:
     return caught.value
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(
     st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3), max_size=5),
     st.lists(st.integers(0, 200), max_size=8),

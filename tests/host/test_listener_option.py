@@ -12,6 +12,8 @@ from plugin_host.errors import CommandError
 from plugin_host.listener.option import HIDDEN, Options, option_tree
 from plugin_host.listener.request import Request
 
+pytestmark = pytest.mark.edges
+
 CONFIGURATION = convert(
     {
         "plugin_dirs": ["/srv/plugins"],

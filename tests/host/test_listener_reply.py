@@ -25,6 +25,8 @@ from plugin_host.listener.reply import Reply, Status, encoded
 from plugin_host.listener.request import Request
 from plugin_host_sdk.errors import MessageTooLarge
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.parametrize("name", ["Command", "command", "COMMAND", "cOmMaNd"])
 def test_command_is_found_in_any_spelling(name: str) -> None:

@@ -12,6 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin_host.listener.scanner import DEEPEST, Malformed, Scanner
+from tests.effort import examples
+
+pytestmark = pytest.mark.edges
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -47,7 +50,7 @@ def accepts(text: str) -> bool:
         return False
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(OBJECTS, st.lists(st.integers(0, 10_000), max_size=6), st.booleans(), st.sampled_from([None, 2]))
 def test_object_ends_where_it_ends_however_it_is_cut(
     value: Any, cuts: list[int], ascii_only: bool, indent: int | None
@@ -57,7 +60,7 @@ def test_object_ends_where_it_ends_however_it_is_cut(
     assert scanned(f" \n{text}{{", cuts) == len(text) + 2
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(OBJECTS, st.integers(0, 10_000), st.sampled_from('{}[]",:\\0-.e1tn x\x00\n'))
 def test_what_is_spoiled_is_refused_exactly_when_python_refuses_it(value: Any, at: int, char: str) -> None:
     text = json.dumps(value)
@@ -74,7 +77,7 @@ def test_what_is_spoiled_is_refused_exactly_when_python_refuses_it(value: Any, a
             assert spoiled[end:].strip() == ""
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(OBJECTS, st.integers(0, 10_000), st.sampled_from('{}[]",:\\0-.e1tn x'), st.lists(st.integers(0, 99)))
 def test_error_is_at_the_same_place_however_it_is_cut(
     value: Any, at: int, char: str, cuts: list[int]

@@ -22,6 +22,8 @@ from plugin_host.peer import Peer, peer_of
 from plugin_host.socketfolder import locked
 from tests.otheruser import NOBODY, needs_root, open_folder
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["open_folder"]
 
 CONNECT = """

@@ -11,6 +11,8 @@ import pytest
 from plugin_host import machine
 from plugin_host.machine import Place, survey
 
+pytestmark = pytest.mark.edges
+
 
 class Tree:
     """A folder that looks like /sys/fs/cgroup, and what /proc would say of it."""

@@ -17,6 +17,8 @@ from plugin_host.constraint import is_id
 from plugin_host.errors import ManifestError
 from plugin_host.manifest import Health, Launch, Limits, Manifest, Restart
 
+pytestmark = pytest.mark.edges
+
 SMALL: dict[str, Any] = {"id": "demo", "version": "1.0", "launch": {"entry_point": "demo:plugin"}}
 
 

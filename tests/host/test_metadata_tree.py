@@ -12,6 +12,8 @@ from plugin_host.errors import InvalidPayload, MetadataNotFound
 from plugin_host.metadata.path import parse_path
 from plugin_host.metadata.tree import MOST_BYTES, MOST_ENTRIES, MetadataTree
 
+pytestmark = pytest.mark.edges
+
 
 def tree(value: Any) -> MetadataTree:
     made = MetadataTree()

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from plugin_host.metric.histogram import BOUNDS, BUCKETS, COARSE, cumulated, quantile
 
+pytestmark = pytest.mark.edges
+
 SECONDS = st.floats(min_value=1e-9, max_value=1e4)
 
 

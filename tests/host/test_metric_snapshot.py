@@ -6,12 +6,15 @@ import copy
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_host.metric.meter import Meter
 from plugin_host.metric.odometer import Odometer
 from plugin_host.metric.snapshot import PluginFigures, Snapshot, difference
+
+pytestmark = pytest.mark.edges
 
 
 class Bytes:

@@ -15,6 +15,8 @@ from tests.host.test_metric_snapshot import snapshot
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 class Host:
     """Has metrics, or raises."""

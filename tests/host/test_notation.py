@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from plugin_host.notation import BadNotation, from_json, inline, plain, to_json
 from plugin_host_sdk.wire import Decoder, Encoder, ExtType, Timestamp
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.fixture
 def deep_stack() -> Iterator[None]:

@@ -6,6 +6,8 @@ import pytest
 
 from plugin_host.permission import denial, reading_denial
 
+pytestmark = pytest.mark.edges
+
 
 def test_what_is_granted_is_not_denied() -> None:
     assert denial("a", "host.echo", asked=["host.echo"], granted=["host.echo"]) is None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_host.sandbox import HIDDEN, SYSTEM, View, command
+
+pytestmark = pytest.mark.edges
 
 
 def words(**view: object) -> list[str]:

@@ -11,6 +11,8 @@ from plugin_host.schemacheck.__main__ import answer
 from plugin_host.schemacheck.check import Fault, check, settle
 from plugin_host.schemacheck.word import unknown_key
 
+pytestmark = pytest.mark.edges
+
 SECRET = "hunter2-5309"
 NUMBER = 48151623
 

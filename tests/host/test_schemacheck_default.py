@@ -8,6 +8,8 @@ import pytest
 
 from plugin_host.schemacheck.default import TooMuch, filled
 
+pytestmark = pytest.mark.edges
+
 
 def of(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties}

@@ -23,7 +23,10 @@ from plugin_host.manifest import convert
 from plugin_host.schemacheck import plain, process
 from plugin_host.schemacheck.task import Task
 from plugin_host.settings import check_schema, settle, settled
+from tests.effort import by_effort, examples
 from tests.stage import write_plugin
+
+pytestmark = pytest.mark.edges
 
 PORT: dict[str, Any] = {
     "type": "object",
@@ -303,9 +306,9 @@ schemas = st.recursive(
 )
 
 
-@pytest.mark.deadline(60)
+@pytest.mark.deadline(by_effort(60, 600))
 @example(schema={}, value={"a": {"b": 1}})
-@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(
     schema=st.fixed_dictionaries(
         {"properties": st.dictionaries(st.sampled_from("abc"), schemas, max_size=3)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +39,19 @@ async def beside_a_good_one(bad: str, **options: Any) -> AsyncIterator[PluginHos
         yield host
         assert await host.call("steady", "echo", {"value": "unmoved"}, timeout=5) == "unmoved"
         assert host.plugins["steady"].pid == pid
+
+
+async def loop_times(host: PluginHost) -> list[float]:
+    """For each of 50 calls of the good plugin how long the host's loop was busy until the answer was there.
+
+    What else the machine does meanwhile is none of it.
+    """
+    times = []
+    for _ in range(50):
+        began = time.thread_time()
+        assert await host.call("steady", "echo", {"value": 1}) == 1
+        times.append(time.thread_time() - began)
+    return times
 
 
 async def death(host: PluginHost, plugin: str, command: str, **params: Any) -> PluginDied:
@@ -286,6 +300,7 @@ def test_calls_to_a_plugin_that_never_reads_are_bounded(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.deadline(60)
 def test_calls_that_were_given_up_count_until_they_are_answered(run: Run) -> None:
     """A peer that answers nothing cannot make the host remember more and more calls."""
 
@@ -295,14 +310,14 @@ def test_calls_that_were_given_up_count_until_they_are_answered(run: Run) -> Non
             for _ in range(5):
                 calls = [
                     asyncio.ensure_future(host.call("answers_strangely", "ignore", timeout=0.05))
-                    for _ in range(5000)
+                    for _ in range(3400)
                 ]
                 await asyncio.wait(calls)
                 for call in calls:
                     error = call.exception()
                     assert isinstance(error, CallError)
                     refused += error.name == "rpc.busy"
-            assert refused == 25_000 - 16_384
+            assert refused == 17_000 - 16_384
             # It is the plugin's own fault and of no consequence to others; a new start makes it good.
             await host.restart("answers_strangely")
             answer = {"result": {"status": 0, "result": 1}}
@@ -336,7 +351,10 @@ def test_plugin_that_never_stops_asking_slows_nobody_else(run: Run, service: str
     async def echo(caller: Any) -> str:
         return "here"
 
+    threads: set[int] = set()
+
     def slow(caller: Any, seconds: float = 0.2) -> str:
+        threads.add(threading.get_ident())
         time.sleep(seconds)
         return "done"
 
@@ -345,16 +363,11 @@ def test_plugin_that_never_stops_asking_slows_nobody_else(run: Run, service: str
         async with beside_a_good_one("never_stops_asking", services=services) as host:
             flood = asyncio.ensure_future(host.call("never_stops_asking", "ask", {"service": service}))
             await asyncio.sleep(0.5)
-            took = []
-            for _ in range(50):
-                began = time.monotonic()
-                assert await host.call("steady", "echo", {"value": 1}) == 1
-                took.append(time.monotonic() - began)
-            assert sorted(took)[25] < 0.1
-            began = time.monotonic()
+            assert sorted(await loop_times(host))[25] < 0.1
+            # Behind the thousands that the other one has asked for it would take minutes.
             asked = {"service": "slow", "params": {"seconds": 0.01}}
             assert await host.call("steady", "ask", asked, timeout=5) == "done"
-            assert time.monotonic() - began < 1
+            assert threading.get_ident() not in threads
             assert not flood.done()
             await host.stop("never_stops_asking")
             with pytest.raises(CallError):
@@ -369,12 +382,7 @@ def test_plugin_that_never_stops_talking_slows_nobody_else(run: Run, command: st
         async with beside_a_good_one("floods") as host:
             flood = asyncio.ensure_future(host.call("floods", command, on_progress=lambda *_: None))
             await asyncio.sleep(0.3)
-            took = []
-            for _ in range(50):
-                began = time.monotonic()
-                assert await host.call("steady", "echo", {"value": 1}) == 1
-                took.append(time.monotonic() - began)
-            assert sorted(took)[25] < 0.1
+            assert sorted(await loop_times(host))[25] < 0.1
             assert not flood.done()
             flood.cancel()
             await asyncio.wait([flood])

@@ -297,7 +297,8 @@ def test_close_that_is_called_off_goes_on(run: Run, tmp_path: Path, wait_until: 
 @PIPES_AND_TERMINALS
 def test_end_of_the_host_ends_everybody_who_waits(run: Run, tmp_path: Path, tty: bool) -> None:
     async def body() -> None:
-        async with runner(tmp_path) as host:
+        # Time for its last words, also on a busy machine.
+        async with runner(tmp_path, launch={"stop_timeout_s": 10}) as host:
             session = await host.exec("desk", sh("echo hello; exec sleep 60"), tty=tty)
             reader = Reader(await session.attach())
             await reader.until(b"hello")

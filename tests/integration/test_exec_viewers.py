@@ -180,11 +180,12 @@ def test_viewer_knows_its_place_in_the_session(run: Run, tmp_path: Path) -> None
     run(body())
 
 
+@pytest.mark.deadline(60)
 def test_thousand_viewers_are_the_most(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:
             session = await host.exec("desk", ["cat"], tty=False)
-            viewers = [await session.attach() for _ in range(1024)]
+            viewers = await asyncio.gather(*(session.attach() for _ in range(1024)))
             with pytest.raises(CallFailed, match="1024"):
                 await session.attach()
             await session.write(b"to all of you")

@@ -25,10 +25,13 @@ from plugin_host import (
     StateChanged,
 )
 from plugin_host.sync import PluginHost
+from tests.effort import by_effort
 from tests.run import Run
 from tests.stage import runs, stage, write_plugin
 from tests.syncstage import blocking
 from tests.wait import WaitUntil
+
+TURNS = by_effort(300, 2000)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +137,12 @@ def test_call_while_an_event_loop_runs_in_the_calling_thread(run: Run, host: Plu
 def test_sixteen_threads_get_their_own_answers(host: PluginHost) -> None:
     def work(number: int) -> int:
         right = 0
-        for turn in range(2000):
+        for turn in range(TURNS):
             right += host.call("steady", "echo", {"value": [number, turn]}) == [number, turn]
         return right
 
     with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(work, range(16))) == [2000] * 16
+        assert list(pool.map(work, range(16))) == [TURNS] * 16
 
 
 def test_slow_calls_of_other_threads_do_not_delay_quick_ones(host: PluginHost) -> None:

@@ -23,6 +23,8 @@ from plugin_host.state import State
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 MANIFEST: dict[str, Any] = json.loads((PLUGINS / "neovim" / "plugin_manifest.json").read_text())
 

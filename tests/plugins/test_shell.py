@@ -21,6 +21,8 @@ import plugin_host_shell
 from plugin_host_sdk.types.session import SessionOptions
 from plugin_host_shell import account, local, setting
 
+pytestmark = pytest.mark.edges
+
 FOLDER = Path(__file__).resolve().parents[2] / "plugins" / "shell"
 
 SetAccount = Callable[..., None]

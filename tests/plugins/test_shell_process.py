@@ -32,6 +32,8 @@ from tests.run import Run
 from tests.stage import link_of
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 ALL_BYTES = bytes(range(256)) * 4096
 # It speaks once it has the terminal: keys that come before that are the shell's.

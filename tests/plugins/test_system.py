@@ -24,6 +24,8 @@ from plugin_host_sdk.cancellation import Cancellation
 from plugin_host_system import cpu, deferred, disk, failure, memory, network, process, ranking, text
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 class Context(sdk.Context):
     """A call's context without a runtime; `before_wait` runs when a handler begins to wait."""

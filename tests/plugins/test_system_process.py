@@ -24,6 +24,8 @@ from plugin_host_system import failure
 from tests.run import Run
 from tests.stage import link_of
 
+pytestmark = pytest.mark.edges
+
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 COMMANDS = ["children", "cpu", "disk_usage", "disks", "memory", "network", "process", "processes"]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from plugin_host_sdk.exec.buffer import OutputBuffer
 from plugin_host_sdk.protocol import REPLAY_BYTES
+from tests.effort import by_effort
 
 MIB = 1024 * 1024
 CHUNK = bytes(range(256)) * 256
@@ -213,9 +214,13 @@ def test_ring_is_the_tail_of_everything(
         assert b"" not in pieces
 
 
+FILLINGS = by_effort([(50_000, 100_000)], [(REPLAY_BYTES, 1_000_000), (100_000, 300_000)])
+"""Capacities, and how many bytes are appended one by one."""
+
+
 @pytest.mark.deadline(60)
 @pytest.mark.parametrize("streams", [["stdout", "stdout"], STREAMS], ids=["same", "alternating"])
-@pytest.mark.parametrize(("capacity", "count"), [(REPLAY_BYTES, 1_000_000), (100_000, 300_000)])
+@pytest.mark.parametrize(("capacity", "count"), FILLINGS)
 def test_many_appends_of_a_byte_cost_little_more_than_the_bytes_kept(
     streams: list[str], capacity: int, count: int
 ) -> None:

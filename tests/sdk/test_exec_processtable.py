@@ -94,17 +94,33 @@ def row_of(pid: int) -> ProcessRow:
     return found
 
 
+def carries(row: ProcessRow, entry: bytes) -> bool:
+    """Whether a table of this row alone says that the process was given `entry`."""
+    return ProcessTable([row]).carriers(entry, 0) == [row]
+
+
+def test_carriers_are_the_living_that_are_not_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {pid: [b"A=1", HERE if pid % 2 else b"X=2"] for pid in range(1, 8)}
+    monkeypatch.setattr(processtable, "_environment", lambda pid, wait: given[pid])
+    rows = [ProcessRow(pid, 0, pid, 10.0 * pid, pid == 5, False) for pid in given]
+    table = ProcessTable(rows)
+    assert [row.pid for row in table.carriers(HERE, 30)] == [3, 7]
+    given[7] = []
+    assert [row.pid for row in table.carriers(HERE, 40)] == [7], "it is read once"
+    assert [row.pid for row in table.carriers(HERE, 0)] == [1, 3, 7], "older ones when they are asked for"
+    assert table.carriers(b"A=2", 0) == []
+
+
 def test_environment_that_cannot_be_read_yet_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     process = start("sleep", "60", mark=f"{NAME}=here")
     found = row_of(process.pid)
     monkeypatch.setattr(processtable, "_SETTLED_S", -1.0)
-    table = ProcessTable([found])
     with monkeypatch.context() as patch:
         # As of a process that is becoming another program at this moment.
         patch.setattr(processtable, "_environment", lambda pid, wait: [b""])
-        assert not table.carries(found, HERE)
-    assert table.carries(found, HERE)
-    assert not table.carries(found, HERE[:-1])
+        assert not carries(found, HERE)
+    assert carries(found, HERE)
+    assert not carries(found, HERE[:-1])
     kill(process.pid)
     close_pipes(process)
     assert process.pid in processtable._environments
@@ -120,7 +136,7 @@ def test_process_that_becomes_another_program_again_and_again_is_always_recognis
     process = spawn_pipes(["/bin/sh", str(script)], cwd=None, env=env)
     found = row_of(process.pid)
     try:
-        missed = sum(not ProcessTable([found]).carries(found, HERE) for _ in range(1000))
+        missed = sum(not carries(found, HERE) for _ in range(1000))
     finally:
         kill(process.pid)
         close_pipes(process)
@@ -137,7 +153,7 @@ def test_table_waits_for_all_environments_together_no_longer_than_for_one(
     monkeypatch.setattr(processtable, "_has_program", lambda pid: True)
     monkeypatch.setattr(processtable, "_becomes_another", lambda pid: True)
     monkeypatch.setattr(processtable, "time", Clock(pauses))
-    assert not any(table.carries(row, HERE) for row in rows)
+    assert table.carriers(HERE, 0) == []
     assert 0 < sum(pauses) < processtable._PATIENCE_S + 2 * processtable._PAUSE_S
 
 
@@ -148,19 +164,19 @@ def test_what_a_new_process_does_not_carry_is_looked_for_again(
     # It shows another environment before it becomes its program, as any process does for a moment.
     process = start("sh", "-c", f"read line; exec env {NAME}=here sleep 60", mark=f"{NAME}=there")
     found = row_of(process.pid)
-    wait_until(lambda: ProcessTable([found]).carries(found, f"{NAME}=there".encode()))
-    assert not ProcessTable([found]).carries(found, HERE)
+    wait_until(lambda: carries(found, f"{NAME}=there".encode()))
+    assert not carries(found, HERE)
     os.write(process.stdin_fd, b"\n")
-    wait_until(lambda: ProcessTable([found]).carries(found, HERE))
+    wait_until(lambda: carries(found, HERE))
     kill(process.pid)
     close_pipes(process)
 
 
 def test_environment_of_a_settled_process_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = row_of(os.getppid())
-    ProcessTable([found]).carries(found, HERE)
+    carries(found, HERE)
     monkeypatch.setattr(processtable, "_environment", lambda pid, wait: pytest.fail("read again"))
-    assert not ProcessTable([found]).carries(found, HERE)
+    assert not carries(found, HERE)
 
 
 @pytest.mark.usefixtures("patient")
@@ -171,7 +187,7 @@ def test_process_without_any_environment_is_not_waited_for(
     found, pauses = row_of(process.pid), list[float]()
     wait_until(lambda: not processtable._becomes_another(process.pid))
     monkeypatch.setattr(processtable, "time", Clock(pauses))
-    assert not ProcessTable([found]).carries(found, HERE)
+    assert not carries(found, HERE)
     assert not pauses
     kill(process.pid)
     close_pipes(process)
@@ -192,6 +208,6 @@ def test_long_environment_is_read_to_its_end() -> None:
     padding = {f"PAD{number}": "x" * 60_000 for number in range(4)}
     process = spawn_pipes(["sleep", "60"], cwd=None, env=ENV | padding | {NAME: "here"})
     found = row_of(process.pid)
-    assert ProcessTable([found]).carries(found, HERE)
+    assert carries(found, HERE)
     kill(process.pid)
     close_pipes(process)

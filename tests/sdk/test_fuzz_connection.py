@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from plugin_host_sdk.connection import HOST
 from plugin_host_sdk.protocol import INITIALIZE_ID, METHODS
+from tests.effort import examples
 from tests.fuzz.promise import check_end, events_of, shown
 from tests.fuzz.start import CALLS, ROLES, STARTS, initializing, ready
 from tests.pair import ANSWER, ConnectionPair
@@ -79,7 +80,7 @@ hostile = st.one_of(
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("state", STARTS)
-@settings(max_examples=120)
+@settings(max_examples=examples(40))
 @given(data=hostile, cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_any_bytes_give_the_same_events_however_they_are_cut(
     role: str, state: str, data: bytes, cuts: list[int]
@@ -100,7 +101,7 @@ def test_any_bytes_give_the_same_events_however_they_are_cut(
 
 
 @pytest.mark.parametrize("role", ROLES)
-@settings(max_examples=15)
+@settings(max_examples=examples(5))
 @given(data=st.lists(packed, max_size=6).map(b"".join))
 def test_large_messages_around_hostile_ones_make_no_difference(role: str, data: bytes) -> None:
     large = msgpack.packb([2, "demo", [{"x": [b"y" * 40_000, [[]] * 40_000]}]])
@@ -110,7 +111,7 @@ def test_large_messages_around_hostile_ones_make_no_difference(role: str, data: 
     assert shown(events_of(whole, [data])) == shown(events_of(cut, parts))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(30))
 @given(stray=st.binary(max_size=200), cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_answer_is_found_behind_any_output(stray: bytes, cuts: list[int]) -> None:
     answer: bytes = msgpack.packb([1, INITIALIZE_ID, None, ANSWER])
@@ -122,7 +123,7 @@ def test_answer_is_found_behind_any_output(stray: bytes, cuts: list[int]) -> Non
     assert kinds == ["StrayOutput"] * bool(stray) + ["Initialized", "NotificationReceived", "Closed"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40))
 @given(value=values)
 def test_any_value_may_be_asked_answered_and_refused(value: Any) -> None:
     pair = ConnectionPair().initialize()

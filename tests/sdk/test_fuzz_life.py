@@ -34,6 +34,7 @@ from plugin_host_sdk.events import (
     ResponseReceived,
 )
 from plugin_host_sdk.protocol import HOST, PEER_OF, PLUGIN, READY, STOPPING
+from tests.effort import examples
 from tests.wires import Model, Wires
 
 CALLS = {HOST: "command.call", PLUGIN: "host.echo"}
@@ -246,4 +247,4 @@ class Life(RuleBasedStateMachine):
 
 
 def test_lives_of_a_connection_are_as_the_model_says() -> None:
-    run_state_machine_as_test(Life, settings=settings(max_examples=80, stateful_step_count=50))
+    run_state_machine_as_test(Life, settings=settings(max_examples=examples(25), stateful_step_count=50))

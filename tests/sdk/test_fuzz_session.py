@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from plugin_host_sdk.errors import CallFailed
 from plugin_host_sdk.exec import session as session_module
 from plugin_host_sdk.testing import StreamEnd
+from tests.effort import examples
 from tests.sdk.sitting import Sitting
 
 NAMES = ["stdout", "stderr"]
@@ -235,7 +236,7 @@ steps = st.lists(
 
 
 @patch.object(session_module, "_LEAST_LIMIT", 30)  # of what a lossy viewer may be behind
-@settings(max_examples=250)
+@settings(max_examples=examples(80))
 @given(
     capacity=st.sampled_from([0, 1, 50, 10_000]),
     detached=st.booleans(),

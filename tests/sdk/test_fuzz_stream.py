@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin_host_sdk.protocol import HOST, PLUGIN
+from tests.effort import examples
 from tests.wires import Wires
 
 roles = st.sampled_from([HOST, PLUGIN])
@@ -27,7 +28,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(80))
 @given(first=st.lists(st.tuples(roles, st.integers(1, 4096)), min_size=1, max_size=3), plan=steps)
 def test_streams_do_what_the_model_does(
     first: list[tuple[str, int]], plan: list[tuple[str, str | int, int]]
@@ -47,7 +48,7 @@ def test_streams_do_what_the_model_does(
     wires.settle()
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 @given(
     window=st.integers(1, 4096),
     writes=st.lists(st.integers(1, 5000), max_size=20),

@@ -116,10 +116,7 @@ class Family:
             found,
             [rows[pid] for pid, at in self._known.items() if pid in rows and rows[pid].started == at],
         )
-        left = [row for row in rows.values() if row.started >= self._since and not row.is_dead]
-        for row in left:
-            if row not in found and not _is_taboo(row) and table.carries(row, self._mark):
-                self._follow(table, found, [row])
+        self._follow(table, found, table.carriers(self._mark, self._since))
         return found
 
     def _follow(self, table: ProcessTable, found: set[ProcessRow], todo: list[ProcessRow]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,11 +44,13 @@ class ProcessRow(NamedTuple):
 class ProcessTable:
     """Rows by pid, by parent and by session. One table may serve any number of families."""
 
-    __slots__ = ("_patience", "_young", "children", "rows", "sessions")
+    __slots__ = ("_indices", "_patience", "_young", "children", "rows", "sessions")
 
     def __init__(self, rows: Iterable[ProcessRow]) -> None:
         self._patience = _PATIENCE_S
         self._young: dict[int, tuple[float, list[bytes]]] = {}
+        # By the name of an entry: since when rows were looked at, and those that carry each entry.
+        self._indices: dict[bytes, tuple[float, dict[bytes, list[ProcessRow]]]] = {}
         self.rows = {row.pid: row for row in rows}
         self.children: dict[int, list[ProcessRow]] = {}
         self.sessions: dict[int, list[ProcessRow]] = {}
@@ -65,24 +66,27 @@ class ProcessTable:
             _environments.pop(pid, None)
         return table
 
-    @classmethod
-    def recent(cls, since: float) -> ProcessTable:
-        """The last table that was read, if that began at `since` (monotonic) or later; else a new one.
+    def carriers(self, entry: bytes, since: float) -> list[ProcessRow]:
+        """The living that began at `since` or later and were given `entry` (NAME=value) in their
+        environment; one that is not readable was given nothing.
 
-        Many sessions that end together look at the machine once. Raises OSError as `read` does.
+        The first question reads what all later ones need.
         """
-        global _latest
-        with _reading:
-            if _latest is None or _latest[0] < since:
-                _latest = time.monotonic(), cls.read()
-            return _latest[1]
+        name = entry.partition(b"=")[0] + b"="
+        if (index := self._indices.get(name)) is None or since < index[0]:
+            carriers: dict[bytes, list[ProcessRow]] = {}
+            for row in self.rows.values():
+                if row.started >= since and not row.is_dead:
+                    for each in self._entries(row, name):
+                        carriers.setdefault(each, []).append(row)
+            index = self._indices[name] = since, carriers
+        return [row for row in index[1].get(entry, ()) if row.started >= since]
 
-    def carries(self, row: ProcessRow, entry: bytes) -> bool:
-        """Whether the process was given `entry` (NAME=value) in its environment; False when unreadable."""
+    def _entries(self, row: ProcessRow, name: bytes) -> list[bytes]:
         known = _environments.get(row.pid)
         if known is None or known[0] != row.started:
-            known = self._young.get(row.pid) or self._read_entries(row, entry.partition(b"=")[0] + b"=")
-        return entry in known[1]
+            known = self._young.get(row.pid) or self._read_entries(row, name)
+        return known[1]
 
     def _read_entries(self, row: ProcessRow, name: bytes) -> tuple[float, list[bytes]]:
         environment = _environment(row.pid, self._wait)
@@ -102,8 +106,6 @@ class ProcessTable:
         return True
 
 
-_reading = threading.Lock()
-_latest: tuple[float, ProcessTable] | None = None
 _environments: dict[int, tuple[float, list[bytes]]] = {}
 
 

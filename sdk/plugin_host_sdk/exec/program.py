@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import SessionClosed, TerminalError
 
+from .lookout import LOOKOUT
 from .process import close_exit, reap, watch_exit
-from .processtable import ProcessTable
 from .reactor import READ
 
 if TYPE_CHECKING:
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
     from .family import Family
     from .process import Status
+    from .processtable import ProcessTable
     from .reactor import Reactor
     from .session import Session
     from .terminal import Terminal
 
 __all__ = ["Program", "discard"]
 
-# How old a look at the machine's processes may be: those of sessions that end together are one.
-_RECENT_S = 0.05
+# Between two attempts to look at the machine's processes.
+_BREATH_S = 0.01
 
 # What a keyboard sends goes to whoever has the terminal, as if it had been typed.
 _OF_THE_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH})
@@ -64,6 +65,7 @@ class Program:
         self._let_go = let_go
         self._leads = leads
         self._status_of = status_of
+        self._lookout = LOOKOUT
         self._lock = threading.Lock()
         self._has_exited = False
         self._began = monotonic()  # no look at the machine before this one knows it
@@ -88,10 +90,30 @@ class Program:
 
     def _look(self, events: int) -> None:
         if self._is_closing:
-            self._look_around()  # while its number still tells who is in its session
+            self._reactor.watch(self._exit_fd, 0, self._look)
+            self._take_leave(monotonic())
+        else:
+            self._reap()
+
+    def _take_leave(self, moment: float) -> None:
+        """Look around once more before it is reaped: its number still tells who is in its session."""
+        try:
+            table = self._lookout.after(moment)
+        except OSError:  # no descriptors are left to look with
+            self._reap()
+            return
+        if table is None:
+            self._reactor.call_after_breath(_BREATH_S, lambda: self._take_leave(moment))
+            return
+        self._family.look(table)
+        self._reap()
+
+    def _reap(self) -> None:
         with self._lock:
             status = self._status_of(self._pid)
             if status is None:
+                if self._is_closing:
+                    self._reactor.watch(self._exit_fd, READ, self._look)
                 return
             self._has_exited = True
             self._changed = monotonic()
@@ -153,19 +175,19 @@ class Program:
         if not self._has_exited or self._family.alive():
             return False
         if not self._is_confirmed:  # what was born between the last look and the signal
-            self._is_confirmed = not self._look_around(since=self._changed)
+            try:
+                table = self._lookout.after(self._changed)
+            except OSError:  # no descriptors are left to look with
+                return True
+            self._is_confirmed = table is not None and not self._family.look(table)
         return self._is_confirmed
 
-    def _look_around(
-        self, table: ProcessTable | None = None, since: float | None = None
-    ) -> set[tuple[int, float]]:
-        """Who belongs to it now; nobody when the machine cannot be looked at, for want of descriptors."""
+    def _look_around(self, table: ProcessTable | None = None) -> None:
+        """Learn who belongs to it now, if there are descriptors to look with."""
         try:
-            if since is None:
-                since = max(monotonic() - _RECENT_S, self._began)
-            return self._family.look(table or ProcessTable.recent(since))
+            self._family.look(table or self._lookout.recent(self._began))
         except OSError:
-            return set()
+            pass
 
     def _signal_all(self, number: int) -> None:
         self._changed = monotonic()
