@@ -32,6 +32,7 @@ from .ending import Ending
 from .explanation import cancelled, explained
 from .greeting import greet
 from .nested import NestedCalls
+from .roster import Roster
 from .streamdesk import StreamDesk
 from .vitals import take_vitals
 from .wiring import Wiring
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from plugin_host_sdk.endpoint import Endpoint, Resolver
+    from plugin_host_sdk.endpoint import Endpoint
     from plugin_host_sdk.errors import RemoteProtocolError
     from plugin_host_sdk.events import Event
     from plugin_host_sdk.later import Listener
@@ -70,15 +71,10 @@ class Server:
         self.sink = StreamDesk(wiring)
         self._loop = LoopThread()
         self._backlog: deque[Event] = deque()
-        self._routes: dict[str, Resolver] = {}
         self._finished = 0  # requests that were answered
         self._clock = 0.0  # when the leader began its turn, or ended its last run
-        for capability in plugin.capabilities.values():
-            self._routes.update(capability.routes)
-            capability.open(self)
-        if plugin.reconfiguration is not None:
-            self._routes.update(plugin.reconfiguration.routes)
-            plugin.reconfiguration.open(self)
+        self._roster = Roster(plugin)
+        self._routes = self._roster.open(self)
 
     @property
     def plugin_id(self) -> str:
@@ -245,7 +241,7 @@ class Server:
                 answer = greet(self.plugin, self.wiring.connection.limits, event.params)
                 self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
                 self.wiring.put_early_logs()
-            self._tell_ready()
+            self._roster.tell_ready()
         elif method == "shutdown":
             if self.ending.msgid is not None:
                 self._answer(event.msgid, {"running": len(self.running)})
@@ -257,13 +253,6 @@ class Server:
             raise CallFailed(
                 f"plugin {self.plugin.id!r} has no method {method!r}", name="rpc.method_not_found"
             )
-
-    def _tell_ready(self) -> None:
-        """The host hears from now on; capabilities that ask it of their own may begin."""
-        for capability in self.plugin.capabilities.values():
-            ready = getattr(capability, "ready", None)
-            if ready is not None:
-                ready()
 
     def _take_stacks(self) -> dict[str, Any]:
         from .stack import take_stacks  # for a plugin that is in trouble
@@ -444,13 +433,7 @@ class Server:
 
     def close_capabilities(self, grace: float) -> None:
         """Have every capability stop what it runs, within `grace` seconds."""
-        for capability in self.plugin.capabilities.values():
-            try:
-                capability.close(grace)
-            except Exception:  # the others still have to
-                import traceback
-
-                traceback.print_exc()
+        self._roster.close(grace)
 
     def close(self) -> None:
         """Let every thread end that has no work; the others are not waited for."""
