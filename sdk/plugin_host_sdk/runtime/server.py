@@ -62,6 +62,7 @@ class Server:
 
     def __init__(self, plugin: Plugin, wiring: Wiring) -> None:
         self.plugin = plugin
+        self.plugin_id = plugin.id
         self.wiring = wiring
         self.settings: Mapping[str, Any] = {}
         self.ending = Ending()
@@ -75,10 +76,6 @@ class Server:
         self._clock = 0.0  # when the leader began its turn, or ended its last run
         self._roster = Roster(plugin)
         self._routes = self._roster.open(self)
-
-    @property
-    def plugin_id(self) -> str:
-        return self.plugin.id
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
