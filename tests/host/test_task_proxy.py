@@ -72,6 +72,7 @@ def test_cancelled_request_gets_no_task_and_its_stream_is_forgotten(run: Run) ->
     async def body() -> None:
         async with tasked() as scene:
             msgid, log = await scene.execute()
+            await scene.ping()
             scene.streams.open_send(log, 0)
             cancel = scene.plugin.connection.send_notification("cancel", {"msgid": msgid})
             await scene.plugin.send(cancel)
@@ -270,6 +271,7 @@ def test_log_before_its_task_is_no_log(run: Run) -> None:
     async def body() -> None:
         async with tasked() as scene:
             msgid, log = await scene.execute()
+            await scene.ping()
             scene.streams.open_send(log, 10)
             await scene.write(log, b"early")
             assert await scene.error(msgid) == "rpc.cancelled"
