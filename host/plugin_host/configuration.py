@@ -68,6 +68,13 @@ Name = Annotated[
     Meta(pattern=r"^[^\x00-\x20:\x7f]+(?![\s\S])", description="a user's or group's name or number"),
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port, 0 for any that is free")]
+HostPort = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\[[^\x00-\x20\[\]\x7f]+\]|[^\x00-\x20:\[\]\x7f]+):[0-9]{1,5}(?![\s\S])",
+        description="HOST:PORT, with an IPv6 address in brackets, as in [::1]:7411",
+    ),
+]
 Ids = Annotated[tuple[PluginId, ...], Meta(min_length=1, description="a list of ids, not empty")]
 
 
@@ -136,12 +143,17 @@ class PluginConfiguration(Discreet, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The control socket: where it is, who may open it, and who may use another client's sessions."""
+    """The control socket: where it is, who may open it, and who may use another client's sessions.
+
+    `listen` is a TCP port beside it, for those who have the key in `psk_file`.
+    """
 
     socket: FilePath | None = None
     group: Name | None = None
     mode: Mode | None = None
     share: Literal["user", "owner", "token"] = "user"
+    listen: HostPort | None = None
+    psk_file: FilePath | None = None
 
 
 class Commands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -162,17 +174,21 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address: Line = "127.0.0.1"
 
 
-class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """All of `plugin-host.toml`; without a file, `Configuration()`."""
+class Configuration(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """All of `plugin-host.toml`; without a file, `Configuration()`.
+
+    `metadata` is what a host begins with, by name.
+    """
 
     plugin_dirs: tuple[FilePath, ...] = ()
     entry_points: bool = True
     only: Ids | None = None
     block: tuple[Line, ...] = ()
-    plugins: dict[PluginId, PluginConfiguration] = {}
+    plugins: dict[PluginId, PluginConfiguration] = msgspec.field(default_factory=dict)
     control: Control = Control()
     commands: Commands = Commands()
     metrics: Metrics = Metrics()
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def file(self) -> str | None:
@@ -229,6 +245,7 @@ def convert(raw: Any, *, file: str) -> Configuration:
     configuration = document.convert(raw, Configuration, file=file, blame=ConfigurationError)
     for plugin, entry in configuration.plugins.items():
         _check_settings(entry.settings, f"$.plugins.{plugin}.settings", file)
+    _check_settings(configuration.metadata, "$.metadata", file)
     return configuration
 
 
@@ -285,6 +302,9 @@ def _with_absolute_paths(configuration: Configuration, file: str, name: str) -> 
     if control.socket is not None:
         socket = absolute(control.socket, "$.control.socket")
         control = msgspec.structs.replace(control, socket=socket)
+    if control.psk_file is not None:
+        key = absolute(control.psk_file, "$.control.psk_file")
+        control = msgspec.structs.replace(control, psk_file=key)
     if commands.dir is not None:
         folder = absolute(commands.dir, "$.commands.dir")
         commands = msgspec.structs.replace(commands, dir=folder)

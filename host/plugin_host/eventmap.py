@@ -8,6 +8,7 @@ Pure. The forms are a contract; each has `event` and `at`, in seconds since the 
     swapped         plugin, old_version, new_version, pid
     session_opened  plugin, session, handler, tty, command, pid
     session_ended   plugin, session, exit: code, signal, reason, …; null when it was lost with its plugin
+    task            plugin (empty for none), task, state: to which it has come, `closed` in the end
     notification    plugin, method, params: what a raw peer sent by itself
     lost            count: so many events are missing here because nobody read them
 """
@@ -27,6 +28,7 @@ from .event import (
     SessionEnded,
     SessionOpened,
     StateChanged,
+    TaskChanged,
 )
 from .failuremap import as_map
 
@@ -60,6 +62,8 @@ def _told(event: HostEvent) -> tuple[str, dict[str, Any]]:
     if isinstance(event, SessionEnded):
         exit = None if event.exit is None else msgspec.to_builtins(event.exit)
         return "session_ended", {"session": event.session, "exit": exit}
+    if isinstance(event, TaskChanged):
+        return "task", {"task": event.task, "state": event.state}
     if isinstance(event, PluginNotified):
         return "notification", {"method": event.method, "params": event.params}
     raise TypeError(f"a {type(event).__name__} has no form for programs")

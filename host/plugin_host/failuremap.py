@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import CrashLoop, LaunchError, PluginDied
+from .errors import CrashLoop, LaunchError, PluginDied, TaskLost
 
 __all__ = ["as_map"]
 
 _ATTRIBUTES = (
     *("plugin", "name", "code", "data", "retryable", "file", "path", "near", "stderr", "hint"),
-    *("title", "suggestion", "retry_commands", "session", "socket"),
+    *("title", "suggestion", "retry_commands", "session", "socket", "task"),
 )
 
 
@@ -22,7 +22,7 @@ def as_map(error: Exception) -> dict[str, Any]:
     """`error` for programs: its type, its message, and those attributes that say something."""
     known = {name: getattr(error, name, None) for name in _ATTRIBUTES}
     said = {name: value for name, value in known.items() if value not in (None, (), "")}
-    if isinstance(error, (PluginDied, LaunchError)) and error.report is not None:
+    if isinstance(error, (PluginDied, LaunchError, TaskLost)) and error.report is not None:
         said["report"] = error.report.to_map()
     if isinstance(error, CrashLoop):
         said["reports"] = [report.to_map() for report in error.reports]

@@ -16,7 +16,7 @@ from .admittance import not_found, not_ready
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import PluginHostError, PluginNotFound
+from .errors import ConfigurationError, InvalidPayload, PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .extension import Extensions
@@ -183,17 +183,30 @@ class PluginHost:
             plugin = Plugin(candidate, self._changed)
             self._plugins[plugin.id] = plugin
             self._supervisors[plugin.id] = Supervisor(plugin, facilities)
+        self._fill_metadata()
+
+    def _fill_metadata(self) -> None:
+        """With what the configuration has; what is there already stays."""
+        config = self._configured() or Configuration()
+        try:
+            self._metadata.fill(config.metadata)
+        except InvalidPayload as error:
+            text = f"{config.file or 'configuration'}: $.metadata: {error}"
+            raise ConfigurationError(text, file=config.file or "", path="$.metadata") from None
+
+    def _configured(self) -> Configuration | None:
+        config = self._config
+        return (
+            config if config is None or isinstance(config, Configuration) else _configuration.load(config)
+        )
 
     def _find_candidates(self) -> list[Candidate]:
-        config = self._config
-        if config is not None and not isinstance(config, Configuration):
-            config = _configuration.load(config)
         return discovery.discover(
             plugin_dirs=self._plugin_dirs,
             entry_points=self._entry_points,
             only=self._only,
             block=self._block,
-            configuration=config,
+            configuration=self._configured(),
             extensions=self._extensions,
         )
 

@@ -29,6 +29,7 @@ class SharedStreams(Streams):
         self.mutex = mutex
 
     open_receive = exclusive(Streams.open_receive)
+    accept = exclusive(Streams.accept)
     consume = exclusive(Streams.consume)
     stop = exclusive(Streams.stop)
     forget = exclusive(Streams.forget)
@@ -36,6 +37,7 @@ class SharedStreams(Streams):
     open_send = exclusive(Streams.open_send)
     credit = exclusive(Streams.credit)
     send = exclusive(Streams.send)
+    skip = exclusive(Streams.skip)
     end = exclusive(Streams.end)
     sent = exclusive(Streams.sent)
     room = exclusive(Streams.room)

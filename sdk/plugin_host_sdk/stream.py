@@ -220,6 +220,10 @@ class StreamTable:
     def receive_end(self, stream: int, total: int, error: Any = None) -> Event | None:
         inbound = self.receiving.get(stream)
         if inbound is None:
+            if total == 0 and error is not None and stream % 2 != self._parity:
+                # Given up by the peer, that named it, perhaps before its request was acted on here.
+                self._check_id(stream)
+                self._remember_end(stream)
             self._drop(stream)
             return None
         if total != inbound.offset:

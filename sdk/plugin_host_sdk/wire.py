@@ -38,6 +38,10 @@ _PACKER_BYTES = 4 * 1024 * 1024
 # The same for the unpacker that counts, and how many small messages in a row end its use.
 _KEPT_ROOM = 4 * 1024 * 1024
 _CALM_MESSAGES = 64
+# What begins a text, bytes or an extension value whose size takes 32 bits. Every other value waits for at
+# most _SLICE_BYTES of its own.
+_LONG_VALUES = (0xDB, 0xC6, 0xC9)
+_LONG_HEADER_BYTES = 5
 
 
 class Decoder:
@@ -48,15 +52,19 @@ class Decoder:
     """
 
     __slots__ = (
+        "_checked",
         "_containers",
         "_counting",
         "_fed",
         "_foreign",
         "_frames",
+        "_is_doubted",
         "_kept",
+        "_last",
         "_plain_in_row",
         "_start",
         "_unpacker",
+        "_waits_at",
         "error",
         "limit",
     )
@@ -76,6 +84,14 @@ class Decoder:
         self._kept: list[bytes] = []
         self._fed = 0  # bytes given to this unpacker
         self._start = 0  # where in them the message in progress began
+        self._forget_wait()
+
+    def _forget_wait(self) -> None:
+        """No message is in progress."""
+        self._waits_at = -1  # up to where the message in progress was read
+        self._last = b""  # the newest bytes of it
+        self._is_doubted = False  # whether these look like the header of a value that cannot be
+        self._checked = 0  # how many bytes of it were read again for that
 
     @property
     def pending(self) -> int:
@@ -134,17 +150,72 @@ class Decoder:
                     self._reset()
                     return
                 self._kept = [bytes(data[-pending:])]
+                self._forget_wait()
             else:
                 self._kept.append(bytes(data))
+            if self._announces_too_much(data):
+                self._refuse_size("announced")
+                return
             # What waits behind the part that was read is one value and holds no containers.
             if pending > 2 * _SLICE_BYTES or self._unpacker.tell() - self._start > _PLAIN_BYTES:
                 self._start_counting()
+        elif self._announces_too_much(data):
+            self._refuse_size("announced")
+
+    def _announces_too_much(self, data: bytes | bytearray | memoryview) -> bool:
+        """Whether the message waits for one value that is larger than a message may be.
+
+        Said at once in a small message, otherwise when _SLICE_BYTES more have come.
+        """
+        at = self._unpacker.tell()
+        behind = self._fed - at
+        if at != self._waits_at:
+            self._waits_at = at
+            end = len(data) - behind
+            head = bytes(data[max(0, end - _LONG_HEADER_BYTES) : end])
+            self._is_doubted = self._is_too_long((self._last + head)[-_LONG_HEADER_BYTES:], at)
+        last = bytes(data[-_LONG_HEADER_BYTES:])
+        self._last = last if len(last) == _LONG_HEADER_BYTES else (self._last + last)[-_LONG_HEADER_BYTES:]
+        return self._is_doubted and (behind > _SLICE_BYTES or self._is_in_long_value())
+
+    def _is_too_long(self, head: bytes, at: int) -> bool:
+        """Whether these bytes before `at` look like the header of a value that is too large."""
+        before = at - self._start
+        if before < _LONG_HEADER_BYTES or head[0] not in _LONG_VALUES:
+            return False
+        return before + int.from_bytes(head[1:], "big") > self.limit
+
+    def _is_in_long_value(self) -> bool:
+        """Whether what looks like a header is one: it may be the end of another value.
+
+        The message is read again for that, and only when it has doubled since the last time.
+        """
+        pending = self._fed - self._start
+        if self._counting or pending < 2 * self._checked:
+            return False
+        self._checked = pending
+        scout = self._new_unpacker(counting=False)
+        for piece in self._kept:
+            scout.feed(piece)
+        try:
+            try:
+                scout.unpack()
+            except OutOfData:
+                before = scout.tell()
+            scout.feed(bytes(_SLICE_BYTES + 1))  # enough for whatever else it may wait for
+            scout.unpack()
+        except OutOfData:
+            return bool(scout.tell() == before)
+        except _REFUSALS:
+            pass
+        return False
 
     def _start_counting(self) -> None:
         """Read the message in progress again, from its first byte, with an unpacker that counts."""
         kept, self._kept = self._kept, []
         self._unpacker = self._new_unpacker(counting=True)
         self._counting = True
+        self._forget_wait()
         self._containers = self._plain_in_row = self._fed = self._start = 0
         for data in kept:
             self.feed(data)
@@ -189,8 +260,8 @@ class Decoder:
         # Three bytes make one of these, which take more memory than any other value of their size.
         return self._count(ExtType(code, data))
 
-    def _refuse_size(self) -> None:
-        self._end(f"the peer sent a message of more than {self.limit} bytes")
+    def _refuse_size(self, how: str = "sent") -> None:
+        self._end(f"the peer {how} a message of more than {self.limit} bytes")
 
     def _refuse(self, error: BaseException) -> None:
         reason = str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import textwrap
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -66,10 +67,12 @@ class Arena:
 
 
 @asynccontextmanager
-async def arena(folder: Path, path: str, *, share: Share = "user", **keys: Any) -> AsyncIterator[Arena]:
-    """A host with the plugin `desk`, which runs programs, served at `path`."""
+async def arena(
+    folder: Path, path: str, *, share: Share = "user", code: str = "", **keys: Any
+) -> AsyncIterator[Arena]:
+    """A host with the plugin `desk`, which runs programs and has more `code`, served at `path`."""
     async with (
-        runner(folder, CODE, **keys) as host,
+        runner(folder, textwrap.dedent(CODE) + textwrap.dedent(code), **keys) as host,
         ControlServer(host, LocalSocket(path=path), share=share) as server,
         AsyncExitStack() as stack,
     ):

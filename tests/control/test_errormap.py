@@ -66,6 +66,17 @@ ERRORS: list[errors.PluginHostError] = [
     errors.SessionClosed("it has ended", session="s1"),
     errors.TerminalError("no terminal", data={"errno": 2, "reason": "not_found"}),
     errors.SessionExists("the id is taken", session="s1"),
+    errors.TaskNotFound("no such task", task="t1"),
+    errors.TaskLost("its plugin died", task="t1", report=REPORT),
+    errors.TaskLost("it was closed", task="t1"),
+    errors.ArtifactDamaged("3 bytes arrived", path="/a"),
+    *(
+        kind("no", data={"path": "/a"})
+        for kind in vars(errors).values()
+        if isinstance(kind, type)
+        and issubclass(kind, errors.MetadataError)
+        and kind is not errors.MetadataError
+    ),
 ]
 
 
@@ -85,9 +96,15 @@ def test_every_exception_that_a_client_may_meet_is_tried() -> None:
     local = {"HostLost", "HostUnreachable", "ListenerUnreachable", "SocketError", "SocketInUse"}
     local |= {"CommandError", "ViewerReadOnly"}
     local |= {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.SealError)}
-    local |= {"KeyFileError", "InternalError", "InvalidPayload", "MetadataError", "MetadataNotFound"}
-    local |= {"NoSuchEndPoint", "ResourceConflict"}  # of what plugins ask
-    inner = {"CallError", "ExecSessionError", "ProtocolError", "LocalProtocolError", "RemoteProtocolError"}
+    local |= {"KeyFileError"}
+    inner = {
+        "CallError",
+        "ExecSessionError",
+        "MetadataError",
+        "ProtocolError",
+        "LocalProtocolError",
+        "RemoteProtocolError",
+    }
     there = {name for name in errors.__all__ if isinstance(getattr(errors, name), type)}
     assert there - local - inner == {type(error).__name__ for error in ERRORS}
 
@@ -105,7 +122,8 @@ odd = st.recursive(
     max_leaves=8,
 )
 names = st.sampled_from([str(to_map(error)["name"]) for error in ERRORS])
-data = st.dictionaries(st.sampled_from(["plugin", "report", "reports", "kind", "stderr", "near"]), odd)
+keys = ["plugin", "report", "reports", "kind", "stderr", "near", "task", "path"]
+data = st.dictionaries(st.sampled_from(keys), odd)
 
 
 @given(st.fixed_dictionaries({"name": names, "data": data | odd, "message": odd}) | odd)

@@ -301,6 +301,26 @@ def test_a_session_that_is_not_shared_is_out_of_reach_for_others(
     run(body())
 
 
+@pytest.mark.parametrize(("share", "hint"), [("owner", False), ("token", False), ("user", True)])
+def test_an_id_that_is_wrong_gives_away_no_id_of_anothers_session(
+    share: Share, hint: bool, tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket, share=share) as scene:
+            one, two = await scene.client(), await scene.client()
+            await one.exec("desk", sh(ECHO), tty=False, id="build-one")
+            for method, params in (*METHODS, ("host.open_io", {"streams": ["stdout"]})):
+                if "missing_ok" in params:
+                    continue
+                with pytest.raises(SessionNotFound) as refused:
+                    await two.ask(method, {"session": "build-on", **params})
+                assert ("build-one" in str(refused.value)) is hint, method
+                with pytest.raises(SessionNotFound, match="did you mean `build-one`"):
+                    await one.ask(method, {"session": "build-on", **params})
+
+    run(body())
+
+
 def test_a_method_for_sessions_is_tried_above_whenever_there_is_one(
     tmp_path: Path, own_socket: str, run: Run
 ) -> None:

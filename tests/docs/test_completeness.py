@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,17 @@ import plugin_host_sdk
 from plugin_host import hookspecs
 from plugin_host.cli import failure, program
 from plugin_host.configuration import Configuration, PluginConfiguration
+from plugin_host.control import ControlServer
 from plugin_host.environment import ALLOWED
+from plugin_host.localsocket import LocalSocket
 from plugin_host.manifest import Health, Launch, Manifest
 from plugin_host_sdk.types.session import SessionOptions
 from tests.docs.page import prose
 from tests.source import ROOT
 
-AUTHOR, EMBEDDER, TASKS, OPERATOR, MANIFEST, PROTOCOL = (
+AUTHOR, EMBEDDER, TASKS, OPERATOR, MANIFEST, PROTOCOL, CONTROL = (
     ROOT / "docs" / f"{name}.md"
-    for name in ("author", "embedder", "tasks", "operator", "manifest", "protocol")
+    for name in ("author", "embedder", "tasks", "operator", "manifest", "protocol", "control")
 )
 
 
@@ -185,12 +187,25 @@ def test_every_key_of_the_configuration_is_on_the_page_for_operators(kind: type)
 def test_every_command_and_option_is_on_the_page_for_operators() -> None:
     hidden = {"--help", "--version", "--verbose", "--socket"}
     names = set()
-    for name, command in program.program.commands.items():
+    for name, command in commands(program.program):
         names.add(name)
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 names.update(option for option in parameter.opts if option not in hidden)
     assert missing(sorted(names), OPERATOR) == []
+
+
+def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Every command with its words, also those inside of others."""
+    for name, command in group.commands.items():
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {inner}", one) for inner, one in commands(command))
+
+
+def test_every_request_of_a_client_is_on_the_page_about_the_control_socket() -> None:
+    server = ControlServer(plugin_host.PluginHost(entry_points=False), LocalSocket(path="/nowhere"))
+    assert missing([f"`{name}`" for name in server.methods], CONTROL) == []
 
 
 def test_every_exit_code_is_on_the_page_for_operators() -> None:

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+import plugin_host.control
 import plugin_host.host  # noqa: F401
 from plugin_host.cli import main
 

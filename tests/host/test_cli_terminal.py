@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ class Screen:
 
     def __init__(self, cli: Cli, *words: str | Path, **env: str) -> None:
         self._fd, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 80))
         surroundings = {**cli.env, "TERM": "xterm-256color", "COLUMNS": "80", **env}
         surroundings.pop("NO_COLOR", None) if "NO_COLOR" not in env else None
         self._process = subprocess.Popen(
@@ -43,6 +45,9 @@ class Screen:
     def wait_for(self, text: str) -> None:
         while text not in self.text:
             self.text += os.read(self._fd, 65536).decode()
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)

@@ -54,6 +54,12 @@ socket = "run/control.sock"
 group = "staff"
 mode = 0o660
 share = "owner"
+listen = "[::1]:7411"
+psk_file = "psk"
+
+[metadata]
+name = "nightly"
+deep = { list = [1, "x"] }
 
 [commands]
 dir = "run/commands"
@@ -97,6 +103,9 @@ def test_every_documented_key_is_read(file: Path, monkeypatch: pytest.MonkeyPatc
     assert demo.limits == LimitsOverride(memory_bytes=1000)
     assert found.control.socket == f"{base}/run/control.sock"
     assert (found.control.group, found.control.mode, found.control.share) == ("staff", 0o660, "owner")
+    assert (found.control.listen, found.control.psk_file) == ("[::1]:7411", f"{base}/psk")
+    assert found.metadata == {"name": "nightly", "deep": {"list": [1, "x"]}}
+    assert "nightly" not in repr(found)
     assert found.commands.dir == f"{base}/run/commands"
     assert (found.commands.mode, found.commands.group) == ("0600", "100")
 
@@ -136,6 +145,11 @@ def test_an_override_has_the_fields_of_what_it_overrides() -> None:
         ("only = []", "$.only", "expected a list of ids, not empty, found an empty list"),
         ('only = ["A"]', "$.only[0]", "expected an id"),
         ("[plugins.Demo]", "$.plugins", "wrong key: expected an id: a small letter, then at most"),
+        ('[control]\nlisten = "::1:7411"', "$.control.listen", "expected HOST:PORT, with an IPv6 address"),
+        ('[control]\nlisten = "host"', "$.control.listen", "expected HOST:PORT"),
+        ("[control]\nlisten = 7411", "$.control.listen", "expected HOST:PORT"),
+        ("[metadata]\nday = 2026-01-01", "$.metadata.day", "found a date or time; quote it"),
+        ("metadata = 3", "$.metadata", "expected a map, found 3"),
         ("plugins = 3", "$.plugins", "expected a map, found 3"),
         ("[plugins]\ndemo = 3", "$.plugins.demo", "expected a map, found 3"),
         ("[plugins.demo]\nsettings = 3", "$.plugins.demo.settings", "found a whole number"),

@@ -19,6 +19,7 @@ from plugin_host.event import (
     SessionEnded,
     SessionOpened,
     StateChanged,
+    TaskChanged,
 )
 from plugin_host.eventmap import event_map
 from plugin_host.state import State
@@ -46,6 +47,16 @@ EVENTS: list[tuple[HostEvent, dict[str, Any], str]] = [
         PluginSwapped(plugin="demo", old_version="1", new_version="2", pid=8),
         {"event": "swapped", "old_version": "1", "new_version": "2", "pid": 8},
         "replaced 1 by 2 (pid 8)",
+    ),
+    (
+        TaskChanged(plugin="demo", task="t1", state="running"),
+        {"event": "task", "task": "t1", "state": "running"},
+        "task t1 runs",
+    ),
+    (
+        TaskChanged(plugin="demo", task="t1", state="offered"),
+        {"event": "task", "task": "t1", "state": "offered"},
+        "",
     ),
     (
         SessionOpened(plugin="demo", session="s1", info=INFO),

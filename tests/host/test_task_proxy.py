@@ -85,6 +85,26 @@ def test_cancelled_request_gets_no_task_and_its_stream_is_forgotten(run: Run) ->
     run(body())
 
 
+def test_request_that_is_cancelled_in_the_same_breath_harms_nobody(run: Run) -> None:
+    async def body() -> None:
+        async with tasked() as scene:
+            task = scene.give("work", id="t")
+            log = scene.streams.reserve()
+            connection = scene.plugin.connection
+            msgid, asking = connection.send_request("metadata.execute", {"log": log})
+            scene.streams.open_send(log, 0)
+            cancel = connection.send_cancel(msgid)
+            await scene.plugin.send(
+                asking + cancel + scene.streams.send_end(log, {"name": "rpc.cancelled"})
+            )
+            await scene.ping()
+            assert not scene.link.is_over
+            order, _ = await scene.taken()
+            assert (order["task"], task.state) == ("t", "running")
+
+    run(body())
+
+
 def test_task_that_met_a_cancelled_request_is_given_to_the_next(run: Run) -> None:
     async def body() -> None:
         async with tasked() as scene:

@@ -170,6 +170,7 @@ def test_kill_from_outside_is_noticed_without_a_call(run: Run, wait_until: WaitU
         ("twice", "which is not open"),
         ("not_utf8", "bytes that are no message"),
         ("unhashable", "bytes that are no message"),
+        ("announces", "announced a message of more than 16777216 bytes"),
         ("hosts_method", "command.call is not for the plugin to send"),
         ("closes", "closed its connection and runs on"),
     ],

@@ -230,6 +230,20 @@ def test_any_number_of_streams_may_be_stopped_that_are_never_opened() -> None:
     assert not pair.plugin.streams.open_send(2).stopped  # long forgotten
 
 
+def test_end_of_nothing_with_an_error_may_overtake_the_opening_of_its_stream(pair: ConnectionPair) -> None:
+    stream = pair.plugin.streams.reserve()
+    pair.plugin.streams.open_send(stream, 0)
+    assert pair.to_host(pair.plugin.streams.send_end(stream, {"name": "rpc.cancelled"})) == []
+    with pytest.raises(LocalProtocolError, match="is or was open"):
+        pair.host.streams.open_receive(stream, 1000)
+    assert pair.host.state == "ready"
+    for _ in range(5000):
+        stream = pair.plugin.streams.reserve()
+        pair.plugin.streams.open_send(stream, 0)
+        assert pair.to_host(pair.plugin.streams.send_end(stream, {})) == []
+    assert len(pair.host.streams._ended[1]) <= 4096
+
+
 # Ids.
 
 

@@ -112,6 +112,8 @@ def test_grants_without_end(host: Connection) -> None:
         frame("data", UNKNOWN, 0, b"x"),
         frame("gap", UNKNOWN, 0, 1),
         frame("end", UNKNOWN, 0),
+        frame("end", UNKNOWN, 1, {}),
+        frame("end", UNKNOWN + 1, 0, {}),
         frame("credit", UNKNOWN, 1),
         frame("data", SENDING, 0, b"x"),
         frame("gap", SENDING, 0, 1),

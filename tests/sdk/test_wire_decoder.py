@@ -179,7 +179,7 @@ def test_message_of_the_limit_passes_and_one_byte_more_does_not(limit: int, port
     decoder = Decoder(limit)
     assert len(feed(decoder, portions(just * 2, portion))) == 2
     text = refusal(decoder, portions(over, portion))
-    assert text == f"the peer sent a message of more than {limit} bytes"
+    assert text in [f"the peer {how} a message of more than {limit} bytes" for how in ("sent", "announced")]
 
 
 def test_limit_holds_byte_by_byte() -> None:
@@ -235,3 +235,82 @@ def test_longest_map_of_a_message(count: int) -> None:
         assert "max_map_len" in refusal(decoder, [data])
     else:
         assert len(decoder.feed(data)[0]) == count
+
+
+# What begins with a size that no message has.
+
+FOUR_GIB = {
+    "bytes": b"\xc6\xff\xff\xff\xff",
+    "text": b"\xdb\xff\xff\xff\xff",
+    "extension": b"\xc9\xff\xff\xff\xf0",
+}
+
+
+@pytest.mark.parametrize("portion", [1, 3, 1 << 30])
+@pytest.mark.parametrize("before", [b"", b"\x94\x01\x07\xc0", b"\x93\x02\xabstream.data\x93\x02\x00"])
+@pytest.mark.parametrize("header", FOUR_GIB.values(), ids=FOUR_GIB)
+def test_header_alone_of_a_value_beyond_the_limit_is_refused(
+    header: bytes, before: bytes, portion: int
+) -> None:
+    decoder = Decoder()
+    assert feed(decoder, [msgpack.packb([1, 2, None, 3])]) == [[1, 2, None, 3]]
+    text = refusal(decoder, portions(before + header, portion))
+    assert text == f"the peer announced a message of more than {decoder.limit} bytes"
+
+
+def test_header_counts_with_what_its_message_has_before_it() -> None:
+    just, over = (
+        b"\x92\xc4\x0a" + bytes(10) + b"\xc6" + size.to_bytes(4, "big") for size in (99_982, 99_983)
+    )
+    decoder = Decoder(100_000)
+    assert (feed(decoder, [just]), decoder.error) == ([], None)
+    assert "announced" in refusal(Decoder(100_000), [over])
+
+
+@pytest.mark.parametrize("portion", [1000, 65_536])
+def test_header_far_inside_a_message_is_refused_before_the_limit(portion: int) -> None:
+    data = b"\x92\xc6" + (300_000).to_bytes(4, "big") + bytes(300_000) + FOUR_GIB["bytes"] + bytes(65_537)
+    assert "announced" in refusal(Decoder(), portions(data, portion))
+
+
+DECOYS = [
+    msgpack.packb([FOUR_GIB["bytes"], 1, FOUR_GIB["text"] * 3, 2.5]),
+    msgpack.packb({"a": FOUR_GIB["text"], "b": 2**63, "c": ExtType(5, FOUR_GIB["bytes"])}),
+    b"\x92\xc4\x04\xc6\xff\xff\xff\xcf" + bytes(8),  # a number of 64 bits behind bytes
+    b"\x92\xc4\x02\xc6\xff\xc5\x01\x00" + bytes(256),  # bytes with a size of 16 bits
+    b"\x92\xc4\x04\xc6\xff\xff\xff\xd9\x05hello",
+]
+
+
+@pytest.mark.parametrize("decoy", DECOYS)
+def test_what_only_looks_like_such_a_header_passes_wherever_it_is_cut(decoy: bytes) -> None:
+    expected = msgpack.unpackb(decoy, strict_map_key=False)
+    for cut in range(1, len(decoy)):
+        decoder = Decoder()
+        assert feed(decoder, [decoy[:cut], decoy[cut:]]) == [expected]
+        assert feed(decoder, portions(decoy, cut)) == [expected]
+        assert decoder.error is None
+
+
+@pytest.mark.parametrize("filler", [100, 300_000])
+def test_values_that_look_like_headers_pass_at_the_end_of_every_read(filler: int) -> None:
+    value = b"\xc4\x05" + FOUR_GIB["bytes"]
+    data = b"\xdc" + (401).to_bytes(2, "big") + msgpack.packb(bytes(filler))
+    parts = [data, *[value] * 400]
+    decoder = Decoder()
+    assert feed(decoder, parts) == [[bytes(filler), *[FOUR_GIB["bytes"]] * 400]]
+
+
+def test_looking_twice_at_what_looks_like_headers_stays_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, made = Decoder(), 0
+    make = decoder._new_unpacker
+
+    def count(self: Decoder, *, counting: bool) -> Any:
+        nonlocal made
+        made += 1
+        return make(counting=counting)
+
+    monkeypatch.setattr(Decoder, "_new_unpacker", count)
+    value = b"\xc4\x05" + FOUR_GIB["bytes"]
+    feed(decoder, [b"\xdd" + (20_000).to_bytes(4, "big"), *[value] * 10_000])
+    assert made < 20

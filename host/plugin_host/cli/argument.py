@@ -23,7 +23,7 @@ from plugin_host.notation import BadNotation, from_json
 
 from . import output
 
-__all__ = ["Parameters", "parse"]
+__all__ = ["Parameters", "parse", "parse_value"]
 
 _FORMS = "expected key=value, key:=JSON, one JSON map or list, @file, or - for stdin"
 
@@ -65,6 +65,13 @@ def parse(words: Sequence[str]) -> Parameters:
         named[key] = _json(name, value) if is_json else _text(name, value)
         is_text = is_text or not is_json
     return Parameters(named, is_text)
+
+
+def parse_value(name: str, word: str) -> Any:
+    """One value: text as it is, or JSON behind `:=`. Raises click.UsageError, which names `name`."""
+    if word.startswith(":="):
+        return _json(name, word.removeprefix(":="))
+    return _text(name, word)
 
 
 def _document(word: str) -> tuple[str, str] | None:

@@ -30,6 +30,9 @@ __all__ = ["HostReady", "StatusAsked", "event_line", "event_map", "event_text", 
 
 Plugins = Mapping[str, "Plugin"]
 
+# The other states are short, or of interest to who gave the task.
+_TOLD_OF_TASKS = {"running": "runs", "ended": "has ended", "lost": "was lost"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostReady(HostEvent):
@@ -78,6 +81,8 @@ def _what(event: Mapping[str, Any], is_brief: bool) -> str:
         return f"session {event['session']} opened: {shlex.join(event['command']) or event['handler']}"
     if name == "session_ended":
         return f"session {event['session']} ended: {_ending(event['exit'])}"
+    if name == "task" and event["state"] in _TOLD_OF_TASKS:
+        return f"task {event['task']} {_TOLD_OF_TASKS[event['state']]}"
     return ""
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .localterminal import Size
     from .option import Options
 
-__all__ = ["Wanted", "execute"]
+__all__ = ["Wanted", "execute", "needs_running_host"]
 
 # Closing takes 2 s where the program does not go by itself.
 _CLOSE_S = 4.0
@@ -84,12 +84,16 @@ async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int
             raise asked(error, client) from None
 
 
+def needs_running_host(option: str, options: Options) -> str:
+    """Why an option cannot be had where no host runs that goes on."""
+    return _NO_HOST.format(option=option, other=_OTHER_HOST if options.wants_own_host else "")
+
+
 async def _execute_here(forwarder: Forwarder, options: Options, wanted: Wanted) -> int:
     """Start the plugin, run the program, stop the plugin."""
     for option, is_given in (("-d", wanted.detach), ("--keep", wanted.keep)):
         if is_given:
-            other = _OTHER_HOST if options.wants_own_host else ""
-            raise click.UsageError(_NO_HOST.format(option=option, other=other))
+            raise click.UsageError(needs_running_host(option, options))
     host = options.host(only=[wanted.plugin], restarts=False)
     plugin = chosen(host, options, wanted.plugin)
     status = None

@@ -28,6 +28,8 @@ from plugin_host.errors import (
     PluginNotReady,
     SessionNotFound,
     SocketError,
+    TaskLost,
+    TaskNotFound,
 )
 from plugin_host.failuremap import as_map
 from plugin_host.notation import plain, to_json
@@ -67,6 +69,8 @@ _CODES: tuple[tuple[type[PluginHostError], int], ...] = (
     (HostUnreachable, UNAVAILABLE),
     (CallTimeout, TIMED_OUT),
     (SessionNotFound, UNAVAILABLE),
+    (TaskNotFound, UNAVAILABLE),
+    (TaskLost, DIED),
     (ListenerUnreachable, UNAVAILABLE),
     (CallError, REFUSED),
     (ConfigurationError, USAGE),

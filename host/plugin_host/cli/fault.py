@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 from plugin_host import checksum, configuration, discovery, document, manifest, settings
-from plugin_host.errors import ConfigurationError, ManifestError
+from plugin_host.errors import ConfigurationError, InvalidPayload, ManifestError
+from plugin_host.metadata.face import Metadata
 from plugin_host.wording import found, shown
 
 __all__ = ["Fault", "configuration_faults", "manifest_faults"]
@@ -68,7 +69,16 @@ def configuration_faults(file: Path) -> list[Fault]:
         loaded = configuration.load(file)
     except ConfigurationError as error:
         return _all(error, _read_configuration, file, {})
-    return _settings_faults(loaded, shown(file))
+    return [*_metadata_faults(loaded), *_settings_faults(loaded, shown(file))]
+
+
+def _metadata_faults(loaded: configuration.Configuration) -> list[Fault]:
+    """What a host could not begin with."""
+    try:
+        Metadata().fill(loaded.metadata)
+    except InvalidPayload as error:
+        return [Fault("$.metadata", error.message)]
+    return []
 
 
 def _settings_faults(loaded: configuration.Configuration, name: str) -> list[Fault]:

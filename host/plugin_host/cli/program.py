@@ -21,6 +21,7 @@ from . import (
     lifecycle,
     listing,
     logs,
+    metadata,
     metrics,
     openio,
     output,
@@ -30,6 +31,7 @@ from . import (
     send,
     sessions,
     status,
+    task,
     top,
     validate,
 )
@@ -48,16 +50,17 @@ _HELP = """Run plugins in processes of their own, and call them.
   plugin-host status                           the host that runs, and its plugins
   plugin-host call system disk_usage path=/    call a command of a plugin
   plugin-host exec -it shell                   open a shell through a plugin
+  plugin-host task run runner -- make test     give a plugin work, and see it done
   plugin-host top                              what the plugins of the host that runs do and use
   plugin-host logs -f                          what they log
   plugin-host send host '{"Command": "host.status"}'   ask the one that runs
   plugin-host doctor                           what is wrong here, and what to do about it
 
-call and exec use the host that runs, and start the plugin for themselves where none does.
+call, exec and task run use the host that runs, and start the plugin for themselves where none does.
 
 Results go to stdout and errors to stderr. Exit status: 0 done; 1 the plugin said no, or faults were
 found; 2 wrong usage; 3 not found, not ready or not started; 4 the plugin died in the call; 124 timed
-out. exec and attach end with the status of what ran.
+out. exec, attach and task run end with the status of what ran.
 """
 
 
@@ -91,6 +94,8 @@ for _command in (
     events.command,
     top.command,
     metrics.command,
+    task.command,
+    metadata.command,
     send.command,
     validate.command,
     schema.command,

@@ -11,7 +11,7 @@ from plugin_host_sdk.errors import ExecError
 if TYPE_CHECKING:
     from plugin_host_sdk.types.session import Exit
 
-__all__ = ["status_of"]
+__all__ = ["signal_number", "status_of"]
 
 _LARGEST = 255
 
@@ -28,14 +28,14 @@ def status_of(ended: Exit) -> int:
             failure.retry_commands,
         )
     if ended.signal is not None:
-        return 128 + _number(ended.signal)
+        return 128 + signal_number(ended.signal)
     if ended.code is None:
         raise PluginHostError(f"the session ended without a status: {ended.reason or 'no reason given'}")
     # A handler that serves sessions itself may end with any number, which a process cannot.
     return ended.code if 0 <= ended.code <= _LARGEST else _LARGEST
 
 
-def _number(name: str) -> int:
+def signal_number(name: str) -> int:
     """The number of a signal: `SIGTERM`, `SIGRTMIN+3`; 0 for one that this system does not know."""
     known = signal.Signals.__members__.get(name)
     if known is not None:

@@ -76,14 +76,9 @@ def command(
     # From before all that takes time: who asks for the table too early, or too late, ends nothing.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
-        if listen is not None and psk_file is None:
-            raise click.UsageError(
-                "--listen needs --psk-file: without a key anybody could run programs here"
-            )
         from . import interruption
 
         ports = Ports(metrics=metrics_port, sealed=listen, psk_file=psk_file)
-
         try:
             interruption.run(_run(options, command_dir, ports))
         except Interrupted:
@@ -94,10 +89,13 @@ async def _run(options: Options, command_dir: str | None, ports: Ports) -> None:
     import asyncio
 
     from plugin_host import readiness
+    from plugin_host.configuration import Configuration
 
     from .eventline import HostReady
     from .serving import serving
 
+    config = options.configuration() or Configuration()
+    ports = ports.configured(config.control)
     host = options.host()
     told, watched = host.events(), host.events()
     _check_found(host, options)

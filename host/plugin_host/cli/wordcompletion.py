@@ -1,4 +1,4 @@
-"""What a shell may complete a word to: plugins, their commands and resources, and sessions.
+"""What a shell may complete a word to: plugins, their commands and resources, sessions, tasks, metadata.
 
 Asked from the running host; plugins, where none runs or one of its own is described, from discovery.
 Invariant: it is quick and silent. Who does not answer in a moment has no words.
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "command_words",
+    "metadata_words",
     "plugin_words",
     "program_words",
     "resource_words",
     "running_words",
     "session_words",
+    "task_words",
 ]
 
 # A person waits for it with a finger on the key.
@@ -86,6 +88,30 @@ def session_words(context: click.Context, parameter: click.Parameter, incomplete
         return [_session(one, "/" in incomplete) for one in await list_sessions(client)]
 
     return _beginning(incomplete, _asked(_options(context), sessions) or [])
+
+
+def task_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Ids of tasks, without those that were named already."""
+    named = context.params.get(parameter.name or "") or ()
+
+    async def tasks(client: ControlClient) -> Items:
+        found = await client.tasks.list()
+        return [CompletionItem(one.id, help=f"{one.plugin}: {' '.join(one.info.command)}") for one in found]
+
+    items = _beginning(incomplete, _asked(_options(context), tasks) or [])
+    return [one for one in items if isinstance(named, str) or one.value not in named]
+
+
+def metadata_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Paths of metadata, one name at a time."""
+    folder = incomplete.rpartition("/")[0]
+
+    async def paths(client: ControlClient) -> Items:
+        found = await client.metadata.look(folder or "/", recursive=False)
+        names = found.value if found.exists and isinstance(found.value, list) else []
+        return [CompletionItem(f"{folder}/{name}") for name in names if isinstance(name, str)]
+
+    return _beginning(incomplete, _asked(_options(context), paths) or [])
 
 
 def program_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:

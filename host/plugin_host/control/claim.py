@@ -8,7 +8,7 @@ token by which it is reclaimed.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,11 @@ class ClaimTable:
     def __len__(self) -> int:
         return len(self._claims)
 
+    def forget_all_but(self, there: Set[Key]) -> None:
+        """Nothing else is there any more."""
+        for key in self._claims.keys() - there:
+            del self._claims[key]
+
     def get(self, key: Key) -> Claim | None:
         """The claim on a session; None for one that no client opened."""
         return self._claims.get(key)
@@ -60,6 +65,10 @@ class ClaimTable:
         if self.share == "user" or (claim is not None and claim.owner == client):
             return True
         return self.share == "token" and claim is not None and _same(claim.token, token)
+
+    def user(self, client: int, token: str) -> Callable[[Key], bool]:
+        """What `may_use` says of one client."""
+        return lambda key: self.may_use(key, client, token)
 
     def reclaim(self, key: Key, client: int, token: str) -> bool:
         """Make a client the owner of a session that has none and whose token it shows."""

@@ -34,7 +34,9 @@ from .address import SCHEME, parse_address, unreachable
 from .descriptor import IoTicket
 from .errormap import from_map
 from .follower import WINDOW_BYTES, Follower
+from .remotemetadata import RemoteMetadata
 from .remotesession import RemoteSessions
+from .remotetasks import RemoteTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -150,8 +152,9 @@ def _pid(info: dict[str, Any]) -> int:
 class ControlClient(LinkOwner):
     """One connection; made by `connect`, and an async context manager.
 
-    `info` is what the host said of itself, `token` what makes a later connection the same client. Methods
-    raise what `PluginHost`'s do, and HostLost when the connection has ended.
+    `info` is what the host said of itself, `token` what makes a later connection the same client;
+    `metadata` and `tasks` are the host's. Methods raise what `PluginHost`'s do, and HostLost when the
+    connection has ended.
     """
 
     def __init__(self, channel: Channel, path: str, pid: int) -> None:
@@ -162,6 +165,8 @@ class ControlClient(LinkOwner):
         self.link = Link(channel, Connection(HOST), self, "host")
         self._channel = channel
         self._sessions = RemoteSessions(self.link)
+        self.metadata = RemoteMetadata(self)
+        self.tasks = RemoteTasks(self, self._sessions)
         self._followers: set[Follower[Any]] = set()
         self._why = ""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -206,7 +211,7 @@ class ControlClient(LinkOwner):
     # The link's.
 
     def notified(self, method: str, params: Any) -> None:
-        self._sessions.told(method, params)
+        (self.tasks if method.startswith("task.") else self._sessions).told(method, params)
 
     def ended(self, error: Exception | None) -> None:
         if self._over.done():
@@ -218,6 +223,7 @@ class ControlClient(LinkOwner):
         reason = f"the connection to the host at {self.path} ended" + (f": {error}" if error else "")
         self.link.fail_calls(lambda: HostLost(reason))
         self._sessions.fail(lambda session: HostLost(reason))
+        self.tasks.fail(lambda: HostLost(reason))
         for follower in list(self._followers):
             follower.fail(HostLost(reason))
 
@@ -333,7 +339,7 @@ class ControlClient(LinkOwner):
         PluginNotFound, and CallFailed for a level that there is not.
         """
         asked = {"plugin": plugin, "level": level, "tail": tail, "follow": follow}
-        return await self._follow("host.logs", asked, LogRecord.from_map)
+        return await self.follow("host.logs", asked, LogRecord.from_map)
 
     async def events(self, *, tail: int | None = 0, follow: bool = True) -> Follower[dict[str, Any]]:
         """What happens from now on, as the maps of `run --json`; to be closed by the caller.
@@ -341,9 +347,10 @@ class ControlClient(LinkOwner):
         `tail` is how many of the events before come first, None for all that are kept; without `follow`
         nothing else comes.
         """
-        return await self._follow("host.events", {"tail": tail, "follow": follow}, dict)
+        return await self.follow("host.events", {"tail": tail, "follow": follow}, dict)
 
-    async def _follow(self, method: str, asked: dict[str, Any], read: Callable[[Any], _T]) -> Follower[_T]:
+    async def follow(self, method: str, asked: dict[str, Any], read: Callable[[Any], _T]) -> Follower[_T]:
+        """What a request that names a stream makes the host tell on it, each line as `read` makes of it."""
         follower = Follower(self.link.streams, read, self._followers.discard)
         named = {"stream": follower.stream, "window": WINDOW_BYTES}
         self._followers.add(follower)

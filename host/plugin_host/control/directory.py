@@ -62,18 +62,27 @@ class Directory:
         there = {(session.plugin, session.id) for session in found}
         for key in [key for key, one in self._sessions.items() if key not in there and one.exit]:
             self.forget(key)
+        # Shells of tasks whose worker is no plugin are in no plugin's list.
+        found += [one for key, one in self._sessions.items() if key not in there]
         return sorted(found, key=lambda one: (one.plugin, one.info.created_at, one.id))
 
-    async def find(self, session: str, plugin: str | None = None) -> Session:
-        """The session of that id; `plugin` tells between those of several. Raises SessionNotFound."""
+    async def find(
+        self, session: str, plugin: str | None = None, may_use: Callable[[Key], bool] = lambda key: True
+    ) -> Session:
+        """The session of that id; `plugin` tells between those of several. Raises SessionNotFound.
+
+        Only ids of sessions that who asks `may_use` are suggested.
+        """
         found = self._known(session, plugin)
         if not found:
             await self.all()
             found = self._known(session, plugin)
         if not found:
-            near = suggestion(session, {id for _, id in self._sessions})
+            near = suggestion(session, {key[1] for key in self._sessions if may_use(key)})
             where = f" in plugin `{plugin}`" if plugin else ""
             raise SessionNotFound(f"no such session{where}{near}", session=session)
+        if len(found) > 1:
+            found = [one for one in found if may_use((one.plugin, one.id))] or found[:1]
         if len(found) > 1:
             owners = " and ".join(one.plugin for one in found)
             text = f"session {session} is in {owners}: say which"

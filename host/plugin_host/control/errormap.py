@@ -13,6 +13,7 @@ from typing import Any
 from plugin_host import errors
 from plugin_host.death import DeathReport
 from plugin_host.errors import (
+    ArtifactDamaged,
     CallError,
     CallFailed,
     ConfigurationError,
@@ -23,6 +24,8 @@ from plugin_host.errors import (
     PluginHostError,
     PluginNotFound,
     PluginNotReady,
+    TaskLost,
+    TaskNotFound,
 )
 
 __all__ = ["from_map", "to_map"]
@@ -48,6 +51,8 @@ def to_map(error: Exception) -> dict[str, Any]:
             "name": "plugin.died",
             "data": {"plugin": error.plugin, "report": _report(error.report)},
         }
+    if isinstance(error, TaskLost):
+        return error.to_map() | {"data": {"task": error.task, "report": _report(error.report)}}
     if isinstance(error, CallError):
         return error.to_map()
     name, data = _described(error)
@@ -73,6 +78,10 @@ def _described(error: Exception) -> tuple[str, dict[str, Any]]:
             "hang": error.hang,
             "report": _report(error.report),
         }
+    if isinstance(error, TaskNotFound):
+        return "task.not_found", {"task": error.task}
+    if isinstance(error, ArtifactDamaged):
+        return "task.artifact_damaged", {"path": error.path}
     if isinstance(error, ManifestError):
         return "plugin.manifest", {"file": error.file, "path": error.path}
     if isinstance(error, ConfigurationError):
@@ -133,5 +142,8 @@ _MAKERS: dict[str, Callable[[str, Mapping[str, Any]], PluginHostError]] = {
     "plugin.not_ready": lambda text, data: PluginNotReady(text, plugin=data["plugin"], state=data["state"]),
     "plugin.manifest": lambda text, data: ManifestError(text, file=data["file"], path=data["path"]),
     "host.configuration": lambda text, data: ConfigurationError(text, file=data["file"], path=data["path"]),
+    "task.not_found": lambda text, data: TaskNotFound(text, task=data["task"]),
+    "task.lost": lambda text, data: TaskLost(text, task=data["task"], report=_read_report(data["report"])),
+    "task.artifact_damaged": lambda text, data: ArtifactDamaged(text, path=data["path"]),
     "host.refused": lambda text, _: PluginHostError(text),
 }

@@ -132,22 +132,30 @@ class ExecMethods:
             detached=asked.detached,
             fail_fast=asked.fail_fast,
         )
-        # From here on nothing is awaited: a client that leaves now has its session dealt with.
+        return self.opened(client, session, stdin=asked.stdin, keep=asked.keep)
+
+    def opened(
+        self, client: Client, session: Session, *, stdin: int | None, keep: bool | None
+    ) -> dict[str, Any]:
+        """A client has opened a session, which types on stream `stdin`; what it is answered.
+
+        Nothing is awaited: a client that leaves now has its session dealt with.
+        """
         key = session.plugin, session.id
         self._directory.add(session)
-        keep = client.keep if asked.keep is None else asked.keep
+        keep = client.keep if keep is None else keep
         self._claims.make(key, client.number, client.token, keep=keep)
         seat = client.seats[key] = Seat(session, client.link.streams)
-        window = 0 if asked.stdin is None else seat.open_input(asked.stdin)
+        window = 0 if stdin is None else seat.open_input(stdin)
         return {"session": msgspec.to_builtins(session.info), "stdin_window": window}
 
     # Using one.
 
     async def _session(self, ask: Ask, asked: Any) -> Session:
         """The session, if the client may use it. Raises SessionNotFound, CallFailed."""
-        session = await self._directory.find(asked.session, asked.plugin)
-        key = session.plugin, session.id
-        if not self._claims.may_use(key, ask.client.number, ask.client.token):
+        may_use = self._claims.user(ask.client.number, ask.client.token)
+        session = await self._directory.find(asked.session, asked.plugin, may_use)
+        if not may_use((session.plugin, session.id)):
             text = f"session {asked.session} is another client's: only its owner may use it here"
             raise CallFailed(text, name="host.permission_denied")
         return session
@@ -248,11 +256,12 @@ class ExecMethods:
 
     async def claim(self, ask: Ask) -> Any:
         asked, client = ask.read(_Claim), ask.client
-        session = await self._directory.find(asked.session, asked.plugin)
-        key = session.plugin, session.id
         token = asked.token or client.token
+        may_use = self._claims.user(client.number, token)
+        session = await self._directory.find(asked.session, asked.plugin, may_use)
+        key = session.plugin, session.id
         is_owner = self._claims.owns(key, client.number) or self._claims.reclaim(key, client.number, token)
-        if not is_owner and not self._claims.may_use(key, client.number, token):
+        if not is_owner and not may_use(key):
             raise CallFailed(
                 f"session {asked.session} is another client's, or the token is not its own",
                 name="host.permission_denied",
@@ -273,7 +282,8 @@ class ExecMethods:
         return {}
 
     async def _owned(self, ask: Ask, asked: Any) -> Session:
-        session = await self._directory.find(asked.session, asked.plugin)
+        may_use = self._claims.user(ask.client.number, ask.client.token)
+        session = await self._directory.find(asked.session, asked.plugin, may_use)
         if not self._claims.owns((session.plugin, session.id), ask.client.number):
             text = f"session {asked.session} is not this client's: only its owner may do that"
             raise CallFailed(text, name="host.permission_denied")

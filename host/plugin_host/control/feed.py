@@ -18,9 +18,9 @@ from plugin_host.admittance import not_found
 from plugin_host.errors import CallFailed, LocalProtocolError
 from plugin_host.eventmap import event_map
 from plugin_host.logbook import LogRecord, level_number
-from plugin_host.notation import to_json
 from plugin_host.outbound import Outbound
-from plugin_host.weight import weigh
+
+from .jsonline import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,8 +38,6 @@ __all__ = ["feed_methods"]
 _FEEDS = 64
 # What one write holds, if so much is there.
 _WRITE_BYTES = 32 << 10
-# What is written as JSON on the loop; more takes a thread.
-_QUICK_BYTES = 64 << 10
 
 
 class _Feed(Struct, kw_only=True):
@@ -75,17 +73,9 @@ class _Press:
     async def line(self, one: LogRecord | HostEvent) -> bytes:
         if self._last[0] is one:
             return self._last[1]
-        told = one.to_map() if isinstance(one, LogRecord) else event_map(one)
-        if weigh(told, _QUICK_BYTES) > _QUICK_BYTES:
-            line = await asyncio.to_thread(_line, told)
-        else:
-            line = _line(told)
+        line = await json_line(one.to_map() if isinstance(one, LogRecord) else event_map(one))
         self._last = one, line
         return line
-
-
-def _line(told: dict[str, Any]) -> bytes:
-    return to_json(told, ascii_only=True).encode() + b"\n"
 
 
 def feed_methods(host: PluginHost) -> dict[str, Method]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from plugin_host.notation import from_json
 
+from .errormap import from_map
 from .inbound import Inbound
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Follower(Generic[_T]):
             except StopAsyncIteration:
                 if self._error is not None:
                     raise self._error from None
+                if self._inbound.error is not None:
+                    raise from_map(self._inbound.error) from None
                 raise
             *lines, self._rest = (self._rest + piece).split(b"\n")
             self._lines.extend(lines)

@@ -51,8 +51,9 @@ class IoMethods:
         if isinstance(peer, RemotePeer):
             text = "descriptors are for programs on the host's own machine, not for clients over TCP"
             raise CallFailed(text, name="host.permission_denied")
-        session = await self._directory.find(asked.session, asked.plugin)
-        if not self._claims.may_use((session.plugin, session.id), client.number, client.token):
+        may_use = self._claims.user(client.number, client.token)
+        session = await self._directory.find(asked.session, asked.plugin, may_use)
+        if not may_use((session.plugin, session.id)):
             text = f"session {asked.session} is another client's: only its owner may use it here"
             raise CallFailed(text, name="host.permission_denied")
         check_streams(asked.streams, session)

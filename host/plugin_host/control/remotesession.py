@@ -45,14 +45,13 @@ class RemoteProxy(ExecProxy):
         self._lost: dict[str, PluginHostError] = {}
 
     def creator(
-        self, *, keep: bool | None, fail_fast: bool
+        self, *, method: str = "exec.create", **more: Any
     ) -> Callable[[SessionOptions, int], Awaitable[Created]]:
         """Opens a session with options that only a host knows."""
-        more = {"keep": keep, "fail_fast": fail_fast}
 
         def create(options: SessionOptions, stdin: int) -> Awaitable[Created]:
             self._lost.pop(options.id, None)
-            return self._create(options, stdin, more)
+            return self.create_by(method, options, stdin, more)
 
         return create
 

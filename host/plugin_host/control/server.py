@@ -28,7 +28,9 @@ from .feed import feed_methods
 from .hostmethod import host_methods
 from .iomethod import IoMethods
 from .iosocket import IoSocket, io_place
+from .metadatamethod import metadata_methods
 from .overview import status_map
+from .taskmethod import TaskMethods
 
 if TYPE_CHECKING:
     import socket
@@ -69,7 +71,6 @@ class ControlServer:
         self.started_at = time.time()
         self.claims = ClaimTable(share)
         self.directory = Directory(host, self._tell, self.claims.forget)
-        self.methods: dict[str, Method] = {}
         self.path = _path_of(place)
         self.listen: str | None = None  # the address of a port that admits clients beside the socket
         self.io = IoSocket(io_place(place, self.path))
@@ -80,6 +81,16 @@ class ControlServer:
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._last = 0
         self._errands: set[asyncio.Task[Any]] = set()
+        sessions = ExecMethods(host, self.directory, self.claims, self.finish)
+        self.tasks = TaskMethods(host, ClaimTable(share), sessions, self.finish)
+        self.methods: dict[str, Method] = {
+            **host_methods(host, self.finish, self._status),
+            **sessions.table(),
+            **IoMethods(self.directory, self.claims, self.io).table(),
+            **feed_methods(host),
+            **self.tasks.table(),
+            **metadata_methods(host.metadata),
+        }
 
     def __repr__(self) -> str:
         return f"<ControlServer {self.path or 'not started'} clients={len(self._desks)}>"
@@ -118,10 +129,6 @@ class ControlServer:
                 self._socket.close()
                 self._socket = None
                 raise
-        sessions = ExecMethods(self.host, self.directory, self.claims, self.finish)
-        descriptors = IoMethods(self.directory, self.claims, self.io)
-        self.methods |= host_methods(self.host, self.finish, self._status)
-        self.methods |= sessions.table() | descriptors.table() | feed_methods(self.host)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -191,9 +198,11 @@ class ControlServer:
         self._timers.pop(desk.number).cancel()
 
     def left(self, desk: Desk) -> None:
-        """A client has gone: close those of its sessions that were not to be kept."""
+        """A client has gone: close those of its sessions and tasks that were not to be kept."""
         for key in self.claims.left(desk.number):
             self._errand(self._close_session(key))
+        for task in self.tasks.left(desk.number):
+            self._errand(task.close())
 
     def gone(self, desk: Desk) -> None:
         """Nothing of a client is left."""

@@ -7,11 +7,15 @@ of what it waits for, and by no other.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import MetadataNotFound
 
+from .path import check_name
 from .tree import MetadataEntry, MetadataTree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Metadata"]
 
@@ -57,6 +61,13 @@ class Metadata:
         """Remove what is at `path`. Raises MetadataNotFound, and InvalidPayload for the root."""
         self._tree.delete(path)
         self._wake()
+
+    def fill(self, tree: Mapping[str, Any]) -> None:
+        """Put in what is not there yet, by the names at the root. Raises InvalidPayload."""
+        for name, value in tree.items():
+            check_name(name, "/")
+            if not self.look(f"/{name}").exists:
+                self.set(f"/{name}", value)
 
     async def wait_for_change(
         self,

@@ -107,11 +107,11 @@ class Task:
             text = f"task {self.id} has not ended within {timeout:g} s"
             raise CallTimeout(text, name="command.timeout") from None
 
-    def list_folder(self, path: FilePath, recursive: bool = True) -> list[FolderEntry]:
+    def list_folder(self, path: FilePath | os.PathLike[str], recursive: bool = True) -> list[FolderEntry]:
         """What is in the folder at an absolute path; links are shown and not followed."""
         return self._thread.run(self._task.list_folder(path, recursive))
 
-    def get_artifact(self, path: FilePath) -> Artifact:
+    def get_artifact(self, path: FilePath | os.PathLike[str]) -> Artifact:
         """The file at an absolute path, opened to be read once."""
         return Artifact(self._thread, self._thread.run(self._task.get_artifact(path)))
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from plugin_host.errors import CallError, CallFailed, TaskLost
+from plugin_host.errors import CallError, CallFailed, ResourceConflict, TaskLost
 from plugin_host.exec.opening import open_session
 from plugin_host.inquiry import ask
 from plugin_host.trace import current_trace
@@ -55,6 +55,10 @@ class PluginWorker:
     def __repr__(self) -> str:
         return f"<PluginWorker {self._plugin}>"
 
+    def begin(self, task: str) -> None:
+        """The plugin is given a task."""
+        self._shells[task] = []
+
     async def list_folder(self, task: str, path: FilePath, recursive: bool) -> list[FolderEntry]:
         found: list[FolderEntry] = []
         params = {"task": task, "recursive": recursive, **_named(path)}
@@ -78,12 +82,12 @@ class PluginWorker:
         try:
             info = await self._ask("metadata.get_artifact", params, ArtifactInfo)
         except CallError as error:
+            self._forget(download)
             (streams.stop if error.name == "rpc.foreign" else streams.forget)(number)
-            del self._downloads[number]
             raise
         except BaseException:
+            self._forget(download)
             streams.stop(number)  # it may be opened yet
-            del self._downloads[number]
             raise
         return Artifact(download, path=_shown(path), size=info.size, mode=info.mode, mtime=info.mtime)
 
@@ -94,7 +98,10 @@ class PluginWorker:
         if given.get("cwd") is not None:
             given["cwd"] = os.fspath(given["cwd"])
         session = await open_session(self._exec, command=command, create=create, **given)
-        self._shells.setdefault(task, []).append(session)
+        shells = self._shells.get(task)
+        if shells is None:  # closed meanwhile, and the plugin ends what is left of it
+            raise ResourceConflict(f"the task {task} was closed while its shell was opened")
+        shells.append(session)
         return session
 
     async def kill(self, task: str, grace: float) -> str:

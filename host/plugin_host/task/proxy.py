@@ -124,6 +124,7 @@ class TaskProxy:
             intake, task = self._held.pop(msgid), self._waiting.popleft()
             intake.bind(task)
             self._given[task.id] = task, intake
+            self._worker.begin(task.id)
             task.claim(self._worker, intake.grant)
             self._link.answer(msgid, _written(task.order))
             self._skip_over()

@@ -7,6 +7,7 @@ loses its worker says so and makes no result up; a worker's word about a task th
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ from .state import PENDING, REPORTED, TaskState
 from .timelimit import TimeLimit
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
@@ -156,21 +156,23 @@ class Task:
 
     # Asking its worker, from the moment it has one until `close`, also after the result.
 
-    async def list_folder(self, path: FilePath, recursive: bool = True) -> list[FolderEntry]:
+    async def list_folder(
+        self, path: FilePath | os.PathLike[str], recursive: bool = True
+    ) -> list[FolderEntry]:
         """What is in the folder at an absolute path; links are shown and not followed.
 
         Raises FolderNotFound, NotFolder, FileAccessDenied, OutsideRoots, TaskLost, PluginDied, and
         ResourceConflict when the task is closed.
         """
-        return await (await self._asked()).list_folder(self.id, path, recursive)
+        return await (await self._asked()).list_folder(self.id, os.fspath(path), recursive)
 
-    async def get_artifact(self, path: FilePath) -> Artifact:
+    async def get_artifact(self, path: FilePath | os.PathLike[str]) -> Artifact:
         """The file at an absolute path, opened to be read once.
 
         Raises ArtifactNotFound, IsFolder, NotFile, FileAccessDenied, OutsideRoots, TaskLost, PluginDied,
         and ResourceConflict when the task is closed.
         """
-        return await (await self._asked()).get_artifact(self.id, path)
+        return await (await self._asked()).get_artifact(self.id, os.fspath(path))
 
     async def open_shell(
         self,

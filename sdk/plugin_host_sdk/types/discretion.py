@@ -12,7 +12,7 @@ from msgspec import Struct
 
 __all__ = ["Discreet", "Names"]
 
-_SECRET = frozenset({"env", "settings", "params", "resource_data"})
+_SECRET = frozenset({"env", "settings", "params", "resource_data", "metadata"})
 
 
 class Names:
@@ -28,7 +28,7 @@ class Names:
 
 
 class Discreet(Struct, frozen=True):
-    """Shows the names and keeps the values of `env`, `settings`, `params` and `resource_data`."""
+    """Shows the names and keeps the values of `env`, `settings`, `params`, `resource_data`, `metadata`."""
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         shown = ((name, getattr(self, name)) for name in self.__struct_fields__)

@@ -38,6 +38,10 @@ def unhashable(peer: Peer, msgid: int, params: Any) -> None:
     peer.send(b"\x94\x01" + peer.pack(msgid) + b"\xc0\x81\x90\xc0")
 
 
+def announces(peer: Peer, msgid: int, params: Any) -> None:
+    peer.send(b"\x94\x01" + peer.pack(msgid) + b"\xc0\xc6\xff\xff\xff\xff")
+
+
 def hosts_method(peer: Peer, msgid: int, params: Any) -> None:
     peer.send(peer.pack([0, 1, "command.call", [{}]]))
 
@@ -59,6 +63,7 @@ COMMANDS = {
     "twice": twice,
     "not_utf8": not_utf8,
     "unhashable": unhashable,
+    "announces": announces,
     "hosts_method": hosts_method,
     "closes": closes,
     "leaves": leaves,
