@@ -40,17 +40,12 @@ class Hosted:
         return ["action", "run-script", plugin, str(path), *words]
 
 
-@pytest.fixture(scope="module")
-def hosted(
-    tmp_path_factory: pytest.TempPathFactory, sockets: str, cli_server: ForkServer | None
-) -> Iterator[Hosted]:
-    folder = tmp_path_factory.mktemp("hosted")
+def serve(cli: Cli, folder: Path) -> Iterator[Hosted]:
+    """Run a host with both plugins until the iteration ends."""
     plugins = write_robot(folder)
     (plugins / "automation").symlink_to(ROOT / "plugins" / "automation")
-    cli = Cli(folder, cli_server)
     # Where others than root can read.
     cli.config.write_text('entry_points = false\n[plugins.automation.settings]\nscript_dir = "/tmp"\n')
-    cli.env["PLUGIN_HOST_SOCKET"] = f"{sockets}/cli-action/control.sock"
     with cli.background("run", "--json", "--plugin-dir", plugins) as process:
         end = time.monotonic() + UP_S
         while '"event": "ready"' not in process.out:
@@ -59,6 +54,24 @@ def hosted(
         yield Hosted(cli, process, plugins)
         process.process.terminate()
         process.end()
+
+
+@pytest.fixture(scope="module")
+def hosted(
+    tmp_path_factory: pytest.TempPathFactory, sockets: str, cli_server: ForkServer | None
+) -> Iterator[Hosted]:
+    """The host of this file's tests."""
+    folder = tmp_path_factory.mktemp("hosted")
+    cli = Cli(folder, cli_server)
+    cli.env["PLUGIN_HOST_SOCKET"] = f"{sockets}/cli-action/control.sock"
+    yield from serve(cli, folder)
+
+
+@pytest.fixture
+def alone(cli: Cli, tmp_path: Path, own_socket: str) -> Iterator[Hosted]:
+    """A host for a test that ends processes of it."""
+    cli.env["PLUGIN_HOST_SOCKET"] = own_socket
+    yield from serve(cli, tmp_path)
 
 
 def test_script_is_relayed_apart_and_its_status_is_the_commands(hosted: Hosted) -> None:
@@ -239,11 +252,15 @@ def test_refusal_is_status_1_and_names_the_option(hosted: Hosted) -> None:
 
 
 def test_orders_say_what_came_of_them(hosted: Hosted) -> None:
-    before = hosted.cli("call", "robot", "pid").out
-    assert "was restarted for it" in hosted.cli("action", "reload", "robot").out
-    assert hosted.cli("call", "robot", "pid").out != before
+    assert hosted.cli("action", "reload", "automation").out == "read, and in force\n"
     assert hosted.cli("action", "reload", "automation", "--json").json == {"restart": False}
     assert "robot: 1.0.0\n" in hosted.cli("action", "heartbeat", "robot").out
+
+
+def test_plugin_that_a_reload_asks_to_restart_is_restarted(alone: Hosted) -> None:
+    before = alone.cli("call", "robot", "pid").out
+    assert "was restarted for it" in alone.cli("action", "reload", "robot").out
+    assert alone.cli("call", "robot", "pid").out != before
 
 
 def test_key_is_changed_in_steps_and_a_bad_one_is_taken_back(hosted: Hosted, tmp_path: Path) -> None:

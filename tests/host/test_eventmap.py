@@ -10,6 +10,8 @@ from plugin_host.cli.eventline import event_line
 from plugin_host.death import DeathReport, Phase
 from plugin_host.errors import LaunchError
 from plugin_host.event import (
+    ActionEnded,
+    ActionStarted,
     DeathTold,
     EventsLost,
     HealthChanged,
@@ -47,6 +49,16 @@ EVENTS: list[tuple[HostEvent, dict[str, Any], str]] = [
         PluginSwapped(plugin="demo", old_version="1", new_version="2", pid=8),
         {"event": "swapped", "old_version": "1", "new_version": "2", "pid": 8},
         "replaced 1 by 2 (pid 8)",
+    ),
+    (
+        ActionStarted(plugin="demo", action="a1", kind="exit"),
+        {"event": "action_started", "action": "a1", "kind": "exit"},
+        "action a1 started: exit",
+    ),
+    (
+        ActionEnded(plugin="demo", action="a1", kind="exit", success=False),
+        {"event": "action_ended", "action": "a1", "kind": "exit", "success": False},
+        "action a1 failed: exit",
     ),
     (
         TaskChanged(plugin="demo", task="t1", state="running"),

@@ -31,6 +31,7 @@ PAIRS = [
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
+    Metadata: {"fill"},
     plugin_host.ActionRun: {
         "accept",
         "alive",
