@@ -147,7 +147,7 @@ def test_artifact_that_never_goes_on_is_an_error_of_its_reader(run: Run) -> None
     run(body())
 
 
-def test_artifact_that_nobody_reads_any_more_is_told_to_the_guest(run: Run, wait_until: WaitUntil) -> None:
+def test_artifact_that_nobody_reads_any_more_is_told_to_the_guest(run: Run) -> None:
     async def body() -> None:
         async with serving() as place:
             asked = asyncio.create_task(place.task.get_artifact("/x"))
