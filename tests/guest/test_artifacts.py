@@ -13,7 +13,6 @@ from plugin_host.errors import ArtifactDamaged, CallTimeout
 from plugin_host.guest import GuestTimes
 from tests.guest.place import Place, partly, serving
 from tests.run import Run
-from tests.wait import WaitUntil
 
 
 async def replied(place: Place, action: str, body: bytes = b"", **headers: str) -> int:
