@@ -65,7 +65,6 @@ INSIDE = {
     plugin_host.LogStream: {"put", "wants"},
     plugin_host.Viewer: {"ended", "joined", "name", "received", "skipped", "streams", "wake"},
     EventStream: {"put"},
-    Metadata: {"fill"},
     # Workers that are no plugins are coroutines.
     plugin_host.Tasks: {"close", "offer"},
     plugin_host.Task: {
