@@ -184,7 +184,7 @@ class Link:
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
         connection, writer = self.connection, self._writer
-        if connection.unanswered >= PENDING_REQUESTS:
+        if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
         if self._is_over:
             future = self._loop.create_future()

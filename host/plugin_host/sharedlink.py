@@ -154,7 +154,7 @@ class SharedLink(Link):
         connection = self.connection
         if connection.state is not READY:
             raise LinkGone
-        if connection.unanswered >= PENDING_REQUESTS:
+        if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
         self._hands = waiter
         try:
@@ -298,21 +298,24 @@ class SharedLink(Link):
 
     def _take_in(self, waiter: Waiter) -> None:
         """Read what is there and deal it out."""
+        if self._is_over or self._is_barred:
+            return
         self._hands = waiter
         try:
-            size = READ_BYTES
+            size = self._recv_into(self._view)
+            self.has_heard = True
+            events = self._receive(self._view[:size])
+            event: Any = events[0] if len(events) == 1 else None
+            if type(event) is ResponseReceived and event.msgid == waiter.msgid and not self._queued:
+                # As by far the most are: what `_deliver` does, at half of its price.
+                del self._futures[event.msgid]
+                waiter.result = event.result
+                waiter.is_done = True
+            else:
+                self._deal(events)
             while size == READ_BYTES and not self._is_over and not self._is_barred:
                 size = self._recv_into(self._view)
-                self.has_heard = True
-                events = self._receive(self._view[:size])
-                event: Any = events[0] if len(events) == 1 else None
-                if type(event) is ResponseReceived and event.msgid == waiter.msgid and not self._queued:
-                    # As by far the most are: what `_deliver` does, at half of its price.
-                    del self._futures[event.msgid]
-                    waiter.result = event.result
-                    waiter.is_done = True
-                else:
-                    self._deal(events)
+                self._deal(self._receive(self._view[:size]))
         except (BlockingIOError, InterruptedError):
             pass
         except ConnectionResetError:
