@@ -35,11 +35,12 @@ from plugin_host_sdk.protocol import PENDING_REQUESTS, READY
 
 from .bell import Bell
 from .exclusion import exclusive
-from .link import DRAINED_READS, MANY_EVENTS, READ_BYTES, SMALL_READ_BYTES, Link, refusal, too_many
+from .link import DRAINED_READS, MANY_EVENTS, READ_BYTES, SMALL_READ_BYTES, Link
 from .sharedstream import SharedStreams
 from .sharedwriter import SharedWriter
 from .signalhold import NO_HOLD, SignalHold
 from .standby import Standby, standby
+from .unsent import refusal, too_many
 from .waiter import Waiter
 
 if TYPE_CHECKING:
@@ -149,7 +150,10 @@ class SharedLink(Link):
         if self._hands is not None or (leader is not None and leader.thread == waiter.thread):
             raise PluginHostError("the call was made in the middle of another one of the same thread")
         if self._is_over:
-            self._post_late(waiter)
+            if self._why is not None:
+                raise LinkGone
+            waiter.msgid = self._hold(cast("asyncio.Future[Any]", waiter))
+            self._lie_down(waiter)
             return
         connection = self.connection
         if connection.state is not READY:
@@ -177,12 +181,6 @@ class SharedLink(Link):
         if writer.is_waiting:
             self._note_queued(msgid, len(data))
         self._hands = None
-
-    def _post_late(self, waiter: Waiter) -> None:
-        if self._why is not None:
-            raise LinkGone
-        waiter.msgid = self._hold(cast("asyncio.Future[Any]", waiter))
-        self._lie_down(waiter)
 
     def _lead(self, waiter: Waiter, deadline: float | None, signals: SignalHold) -> None:
         """Wait for what comes, once, and deal it out. Raises CallTimeout."""
@@ -449,6 +447,7 @@ class SharedLink(Link):
 
     initialize = exclusive(Link.initialize)
     request = exclusive(Link.request)
+    corked = exclusive(Link.corked)
     abandon = exclusive(Link.abandon)
     answer = exclusive(Link.answer)
     refuse = exclusive(Link.refuse)
