@@ -65,7 +65,7 @@ HOST = {
     "link": Wing(
         "link writer deadline stream outbound echo"
         # The same for several threads.
-        " sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
+        " unsent sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
         below="ground channel",
         sdk="ground core connection",
     ),
@@ -84,7 +84,7 @@ HOST = {
     # Their signatures name candidates and configurations.
     "hook": Wing("hookspecs", below="ground description"),
     "discovery": Wing(
-        "entry_point folder checksum discovery extension",
+        "entry_point folder checksum discovery extension search",
         below="ground description hook",
         sdk="ground types",
     ),
@@ -97,7 +97,7 @@ HOST = {
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition obituary instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
-        " inquiry command exec metadata task action reconfiguration flood floodgate logbook level"
+        " inquiry command batch exec metadata task action reconfiguration flood floodgate logbook level"
         " failuremap eventmap measurement",
         below="ground metric description hook channel process link discovery isolation",
         sdk="ground core connection types",
