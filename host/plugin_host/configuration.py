@@ -44,6 +44,7 @@ __all__ = [
     "PluginConfiguration",
     "RestartOverride",
     "SandboxConfiguration",
+    "Warm",
     "convert",
     "find",
     "load",
@@ -66,6 +67,10 @@ UmaskValue = (
 Name = Annotated[
     str,
     Meta(pattern=r"^[^\x00-\x20:\x7f]+(?![\s\S])", description="a user's or group's name or number"),
+]
+ModuleName = Annotated[
+    str,
+    Meta(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*(?![\s\S])", description="the dotted name of a module"),
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port, 0 for any that is free")]
 Ids = Annotated[tuple[PluginId, ...], Meta(min_length=1, description="a list of ids, not empty")]
@@ -162,6 +167,16 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address: Line = "127.0.0.1"
 
 
+class Warm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When Python plugins are forked from a process that has the SDK, and `imports`, loaded.
+
+    `auto` does it from the third launch of a host on, `always` from the first.
+    """
+
+    launch: Literal["auto", "always", "never"] = "auto"
+    imports: tuple[ModuleName, ...] = ()
+
+
 class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """All of `plugin-host.toml`; without a file, `Configuration()`."""
 
@@ -173,6 +188,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     control: Control = Control()
     commands: Commands = Commands()
     metrics: Metrics = Metrics()
+    warm: Warm = Warm()
 
     @property
     def file(self) -> str | None:

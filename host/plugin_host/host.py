@@ -15,7 +15,7 @@ from .admission import launch_gate
 from .admittance import not_found, not_ready
 from .bytecode import BytecodeFolders
 from .command import call_command
-from .configuration import Configuration
+from .configuration import Configuration, Warm
 from .errors import PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
@@ -33,6 +33,8 @@ from .settings import settled
 from .state import State
 from .supervisor import Supervisor
 from .version import VERSION
+from .warm.forkserver import Forkserver
+from .warm.switch import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -100,6 +102,7 @@ class PluginHost:
         self._metadata = Metadata()
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
+        self._forkserver = Forkserver(self._run)
         self._facilities: Facilities | None = None
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
@@ -157,6 +160,9 @@ class PluginHost:
             return
         self._is_discovered = True
         self._extensions.load()
+        config = self._read_config()
+        warm = Warm() if config is None else config.warm
+        self._forkserver = Forkserver(self._run, switch(warm.launch, os.environ), warm.imports)
         self._facilities = facilities = Facilities(
             run=self._run,
             version=VERSION,
@@ -166,21 +172,25 @@ class PluginHost:
             emit=self._emit,
             keeper=self._keeper,
             bytecode=self._bytecode,
+            forkserver=self._forkserver,
             restarts=self._restarts,
             logbook=self._logbook,
             make_link=self._make_link,
         )
-        for candidate in self._find_candidates():
+        for candidate in self._find_candidates(config):
             if candidate.id in self._plugins:
                 continue  # sound ones come first; of several broken ones of a name, the first explains it
             plugin = Plugin(candidate, self._changed)
             self._plugins[plugin.id] = plugin
             self._supervisors[plugin.id] = Supervisor(plugin, facilities)
 
-    def _find_candidates(self) -> list[Candidate]:
+    def _read_config(self) -> Configuration | None:
         config = self._config
         if config is not None and not isinstance(config, Configuration):
             config = _configuration.load(config)
+        return config
+
+    def _find_candidates(self, config: Configuration | None) -> list[Candidate]:
         return discovery.discover(
             plugin_dirs=self._plugin_dirs,
             entry_points=self._entry_points,
@@ -225,7 +235,7 @@ class PluginHost:
                 self._facilities.close()
             self._events.close()
             self._logbook.close()
-            await self._keeper.close()
+            await asyncio.gather(self._keeper.close(), self._forkserver.close())
 
     def _startable(self) -> list[Supervisor]:
         return [
