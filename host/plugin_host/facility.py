@@ -32,10 +32,10 @@ __all__ = ["Facilities"]
 class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
     run at once; `metadata` answers what plugins ask about it; `emit` gets every event; `keeper` clears up
-    when the host is killed; `bytecode` are private folders of plugins that have a checksum; `forkserver`
-    starts some of them; `restarts` says whether what died is started again; `outer` is the environment that plugins inherit from; `sampler`
+    when the host is killed; `bytecode` are private folders of plugins that have a checksum; `restarts`
+    says whether what died is started again; `outer` is the environment that plugins inherit from; `sampler`
     looks at limits that nobody else holds; `logbook` keeps what plugins log; `make_link` is how a
-    connection is driven.
+    connection is driven; `forkserver` gives processes that are there already.
     """
 
     run: str

@@ -410,7 +410,7 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
-        candidates = await asyncio.to_thread(self._find_candidates)
+        candidates = await asyncio.to_thread(lambda: self._find_candidates(self._read_config()))
         found = [one for one in candidates if one.id == plugin]
         if not found:
             raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)

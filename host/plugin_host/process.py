@@ -72,7 +72,7 @@ class Start(Protocol):
     def pid(self) -> int: ...
 
     def become(self, spec: ProcessSpec, ends: ChildEnds, dump: int | None) -> int:
-        """The reading end of its stderr. Raises OSError and ValueError when it cannot; nothing was begun."""
+        """The reading end of its stderr. Raises OSError and ValueError; then nothing was begun."""
         ...
 
     def reaper(self, on_exit: Callable[[ExitStatus], None]) -> Reaper:
@@ -147,7 +147,7 @@ class PluginProcess:
         start: Start | None = None,
     ) -> PluginProcess:
         """Start `spec` and watch it in the running loop; `on_stderr` gets each line of its stderr that the
-        `meter` has room for. `start` becomes the plugin if it can; else it is started as if there were none.
+        `meter` has room for. `start` becomes the plugin if it can; else nobody sees that there was one.
 
         Takes about a quarter of a millisecond. Raises SpawnError, which names the file at fault.
         """

@@ -43,9 +43,7 @@ class ChildReaper(Reaper):
 
     __slots__ = ("_late", "_parent")
 
-    def __init__(
-        self, pid: int, pidfd: int, parent: Parent, on_exit: Callable[[ExitStatus], None]
-    ) -> None:
+    def __init__(self, pid: int, pidfd: int, parent: Parent, on_exit: Callable[[ExitStatus], None]) -> None:
         self._parent: Parent | None = parent  # None once it was asked
         self._late: asyncio.TimerHandle | None = None
         super().__init__(pid, on_exit, pidfd=pidfd)

@@ -33,7 +33,8 @@ _OF_THE_USER = ("HOME",)
 def unfit(spec: ProcessSpec, base: Mapping[str, str], room: int) -> str | None:
     """Why not, in words; None when it can.
 
-    `base` is the environment that the forkserver was started with, `room` the bytes that a child's may have.
+    `base` is the environment that the forkserver was started with, `room` the bytes that a child's may
+    have.
     """
     if not spec.is_forkable:
         return "it is not to be, or runs by an interpreter or a program of its own"
@@ -42,8 +43,8 @@ def unfit(spec: ProcessSpec, base: Mapping[str, str], room: int) -> str | None:
     if spec.prefix or spec.wrapper or spec.pass_fds:
         return "it is started by another program"
     for name in {**base, **spec.env}:
-        if name.startswith(_READ_AT_START) or name in _OF_THE_USER:
-            if base.get(name) != spec.env.get(name):
-                return f"its variable {name} has to be there when an interpreter begins"
+        is_early = name.startswith(_READ_AT_START) or name in _OF_THE_USER
+        if is_early and base.get(name) != spec.env.get(name):
+            return f"its variable {name} has to be there when an interpreter begins"
     size = sum(len(os.fsencode(name)) + len(os.fsencode(value)) + 2 for name, value in spec.env.items())
     return f"its environment takes {size} bytes" if size > room else None

@@ -49,8 +49,8 @@ _log = logging.getLogger("plugin_host.warm")
 
 
 class Forkserver:
-    """`run` is the host's id in PLUGIN_HOST_RUN, `switch` when it forks, `imports` what is loaded besides the
-    SDK, `outer` the environment that plugins inherit from."""
+    """`run` is the host's id in PLUGIN_HOST_RUN, `switch` when it forks, `imports` what is loaded besides
+    the SDK, `outer` the environment that plugins inherit from."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Forkserver:
         return None if self._helper is None else self._helper.pid
 
     async def take(self, spec: ProcessSpec) -> Spare | None:
-        """A process that can become `spec`, within half a second; None when it is to be started by itself."""
+        """A process that can become `spec`, within half a second; None when there is to be a new one."""
         if not self._is_wanted or not spec.is_forkable:
             return None
         self._launches += 1

@@ -1,8 +1,8 @@
 """One forkserver process and what the host holds of it: its socket, its spare children, its answers.
 
 Owns these until `close`. Invariants: every child that it made was handed out or is discarded; whoever asks
-for a child or a status is answered, at the latest when the process has ended. Used from the loop that it was
-started in.
+for a child or a status is answered, at the latest when the process has ended. Used from the loop that it
+was started in.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from resource import struct_rusage
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any
 
-from plugin_host_sdk.forkorder import ENVIRONMENT_ROOM, MOST_BYTES, MOST_FDS, TITLE_ROOM, pack, unpack
-
 from plugin_host.reaper import Reaper
 from plugin_host.stderr import StderrReader
+from plugin_host_sdk.forkorder import ENVIRONMENT_ROOM, MOST_BYTES, MOST_FDS, TITLE_ROOM, pack, unpack
 
 from .childreaper import Record
 from .posture import posture
@@ -227,7 +226,7 @@ def _spawn(environ: Mapping[str, str], imports: Sequence[str]) -> tuple[socket.s
         try:
             child = subprocess.Popen(
                 [sys.executable, "-P", "-c", _CODE, str(os.getpid()), ",".join(imports), "-" * TITLE_ROOM],
-                stdin=far,
+                stdin=far.fileno(),
                 stdout=stderr_child,
                 stderr=stderr_child,
                 cwd="/",

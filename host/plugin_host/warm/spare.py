@@ -11,9 +11,8 @@ import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.forkorder import STACKS, pack
-
 from plugin_host.process import DUMP_FD
+from plugin_host_sdk.forkorder import STACKS, pack
 
 from .childreaper import ChildReaper
 

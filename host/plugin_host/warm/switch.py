@@ -19,7 +19,13 @@ VARIABLE = "PLUGIN_HOST_WARM"
 Switch = Literal["auto", "always", "never"]
 """`auto`: from the third launch of a host on. `always`: from the first on."""
 
-_WORDS: dict[str, Switch] = {"0": "never", "1": "always", "auto": "auto", "always": "always", "never": "never"}
+_WORDS: dict[str, Switch] = {
+    "0": "never",
+    "1": "always",
+    "auto": "auto",
+    "always": "always",
+    "never": "never",
+}
 
 
 def switch(configured: Switch, environ: Mapping[str, str]) -> Switch:
