@@ -3,7 +3,7 @@
 Pure. A message is a tuple of builtins that begins with its name and travels as one packet; descriptors go
 with it. Both ends run the same interpreter, so its own format serves.
 
-    host to forkserver   ("fork",)                          make one more spare child
+    host to forkserver   ("fork", is_awaited)               make one more spare child
                          ("take", pid)                      that child has ended: how?
     forkserver to host   ("hello", room, problems, threads) once everything is imported
                          ("spare", pid)                     with its pidfd and the socket for its order

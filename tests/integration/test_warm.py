@@ -412,7 +412,9 @@ def test_configured_modules_are_there_and_their_faults_are_told(
             assert "/nowhere" not in (await host.call("demo", "facts"))["path"]
 
     run(body())
-    assert any("could not be imported ahead: there_is_no_such_module: Mod" in one for one in logged.messages)
+    assert any(
+        "could not be imported ahead: there_is_no_such_module: Mod" in one for one in logged.messages
+    )
     assert "forkserver: imported ahead" in logged.messages
 
 

@@ -133,7 +133,7 @@ class Helper:
         if not self.is_sound:
             return
         while self._coming + len(self._spares) < len(self._waiting) + 1:
-            if not self._send("fork"):
+            if not self._send("fork", self._coming < len(self._waiting)):
                 return
             self._coming += 1
 

@@ -79,10 +79,12 @@ class Forkserver:
         for name in _IGNORED:
             _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
         self._block, self._room = _take_block()
+        self._hello = b""
 
     def greet(self, imports: list[str]) -> None:
         """Import everything, and say so."""
         problems = [problem for name in (*_RUNTIME, *imports) if (problem := _import(name))]
+        self._hello = _hello()
         gc.collect()
         gc.freeze()
         threads = len(os.listdir("/proc/self/task"))
@@ -101,10 +103,10 @@ class Forkserver:
             name, *rest = unpack(data)
             if name == "take":
                 self._take(*rest)
-            elif name == "fork" and (arguments := self._fork()) is not None:
+            elif name == "fork" and (arguments := self._fork(*rest)) is not None:
                 return arguments
 
-    def _fork(self) -> list[str] | None:
+    def _fork(self, is_awaited: bool) -> list[str] | None:
         """In the child, once there is an order: what it is to be told."""
         _flush()
         try:
@@ -115,7 +117,7 @@ class Forkserver:
             return None
         if pid == 0:
             near.close()
-            return self._be_born(far)
+            return self._be_born(far, is_awaited)
         far.close()
         pidfd = os.pidfd_open(pid)
         self._send(("spare", pid), [pidfd, near.fileno()])
@@ -123,8 +125,10 @@ class Forkserver:
         near.close()
         return None
 
-    def _be_born(self, orders: _socket.socket) -> list[str]:
+    def _be_born(self, orders: _socket.socket, is_awaited: bool) -> list[str]:
         self._control.close()
+        if not is_awaited:
+            _rehearse(self._hello)
         order, fds = wait(orders, self._host)
         assert self._block is not None
         try:
@@ -185,6 +189,28 @@ def _import(name: str) -> str | None:
     except BaseException as error:  # of somebody else's code, which may do anything
         return f"{name}: {type(error).__name__}: {error}"
     return None
+
+
+def _hello() -> bytes:
+    from . import rehearsal
+
+    said = rehearsal.hello()
+    del sys.modules[rehearsal.__name__]  # children import it, as they will their plugin
+    return said
+
+
+def _rehearse(said: bytes) -> None:
+    """Whatever becomes of it, the child is as good as before."""
+    near, far = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        from .rehearsal import rehearse
+
+        rehearse(near, far, said)
+    except (OSError, RuntimeError):  # no descriptor or thread is to be had
+        pass
+    sys.modules.pop(f"{__package__}.rehearsal", None)
+    near.close()
+    far.close()
 
 
 def _socket_pair() -> tuple[_socket.socket, _socket.socket]:

@@ -106,8 +106,12 @@ def become(order: Sequence[Any], fds: Sequence[int], origin: Origin, block: Bloc
 def _set_environment(environ: Mapping[str, str]) -> None:
     import time
 
-    os.environ.clear()
-    os.environ.update(environ)
+    for name in os.environ.keys() - environ.keys():
+        del os.environ[name]
+    # Setting costs memory of the child's own, and most are the forkserver's.
+    for name, value in environ.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     time.tzset()
 
 
