@@ -24,6 +24,7 @@ from plugin_host.warm.posture import posture
 from plugin_host.warm.switch import switch
 from plugin_host_sdk import forkorder
 from tests.run import Run
+from tests.wait import WaitUntil
 
 BASE = {"PATH": "/bin", "LANG": "C.UTF-8", "HOME": "/root", "PLUGIN_HOST_RUN": "run/(forkserver)/1"}
 OWN = {**BASE, "PLUGIN_HOST_RUN": "run/demo/1"}
@@ -128,10 +129,9 @@ def child() -> tuple[int, int]:
     return pid, os.pidfd_open(pid)
 
 
-async def ended(reaper: ChildReaper, parent: Answering) -> None:
+async def ended(reaper: ChildReaper, parent: Answering, wait_until: WaitUntil) -> None:
     reaper.send_signal(signal.SIGKILL)
-    while not parent.asked:
-        await asyncio.sleep(0.001)
+    await wait_until.aio(lambda: parent.asked)
 
 
 def reap(pid: int) -> tuple[int, Any]:
@@ -139,13 +139,14 @@ def reap(pid: int) -> tuple[int, Any]:
     return status, usage
 
 
-def test_status_is_the_one_that_the_parent_tells(run: Run) -> None:
+def test_status_is_the_one_that_the_parent_tells(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         pid, pidfd = child()
-        parent, seen = Answering(), []
+        parent = Answering()
+        seen: list[ExitStatus] = []
         reaper = ChildReaper(pid, pidfd, parent, seen.append)
-        await ended(reaper, parent)
-        assert reaper.status is None  # nobody has said how
+        await ended(reaper, parent, wait_until)
+        assert not seen  # nobody has said how
         status, _ = reap(pid)
         parent.asked[0](Record(status, USAGE))
         expected = ExitStatus(None, signal.SIGKILL, peak_memory=2 << 20, cpu_s=1.5, by_us=True)
@@ -157,7 +158,7 @@ def test_status_is_the_one_that_the_parent_tells(run: Run) -> None:
 
 @pytest.mark.parametrize("answers", [True, False])
 def test_status_that_the_parent_does_not_know_is_told_as_lost(
-    run: Run, monkeypatch: pytest.MonkeyPatch, answers: bool
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil, answers: bool
 ) -> None:
     monkeypatch.setattr(childreaper, "ANSWER_S", 0.05)
 
@@ -165,7 +166,7 @@ def test_status_that_the_parent_does_not_know_is_told_as_lost(
         pid, pidfd = child()
         parent = Answering()
         reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
-        await ended(reaper, parent)
+        await ended(reaper, parent, wait_until)
         if answers:
             parent.asked[0](None)
         status = await reaper.exited
@@ -181,6 +182,10 @@ def test_status_that_the_parent_does_not_know_is_told_as_lost(
 
 
 # The life of a forkserver.
+
+
+async def take(server: Forkserver, what: ProcessSpec | None = None) -> Any:
+    return await server.take(what or spec())
 
 
 class Fake:
@@ -232,12 +237,12 @@ def test_switch_says_from_which_launch_on_plugins_are_forked(
 ) -> None:
     async def body() -> None:
         server = Forkserver("run", wanted, ["numpy"], BASE)
-        got = [await server.take(spec()) for _ in range(5)]
+        got = [await take(server) for _ in range(5)]
         assert [one is None for one in got] == [number < cold for number in range(5)]
         assert len(made) == (cold < 5)
         await server.close()
         assert all(one.is_closed for one in made)
-        assert await server.take(spec()) is None
+        assert await take(server) is None
 
     run(body())
 
@@ -266,16 +271,16 @@ def test_dead_one_is_replaced_and_one_that_always_dies_is_given_up(
     async def body() -> None:
         server = Forkserver("run", "always", (), BASE)
         for number in range(3):
-            assert await server.take(spec()) is made[number]
+            assert await take(server) is made[number]
             made[number].die()
-        assert await server.take(spec()) is made[3]
+        assert await take(server) is made[3]
         made[3].die()
-        assert await server.take(spec()) is None  # for an hour
+        assert await take(server) is None  # for an hour
         server._not_before = 0.0
-        await server.take(spec())
+        await take(server)
         made[4].die()
         server._not_before = 0.0
-        assert await server.take(spec()) is None
+        assert await take(server) is None
         assert len(made) == len(PAUSES_S) + 1
         await server.close()
 
@@ -290,12 +295,12 @@ def test_what_the_host_changes_about_itself_asks_for_another_one(
 ) -> None:
     async def body() -> None:
         server = Forkserver("run", "always", (), BASE)
-        assert await server.take(spec()) is made[0]
+        assert await take(server) is made[0]
         changed = posture()._replace(nice=19)
         monkeypatch.setattr(forkserver, "posture", lambda: changed)
-        assert await server.take(spec()) is made[1]
+        assert await take(server) is made[1]
         made[1].posture = changed
-        assert await server.take(spec()) is made[1]
+        assert await take(server) is made[1]
         await server.close()
         assert [one.is_closed for one in made] == [True, True]
 
@@ -319,9 +324,9 @@ def test_forkserver_that_cannot_be_used_is_given_up(
 
     async def body() -> None:
         server = Forkserver("run", "always", ["evil"], BASE)
-        assert await server.take(spec()) is None
+        assert await take(server) is None
         await asyncio.sleep(0)
-        assert await server.take(spec()) is None
+        assert await take(server) is None
         assert len(made) == 1
         await server.close()
 
@@ -337,9 +342,9 @@ def test_forkserver_that_cannot_be_started_costs_nobody_anything(
     async def body() -> None:
         server = Forkserver("run", "always", (), BASE)
         monkeypatch.setattr(Fake, "error", OSError("no process left"))
-        assert await server.take(spec()) is None
+        assert await take(server) is None
         monkeypatch.setattr(Fake, "error", None)
-        assert await server.take(spec()) is made[0]
+        assert await take(server) is made[0]
         await server.close()
 
     run(body())

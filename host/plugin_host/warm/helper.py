@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Helper"]
 
-_CODE = "from plugin_host_sdk.runtime.forkserver import main; main()"
+# The main module has the same names as that of a plugin which is started by itself.
+_CODE = (
+    "from plugin_host_sdk.__main__ import main; "
+    "main(__import__('plugin_host_sdk.runtime.forkserver', fromlist=['main']).main())"
+)
 _ROOM_NAME = "PLUGIN_HOST_ROOM"
 _END_S = 1.0
 _KILL_S = 2.0

@@ -4,7 +4,7 @@
 
 IMPORTS are names of modules with commas between them. It has one thread, runs nothing of any plugin, ends
 with its host, and reaps a child only when the host asks how that ended, so that until then the child's
-number is nobody else's. `main` returns to nobody in the forkserver; in a child it serves the plugin.
+number is nobody else's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     import signal as _signal
-    from typing import Any, NoReturn
+    from typing import Any
 else:
     import _signal  # see spare
     import _socket
@@ -51,17 +51,13 @@ _PADDING = "PLUGIN_HOST_ROOM"
 _CANNOT_BECOME = 71  # EX_OSERR
 
 
-def main() -> NoReturn:
-    """Serve the host until its end; in a child: be a plugin, to its end."""
+def main() -> list[str]:
+    """Serve the host until its end. Returns in children only, with what the plugin's start-up is told."""
     gc.disable()
     host, imports = int(sys.argv[1]), sys.argv[2].split(",")
     server = Forkserver(host)
     server.greet([name for name in imports if name])
-    arguments = server.serve()
-    from plugin_host_sdk.__main__ import main as plugin_main
-
-    plugin_main(arguments)
-    raise AssertionError("a plugin's main function never returns")
+    return server.serve()
 
 
 class Forkserver:

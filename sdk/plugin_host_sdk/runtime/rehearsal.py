@@ -35,7 +35,7 @@ plugin = Plugin(_ID, version="0")
 
 
 @plugin.command("nothing")
-def nothing(ctx: Any, value: Any = None) -> Any:
+def _nothing(ctx: Any, value: Any = None) -> Any:
     """Never called."""
     return value
 
