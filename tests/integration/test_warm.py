@@ -298,10 +298,15 @@ def test_forkserver_that_hangs_delays_a_launch_and_fails_none(
                 assert parent_of(host, "demo") == forkserver
                 with pytest.raises(PluginDied, match="status lost"):
                     await host.call("demo", "leave", {"code": 7})
-                await host.start("demo")
-                assert parent_of(host, "demo") == os.getpid()
+                for _ in range(2):
+                    await host.restart("demo")
+                    assert parent_of(host, "demo") == os.getpid()
+                assert await helper.spare(10) is None  # nobody waits for it again
             finally:
                 os.kill(forkserver, signal.SIGCONT)
+            await wait_until.aio(lambda: helper._spares)
+            await host.restart("demo")
+            assert parent_of(host, "demo") == forkserver
 
     run(body())
 
@@ -372,7 +377,7 @@ def test_host_that_is_killed_leaves_nothing(folder: Path, monkeypatch: pytest.Mo
     told["others"] = [await host.call("demo", "vanish"), host._forkserver.pid]
     os.kill(told["pids"][1], signal.SIGSTOP)
     if os.fork() == 0:  # holds every socket of the host's
-        signal.alarm(4)
+        signal.alarm(3)
         signal.pause()
     """
     with Victim(["demo", "other"], [folder], code) as victim:

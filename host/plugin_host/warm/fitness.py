@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["unfit"]
 
 # What the loader, the C library and the interpreter read when a program begins, and never again.
-_READ_AT_START = (
-    "PYTHON",
-    "LD_",
-    "LC_",
-    "LANG",
-    "MALLOC_",
-    "GLIBC_",
-    "ASAN_",
-    "COVERAGE_",
-)
+_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
 # The interpreter looks for packages in the user's own folder.
 _OF_THE_USER = ("HOME",)
 

@@ -73,6 +73,7 @@ class Helper:
         self._spares: deque[Spare] = deque()
         self._waiting: deque[asyncio.Future[Spare | None]] = deque()
         self._coming = 0
+        self._is_late = False
         self._asked: dict[int, Callable[[Record | None], None]] = {}
         self._is_closed = False
         self.up: asyncio.Future[bool] = self._loop.create_future()
@@ -92,11 +93,14 @@ class Helper:
         return self._reaper.status is None and self.room > 0 and self.threads == 1
 
     async def spare(self, timeout_s: float) -> Spare | None:
-        """A child that nobody else has; None when there is none within so many seconds."""
+        """A child that nobody else has; None when there is none within so many seconds, or when one that
+        was waited for so long has not come yet."""
         if self._spares:
             spare = self._spares.popleft()
             self._order_more()
             return spare
+        if self._is_late:
+            return None
         waiter: asyncio.Future[Spare | None] = self._loop.create_future()
         self._waiting.append(waiter)
         self._order_more()
@@ -110,6 +114,7 @@ class Helper:
             waiter.cancel()
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
+        self._is_late = waiter.cancelled() and bool(self._coming)
         return None if waiter.cancelled() else waiter.result()
 
     def take(self, pid: int, told: Callable[[Record | None], None]) -> None:
@@ -165,6 +170,7 @@ class Helper:
             for level, kind, raw in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                     fds.frombytes(raw)
+            self._is_late = False
             name, *rest = unpack(data)
             getattr(self, f"_on_{name}")(*rest, *fds)
 

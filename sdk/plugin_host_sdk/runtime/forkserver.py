@@ -74,6 +74,8 @@ class Forkserver:
             os._exit(0)
         for name in _IGNORED:
             _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
+        # A host may ignore this one, and then nobody would learn how a child ended.
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         self._block, self._room = _take_block()
         self._hello = b""
 
