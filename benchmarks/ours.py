@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plugin_host import PluginHost
 from plugin_host.configuration import Configuration, Warm
+from plugin_host.warm.switch import VARIABLE
 
 from .asyncio_driver import AsyncioDriver
 from .memory import private_mib
@@ -117,6 +119,7 @@ async def open_host() -> Ours:
 
 async def open_as(made: type[T], config: Configuration) -> T:
     """The same for another kind of it, with a configuration of its own."""
+    os.environ.pop(VARIABLE, None)  # which would win over the configuration
     host = _Host(plugin_dirs=[_FOLDER], entry_points=False, only=[_ID], config=config)
     await host.__aenter__()
     error = host.plugins[_ID].error
