@@ -330,7 +330,7 @@ def test_forkserver_that_cannot_be_used_is_given_up(
         assert len(made) == 1
         await server.close()
 
-    with caplog.at_level(logging.WARNING, "plugin_host.warm"):
+    with caplog.at_level(logging.INFO, "plugin_host.warm"):
         run(body())
     (said,) = caplog.messages
     assert words in said

@@ -130,13 +130,14 @@ class Forkserver:
         for problem in helper.problems:
             _log.warning("a module that plugins share could not be imported ahead: %s", problem)
         if helper.room == 0:
-            self._give_up("a forked process cannot show its own environment on this system")
+            self._give_up("a forked process cannot show its own environment on this system", logging.INFO)
         elif helper.threads > 1:
             words = f"importing {', '.join(self._imports)}" if self._imports else "starting an interpreter"
-            self._give_up(f"{words} starts threads, after which a process cannot be forked safely")
+            level = logging.WARNING if self._imports else logging.INFO
+            self._give_up(f"{words} starts threads, after which a process cannot be forked safely", level)
 
-    def _give_up(self, why: str) -> None:
-        _log.warning("plugins are started without a forkserver: %s", why)
+    def _give_up(self, why: str, level: int = logging.WARNING) -> None:
+        _log.log(level, "plugins are started without a forkserver: %s", why)
         self._is_wanted = False
         self._retire()
 
