@@ -150,7 +150,8 @@ def test_terminal_is_restored_although_the_plugin_hangs(cli: Cli, box: Path, wai
         seat.see("ready\r\n")
         # Besides there are the keeper and, perhaps, what the plugin was forked from.
         children = psutil.Process(seat.process.pid).children(recursive=True)
-        (plugin,) = [one for one in children if "-c" in one.cmdline() and one.name() != "plugin-forks"]
+        served = [one for one in children if "plugin_host_sdk" in " ".join(one.cmdline())]
+        (plugin,) = [one for one in served if one.name() != "plugin-forks"]
         plugin.suspend()
         seat.process.send_signal(signal.SIGHUP)
         wait_until(lambda: seat.mode == seat.found)
