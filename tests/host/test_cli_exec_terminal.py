@@ -239,7 +239,7 @@ def test_bash_has_a_prompt_and_jobs(cli: Cli, box: Path) -> None:
     words = ("-it", "-e", "PS1=in> ", "--plugin-dir", box, "box", "bash", "--norc", "--noprofile", "-i")
     with Seat(cli, *words) as seat:
         seat.see("in> ")
-        # Not sh: dash starts `sleep` by vfork, and a ^Z in that moment stops the child and never the parent.
+        # Not sh: dash starts `sleep` by vfork, and a ^Z in that moment stops the child, not the parent.
         seat.type("bash -c 'trap \"echo again\" CONT; echo up; while :; do sleep 0.05; done'\r")
         seat.see("up\r\n")
         seat.type("\x1a")
