@@ -16,7 +16,7 @@ from .batch import call_batch
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import ConfigurationError, InvalidPayload, PluginHostError, PluginNotFound
+from .errors import PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .facility import Facilities
@@ -34,6 +34,8 @@ from .state import State
 from .supervisor import Supervisor
 from .task.tasks import Tasks
 from .version import VERSION
+from .warm.forkserver import Forkserver
+from .warm.switch import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -96,6 +98,7 @@ class PluginHost:
         self._tasks = Tasks(self._find, self._emit)
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
+        self._forkserver = Forkserver(self._run)
         self._facilities: Facilities | None = None
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
@@ -163,6 +166,9 @@ class PluginHost:
             return
         self._is_discovered = True
         self._search.extensions.load()
+        config = self._search.configuration() or Configuration()
+        warm = config.warm
+        self._forkserver = Forkserver(self._run, switch(warm.launch, os.environ), warm.imports)
         self._facilities = facilities = Facilities(
             run=self._run,
             version=VERSION,
@@ -172,26 +178,18 @@ class PluginHost:
             emit=self._emit,
             keeper=self._keeper,
             bytecode=self._bytecode,
+            forkserver=self._forkserver,
             restarts=self._restarts,
             logbook=self._logbook,
             make_link=self._make_link,
         )
-        for candidate in self._search.find():
+        for candidate in self._search.find(config):
             if candidate.id in self._plugins:
                 continue  # sound ones come first; of several broken ones of a name, the first explains it
             plugin = Plugin(candidate, self._changed)
             self._plugins[plugin.id] = plugin
             self._supervisors[plugin.id] = Supervisor(plugin, facilities)
-        self._fill_metadata()
-
-    def _fill_metadata(self) -> None:
-        """With what the configuration has; what is there already stays."""
-        config = self._search.configuration() or Configuration()
-        try:
-            self._metadata.fill(config.metadata)
-        except InvalidPayload as error:
-            text = f"{config.file or 'configuration'}: $.metadata: {error}"
-            raise ConfigurationError(text, file=config.file or "", path="$.metadata") from None
+        self._metadata.begin_with(config.metadata, config.file)
 
     async def __aenter__(self) -> PluginHost:
         self._check_open()
@@ -229,7 +227,7 @@ class PluginHost:
                 self._facilities.close()
             self._events.close()
             self._logbook.close()
-            await self._keeper.close()
+            await asyncio.gather(self._keeper.close(), self._forkserver.close())
 
     def _startable(self) -> list[Supervisor]:
         return [
@@ -426,7 +424,7 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
-        candidates = await asyncio.to_thread(self._search.find)
+        candidates = await asyncio.to_thread(lambda: self._search.find(self._search.configuration()))
         found = [one for one in candidates if one.id == plugin]
         if not found:
             raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import configuration, discovery
-from .configuration import Configuration
+from . import discovery
+from .configuration import Configuration, load
 from .extension import Extensions
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ class Search:
     def configuration(self) -> Configuration | None:
         """The configuration as it is now; None when there is none. Raises ConfigurationError."""
         config = self._config
-        return config if config is None or isinstance(config, Configuration) else configuration.load(config)
+        return config if config is None or isinstance(config, Configuration) else load(config)
 
-    def find(self) -> list[Candidate]:
-        """Every plugin that is there now. Raises what `discovery.discover` does, and ConfigurationError."""
+    def find(self, configuration: Configuration | None) -> list[Candidate]:
+        """Every plugin that is there now. Raises what `discovery.discover` does."""
         return discovery.discover(
             plugin_dirs=self._plugin_dirs,
             entry_points=self._entry_points,
             only=self._only,
             block=self._block,
-            configuration=self.configuration(),
+            configuration=configuration,
             extensions=self.extensions,
         )
