@@ -27,7 +27,7 @@ def test_real_plugins_are_listed(cli: Cli) -> None:
     title, *rows = ended.out.splitlines()
     assert title.split() == ["PLUGIN", "VERSION", "STATUS", "PERMISSIONS", "SOURCE"]
     assert [row.split()[:3] for row in rows] == [
-        [name, "0.1.0", "ok"] for name in ("neovim", "shell", "system")
+        [name, "0.1.0", "ok"] for name in ("automation", "neovim", "runner", "shell", "system")
     ]
 
 

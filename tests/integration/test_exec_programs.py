@@ -289,7 +289,10 @@ def tmux(tmp_path: Path) -> Callable[..., list[str]]:
     """The words of a tmux with a server of its own."""
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
-    return lambda *words: ["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null", *words]
+    # Not the user's shell: what its start files do takes time, and may take away what is typed meanwhile.
+    configuration = tmp_path / "tmux.conf"
+    configuration.write_text("set -g default-command \"env 'PS1=ready> ' sh\"\n")
+    return lambda *words: ["tmux", "-S", str(tmp_path / "tmux"), "-f", str(configuration), *words]
 
 
 def test_tmux_detaches_attaches_and_ends(run: Run, tmp_path: Path, tmux: Callable[..., list[str]]) -> None:
@@ -314,7 +317,7 @@ def test_tmux_detaches_attaches_and_ends(run: Run, tmp_path: Path, tmux: Callabl
             async with seat(host, *tmux("attach")) as second:
                 await second.sees_line("from inside")
                 await second.type(CTRL_B + "%")
-                await second.until(lambda screen: "│" in screen.lines[5])
+                await second.until(lambda screen: "│ready>" in screen.lines[0])
                 await second.type("echo right si''de; exit\r")
                 await second.until(lambda screen: "│" not in screen.text)
                 await second.type("exit\r")

@@ -193,7 +193,7 @@ def test_a_call_over_the_limit_fails_alone(run: Run) -> None:
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("repeat('x', 17000000)", "the peer sent a message of more than 16777216 bytes"),
+        ("repeat('x', 17000000)", "the peer announced a message of more than 16777216 bytes"),
         ("map(range(100001), '[]')", "more than 100000 lists"),
     ],
 )

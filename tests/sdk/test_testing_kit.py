@@ -30,8 +30,11 @@ def test_public_names_are_these() -> None:
         "FakeClock",
         "FakeTerminal",
         "FakeTerminalFactory",
+        "GivenTask",
         "RecordingSink",
         "StreamEnd",
+        "TaskHost",
+        "TaskOutcome",
     ]
 
 

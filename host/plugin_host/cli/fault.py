@@ -19,7 +19,7 @@ import msgspec
 
 from plugin_host import checksum, configuration, discovery, document, manifest, settings
 from plugin_host.errors import ConfigurationError, InvalidPayload, ManifestError
-from plugin_host.metadata.face import Metadata
+from plugin_host.metadata.tree import MetadataTree
 from plugin_host.wording import found, shown
 
 __all__ = ["Fault", "configuration_faults", "manifest_faults"]
@@ -75,7 +75,7 @@ def configuration_faults(file: Path) -> list[Fault]:
 def _metadata_faults(loaded: configuration.Configuration) -> list[Fault]:
     """What a host could not begin with."""
     try:
-        Metadata().fill(loaded.metadata)
+        MetadataTree().fill(loaded.metadata)
     except InvalidPayload as error:
         return [Fault("$.metadata", error.message)]
     return []

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import ConfigurationError, InvalidPayload, MetadataNotFound
 
-from .path import check_name
 from .tree import MetadataEntry, MetadataTree
 
 if TYPE_CHECKING:
@@ -64,10 +63,8 @@ class Metadata:
 
     def fill(self, tree: Mapping[str, Any]) -> None:
         """Put in what is not there yet, by the names at the root. Raises InvalidPayload."""
-        for name, value in tree.items():
-            check_name(name, "/")
-            if not self.look(f"/{name}").exists:
-                self.set(f"/{name}", value)
+        self._tree.fill(tree)
+        self._wake()
 
     def begin_with(self, tree: Mapping[str, Any], file: str | None) -> None:
         """`fill` with what the configuration `file` says. Raises ConfigurationError."""

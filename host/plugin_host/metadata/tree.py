@@ -7,12 +7,15 @@ version, which everything above it takes too; what was set to the same value has
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import InvalidPayload, MetadataNotFound
 
 from .node import Folder, Leaf, Node, build, plain
-from .path import parse_path
+from .path import check_name, parse_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["MOST_BYTES", "MOST_ENTRIES", "MetadataEntry", "MetadataTree"]
 
@@ -81,6 +84,13 @@ class MetadataTree:
         self._put(names, node, version)
         self.version += 1
         return version
+
+    def fill(self, tree: Mapping[str, Any]) -> None:
+        """Put in what is not there yet, by the names at the root. Raises InvalidPayload."""
+        for name, value in tree.items():
+            check_name(name, "/")
+            if not self.look(f"/{name}").exists:
+                self.set(f"/{name}", value)
 
     def delete(self, path: str) -> None:
         """Remove what is at `path`. Raises MetadataNotFound, InvalidPayload for the root."""
