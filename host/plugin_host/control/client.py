@@ -163,7 +163,7 @@ class ControlClient(LinkOwner):
         self.pid = pid
         self.info: dict[str, Any] = {}
         self.token = ""
-        self.link = Link(channel, Connection(HOST), self, "host")
+        self.link = Link(channel, Connection(HOST, peer="host"), self, "host")
         self._channel = channel
         self._sessions = RemoteSessions(self.link)
         self.actions = RemoteActions(self.link)

@@ -83,7 +83,7 @@ class Desk(LinkOwner):
         self.seats: dict[Key, Seat] = {}
         self.is_here = False
         self._channel = channel
-        self.link = PeerLink(self._channel, Connection(PLUGIN), self, "client")
+        self.link = PeerLink(self._channel, Connection(PLUGIN, peer="client"), self, "client")
         self._running: dict[int, asyncio.Task[None]] = {}
         self._feeds: set[asyncio.Task[None]] = set()
         self._leaving: asyncio.Task[None] | None = None
