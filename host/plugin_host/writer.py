@@ -180,7 +180,7 @@ class Writer:
     def _expect_end(self) -> None:
         """Nobody will read this. A peer that is gone says why by its end of file, which is on the way."""
         if self._timer is None and self._channel.write_fd >= 0:
-            error = RemoteProtocolError(f"the {self._peer} closed its stdin and runs on")
+            error = RemoteProtocolError(f"the {self._peer} closed the end that it reads from")
             self._timer = self._loop.call_later(_END_FOLLOWS_S, self._lost, error)
 
     def _wait(self) -> None:

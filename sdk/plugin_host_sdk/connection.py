@@ -73,9 +73,10 @@ class Connection:
 
     `raw` is for peers of plain msgpack-RPC: ready at once, positional parameters, and nothing is ever
     sent that the caller did not ask for. `default` converts a value msgpack does not know before it is
-    sent. `pending` maps the ids of open requests of this side to their methods, `incoming` those of the
-    peer; `abandoned` are requests that were given up and not answered yet, `late_answers` counts answers
-    that came after that.
+    sent. `peer` is what messages call the other end, where that is not what its role says. `pending`
+    maps the ids of open requests of this side to their methods, `incoming` those of the peer; `abandoned`
+    are requests that were given up and not answered yet, `late_answers` counts answers that came after
+    that.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class Connection:
         raw: bool = False,
         limits: Limits | None = None,
         default: Callable[[Any], Any] | None = None,
+        peer: str = "",
     ) -> None:
         self.role = role
+        self.peer = peer or PEER_OF[role]
         self.raw = raw
         self.limits = limits or Limits()
         self.peer_limits = Limits()
@@ -456,7 +459,7 @@ class Connection:
     def _check_receivable(self, method: str, kind: int, legal: set[str]) -> None:
         if type(method) is not str:
             raise RemoteProtocolError(f"{excerpt(method)} is no method name")
-        if not self.raw and (problem := objection(self.state, PEER_OF[self.role], method, kind)):
+        if not self.raw and (problem := objection(self.state, PEER_OF[self.role], method, kind, self.peer)):
             raise RemoteProtocolError(problem)
         if self.state is READY and len(legal) < _REMEMBERED_METHODS and len(method) < 100:
             legal.add(method)

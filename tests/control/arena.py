@@ -36,6 +36,10 @@ CODE = """
         ctx.log.warning("cancelled")
         return "gave up"
 
+    @plugin.command("trace")
+    def trace(ctx):
+        return ctx.traceparent, ctx.tracestate
+
     @plugin.command("die")
     def die(ctx):
         import os

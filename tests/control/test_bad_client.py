@@ -137,6 +137,7 @@ def test_it_alone_is_dropped_with_a_reason(
     (reason,) = reasons()
     assert f"pid {os.getpid()}" in reason
     assert "good" not in reason
+    assert "the host" not in reason, "it is the client that is at fault"
 
 
 async def _do(misdeed: Misdeed, client: RawClient) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host.control import ControlServer, connect
+from plugin_host.control import ControlClient, ControlServer, connect
 from plugin_host.errors import (
     CallCancelled,
     CallError,
@@ -25,10 +25,32 @@ from plugin_host.errors import (
     SocketInUse,
 )
 from plugin_host.localsocket import LocalSocket
+from plugin_host.trace import traced
 from plugin_host_sdk.events import ErrorReceived, Initialized, InitializeRefused
 from tests.control.arena import arena
 from tests.run import Run
 from tests.wait import WaitUntil
+
+
+def test_the_trace_of_a_client_is_carried_to_the_plugin_and_to_nobody_elses(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", "a=b"
+
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            with traced("00-" + "1" * 32 + "-" + "2" * 16 + "-00"):  # the program's, when a client came
+                client, other = await scene.client("one"), await scene.client("two")
+            with traced(parent, state):
+                mine = client.call("desk", "trace")
+                assert await asyncio.gather(mine, _untraced(other)) == [[parent, state], [None, ""]]
+            assert await client.call("desk", "trace") == [None, ""]
+
+    async def _untraced(client: ControlClient) -> Any:
+        with traced(None):
+            return await client.call("desk", "trace", timeout=10)
+
+    run(body())
 
 
 def test_a_client_calls_and_is_told_what_an_embedder_is(tmp_path: Path, own_socket: str, run: Run) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from plugin_host.cli.topfit import fit
 from plugin_host.cli.topline import SORTS, Line, as_map, lines, ordered
 from plugin_host.cli.topscreen import TopScreen
 from plugin_host.cli.toptable import TITLES, cells, memory_text, seconds_text, summary
@@ -202,8 +203,8 @@ def test_programs_get_plain_numbers() -> None:
 # The picture.
 
 
-def drawn(screen: TopScreen, rows: int) -> list[str]:
-    console = Console(width=130, height=rows, force_terminal=False)
+def drawn(screen: TopScreen, rows: int, width: int = 130) -> list[str]:
+    console = Console(width=width, height=rows, force_terminal=False)
     with console.capture() as capture:
         console.print(screen.draw(rows))
     return [text.rstrip() for text in capture.get().splitlines()]
@@ -221,6 +222,39 @@ def test_the_picture_has_a_row_for_each_plugin() -> None:
     )
     assert (one.split()[:3], two.split()[:3]) == (["one", "ready", "7"], ["two", "ready", "7"])
     assert foot == "every 2 s, by cpu; q quits"
+
+
+@pytest.mark.parametrize("width", [130, 100, 80, 70, 40, 24])
+def test_no_number_is_cut_on_a_narrow_terminal(width: int) -> None:
+    screen = TopScreen("cpu", 2.0)
+    screen.look(snapshot(2, **{"automation": plugin(), "x" * 30: plugin()}), snapshot(1))
+    titles, *rows = drawn(screen, 24, width)[2:-1]
+    assert all(len(row) <= width for row in (titles, *rows))
+    assert "…" not in titles
+    for row in rows:
+        name, state, *numbers = row.split()
+        assert name.startswith(("automat", "xxxxxxx"))
+        assert state == "ready"
+        assert "…" not in "".join(numbers)
+    assert ("RESTARTS" in titles, "PID" in titles) == (width >= 100, width >= 70)
+
+
+def test_what_the_usual_terminal_shows_is_all_but_what_can_be_done_without() -> None:
+    busy = [
+        "automation",
+        "ready",
+        "1234567",
+        "100.0",
+        "13.1 M",
+        "3",
+        "12000",
+        "0",
+        "850 µs",
+        "12 ms",
+        *"910",
+    ]
+    titles = fit([busy], 80).titles
+    assert {"STATE", "PID", "CPU%", "MEM", "CALLS/S", "P50", "P99", "FLIGHT", "SESS", "REST"} < {*titles}
 
 
 def test_plugins_that_do_not_fit_are_counted() -> None:

@@ -166,7 +166,7 @@ def test_plugin_that_closed_its_reading_end_alone_is_noticed_at_a_write(
             plugin.socket.shutdown(socket.SHUT_RD)
             link.request("work", {})
             await wait_until.aio(lambda: owner.ends)
-            assert "closed its stdin and runs on" in str(owner.ends[0])
+            assert "closed the end that it reads from" in str(owner.ends[0])
 
     run(body())
 

@@ -111,6 +111,10 @@ def test_objection_says_why(state: str, sender: str, method: str, kind: int, tex
     assert objection(state, sender, method, kind) == text
 
 
+def test_a_sender_with_a_name_of_its_own_is_called_by_it() -> None:
+    assert objection(READY, HOST, "log", NOTIFICATION, "client") == "log is not for the client to send"
+
+
 @pytest.mark.parametrize("method", ["command." + "x" * 10**6, "x" * 10**6])
 def test_objection_to_a_long_name_is_short(method: str) -> None:
     state = READY if method.startswith("command") else OPENING

@@ -29,7 +29,7 @@ def command_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def listener_folder(options: Options, command_dir: str | None, socket: str = "") -> str:
-    """Absolute. `socket` is the path of the control socket when it is known, not where it would be.
+    """Absolute. `socket` is the path of the control socket, where it is known already.
 
     Raises ConfigurationError and SocketError.
     """

@@ -9,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from . import output
+from .topfit import fit
 from .topline import lines, ordered
-from .toptable import TITLES, cells, summary
+from .toptable import cells, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
 
     from plugin_host.metric.snapshot import Snapshot
 
@@ -59,15 +60,22 @@ class TopScreen:
             foot = f"{len(shown) - room} more plugins do not fit; {foot}"
         head = Text(summary(snapshot, shown), style="bold", no_wrap=True, overflow="ellipsis")
         return Group(
-            head, Text(""), _table(shown[:room]), Text(foot, style="dim", no_wrap=True, overflow="ellipsis")
+            head, Text(""), _Lines(shown[:room]), Text(foot, style="dim", no_wrap=True, overflow="ellipsis")
         )
 
 
-def _table(shown: Sequence[Line]) -> Table:
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="reverse")
-    for title in TITLES:
-        grid.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=True)
-    for line in shown:
-        row = [output.printable(cell) for cell in cells(line)]
-        grid.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    return grid
+class _Lines:
+    """One line for each plugin, with the columns that the terminal has room for."""
+
+    def __init__(self, shown: Sequence[Line]) -> None:
+        self._rows = [[output.printable(cell) for cell in cells(line)] for line in shown]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        places, titles, gap, name = fit(self._rows, options.max_width)
+        grid = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="reverse")
+        for place, title in zip(places, titles, strict=True):
+            side: JustifyMethod = "left" if title in _LEFT else "right"
+            grid.add_column(title, justify=side, no_wrap=True, max_width=name if place == 0 else None)
+        for row in self._rows:
+            grid.add_row(*(Text(row[place], style=_STYLES.get(row[place], "")) for place in places))
+        yield grid

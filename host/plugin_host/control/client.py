@@ -26,6 +26,7 @@ from plugin_host.localsocket import check_path
 from plugin_host.logbook import LogRecord
 from plugin_host.peer import peer_of
 from plugin_host.runtimefolder import default_socket
+from plugin_host.trace import current_trace
 from plugin_host.version import VERSION
 from plugin_host_sdk.connection import HOST, Connection
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
@@ -163,7 +164,7 @@ class ControlClient(LinkOwner):
         self.pid = pid
         self.info: dict[str, Any] = {}
         self.token = ""
-        self.link = Link(channel, Connection(HOST), self, "host")
+        self.link = Link(channel, Connection(HOST, peer="host"), self, "host")
         self._channel = channel
         self._sessions = RemoteSessions(self.link)
         self.actions = RemoteActions(self.link)
@@ -245,17 +246,19 @@ class ControlClient(LinkOwner):
         timeout: float | None = None,
         on_progress: Callable[[float, float | None, str], None] | None = None,
     ) -> Any:
-        """Any request of the control protocol, and its answer."""
+        """Any request of the control protocol, and its answer; it carries the trace of `traced`."""
         if self._over.done():
             raise HostLost(f"the connection to the host at {self.path} has ended")
         arguments = dict(params or {})
-        meta = deadline = None
+        trace = current_trace.get()
+        meta: dict[str, Any] = {} if trace is None else {**trace.to_meta()}
+        deadline = None
         if timeout is not None:
-            meta = {"timeout_ms": max(1, int(timeout * 1000))}
+            meta["timeout_ms"] = max(1, int(timeout * 1000))
             # The host says it more precisely; this is for one that says nothing.
             deadline = asyncio.get_running_loop().time() + timeout + 1.0
         self.link.survey(arguments)
-        msgid, answer = self.link.request(method, arguments, meta, deadline, on_progress)
+        msgid, answer = self.link.request(method, arguments, meta or None, deadline, on_progress)
         try:
             return await answer
         except asyncio.CancelledError:

@@ -18,11 +18,13 @@ import msgspec
 
 from plugin_host.errors import CallError, CallFailed, PluginHostError
 from plugin_host.link import LinkOwner
+from plugin_host.trace import current_trace
 from plugin_host.version import VERSION
 from plugin_host.wording import suggestion
 from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.handshake import negotiate
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
+from plugin_host_sdk.tracecontext import read_trace
 
 from .ask import Ask
 from .errormap import to_map
@@ -83,7 +85,7 @@ class Desk(LinkOwner):
         self.seats: dict[Key, Seat] = {}
         self.is_here = False
         self._channel = channel
-        self.link = PeerLink(self._channel, Connection(PLUGIN), self, "client")
+        self.link = PeerLink(self._channel, Connection(PLUGIN, peer="client"), self, "client")
         self._running: dict[int, asyncio.Task[None]] = {}
         self._feeds: set[asyncio.Task[None]] = set()
         self._leaving: asyncio.Task[None] | None = None
@@ -144,6 +146,7 @@ class Desk(LinkOwner):
         self.server.greeted(self)
 
     async def _serve(self, event: RequestReceived) -> None:
+        current_trace.set(read_trace(event.meta or {}))  # of this task alone
         try:
             ask = Ask(self, event.msgid, event.method, event.params, _timeout(event.meta))
             answer = await self._answer(ask)
