@@ -15,9 +15,9 @@ from plugin_host.errors import PluginHostError
 
 from . import account, output, variable
 from .actionreach import reach
-from .failure import NOT_EXECUTABLE, NOT_FOUND, ProgramUsageError, ReadFailed
+from .failure import NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT, ProgramUsageError, ReadFailed
 from .option import Options, host_options, reach_options
-from .programstatus import status_of
+from .programstatus import signal_number, status_of
 from .wordcompletion import plugin_words
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGQUIT cancel the script: it and all that 
 \b
 Exit status: the script's own, or
   128+n  a signal n ended the script, or this
+  124    its --timeout was over
   1      the plugin refuses it: not allowed, not privileged
-  125    the plugin could not: not found, not started, died; also wrong usage
+  125    the plugin could not: not found, not started, died; also wrong usage, and a script that somebody
+         else cancelled, if its own status is 0
   126    the script cannot be executed
   127    what should run it was not found
 With --json each piece of output is one line of JSON, {"event": "output", "stream": ..., "offset": ...,
@@ -156,13 +158,15 @@ def _request(fields: dict[str, Any]) -> RunScript:
 
 
 class _Canceller:
-    """What signals are sent to: whichever it is, the script is cancelled."""
+    """What signals are sent to: whichever it is, the script is cancelled. `caught` is the first."""
 
     def __init__(self, run: ActionRun) -> None:
         self._run = run
+        self.caught: str | None = None
 
     async def signal(self, signal: str) -> None:
         if not signal.startswith("SIGUSR"):
+            self.caught = self.caught or signal
             await self._run.cancel(f"plugin-host got {signal}", grace=_GRACE_S)
 
 
@@ -176,9 +180,10 @@ async def _execute(forwarder: Forwarder, options: Options, plugin: str, request:
             run = await actions.trigger(plugin, request)
             outflow = Outflow()
             try:
-                forwarder.forward_to(_Canceller(run))
+                canceller = _Canceller(run)
+                forwarder.forward_to(canceller)
                 result = await _watched(forwarder, run, outflow, as_json=options.as_json)
-                status = _status(result, quiet=options.as_json)
+                status = _status(result, canceller.caught, quiet=options.as_json)
             except BaseException:
                 await _end(run)
                 raise
@@ -249,15 +254,25 @@ def _text(data: bytes) -> Any:
         return data
 
 
-def _status(result: ScriptResult, *, quiet: bool) -> int:
-    """What stands for how it ended, with words where it says nothing by itself."""
+def _status(result: ScriptResult, caught: str | None, *, quiet: bool) -> int:
+    """What stands for how it ended, with words where it says nothing by itself; 0 only for success.
+
+    `caught` is the signal because of which it was cancelled from here.
+    """
     from plugin_host_sdk.types.session import Exit
 
+    if (result.exec_error or result.timed_out) and not quiet:
+        output.complain(f"plugin-host: {output.printable(result.exec_error or result.reason)}\n")
     if result.exec_error:
-        if not quiet:
-            output.complain(f"plugin-host: {output.printable(result.exec_error)}\n")
         return NOT_FOUND if any(one in result.exec_error for one in _MISSING) else NOT_EXECUTABLE
-    return status_of(Exit(code=result.code, signal=result.signal, reason=result.reason))
+    if result.timed_out:
+        return TIMED_OUT
+    status = status_of(Exit(code=result.code, signal=result.signal, reason=result.reason))
+    if status == 0 and not result.success:
+        if caught is None:
+            raise PluginHostError(f"the script did not succeed: {result.reason or 'no reason given'}")
+        return 128 + signal_number(caught)
+    return status
 
 
 async def _end(run: ActionRun) -> None:
