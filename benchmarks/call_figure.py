@@ -17,6 +17,9 @@ _PING_SLEEP = Trial("ping beside sleepers", "ping_sleep", 1.2, 0.5)
 _PING_SPIN = Trial("ping beside computing", "ping_spin", 1.2, 0.5)
 _COLD = Trial("cold", "cold", turns=3)
 _COLD_TYPED = Trial("cold, typed", "cold_typed", turns=3)
+_WARM = Trial("warm", "warm", turns=5)
+_WARM_TYPED = Trial("warm, typed", "warm_typed", turns=3)
+_WARM_CROWD = Trial("100 plugins", "warm_crowd")
 
 FIGURES = (
     Figure(
@@ -85,6 +88,26 @@ FIGURES = (
         budgets=(Budget(2.2, "floor"),),
     ),
     Figure("cold", "cold start to first reply, typed", "ms", _COLD_TYPED, "ms", "interpreter"),
+    Figure(
+        "warm",
+        "warm start to first reply, untyped",
+        "ms",
+        _WARM,
+        "ms",
+        "interpreter",
+        budgets=(Budget(3.0),),
+    ),
+    Figure("warm", "warm start to first reply, typed", "ms", _WARM_TYPED, "ms", "interpreter"),
+    Figure("warm", "100 plugins started at once", "s", _WARM_CROWD, "s", budgets=(Budget(1.0),)),
+    Figure(
+        "warm",
+        "private memory of an idle warm plugin, untyped",
+        "MiB",
+        _WARM_CROWD,
+        "private_mib",
+        budgets=(Budget(2.5),),
+    ),
+    Figure("warm", "private memory of a warm plugin, typed", "MiB", _WARM_TYPED, "private_mib"),
     Figure("memory", "private memory, untyped", "MiB", _COLD, "private_mib", "bare blocking"),
     Figure("memory", "private memory, typed", "MiB", _COLD_TYPED, "private_mib"),
     Figure(

@@ -45,7 +45,12 @@ class Contestant:
 CONTESTANTS = (
     Contestant("bare asyncio", "floor", _python("floor_asyncio"), verbs=_CALLS - {"cold"}),
     Contestant("bare blocking", "floor", _python("floor_blocking"), verbs=_CALLS | {"blocking_rtt"}),
-    Contestant("interpreter", "floor", _python("floor_start"), verbs=frozenset({"cold", "cold_typed"})),
+    Contestant(
+        "interpreter",
+        "floor",
+        _python("floor_start"),
+        verbs=frozenset({"cold", "cold_typed", "warm", "warm_typed"}),
+    ),
     Contestant("bare relay", "floor", _python("floor_relay"), verbs=frozenset({"pipe_out", "pipe_in"})),
     Contestant(
         "bare terminal", "floor", _python("floor_terminal"), verbs=frozenset({"terminal", "keystroke"})
@@ -54,6 +59,7 @@ CONTESTANTS = (
     Contestant("bare relays", "floor", _python("floor_io_relay"), verbs=frozenset({"io"})),
     Contestant("bare crowd", "floor", _python("floor_crowd"), verbs=frozenset({"crowd"})),
     Contestant("ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}),
+    Contestant("ours", "ours", _python("ours_warm"), verbs=frozenset({"warm", "warm_typed", "warm_crowd"})),
     Contestant("ours", "ours", _python("ours_blocking"), verbs=frozenset({"blocking_rtt", "threads"})),
     # Others of the same name: what is measured of each is measured in a host of its own.
     Contestant("ours", "ours", _python("session_driver"), verbs=_SESSIONS),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plugin_host import PluginHost
+from plugin_host.configuration import Configuration, Warm
+from plugin_host.warm.switch import VARIABLE
 
 from .asyncio_driver import AsyncioDriver
 from .memory import private_mib
@@ -18,10 +22,13 @@ if TYPE_CHECKING:
 
     from plugin_host.link import Link
 
-__all__ = ["Ours", "driver", "open_host"]
+__all__ = ["Ours", "driver", "open_as", "open_host"]
 
 _ID = "benchmark"
 _FOLDER = Path(__file__).with_name("plugin")
+
+# Warm starts are another contestant's.
+_COLD = Configuration(warm=Warm(launch="never"))
 
 # How long one sleeping or computing handler takes; it is called again as soon as it is done.
 _SLEEP_S = 0.05
@@ -74,9 +81,10 @@ class Ours:
     async def _cold_typed(self, seconds: float) -> dict[str, float]:
         return await self._restart("echo_typed")
 
-    async def _restart(self, command: str) -> dict[str, float]:
+    async def _restart(self, command: str, pause_s: float = 0.0) -> dict[str, float]:
         """From before the plugin's process exists to its first answer; then its idle memory."""
         await self.stop()
+        await asyncio.sleep(pause_s)
         before = time.perf_counter()
         await self.start()
         await self._host.call(_ID, command, {"payload": SMALL})
@@ -101,15 +109,24 @@ class Ours:
         )
 
 
+T = TypeVar("T", bound=Ours)
+
+
 async def open_host() -> Ours:
     """Start the host and its plugin. Raises LaunchError when the plugin does not start."""
-    host = _Host(plugin_dirs=[_FOLDER], entry_points=False, only=[_ID])
+    return await open_as(Ours, _COLD)
+
+
+async def open_as(made: type[T], config: Configuration) -> T:
+    """The same for another kind of it, with a configuration of its own."""
+    os.environ.pop(VARIABLE, None)  # which would win over the configuration
+    host = _Host(plugin_dirs=[_FOLDER], entry_points=False, only=[_ID], config=config)
     await host.__aenter__()
     error = host.plugins[_ID].error
     if error is not None:
         await host.close()
         raise error
-    return Ours(host)
+    return made(host)
 
 
 def driver() -> AsyncioDriver:

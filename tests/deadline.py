@@ -1,10 +1,10 @@
 """Ends a test that does not end by itself.
 
-Each phase of a test (setup, call, teardown) has the test's deadline: 20 seconds, or what
-``@pytest.mark.deadline(seconds)`` says. When it passes, an alarm raises in the main thread, so the
-traceback shows the line that waits; the alarm repeats, in case something swallowed it. A hang that
-signals cannot reach (a C call that never returns) ends the whole run: every thread's stack is
-printed and the process exits.
+Each phase of a test (setup, call, teardown) has the test's deadline: 20 seconds, six times as much for a
+property that is tried with many examples, or what ``@pytest.mark.deadline(seconds)`` says. When it passes,
+an alarm raises in the main thread, so the traceback shows the line that waits; the alarm repeats, in case
+something swallowed it. A hang that signals cannot reach (a C call that never returns) ends the whole run:
+every thread's stack is printed and the process exits.
 
 Owns SIGALRM and faulthandler's timer while a test runs; nothing else may use them.
 """
@@ -19,9 +19,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 import pytest
+from hypothesis import is_hypothesis_test
 
 REPEAT_S = 5.0
 """Between two alarms of one phase: long enough to clean up after the first."""
+
+OF_PROPERTIES = 6
 
 _stderr = pytest.StashKey[int]()
 
@@ -47,7 +50,8 @@ def deadline_of(item: pytest.Item) -> float:
     """The seconds each phase of ``item`` may take."""
     mark = item.get_closest_marker("deadline")
     if mark is None:
-        return float(item.config.getini("deadline"))
+        seconds = float(item.config.getini("deadline"))
+        return seconds * OF_PROPERTIES if is_hypothesis_test(getattr(item, "obj", None)) else seconds
     (seconds,) = mark.args
     return float(seconds)
 

@@ -27,7 +27,7 @@ class Wing:
 
 
 SDK = {
-    "ground": Wing("errors excerpt protocol version tracecontext"),
+    "ground": Wing("errors excerpt protocol version tracecontext forkorder"),
     "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection", below="ground core"),
     # What authors write against: beside the core, not on top of it.
@@ -65,7 +65,7 @@ HOST = {
     "link": Wing(
         "link writer deadline stream outbound echo"
         # The same for several threads.
-        " sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
+        " unsent sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
         below="ground channel",
         sdk="ground core connection",
     ),
@@ -84,7 +84,7 @@ HOST = {
     # Their signatures name candidates and configurations.
     "hook": Wing("hookspecs", below="ground description"),
     "discovery": Wing(
-        "entry_point folder checksum discovery extension",
+        "entry_point folder checksum discovery extension search",
         below="ground description hook",
         sdk="ground types",
     ),
@@ -93,18 +93,20 @@ HOST = {
         "isolation sandbox installation bubblewrap bytecode",
         below="ground description process",
     ),
+    # Processes of the host's own interpreter, forked from one that has everything loaded.
+    "warm": Wing("warm", below="ground channel process", sdk="ground"),
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " precondition obituary instance restart idleness retirement admittance supervisor"
         " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
-        " inquiry command exec metadata task action reconfiguration flood floodgate logbook level"
+        " inquiry command batch exec metadata task action reconfiguration flood floodgate logbook level"
         " failuremap eventmap measurement",
-        below="ground metric description hook channel process link discovery isolation",
+        below="ground metric description hook channel process warm link discovery isolation",
         sdk="ground core connection types",
     ),
     "host": Wing(
         "host sync span",
-        below="ground metric description hook channel process link discovery isolation supervision",
+        below="ground metric description hook channel process warm link discovery isolation supervision",
         sdk="ground core connection types",
     ),
     # How the numbers of a host are told to others.

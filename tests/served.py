@@ -32,7 +32,7 @@ from plugin_host_sdk.runtime.wiring import Wiring
 
 _E = TypeVar("_E", bound=Event)
 
-WAIT_S = 5.0
+WAIT_S = 15.0
 
 
 class HostEnd:

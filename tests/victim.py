@@ -129,6 +129,10 @@ class Victim:
         pids = {*self.told.get("pids", ()), *self.told.get("others", ())}
         return {pid for pid in pids if pid and is_there(pid)} | marked(self.told.get("run", "no run"))
 
+    def plugins_left(self) -> set[int]:
+        """The same without a forkserver and the children that wait in it."""
+        return self.left() - marked(f"{self.told.get('run', 'no run')}/(forkserver)/")
+
     def seconds_until_gone(self, since: float, patience_s: float = 12.0) -> float:
         """How long after `since` nothing was left, or `patience_s`."""
         while (took := time.monotonic() - since) < patience_s and self.left():

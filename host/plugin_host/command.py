@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from .plugin import Plugin
     from .sharedlink import SharedLink
 
-__all__ = ["ask_command", "call_command"]
+__all__ = [
+    "ask_command",
+    "call_command",
+    "call_metadata",
+    "explained",
+    "is_flat",
+    "own_failure",
+    "positional",
+]
 
 _ENDLESS_S = 1e9  # thirty years, and infinity too, are no deadline
 
@@ -50,15 +58,15 @@ async def call_command(
     try:
         deadline = meta = None
         if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
-            deadline, meta = _call_metadata(plugin, command, timeout)
+            deadline, meta = call_metadata(plugin, command, timeout)
         method = "command.call"
         arguments: Any = {"name": command, "params": params if params is not None else {}}
         if is_raw:
-            method, arguments, meta = command, _positional(plugin, params), None
+            method, arguments, meta = command, positional(plugin, params), None
         elif text:
             arguments["text"] = True
         try:
-            if not is_raw and not _is_flat(params):
+            if not is_raw and not is_flat(params):
                 link.survey(params)
             msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
             result = await answer
@@ -66,10 +74,10 @@ async def call_command(
             link.abandon(msgid)
             raise
         except CallError as error:
-            raise _explained(plugin, command, timeout, deadline, error) from None
+            raise explained(plugin, command, timeout, deadline, error) from None
         if not is_raw:
             if type(result) is not dict or result.get("status") != 0:
-                raise _own_failure(plugin, command, result)
+                raise own_failure(plugin, command, result)
             result = result.get("result")
     except BaseException as error:
         row.fail(perf_counter() - begun, error)
@@ -97,22 +105,22 @@ def ask_command(
         # As in `call_command`, and not shared: of what a call costs a host, this is a tenth.
         raw, deadline, meta = link.connection.raw, None, None
         if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
-            deadline, meta = _call_metadata(plugin, command, timeout)
+            deadline, meta = call_metadata(plugin, command, timeout)
         method = "command.call"
         arguments: Any = {"name": command, "params": {} if params is None else params}
         if raw:
-            method, arguments, meta = command, _positional(plugin, params), None
+            method, arguments, meta = command, positional(plugin, params), None
         elif text:
             arguments["text"] = True
         try:
-            if not raw and not _is_flat(params):
+            if not raw and not is_flat(params):
                 link.survey(params)
             result = link.ask(method, arguments, meta, deadline, on_progress, command)
         except CallError as error:
-            raise _explained(plugin, command, timeout, deadline, error) from None
+            raise explained(plugin, command, timeout, deadline, error) from None
         if not raw:
             if type(result) is not dict or result.get("status") != 0:
-                raise _own_failure(plugin, command, result)
+                raise own_failure(plugin, command, result)
             result = result.get("result")
     except BaseException as error:
         with mutex:
@@ -123,7 +131,7 @@ def ask_command(
     return result
 
 
-def _explained(
+def explained(
     plugin: Plugin, command: str, timeout: float | None, deadline: float | None, error: CallError
 ) -> CallError:
     """The error, which says of which call it is."""
@@ -134,7 +142,7 @@ def _explained(
     return error
 
 
-def _is_flat(params: Any) -> bool:
+def is_flat(params: Any) -> bool:
     """Whether parameters are so plain that nothing in them can be a surprise for the plugin's decoder."""
     if params is None:
         return True
@@ -143,7 +151,7 @@ def _is_flat(params: Any) -> bool:
     return ATOMS.issuperset(map(type, params.values())) and ATOMS.issuperset(map(type, params))
 
 
-def _call_metadata(
+def call_metadata(
     plugin: Plugin, command: str, timeout: float | None
 ) -> tuple[float | None, dict[str, Any] | None]:
     """The deadline on the loop's clock and the metadata to send, both within the outer call's."""
@@ -165,7 +173,7 @@ def _call_metadata(
     return time.monotonic() + timeout, meta
 
 
-def _positional(plugin: Plugin, params: Any) -> list[Any]:
+def positional(plugin: Plugin, params: Any) -> list[Any]:
     if params is None:
         return []
     if isinstance(params, (list, tuple)):
@@ -209,7 +217,7 @@ def _is_unnamed(error: CallError) -> bool:
     return isinstance(error, (CallFailed, CallCancelled))
 
 
-def _own_failure(plugin: Plugin, command: str, answer: Any) -> CallFailed:
+def own_failure(plugin: Plugin, command: str, answer: Any) -> CallFailed:
     """What an answer means that is not the command's success."""
     if type(answer) is not dict or "status" not in answer:
         text = f"{plugin.id} {command}: answered {excerpt(answer)}, which has no status"

@@ -44,6 +44,7 @@ __all__ = [
     "PluginConfiguration",
     "RestartOverride",
     "SandboxConfiguration",
+    "Warm",
     "convert",
     "find",
     "load",
@@ -66,6 +67,10 @@ UmaskValue = (
 Name = Annotated[
     str,
     Meta(pattern=r"^[^\x00-\x20:\x7f]+(?![\s\S])", description="a user's or group's name or number"),
+]
+ModuleName = Annotated[
+    str,
+    Meta(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*(?![\s\S])", description="the dotted name of a module"),
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port, 0 for any that is free")]
 HostPort = Annotated[
@@ -174,6 +179,16 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address: Line = "127.0.0.1"
 
 
+class Warm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When Python plugins are forked from a process that has the SDK, and `imports`, loaded.
+
+    `auto` does it from the third launch of a host on, `always` from the first.
+    """
+
+    launch: Literal["auto", "always", "never"] = "never"
+    imports: tuple[ModuleName, ...] = ()
+
+
 class Configuration(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """All of `plugin-host.toml`; without a file, `Configuration()`.
 
@@ -189,6 +204,7 @@ class Configuration(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=T
     commands: Commands = Commands()
     metrics: Metrics = Metrics()
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    warm: Warm = Warm()
 
     @property
     def file(self) -> str | None:

@@ -47,7 +47,8 @@ class ExitStatus:
     """One ended process.
 
     `peak_memory` is its largest resident size in bytes, None when unknown; `cpu_s` the processor seconds
-    it and the children it waited for used; `by_us` whether the signal that ended it was the host's.
+    it and the children it waited for used; `by_us` whether the signal that ended it was the host's;
+    `why_lost` why neither code nor signal is known.
     """
 
     code: int | None
@@ -56,6 +57,7 @@ class ExitStatus:
     cpu_s: float | None = None
     core_dumped: bool = False
     by_us: bool = False
+    why_lost: str = ""
 
     @classmethod
     def from_wait4(
@@ -98,9 +100,9 @@ class ExitStatus:
         return cls(code=None, signal=signal, by_us=signal in sent)
 
     @classmethod
-    def lost(cls) -> ExitStatus:
+    def lost(cls, why: str = "something else in the host process reaped it") -> ExitStatus:
         """The process is gone and nobody told us how."""
-        return cls(code=None, signal=None)
+        return cls(code=None, signal=None, why_lost=why)
 
     @property
     def ok(self) -> bool:
@@ -112,7 +114,7 @@ class ExitStatus:
         if self.code is not None:
             return f"exited with status {self.code}"
         if self.signal is None:
-            return "ended, with its exit status lost (something else in the host process reaped it)"
+            return f"ended, with its exit status lost ({self.why_lost})"
         return f"killed by {self._signal_in_words()}"
 
     def _signal_in_words(self) -> str:

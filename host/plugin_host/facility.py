@@ -12,6 +12,7 @@ from .logbook import Logbook
 from .machine import Machine, survey
 from .usage import Sampler
 from .vigil import Vigil
+from .warm.forkserver import Forkserver
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,10 +32,10 @@ __all__ = ["Facilities"]
 class Facilities:
     """`run` is the host's id in PLUGIN_HOST_RUN, `version` its version; `gate` limits how many launches
     run at once; `metadata` answers what plugins ask about it; `emit` gets every event; `keeper` clears up
-    when the host is killed; `bytecode` are private folders of plugins that have a checksum; `restarts` says
-    whether what died is started again; `outer` is the environment that plugins inherit from; `sampler`
+    when the host is killed; `bytecode` are private folders of plugins that have a checksum; `restarts`
+    says whether what died is started again; `outer` is the environment that plugins inherit from; `sampler`
     looks at limits that nobody else holds; `logbook` keeps what plugins log; `make_link` is how a
-    connection is driven.
+    connection is driven; `forkserver` gives processes that are there already.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Facilities:
     sampler: Sampler = field(default_factory=Sampler)
     logbook: Logbook = field(default_factory=Logbook)
     make_link: LinkMaker = Link
+    forkserver: Forkserver = field(default_factory=lambda: Forkserver("none"))
     _vigil: Vigil | None = None
     _encloser: Encloser | None = None
     _machine: Machine | None = None

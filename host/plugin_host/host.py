@@ -9,18 +9,16 @@ import secrets
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from . import configuration as _configuration
-from . import discovery
 from .action.actions import Actions
 from .admission import launch_gate
 from .admittance import not_found, not_ready
+from .batch import call_batch
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import ConfigurationError, InvalidPayload, PluginHostError, PluginNotFound
+from .errors import PluginHostError, PluginNotFound
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
-from .extension import Extensions
 from .facility import Facilities
 from .keeper.handle import Keeper
 from .link import Link
@@ -29,12 +27,15 @@ from .measurement import Measurement
 from .metadata.desk import MetadataDesk
 from .metadata.face import Metadata
 from .plugin import Plugin
+from .search import Search
 from .service import ServiceTable, current_caller
 from .settings import settled
 from .state import State
 from .supervisor import Supervisor
 from .task.tasks import Tasks
 from .version import VERSION
+from .warm.forkserver import Forkserver
+from .warm.switch import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.types.session import HandlerInfo
 
-    from .candidate import Candidate
     from .exec.session import Session
     from .link import LinkMaker
     from .metric.snapshot import Snapshot
@@ -79,21 +79,15 @@ class PluginHost:
         restarts: bool = True,
         tracing: bool | TracerProvider = False,
     ) -> None:
-        for name, value in (("plugin_dirs", plugin_dirs), ("only", only), ("block", block)):
-            if isinstance(value, (str, bytes)):
-                raise TypeError(f"{name} is a list of texts, not the text {value!r}")
-        self._plugin_dirs = tuple(plugin_dirs)
-        self._entry_points = entry_points
-        self._only = only
-        self._block = block
-        self._config = config
+        self._search = Search(
+            plugin_dirs=plugin_dirs, entry_points=entry_points, only=only, block=block, config=config
+        )
         self._services = ServiceTable(services or {})
         self._restarts = restarts
         self._call_command, self._open_session = call_command, open_session
         if tracing is not False:
             self._make_spans(None if tracing is True else tracing)
         self._make_link: LinkMaker = Link
-        self._extensions = Extensions(block=block)
         self._plugins: dict[str, Plugin] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._measurement = Measurement(self._supervisors)
@@ -104,6 +98,7 @@ class PluginHost:
         self._tasks = Tasks(self._find, self._emit)
         self._run = secrets.token_hex(8)
         self._keeper = Keeper(self._run)
+        self._forkserver = Forkserver(self._run)
         self._facilities: Facilities | None = None
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
@@ -170,7 +165,10 @@ class PluginHost:
         if self._is_discovered:
             return
         self._is_discovered = True
-        self._extensions.load()
+        self._search.extensions.load()
+        config = self._search.configuration() or Configuration()
+        warm = config.warm
+        self._forkserver = Forkserver(self._run, switch(warm.launch, os.environ), warm.imports)
         self._facilities = facilities = Facilities(
             run=self._run,
             version=VERSION,
@@ -180,42 +178,18 @@ class PluginHost:
             emit=self._emit,
             keeper=self._keeper,
             bytecode=self._bytecode,
+            forkserver=self._forkserver,
             restarts=self._restarts,
             logbook=self._logbook,
             make_link=self._make_link,
         )
-        for candidate in self._find_candidates():
+        for candidate in self._search.find(config):
             if candidate.id in self._plugins:
                 continue  # sound ones come first; of several broken ones of a name, the first explains it
             plugin = Plugin(candidate, self._changed)
             self._plugins[plugin.id] = plugin
             self._supervisors[plugin.id] = Supervisor(plugin, facilities)
-        self._fill_metadata()
-
-    def _fill_metadata(self) -> None:
-        """With what the configuration has; what is there already stays."""
-        config = self._configured() or Configuration()
-        try:
-            self._metadata.fill(config.metadata)
-        except InvalidPayload as error:
-            text = f"{config.file or 'configuration'}: $.metadata: {error}"
-            raise ConfigurationError(text, file=config.file or "", path="$.metadata") from None
-
-    def _configured(self) -> Configuration | None:
-        config = self._config
-        return (
-            config if config is None or isinstance(config, Configuration) else _configuration.load(config)
-        )
-
-    def _find_candidates(self) -> list[Candidate]:
-        return discovery.discover(
-            plugin_dirs=self._plugin_dirs,
-            entry_points=self._entry_points,
-            only=self._only,
-            block=self._block,
-            configuration=self._configured(),
-            extensions=self._extensions,
-        )
+        self._metadata.begin_with(config.metadata, config.file)
 
     async def __aenter__(self) -> PluginHost:
         self._check_open()
@@ -253,7 +227,7 @@ class PluginHost:
                 self._facilities.close()
             self._events.close()
             self._logbook.close()
-            await self._keeper.close()
+            await asyncio.gather(self._keeper.close(), self._forkserver.close())
 
     def _startable(self) -> list[Supervisor]:
         return [
@@ -275,7 +249,7 @@ class PluginHost:
 
     def _changed(self, event: StateChanged) -> None:
         self._emit(event)
-        self._extensions.state_changed(event.plugin, str(event.old), str(event.new))
+        self._search.extensions.state_changed(event.plugin, str(event.old), str(event.new))
 
     # Using it.
 
@@ -328,6 +302,28 @@ class PluginHost:
         return await self._call_command(
             supervisor.plugin, link, command, params, timeout, on_progress, text=True
         )
+
+    async def call_many(
+        self,
+        plugin: str,
+        command: str,
+        params: Iterable[Any],
+        *,
+        timeout: float | None = None,
+        return_exceptions: bool = False,
+        fail_fast: bool = False,
+    ) -> list[Any]:
+        """Call a command once for each of `params`, many at a time; the results in the same order.
+
+        Made for many small calls: several times as fast as `call` for each. `timeout` is for all of them.
+        The first call that fails cancels the others and is raised, with its place in a note; with
+        `return_exceptions` the error stands in the list instead. Raises as `call` does.
+        """
+        supervisor = self._find(plugin)
+        link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
+        if supervisor.idleness is not None:
+            supervisor.idleness.uses += 1
+        return await call_batch(supervisor.plugin, link, command, params, timeout, return_exceptions)
 
     async def exec(
         self,
@@ -428,7 +424,7 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
-        candidates = await asyncio.to_thread(self._find_candidates)
+        candidates = await asyncio.to_thread(lambda: self._search.find(self._search.configuration()))
         found = [one for one in candidates if one.id == plugin]
         if not found:
             raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)

@@ -265,6 +265,7 @@ class Instance(LinkOwner):
             on_spawn=lambda process: facilities.keeper.note_plugin(self.mark, process.pid),
             on_admitted=self._watch_use,
             make_link=facilities.make_link,
+            take_start=facilities.forkserver.take,
         )
 
     def _watch_use(self, process: PluginProcess) -> None:

@@ -21,13 +21,13 @@ from .link import Link, LinkOwner
 from .process import PluginProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from plugin_host_sdk.events import RequestReceived
 
     from .confinement import Confinement
     from .link import LinkMaker
-    from .process import ProcessSpec
+    from .process import ProcessSpec, Start
     from .stderr import LineMeter
 
 __all__ = ["LaunchOrder", "Launched", "launch"]
@@ -41,7 +41,7 @@ class LaunchOrder:
     """What to start, and what to tell it.
 
     `on_spawn` gets the process before anything of the plugin runs, `on_admitted` once it is under its
-    limits.
+    limits. `take_start` gives a process that can become the plugin, or None.
     """
 
     plugin: str
@@ -56,6 +56,7 @@ class LaunchOrder:
     on_spawn: Callable[[PluginProcess], None] = field(default=lambda process: None, repr=False)
     on_admitted: Callable[[PluginProcess], None] = field(default=lambda process: None, repr=False)
     make_link: LinkMaker = Link
+    take_start: Callable[[ProcessSpec], Awaitable[Start | None]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ async def launch(
 
     `on_stderr` gets the lines of its stderr that `meter` has room for.
     """
-    process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter)
+    start = await order.take_start(order.spec) if order.take_start is not None else None
+    process = PluginProcess.spawn(order.spec, on_stderr=on_stderr, meter=meter, start=start)
     order.on_spawn(process)
     relay = _Relay(owner)
     link: Link | None = None

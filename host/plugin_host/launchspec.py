@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .bytecode import BytecodeFolders
     from .candidate import Candidate
     from .confinement import Confinement
-    from .manifest import Manifest
+    from .manifest import Launch, Manifest
 
 __all__ = ["isolate", "process_spec", "restraints"]
 
@@ -83,7 +83,12 @@ def process_spec(
         umask=trust.umask,
         wrapper=isolation.wrapper,
         sandboxed=bool(isolation.wrapper),
+        is_forkable=launch.warm and launch.entry_point is not None and not _names_interpreter(launch),
     )
+
+
+def _names_interpreter(launch: Launch) -> bool:
+    return launch.interpreter is not None or launch.venv is not None
 
 
 def restraints(candidate: Candidate) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError, MessageTooLarge
+from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError
 from plugin_host_sdk.events import (
     CancelReceived,
     Closed,
@@ -34,6 +34,7 @@ from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS, READY
 from .deadline import Deadlines
 from .echo import without_echo
 from .stream import Streams
+from .unsent import refusal, too_many
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     Progress = Callable[[float, float | None, str], None]
     LinkMaker = Callable[[Channel, Connection, "LinkOwner"], "Link"]
 
-__all__ = ["Link", "LinkOwner", "refusal", "too_many"]
+__all__ = ["Link", "LinkOwner"]
 
 # From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
 READ_BYTES = 64 * 1024
@@ -184,7 +185,7 @@ class Link:
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
         connection, writer = self.connection, self._writer
-        if connection.unanswered >= PENDING_REQUESTS:
+        if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
         if self._is_over:
             future = self._loop.create_future()
@@ -204,6 +205,16 @@ class Link:
         if writer.is_waiting:
             self._note_queued(msgid, len(data))
         return msgid, future
+
+    def corked(self, ask: Callable[[], None]) -> None:
+        """Write the small requests that `ask` makes together."""
+        writer = self._writer
+        was_corked, writer.is_corked = writer.is_corked, True
+        try:
+            ask()
+        finally:
+            if not was_corked:
+                writer.uncork()
 
     def survey(self, params: Any) -> None:
         """Refuse what the plugin's decoder would not take, which would cost the plugin its life.
@@ -478,14 +489,3 @@ class Link:
         if not self._is_over:
             self._stop_io()
         self.initialized.cancel()
-
-
-def too_many(peer: str) -> CallFailed:
-    """What a call ends with when as many as may wait already."""
-    return CallFailed(f"{PENDING_REQUESTS} calls to this {peer} are not answered", name="rpc.busy")
-
-
-def refusal(error: LocalProtocolError) -> CallFailed:
-    """What a message that cannot be sent means for the call that it is of."""
-    name = "rpc.too_large" if isinstance(error, MessageTooLarge) else "rpc.not_encodable"
-    return CallFailed(str(error), name=name)

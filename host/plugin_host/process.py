@@ -14,7 +14,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from signal import SIGKILL
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from .channel import open_pipes, open_socketpair
 from .diagnosis import diagnose
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .account import Account
     from .channel import Channel, ChildEnds
 
-__all__ = ["DUMP_FD", "PluginProcess", "ProcessSpec"]
+__all__ = ["DUMP_FD", "PluginProcess", "ProcessSpec", "Start"]
 
 DUMP_FD = "\0dump"
 """An argument that is this becomes the number of a descriptor for stacks, -1 when there is none to give.
@@ -49,6 +49,7 @@ class ProcessSpec:
     `wrapper` is a sandbox's command line, which runs another that follows it, and is started by the prefix
     when there are both. A sandbox stays beside its program, as `sandboxed` says, and tells how the program
     inside it ended as a shell does. `account` None is the host's own user, `umask` None the host's own.
+    `is_forkable` says that a fork of this interpreter with the SDK loaded will do.
     """
 
     argv: Sequence[str]
@@ -61,6 +62,26 @@ class ProcessSpec:
     umask: int | None = None
     wrapper: Sequence[str] = ()
     sandboxed: bool = False
+    is_forkable: bool = False
+
+
+class Start(Protocol):
+    """A process that is there already and can become the one of a spec."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def become(self, spec: ProcessSpec, ends: ChildEnds, dump: int | None) -> int:
+        """The reading end of its stderr. Raises OSError and ValueError; then nothing was begun."""
+        ...
+
+    def reaper(self, on_exit: Callable[[ExitStatus], None]) -> Reaper:
+        """Who watches it from now on."""
+        ...
+
+    def discard(self) -> None:
+        """It is not needed; nothing is done when it became something."""
+        ...
 
 
 class PluginProcess:
@@ -94,8 +115,12 @@ class PluginProcess:
         memory_floor: int = 0,
         dump: DumpFile | None = None,
         sandboxed: bool = False,
+        start: Start | None = None,
     ) -> None:
-        """Take over a child of this process, its channel, its stderr and its dump; see `spawn`."""
+        """Take over a child of this process, its channel, its stderr and its dump; see `spawn`.
+
+        `start` is there when it is a child of another process.
+        """
         self.sandboxed = sandboxed
         self.pid = pid
         self.dump = dump
@@ -106,14 +131,23 @@ class PluginProcess:
         self._loop = asyncio.get_running_loop()
         # Nobody has reaped it, so even one that ended at once is still there to be identified.
         self.identity = identify(pid) or ProcessIdentity(pid, 0)
-        self._reaper = Reaper(pid, self._on_exit, memory_floor=memory_floor, sandboxed=sandboxed)
+        self._reaper = (
+            start.reaper(self._on_exit)
+            if start is not None
+            else Reaper(pid, self._on_exit, memory_floor=memory_floor, sandboxed=sandboxed)
+        )
 
     @classmethod
     def spawn(
-        cls, spec: ProcessSpec, *, on_stderr: Callable[[str], None], meter: LineMeter | None = None
+        cls,
+        spec: ProcessSpec,
+        *,
+        on_stderr: Callable[[str], None],
+        meter: LineMeter | None = None,
+        start: Start | None = None,
     ) -> PluginProcess:
         """Start `spec` and watch it in the running loop; `on_stderr` gets each line of its stderr that the
-        `meter` has room for.
+        `meter` has room for. `start` becomes the plugin if it can; else nobody sees that there was one.
 
         Takes about a quarter of a millisecond. Raises SpawnError, which names the file at fault.
         """
@@ -124,7 +158,12 @@ class PluginProcess:
         try:
             channel, ends = open_socketpair() if spec.channel == "socketpair" else open_pipes()
             try:
-                pid, stderr_fd = _start(argv, spec, ends, () if dump is None else (dump.fd,))
+                stderr_fd = _become(start, spec, ends, dump)
+                if start is None or stderr_fd is None:
+                    start = None
+                    pid, stderr_fd = _start(argv, spec, ends, () if dump is None else (dump.fd,))
+                else:
+                    pid = start.pid
             except BaseException:
                 channel.close()
                 raise
@@ -133,12 +172,16 @@ class PluginProcess:
         except BaseException as error:
             if dump is not None:
                 dump.close()
+            if start is not None:
+                start.discard()
             if isinstance(error, (OSError, ValueError)):
                 command = _at_fault(error, spec, argv)
                 raise diagnose(error, command, spec.cwd, spec.env, spec.account) from error
             raise
         stderr = StderrReader(stderr_fd, loop, on_stderr, meter)
-        return cls(pid, channel, stderr, memory_floor=floor, dump=dump, sandboxed=spec.sandboxed)
+        return cls(
+            pid, channel, stderr, memory_floor=floor, dump=dump, sandboxed=spec.sandboxed, start=start
+        )
 
     @property
     def status(self) -> ExitStatus | None:
@@ -236,6 +279,16 @@ def _at_fault(error: Exception, spec: ProcessSpec, argv: Sequence[str]) -> Seque
         and error.filename == spec.prefix[0]
     )
     return spec.prefix if is_of_prefix else [*spec.wrapper, *argv]
+
+
+def _become(start: Start | None, spec: ProcessSpec, ends: ChildEnds, dump: DumpFile | None) -> int | None:
+    """The reading end of its stderr; None when it did not, which says nothing about the spec."""
+    try:
+        return start.become(spec, ends, dump.fd if dump else None) if start is not None else None
+    except (OSError, ValueError):
+        assert start is not None
+        start.discard()
+        return None
 
 
 def _start(

@@ -17,21 +17,22 @@ from .exitstatus import ExitStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Reaper"]
+__all__ = ["PIDFD_SIGNAL_PROCESS_GROUP", "Reaper"]
 
 # Only without pidfd: quick for a child that fails at once, cheap for one that stays.
 _FIRST_LOOK_S = 0.001
 _LONGEST_LOOK_S = 0.05
 
-# Since Linux 6.9: the signal goes to the process group whose number is the pidfd's process.
-_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
+PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
+"""Since Linux 6.9: the signal goes to the process group whose number is the pidfd's process."""
 
 
 class Reaper:
     """Watches one child process in the running loop.
 
     `on_exit` is called with the status before anybody who waits for `exited` learns of it. `memory_floor`
-    is explained at `ExitStatus.from_wait4`, `sandboxed` at `ExitStatus.from_sandbox`.
+    is explained at `ExitStatus.from_wait4`, `sandboxed` at `ExitStatus.from_sandbox`. A `pidfd` that is
+    there already is taken over.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Reaper:
         *,
         memory_floor: int = 0,
         sandboxed: bool = False,
+        pidfd: int = -1,
     ) -> None:
         self.pid = pid
         self.status: ExitStatus | None = None
@@ -64,7 +66,7 @@ class Reaper:
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._exited: asyncio.Future[ExitStatus] = self._loop.create_future()
-        self._pidfd = _open_pidfd(pid)
+        self._pidfd = pidfd if pidfd >= 0 else _open_pidfd(pid)
         if self._pidfd >= 0:
             self._loop.add_reader(self._pidfd, self._look)
         else:
@@ -105,7 +107,7 @@ class Reaper:
                 self.note_sent(number)
                 os.killpg(self.pid, number)
             elif self._pidfd >= 0:
-                signal.pidfd_send_signal(self._pidfd, number, None, _PIDFD_SIGNAL_PROCESS_GROUP)
+                signal.pidfd_send_signal(self._pidfd, number, None, PIDFD_SIGNAL_PROCESS_GROUP)
             else:
                 return False
         except OSError:  # nobody there, not ours, or a kernel before 6.9
@@ -128,6 +130,10 @@ class Reaper:
             return
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
+        self._settle(status)
+
+    def _settle(self, status: ExitStatus) -> None:
+        """It has been reaped."""
         self.status = status
         if self._closed:
             self._close_pidfd()

@@ -35,11 +35,12 @@ from plugin_host_sdk.protocol import PENDING_REQUESTS, READY
 
 from .bell import Bell
 from .exclusion import exclusive
-from .link import DRAINED_READS, MANY_EVENTS, READ_BYTES, SMALL_READ_BYTES, Link, refusal, too_many
+from .link import DRAINED_READS, MANY_EVENTS, READ_BYTES, SMALL_READ_BYTES, Link
 from .sharedstream import SharedStreams
 from .sharedwriter import SharedWriter
 from .signalhold import NO_HOLD, SignalHold
 from .standby import Standby, standby
+from .unsent import refusal, too_many
 from .waiter import Waiter
 
 if TYPE_CHECKING:
@@ -149,12 +150,15 @@ class SharedLink(Link):
         if self._hands is not None or (leader is not None and leader.thread == waiter.thread):
             raise PluginHostError("the call was made in the middle of another one of the same thread")
         if self._is_over:
-            self._post_late(waiter)
+            if self._why is not None:
+                raise LinkGone
+            waiter.msgid = self._hold(cast("asyncio.Future[Any]", waiter))
+            self._lie_down(waiter)
             return
         connection = self.connection
         if connection.state is not READY:
             raise LinkGone
-        if connection.unanswered >= PENDING_REQUESTS:
+        if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
         self._hands = waiter
         try:
@@ -177,12 +181,6 @@ class SharedLink(Link):
         if writer.is_waiting:
             self._note_queued(msgid, len(data))
         self._hands = None
-
-    def _post_late(self, waiter: Waiter) -> None:
-        if self._why is not None:
-            raise LinkGone
-        waiter.msgid = self._hold(cast("asyncio.Future[Any]", waiter))
-        self._lie_down(waiter)
 
     def _lead(self, waiter: Waiter, deadline: float | None, signals: SignalHold) -> None:
         """Wait for what comes, once, and deal it out. Raises CallTimeout."""
@@ -298,21 +296,24 @@ class SharedLink(Link):
 
     def _take_in(self, waiter: Waiter) -> None:
         """Read what is there and deal it out."""
+        if self._is_over or self._is_barred:
+            return
         self._hands = waiter
         try:
-            size = READ_BYTES
+            size = self._recv_into(self._view)
+            self.has_heard = True
+            events = self._receive(self._view[:size])
+            event: Any = events[0] if len(events) == 1 else None
+            if type(event) is ResponseReceived and event.msgid == waiter.msgid and not self._queued:
+                # As by far the most are: what `_deliver` does, at half of its price.
+                del self._futures[event.msgid]
+                waiter.result = event.result
+                waiter.is_done = True
+            else:
+                self._deal(events)
             while size == READ_BYTES and not self._is_over and not self._is_barred:
                 size = self._recv_into(self._view)
-                self.has_heard = True
-                events = self._receive(self._view[:size])
-                event: Any = events[0] if len(events) == 1 else None
-                if type(event) is ResponseReceived and event.msgid == waiter.msgid and not self._queued:
-                    # As by far the most are: what `_deliver` does, at half of its price.
-                    del self._futures[event.msgid]
-                    waiter.result = event.result
-                    waiter.is_done = True
-                else:
-                    self._deal(events)
+                self._deal(self._receive(self._view[:size]))
         except (BlockingIOError, InterruptedError):
             pass
         except ConnectionResetError:
@@ -446,6 +447,7 @@ class SharedLink(Link):
 
     initialize = exclusive(Link.initialize)
     request = exclusive(Link.request)
+    corked = exclusive(Link.corked)
     abandon = exclusive(Link.abandon)
     answer = exclusive(Link.answer)
     refuse = exclusive(Link.refuse)

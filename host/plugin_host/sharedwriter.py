@@ -38,8 +38,6 @@ class SharedWriter(Writer):
         self.mutex = mutex
         self._thread = get_ident()
 
-    write_call = Writer._write  # never corked
-
     def _on_loop(self, function: Callable[[], None]) -> None:
         if get_ident() == self._thread:
             function()

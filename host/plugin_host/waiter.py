@@ -29,28 +29,18 @@ class Waiter:
     `thread` is whose call it is, `msgid` its id once it was sent, `on_progress` who hears of `reports`.
     """
 
-    __slots__ = (
-        "_is_asleep",
-        "_lock",
-        "error",
-        "is_done",
-        "msgid",
-        "on_progress",
-        "reports",
-        "result",
-        "thread",
-    )
+    # What a call begins with, not set for each: most are answered before anything else happens.
+    msgid: int | None = None
+    is_done = False
+    result: Any = None
+    error: Exception | None = None
+    reports: deque[tuple[float, float | None, str]] | None = None
+    _lock: LockType | None = None
+    _is_asleep = False
 
     def __init__(self, thread: int, on_progress: Progress | None = None) -> None:
         self.thread = thread
         self.on_progress = on_progress
-        self.msgid: int | None = None
-        self.is_done = False
-        self.result: Any = None
-        self.error: Exception | None = None
-        self.reports: deque[tuple[float, float | None, str]] | None = None
-        self._lock: LockType | None = None
-        self._is_asleep = False
 
     def __repr__(self) -> str:
         return f"<Waiter thread={self.thread} done={self.is_done}>"

@@ -74,7 +74,8 @@ class Connection:
     `raw` is for peers of plain msgpack-RPC: ready at once, positional parameters, and nothing is ever
     sent that the caller did not ask for. `default` converts a value msgpack does not know before it is
     sent. `pending` maps the ids of open requests of this side to their methods, `incoming` those of the
-    peer; `late_answers` counts answers that came after their request was cancelled.
+    peer; `abandoned` are requests that were given up and not answered yet, `late_answers` counts answers
+    that came after that.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Connection:
         self.pending: dict[int, str] = {}
         self.incoming: dict[int, str] = {}
         self.late_answers = 0
-        self._abandoned: set[int] = set()
+        self.abandoned: set[int] = set()
         self._next_id = 0
         self._encoder = Encoder(foreign=raw, default=default)
         self._encode = self._encoder.encode
@@ -121,7 +122,7 @@ class Connection:
     @property
     def unanswered(self) -> int:
         """The requests of this side that the peer has not answered, given up or not."""
-        return len(self.pending) + len(self._abandoned)
+        return len(self.pending) + len(self.abandoned)
 
     def _move(self, step: str) -> None:
         self.state = TRANSITIONS[self.state].get(step, self.state)
@@ -146,7 +147,7 @@ class Connection:
         if method not in self._sendable or self.state is not READY:
             self._check_request(method)
         msgid = self._next_id
-        while msgid in self.pending or msgid in self._abandoned:
+        while msgid in self.pending or msgid in self.abandoned:
             msgid = msgid + 1 if msgid < MAX_MSGID else 0
         arguments = params if self.raw else [params, meta] if meta else [params]
         encoder, message = self._encoder, [REQUEST, msgid, method, arguments]
@@ -169,7 +170,7 @@ class Connection:
         """
         if self.pending.pop(msgid, None) is None:
             return b""
-        self._abandoned.add(msgid)
+        self.abandoned.add(msgid)
         if self.raw or self.state not in (READY, STOPPING):
             return b""
         return self._notification("cancel", [{"msgid": msgid}])
@@ -351,9 +352,9 @@ class Connection:
         """Any answer but a result in READY; False when it is the last message to be heard."""
         method = self.pending.pop(msgid, None)
         if method is None:
-            if msgid not in self._abandoned:
+            if msgid not in self.abandoned:
                 raise RemoteProtocolError(f"an answer to request {excerpt(msgid)}, which is not open")
-            self._abandoned.discard(msgid)
+            self.abandoned.discard(msgid)
             self.late_answers += 1
         elif self.state is INITIALIZING:
             self._receive_initialize_answer(error, result, events)

@@ -33,6 +33,15 @@ def test_who_may_use_a_session(share: Share, client: int, token: str, may: bool)
     assert claimed(share).may_use(KEY, client, token) is may
 
 
+def test_who_comes_back_with_the_token_may_use_a_session_before_it_is_reclaimed() -> None:
+    claims = claimed("owner")
+    claims.left(1)
+    assert claims.may_use(KEY, 2, TOKEN)
+    assert not claims.may_use(KEY, 2, WRONG)
+    assert claims.reclaim(KEY, 2, TOKEN)
+    assert not claims.may_use(KEY, 3, TOKEN), "it has an owner again"
+
+
 @pytest.mark.parametrize(("share", "may"), [("user", True), ("token", False), ("owner", False)])
 def test_a_session_that_no_client_opened_is_shared_with_every_user_at_most(share: Share, may: bool) -> None:
     assert claimed(share).may_use(OTHER, 1, TOKEN) is may

@@ -310,6 +310,7 @@ time.sleep(100)
 """
 
 
+@pytest.mark.deadline(60)
 def test_a_dead_client_does_not_stop_others(
     tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil
 ) -> None:

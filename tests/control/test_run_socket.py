@@ -134,6 +134,7 @@ def test_a_socket_of_the_service_manager_is_used_and_it_is_told_when_all_is_read
             assert (status["pid"], status["socket"]) == (host.pid, handed)
             environ = Path(f"/proc/{_a_plugin(run, handed)}/environ").read_bytes()
             assert b"LISTEN_" not in environ
+            assert os.path.exists(f"{os.path.splitext(handed)[0]}.commands/host"), "not beside another socket"
             host.send_signal(signal.SIGTERM)
             while "STOPPING=1" not in said:
                 said = notices.recv(4096).decode()

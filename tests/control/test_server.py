@@ -284,6 +284,7 @@ def test_two_hundred_clients_each_get_their_own_answers_and_all_events(
             for states in await asyncio.gather(*clients):
                 assert states == ["stopping", "stopped", "starting", "ready"]
             await wait_until.aio(lambda: not scene.server.desks())
-            await wait_until.aio(lambda: len(os.listdir("/proc/self/fd")) <= before)
+            # A child that waits in a forkserver may have come meanwhile, with two.
+            await wait_until.aio(lambda: len(os.listdir("/proc/self/fd")) <= before + 2)
 
     run(body())

@@ -150,12 +150,12 @@ def test_silent_guest_costs_its_tries_and_no_more(run: Run) -> None:
 
 def test_action_without_a_reply_is_asked_for_again_under_another_id(run: Run) -> None:
     async def body() -> None:
-        async with serving(times=GuestTimes(reply=0.05)) as place:
+        async with serving(times=GuestTimes(reply=0.5)) as place:
             asked = asyncio.create_task(place.task.list_folder("/x"))
-            first, second, third = [await place.poll() for _ in range(3)]
-            assert len({first["id"], second["id"], third["id"]}) == 3
+            first, second = [await place.poll() for _ in range(2)]
+            assert first["id"] != second["id"]
             assert await replied(place, first["id"], b'{"files":[]}', **JSON) == 400
-            assert await replied(place, third["id"], b'{"files":["/x/y"]}', **JSON) == 200
+            assert await replied(place, second["id"], b'{"files":["/x/y"]}', **JSON) == 200
             assert len(await asked) == 1
 
     run(body())
@@ -174,12 +174,12 @@ def test_shell_is_tried_once(run: Run) -> None:
 
 def test_reply_that_has_begun_is_waited_for(run: Run) -> None:
     async def body() -> None:
-        async with serving(times=GuestTimes(reply=0.05)) as place:
+        async with serving(times=GuestTimes(reply=0.5)) as place:
             asked = asyncio.create_task(place.task.list_folder("/x"))
             action = await place.poll()
             line = await place.line()
             line.begin("POST", f"reply?id={action['id']}", Content_Length="12", **JSON)
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.6)
             assert not asked.done()
             line.writer.write(b'{"files":[]}')
             assert (await line.answer()).status == 200
@@ -190,7 +190,7 @@ def test_reply_that_has_begun_is_waited_for(run: Run) -> None:
 
 def test_reply_that_stops_is_given_up_and_another_taken(run: Run) -> None:
     async def body() -> None:
-        async with serving(times=GuestTimes(stall=0.05)) as place:
+        async with serving(times=GuestTimes(stall=0.3)) as place:
             asked = asyncio.create_task(place.task.list_folder("/x"))
             action = await place.poll()
             line = await place.line()

@@ -134,7 +134,7 @@ def test_artifact_that_changes_between_two_tries_is_damaged(run: Run, again: byt
 
 def test_artifact_that_never_goes_on_is_an_error_of_its_reader(run: Run) -> None:
     async def body() -> None:
-        async with serving(times=GuestTimes(reply=0.03, take=0.03)) as place:
+        async with serving(times=GuestTimes(reply=0.5, take=0.3)) as place:
             asked = asyncio.create_task(place.task.get_artifact("/x"))
             action = await place.poll()
             line = await partly(place, action["id"], b"hello ", 11)

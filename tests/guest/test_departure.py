@@ -71,7 +71,7 @@ def test_guest_that_goes_away_takes_nothing_with_it_but_its_shells(
     run: Run, how: str, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body() -> None:
-        async with serving(times=GuestTimes(reply=0.1, take=0.1, close=0.1)) as place:
+        async with serving(times=GuestTimes(reply=0.8, take=0.3, close=0.1)) as place:
             before: set[asyncio.Task[object]] = asyncio.all_tasks()
             waiting = await everything(place, wait_until)
             for line in place.lines:
@@ -141,7 +141,7 @@ def test_server_that_closes_with_nothing_to_do_takes_no_time(run: Run) -> None:
             await place.ask("PUT", "success")
             began = loop.time()
             await place.server.close()
-            assert loop.time() - began < 1.0
+            assert loop.time() - began < 4.0
         assert (await place.task.result()).success
 
     run(body())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from plugin_host.exitstatus import ExitStatus, signal_name
 MIB = 1024 * 1024
 
 
-def killed_by(number: int, **others: bool) -> ExitStatus:
+def killed_by(number: int, **others: Any) -> ExitStatus:
     return ExitStatus(code=None, signal=number, **others)
 
 

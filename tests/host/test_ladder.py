@@ -264,7 +264,7 @@ def test_tree_that_forks_faster_than_it_can_be_listed_is_killed(
     run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
     if kernel == "older":
-        monkeypatch.setattr(reaper, "_PIDFD_SIGNAL_PROCESS_GROUP", 1 << 20)
+        monkeypatch.setattr(reaper, "PIDFD_SIGNAL_PROCESS_GROUP", 1 << 20)
 
     async def body() -> None:
         # One process at a time, each living for about a millisecond, for five seconds at most.

@@ -31,7 +31,7 @@ PAIRS = [
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
-    Metadata: {"fill"},
+    Metadata: {"begin_with", "fill"},
     plugin_host.ActionRun: {
         "accept",
         "alive",

@@ -221,7 +221,8 @@ def test_without_schedstat_times_are_those_of_stat(
     pid = child(BUSY_CODE)
 
     async def computes() -> bool:
-        return (await observe(pid, 0.2)).threads[0].share > 0.1
+        # However little the machine has for it: one that waits has nothing at all.
+        return (await observe(pid, 0.2)).threads[0].share > 0
 
     run(wait_until.aio(computes))
 

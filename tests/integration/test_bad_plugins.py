@@ -283,6 +283,7 @@ def test_plugin_that_never_reads_fails_when_too_much_waits_for_it(run: Run) -> N
     run(body())
 
 
+@pytest.mark.deadline(60)
 def test_calls_to_a_plugin_that_never_reads_are_bounded(run: Run) -> None:
     async def body() -> None:
         async with beside_a_good_one("never_reads") as host:
@@ -317,7 +318,8 @@ def test_calls_that_were_given_up_count_until_they_are_answered(run: Run) -> Non
                     error = call.exception()
                     assert isinstance(error, CallError)
                     refused += error.name == "rpc.busy"
-            assert refused == 17_000 - 16_384
+            # A ping that is not answered either is one of them.
+            assert 0 <= refused - (17_000 - 16_384) <= 2
             # It is the plugin's own fault and of no consequence to others; a new start makes it good.
             await host.restart("answers_strangely")
             answer = {"result": {"status": 0, "result": 1}}
@@ -346,6 +348,7 @@ def test_plugin_that_asks_and_reads_no_answer_fails(
     run(body())
 
 
+@pytest.mark.deadline(60)
 @pytest.mark.parametrize("service", ["echo", "slow"])
 def test_plugin_that_never_stops_asking_slows_nobody_else(run: Run, service: str) -> None:
     async def echo(caller: Any) -> str:

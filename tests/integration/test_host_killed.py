@@ -66,7 +66,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_plugin_that_listens_goes_by_itself(gone: Gone) -> None:
     with Victim(["steady"]) as victim:
-        assert victim.left() == set(victim.told["pids"])
+        assert victim.plugins_left() == set(victim.told["pids"])
         assert gone(victim) < 1.0
 
 
@@ -259,7 +259,7 @@ def test_keeper_that_was_killed_is_replaced(gone: Gone, wait_until: WaitUntil) -
 def test_plugins_of_another_host_are_left_alone(gone: Gone) -> None:
     with Victim(["steady", "ignores_term"]) as one, Victim(["steady", "ignores_term"]) as other:
         gone(one)
-        assert other.left() == set(other.told["pids"])
+        assert other.plugins_left() == set(other.told["pids"])
         assert is_there(other.told["keeper"])
         gone(other)
 
@@ -280,7 +280,7 @@ def test_host_inside_a_plugin_goes_with_the_outer_one(gone: Gone, folder: Path) 
         await asyncio.sleep(0.01)
     """
     with Victim(["doer"], [folder], code) as victim:
-        assert len(victim.left()) == 4  # two plugins, and the inner host with its keeper
+        assert len(victim.plugins_left()) == 4  # two plugins, and the inner host with its keeper
         gone(victim)
 
 

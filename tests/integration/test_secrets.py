@@ -200,7 +200,7 @@ def test_settings_that_cannot_be_sent_are_named_and_not_shown(run: Run, plugins:
     async def body(settings: dict[str, Any]) -> None:
         given[:] = [replace(sound, settings={"key": settings})]
         host = PluginHost(entry_points=False)
-        host._extensions._manager.register(Changed())
+        host._search.extensions._manager.register(Changed())
         async with host:
             error = host.plugins["good"].error
             assert error is not None

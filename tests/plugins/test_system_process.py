@@ -73,9 +73,10 @@ def test_every_command_answers_with_what_is_true(run: Run, tmp_path: Path) -> No
             assert len(listed["processes"]) == 3
             assert listed["total"] > 3
             itself = await ask("process", pid=plugin.pid)
-            assert itself["parent_pid"] == os.getpid()
+            parent = psutil.Process(plugin.pid).ppid()
+            assert itself["parent_pid"] == parent
             assert itself["command_line"][-1] == "plugin_host_system:plugin"
-            children = (await ask("children", pid=os.getpid(), recursive=False))["children"]
+            children = (await ask("children", pid=parent, recursive=False))["children"]
             assert plugin.pid in [child["pid"] for child in children]
 
     run(body())

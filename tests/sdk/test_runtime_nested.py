@@ -106,7 +106,7 @@ def test_parameter_that_cannot_travel_fails_the_call(command: str, value: Any, n
 @both
 def test_deadline_ends_the_wait_and_the_host_is_told(command: str) -> None:
     with serving(asking()) as host:
-        msgid = host.ask_command(command, timeout_ms=50)
+        msgid = host.ask_command(command, timeout_ms=500)
         asked = host.request("host.echo")
         kind, name, message = host.result(msgid)["result"]
         assert (kind, name) == ("CallTimeout", "rpc.deadline_exceeded")
@@ -135,7 +135,7 @@ def test_cancel_ends_the_wait_of_an_async_handler_and_the_host_is_told() -> None
 @both
 def test_late_answer_of_the_host_is_dropped(command: str) -> None:
     with serving(asking()) as host:
-        msgid = host.ask_command(command, timeout_ms=30)
+        msgid = host.ask_command(command, timeout_ms=500)
         asked = host.request("host.echo")
         host.result(msgid)
         host.expect(CancelReceived)

@@ -81,7 +81,8 @@ def modules_of(*imports: str) -> set[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_plugin(tmp_path, "light", CODE)
+    # By an interpreter of its own: one that was forked has what its forkserver imported.
+    return write_plugin(tmp_path, "light", CODE, launch={"warm": False})
 
 
 def of_plugin(run: Run, folder: Path, *calls: tuple[str, object]) -> set[str]:

@@ -28,8 +28,11 @@ def command_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def listener_folder(options: Options, command_dir: str | None) -> str:
-    """Absolute. Raises ConfigurationError and SocketError."""
+def listener_folder(options: Options, command_dir: str | None, socket: str = "") -> str:
+    """Absolute. `socket` is the path of the control socket, when it is known and not only where it would be.
+
+    Raises ConfigurationError and SocketError.
+    """
     from plugin_host.configuration import Configuration
     from plugin_host.listener.folder import commands_folder
     from plugin_host.runtimefolder import default_socket
@@ -39,11 +42,13 @@ def listener_folder(options: Options, command_dir: str | None) -> str:
     configuration = options.configuration() or Configuration()
     if configuration.commands.dir is not None:
         return configuration.commands.dir
-    socket = options.socket or configuration.control.socket or default_socket()
+    socket = socket or options.socket or configuration.control.socket or default_socket()
     return commands_folder(os.path.abspath(socket))
 
 
-def listeners(host: PluginHost, options: Options, command_dir: str | None) -> CommandListeners:
+def listeners(
+    host: PluginHost, options: Options, command_dir: str | None, socket: str = ""
+) -> CommandListeners:
     """Those of a host that is being started; entering starts them. Raises as `listener_folder`."""
     from plugin_host.configuration import Configuration, mode_of
     from plugin_host.listener.commandlisteners import CommandListeners
@@ -52,7 +57,7 @@ def listeners(host: PluginHost, options: Options, command_dir: str | None) -> Co
     said = configuration.commands
     return CommandListeners(
         host,
-        listener_folder(options, command_dir),
+        listener_folder(options, command_dir, socket),
         mode=None if said.mode is None else mode_of(said.mode),
         group=said.group,
         configuration=configuration,

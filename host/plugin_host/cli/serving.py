@@ -49,7 +49,8 @@ async def serving(
         await stack.enter_async_context(server)
         if ports.sealed is not None:
             await stack.enter_async_context(_sealed_port(server, ports.sealed, ports.psk_file or ""))
-        await stack.enter_async_context(listeners(host, options, command_dir))
+        # Beside the socket there is, which a service manager may have put elsewhere than it is said to be.
+        await stack.enter_async_context(listeners(host, options, command_dir, server.path))
         if (port := _metrics_port(host, config, ports.metrics)) is not None:
             await stack.enter_async_context(port)
         stack.callback(readiness.stopping)

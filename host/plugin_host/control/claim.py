@@ -60,11 +60,16 @@ class ClaimTable:
         return claim is not None and claim.owner == client
 
     def may_use(self, key: Key, client: int, token: str) -> bool:
-        """Whether a client may view, attach, write, resize, signal and close."""
+        """Whether a client may view, attach, write, resize, signal and close.
+
+        Who could reclaim a session may use it: to the owner that comes back it is there before that.
+        """
         claim = self._claims.get(key)
-        if self.share == "user" or (claim is not None and claim.owner == client):
+        if claim is None or self.share == "user":
+            return self.share == "user"
+        if claim.owner == client:
             return True
-        return self.share == "token" and claim is not None and _same(claim.token, token)
+        return (self.share == "token" or claim.owner is None) and _same(claim.token, token)
 
     def user(self, client: int, token: str) -> Callable[[Key], bool]:
         """What `may_use` says of one client."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from plugin_host.errors import MetadataNotFound
+from plugin_host.errors import ConfigurationError, InvalidPayload, MetadataNotFound
 
 from .path import check_name
 from .tree import MetadataEntry, MetadataTree
@@ -68,6 +68,14 @@ class Metadata:
             check_name(name, "/")
             if not self.look(f"/{name}").exists:
                 self.set(f"/{name}", value)
+
+    def begin_with(self, tree: Mapping[str, Any], file: str | None) -> None:
+        """`fill` with what the configuration `file` says. Raises ConfigurationError."""
+        try:
+            self.fill(tree)
+        except InvalidPayload as error:
+            text = f"{file or 'configuration'}: $.metadata: {error}"
+            raise ConfigurationError(text, file=file or "", path="$.metadata") from None
 
     async def wait_for_change(
         self,

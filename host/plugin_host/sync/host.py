@@ -255,6 +255,29 @@ class PluginHost:
         supervisor = self._host.find(plugin)
         return self._call(supervisor, command, params, timeout, on_progress, fail_fast, True)
 
+    def call_many(
+        self,
+        plugin: str,
+        command: str,
+        params: Iterable[Any],
+        *,
+        timeout: float | None = None,
+        return_exceptions: bool = False,
+        fail_fast: bool = False,
+    ) -> list[Any]:
+        """Call a command once for each of `params`; see `plugin_host.PluginHost.call_many`."""
+        many = list(params)  # on this thread, as it is not ours
+        return self._thread.run(
+            self._host.call_many(
+                plugin,
+                command,
+                many,
+                timeout=timeout,
+                return_exceptions=return_exceptions,
+                fail_fast=fail_fast,
+            )
+        )
+
     def _call(
         self,
         supervisor: Supervisor,

@@ -32,6 +32,7 @@ from .ending import Ending
 from .explanation import cancelled, explained
 from .greeting import greet
 from .nested import NestedCalls
+from .preemption import Preemptions
 from .roster import Roster
 from .streamdesk import StreamDesk
 from .vitals import take_vitals
@@ -70,6 +71,7 @@ class Server:
         self.nested = NestedCalls(wiring, plugin.id)
         self.running: dict[int, Context] = {}
         self.sink = StreamDesk(wiring)
+        self._preemptions = Preemptions()
         self._loop = LoopThread()
         self._backlog: deque[Event] = deque()
         self._finished = 0  # requests that were answered
@@ -289,7 +291,7 @@ class Server:
         # One look at the clock for each run: between two of them little else happens. Before the answer is
         # written, which may wake its reader on this processor.
         ended = self._clock = perf_counter()
-        if ended - started > _SLOW or not leads:
+        if (ended - started > _SLOW or not leads) and not self._preemptions.excuse(self._finished):
             endpoint.ran_slow()
         if alone is not None:
             wiring.write_alone(alone)
@@ -304,7 +306,7 @@ class Server:
         result, error = self._perform(endpoint, ctx, arguments)
         if perf_counter() - started < _QUICK:
             endpoint.ran_fast()
-        else:
+        elif not self._preemptions.excuse():
             endpoint.ran_slow()
         with self.wiring.mutex:
             self._queue_answer(ctx, result, error)

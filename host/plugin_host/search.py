@@ -1,0 +1,59 @@
+"""Where a host looks for plugins: folders, entry points, the configuration, and which of them count.
+
+It can be looked again at any time, for what has changed since.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import discovery
+from .configuration import Configuration, load
+from .extension import Extensions
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Iterable, Sequence
+
+    from .candidate import Candidate
+
+__all__ = ["Search"]
+
+
+class Search:
+    """See `PluginHost` for the arguments. Raises TypeError for a text where a list of texts is due."""
+
+    def __init__(
+        self,
+        *,
+        plugin_dirs: Iterable[str | os.PathLike[str]],
+        entry_points: bool,
+        only: Sequence[str] | None,
+        block: Collection[str],
+        config: Configuration | str | os.PathLike[str] | None,
+    ) -> None:
+        for name, value in (("plugin_dirs", plugin_dirs), ("only", only), ("block", block)):
+            if isinstance(value, (str, bytes)):
+                raise TypeError(f"{name} is a list of texts, not the text {value!r}")
+        self.extensions = Extensions(block=block)
+        self._plugin_dirs = tuple(plugin_dirs)
+        self._entry_points = entry_points
+        self._only = only
+        self._block = block
+        self._config = config
+
+    def configuration(self) -> Configuration | None:
+        """The configuration as it is now; None when there is none. Raises ConfigurationError."""
+        config = self._config
+        return config if config is None or isinstance(config, Configuration) else load(config)
+
+    def find(self, configuration: Configuration | None) -> list[Candidate]:
+        """Every plugin that is there now. Raises what `discovery.discover` does."""
+        return discovery.discover(
+            plugin_dirs=self._plugin_dirs,
+            entry_points=self._entry_points,
+            only=self._only,
+            block=self._block,
+            configuration=configuration,
+            extensions=self.extensions,
+        )

@@ -1,0 +1,53 @@
+"""What a process has from its parent besides what a launch settles: user, limits, priority, and the like.
+
+A plugin that the host starts has the host's of that moment; one that is forked has those that the
+forkserver was started with. Invariant: two postures are equal when a child could not tell them apart.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import NamedTuple
+
+__all__ = ["Posture", "posture"]
+
+_LINES = (
+    b"Umask:",
+    b"Uid:",
+    b"Gid:",
+    b"Groups:",
+    b"SigIgn:",
+    b"Cap",
+    b"NoNewPrivs:",
+    b"Seccomp",
+    b"Cpus_allowed:",
+    b"Mems_allowed:",
+)
+_LIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
+
+
+class Posture(NamedTuple):
+    """`status` are lines of /proc/self/status, `groups` what /proc/self/cgroup holds, `limits` the soft and
+    hard ones of each resource."""
+
+    status: tuple[bytes, ...]
+    groups: bytes
+    limits: tuple[tuple[int, int], ...]
+    nice: int
+
+
+def posture() -> Posture:
+    """This process's own, as it is now; some 50 µs. Raises OSError where there is no /proc."""
+    lines = _read("/proc/self/status").splitlines()
+    return Posture(
+        status=tuple(line for line in lines if line.startswith(_LINES)),
+        groups=_read("/proc/self/cgroup"),
+        limits=tuple(resource.getrlimit(kind) for kind in _LIMITS),
+        nice=os.getpriority(os.PRIO_PROCESS, 0),
+    )
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()

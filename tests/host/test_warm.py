@@ -1,0 +1,350 @@
+"""What decides over warm launches: fitness, the switch, posture, messages, and the life of a forkserver."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from plugin_host.account import Account
+from plugin_host.errors import ConfigurationError
+from plugin_host.exitstatus import ExitStatus
+from plugin_host.process import ProcessSpec
+from plugin_host.warm import childreaper, forkserver
+from plugin_host.warm.childreaper import ChildReaper, Record
+from plugin_host.warm.fitness import unfit
+from plugin_host.warm.forkserver import COLD_FIRST, PAUSES_S, Forkserver
+from plugin_host.warm.posture import posture
+from plugin_host.warm.switch import switch
+from plugin_host_sdk import forkorder
+from tests.run import Run
+from tests.wait import WaitUntil
+
+BASE = {"PATH": "/bin", "LANG": "C.UTF-8", "HOME": "/root", "PLUGIN_HOST_RUN": "run/(forkserver)/1"}
+OWN = {**BASE, "PLUGIN_HOST_RUN": "run/demo/1"}
+ROOM = 1000
+
+
+def spec(env: Mapping[str, str] = OWN, **others: Any) -> ProcessSpec:
+    return ProcessSpec(["python"], **{"cwd": None, "env": env, "is_forkable": True, **others})
+
+
+def test_plugin_of_the_hosts_own_interpreter_is_fit() -> None:
+    assert unfit(spec(), BASE, ROOM) is None
+    assert unfit(spec({**OWN, "COLOUR": "red", "TZ": "Asia/Tokyo", "PATH": "/usr/bin"}), BASE, ROOM) is None
+    assert unfit(spec(umask=0o77, cwd="/"), BASE, ROOM) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (spec(is_forkable=False), "interpreter or a program of its own"),
+        (spec(account=Account("nobody", 65534, 65534, ())), "another user"),
+        (spec(prefix=("shim", "--")), "another program"),
+        (spec(wrapper=("bwrap",)), "another program"),
+        (spec(pass_fds=(7,)), "another program"),
+        (spec({**OWN, "PYTHONPATH": "/x"}), "PYTHONPATH"),
+        (spec({**OWN, "LD_PRELOAD": "x.so"}), "LD_PRELOAD"),
+        (spec({**OWN, "LC_ALL": "de_DE.UTF-8"}), "LC_ALL"),
+        (spec({**OWN, "LANG": "C"}), "LANG"),
+        (spec({**OWN, "HOME": "/home/other"}), "HOME"),
+        (spec({name: value for name, value in OWN.items() if name != "LANG"}), "LANG"),
+        (spec({**OWN, "BIG": "x" * ROOM}), "bytes"),
+        (spec({**OWN, "BIG": "ä" * (ROOM // 2)}), "bytes"),
+    ],
+)
+def test_what_a_fork_cannot_give_is_not_fit_and_said(asked: ProcessSpec, why: str) -> None:
+    said = unfit(asked, BASE, ROOM)
+    assert said is not None
+    assert why in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "means"),
+    [(None, "auto"), ("", "auto"), ("0", "never"), ("1", "always"), ("auto", "auto"), ("never", "never")],
+)
+def test_variable_wins_over_the_configuration(variable: str | None, means: str) -> None:
+    environ = {} if variable is None else {"PLUGIN_HOST_WARM": variable}
+    assert switch("auto", environ) == means
+
+
+def test_configuration_counts_without_the_variable_and_a_wrong_word_is_an_error() -> None:
+    assert switch("never", {}) == "never"
+    with pytest.raises(ConfigurationError, match="PLUGIN_HOST_WARM: expected one of 0, 1, auto"):
+        switch("auto", {"PLUGIN_HOST_WARM": "yes"})
+
+
+def test_posture_is_what_a_child_would_notice() -> None:
+    before = posture()
+    assert posture() == before
+    umask = os.umask(0o123)
+    try:
+        assert posture() != before
+    finally:
+        os.umask(umask)
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0 if soft else -1 if hard < 0 else hard, hard))
+    try:
+        assert (posture() == before) is (soft == hard == 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    assert posture() == before
+
+
+def test_messages_are_packets_of_a_bounded_size() -> None:
+    message = ("become", ["python", "\udc80"], {"NAME": "ä"}, None)
+    assert forkorder.unpack(forkorder.pack(*message)) == message
+    with pytest.raises(ValueError, match="is longer than"):
+        forkorder.pack("become", "x" * forkorder.MOST_BYTES)
+
+
+# The life of a child, as the host sees it.
+
+
+class Answering:
+    """A parent that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Callable[[Record | None], None]] = []
+
+    def take(self, pid: int, told: Callable[[Record | None], None]) -> None:
+        self.asked.append(told)
+
+
+USAGE = resource.struct_rusage((1.0, 0.5, 2048, *([0] * 13)))
+
+
+def child() -> tuple[int, int]:
+    """A child that ends when it is killed, with its pidfd."""
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+        os._exit(1)
+    return pid, os.pidfd_open(pid)
+
+
+async def ended(reaper: ChildReaper, parent: Answering, wait_until: WaitUntil) -> None:
+    reaper.send_signal(signal.SIGKILL)
+    await wait_until.aio(lambda: parent.asked)
+
+
+def reap(pid: int) -> tuple[int, Any]:
+    _, status, usage = os.wait4(pid, 0)
+    return status, usage
+
+
+def test_status_is_the_one_that_the_parent_tells(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        pid, pidfd = child()
+        parent = Answering()
+        seen: list[ExitStatus] = []
+        reaper = ChildReaper(pid, pidfd, parent, seen.append)
+        await ended(reaper, parent, wait_until)
+        assert not seen  # nobody has said how
+        status, _ = reap(pid)
+        parent.asked[0](Record(status, USAGE))
+        expected = ExitStatus(None, signal.SIGKILL, peak_memory=2 << 20, cpu_s=1.5, by_us=True)
+        assert reaper.status == await reaper.exited == seen[0] == expected
+        reaper.close()
+
+    run(body())
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_status_that_the_parent_does_not_know_is_told_as_lost(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil, answers: bool
+) -> None:
+    monkeypatch.setattr(childreaper, "ANSWER_S", 0.05)
+
+    async def body() -> None:
+        pid, pidfd = child()
+        parent = Answering()
+        reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
+        await ended(reaper, parent, wait_until)
+        if answers:
+            parent.asked[0](None)
+        status = await reaper.exited
+        assert (status.code, status.signal) == (None, None)
+        assert "status lost (the helper process" in status.describe()
+        parent.asked[0](Record(0, USAGE))  # too late
+        assert reaper.status == status
+        assert reaper.send_signal(signal.SIGTERM) is False
+        reap(pid)
+        reaper.close()
+
+    run(body())
+
+
+# The life of a forkserver.
+
+
+async def take(server: Forkserver, what: ProcessSpec | None = None) -> Any:
+    return await server.take(what or spec())
+
+
+class Fake:
+    """Stands in for the process."""
+
+    made: list[Fake] = []  # noqa: RUF012
+    room, threads = 4000, 1
+    problems: Sequence[str] = ()
+    error: OSError | None = None
+
+    def __init__(
+        self, environ: Mapping[str, str], imports: Sequence[str], *, on_line: Any, on_end: Any
+    ) -> None:
+        if Fake.error is not None:
+            raise Fake.error
+        loop = asyncio.get_running_loop()
+        self.environ, self.imports, self.on_end = environ, imports, on_end
+        self.pid, self.started, self.posture = len(self.made), loop.time(), posture()
+        self.up: asyncio.Future[bool] = loop.create_future()
+        self.up.set_result(self.is_sound)
+        self.is_closed = False
+        self.made.append(self)
+
+    @property
+    def is_sound(self) -> bool:
+        return self.room > 0 and self.threads == 1
+
+    async def spare(self, timeout_s: float) -> Any:
+        return self
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    def die(self) -> None:
+        self.on_end(self, ExitStatus(None, signal.SIGKILL))
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
+    """The forkservers that were started."""
+    monkeypatch.setattr(forkserver, "Helper", Fake)
+    monkeypatch.setattr(Fake, "made", [])
+    return Fake.made
+
+
+@pytest.mark.parametrize(("wanted", "cold"), [("auto", COLD_FIRST), ("always", 0), ("never", 9)])
+def test_switch_says_from_which_launch_on_plugins_are_forked(
+    run: Run, made: list[Fake], wanted: Any, cold: int
+) -> None:
+    async def body() -> None:
+        server = Forkserver("run", wanted, ["numpy"], BASE)
+        got = [await take(server) for _ in range(5)]
+        assert [one is None for one in got] == [number < cold for number in range(5)]
+        assert len(made) == (cold < 5)
+        await server.close()
+        assert all(one.is_closed for one in made)
+        assert await take(server) is None
+
+    run(body())
+
+
+def test_forkserver_has_the_allowed_environment_and_a_mark_that_is_no_plugins(
+    run: Run, made: list[Fake]
+) -> None:
+    async def body() -> None:
+        server = Forkserver("run", "always", (), {"PATH": "/bin", "SECRET": "x"})
+        assert await server.take(spec(is_forkable=False)) is None
+        assert not made  # nobody needs it yet
+        await server.take(spec({"PATH": "/bin"}))
+        assert made[0].environ["PATH"] == "/bin"
+        assert made[0].environ["PLUGIN_HOST_RUN"] == "run/(forkserver)/1"
+        assert "SECRET" not in made[0].environ
+        await server.close()
+
+    run(body())
+
+
+def test_dead_one_is_replaced_and_one_that_always_dies_is_given_up(
+    run: Run, made: list[Fake], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(forkserver, "PAUSES_S", (0.0, 0.0, 0.0, 3600.0))
+
+    async def body() -> None:
+        server = Forkserver("run", "always", (), BASE)
+        for number in range(3):
+            assert await take(server) is made[number]
+            made[number].die()
+        assert await take(server) is made[3]
+        made[3].die()
+        assert await take(server) is None  # for an hour
+        server._not_before = 0.0
+        await take(server)
+        made[4].die()
+        server._not_before = 0.0
+        assert await take(server) is None
+        assert len(made) == len(PAUSES_S) + 1
+        await server.close()
+
+    with caplog.at_level(logging.WARNING, "plugin_host.warm"):
+        run(body())
+    assert "plugins that it had started go on" in caplog.messages[0]
+    assert "as 4 did before it" in caplog.messages[-1]
+
+
+def test_what_the_host_changes_about_itself_asks_for_another_one(
+    run: Run, made: list[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        server = Forkserver("run", "always", (), BASE)
+        assert await take(server) is made[0]
+        changed = posture()._replace(nice=19)
+        monkeypatch.setattr(forkserver, "posture", lambda: changed)
+        assert await take(server) is made[1]
+        made[1].posture = changed
+        assert await take(server) is made[1]
+        await server.close()
+        assert [one.is_closed for one in made] == [True, True]
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "words"),
+    [("room", 0, "cannot show its own environment"), ("threads", 2, "importing evil starts threads")],
+)
+def test_forkserver_that_cannot_be_used_is_given_up(
+    run: Run,
+    made: list[Fake],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    attribute: str,
+    value: int,
+    words: str,
+) -> None:
+    monkeypatch.setattr(Fake, attribute, value)
+
+    async def body() -> None:
+        server = Forkserver("run", "always", ["evil"], BASE)
+        assert await take(server) is None
+        await asyncio.sleep(0)
+        assert await take(server) is None
+        assert len(made) == 1
+        await server.close()
+
+    with caplog.at_level(logging.INFO, "plugin_host.warm"):
+        run(body())
+    (said,) = caplog.messages
+    assert words in said
+
+
+def test_forkserver_that_cannot_be_started_costs_nobody_anything(
+    run: Run, made: list[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        server = Forkserver("run", "always", (), BASE)
+        monkeypatch.setattr(Fake, "error", OSError("no process left"))
+        assert await take(server) is None
+        monkeypatch.setattr(Fake, "error", None)
+        assert await take(server) is made[0]
+        await server.close()
+
+    run(body())

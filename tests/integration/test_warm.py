@@ -1,0 +1,434 @@
+"""Plugins that are forked: like those that are not, whatever becomes of the forkserver."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from plugin_host import PluginDied, PluginExited, PluginHost
+from plugin_host.configuration import Configuration, PluginConfiguration, Warm
+from plugin_host.tree import marked
+from plugin_host.warm.spare import Spare
+from tests.run import Run
+from tests.stage import runs, stage, write_plugin
+from tests.victim import Victim, is_there
+from tests.wait import WaitUntil
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux")
+
+CODE = """
+    import os, random, resource, signal, subprocess, sys, time
+
+    @plugin.command("facts")
+    def facts(ctx):
+        limits = sorted({getattr(resource, n) for n in dir(resource) if n.startswith("RLIMIT_")})
+        with open("/proc/self/status") as lines:
+            status = dict(line.rstrip("\\n").split(":", 1) for line in lines)
+        fds = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+        kept = ("Name", "Umask", "Uid", "Gid", "SigBlk", "SigIgn", "SigCgt", "NoNewPrivs", "Threads")
+        return {
+            "environ": dict(sorted(os.environ.items())),
+            "shown": open("/proc/self/environ").read().strip("\\0").split("\\0"),
+            "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": str(sys.flags),
+            "executable": sys.executable, "cwd": os.getcwd(),
+            "limits": [resource.getrlimit(limit) for limit in limits],
+            "status": {name: status[name].strip() for name in kept},
+            "handlers": [str(signal.getsignal(n)).partition(" at ")[0] for n in (1, 2, 15, 13, 17)],
+            "targets": sorted(os.readlink(fd).partition(":")[0] for fd in fds if os.path.lexists(fd)),
+            "stdin": (sys.stdin.fileno(), sys.stdin.read(), sys.stdin.encoding),
+            "stderr": (sys.stderr.fileno(), sys.stderr.encoding, sys.stderr.errors, sys.stderr.isatty()),
+            "leads": os.getsid(0) == os.getpgid(0) == os.getpid(),
+            "nice": os.nice(0), "zone": time.tzname, "main": sorted(sys.modules["__main__"].__dict__),
+            "inheritable": [fd for fd in range(3, 64) if _is_inheritable(fd)],
+        }
+
+    def _is_inheritable(fd):
+        try:
+            return os.get_inheritable(fd)
+        except OSError:
+            return False
+
+    @plugin.command("draw")
+    def draw(ctx):
+        return random.random(), os.getpid(), os.getppid()
+
+    @plugin.command("modules")
+    def modules(ctx, names):
+        return [name in sys.modules for name in names]
+
+    @plugin.command("die")
+    def die(ctx, number):
+        bytearray(40 << 20)[:] = b"x" * (40 << 20)
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    @plugin.command("leave")
+    def leave(ctx, code):
+        os._exit(code)
+
+    @plugin.command("vanish")
+    def vanish(ctx):
+        # A daemon that was only forked, in a session of its own, with no parent of the plugin's.
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.write(write, b"%d" % os.getpid())
+                for fd in range(64):
+                    try:
+                        os.close(fd)
+                    except OSError:
+                        pass
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                time.sleep(600)
+            os._exit(0)
+        os.wait()
+        return int(os.read(read, 20))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUGIN_HOST_WARM", raising=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plugins")
+    for id in ("demo", "other"):
+        write_plugin(folder, id, CODE)
+    write_plugin(folder, "apart", CODE, launch={"warm": False})
+    return folder
+
+
+def host_of(*ids: str, folder: Path, launch: Any = "always", **configuration: Any) -> PluginHost:
+    warm = Warm(launch=launch, imports=configuration.pop("imports", ()))
+    return stage(*ids, dirs=[folder], config=Configuration(warm=warm, **configuration))
+
+
+def forkserver_of(host: PluginHost) -> int:
+    pid = host._forkserver.pid
+    assert pid is not None
+    return pid
+
+
+def parent_of(host: PluginHost, plugin: str) -> int:
+    pid = host.plugins[plugin].pid
+    assert pid is not None
+    return psutil.Process(pid).ppid()
+
+
+@contextmanager
+def odd_surroundings() -> Iterator[None]:
+    """What a plugin has from its host, changed while the host runs."""
+    umask, here = os.umask(0o27), os.getcwd()
+    os.chdir("/usr")
+    try:
+        yield
+    finally:
+        os.umask(umask)
+        os.chdir(here)
+
+
+def test_forked_plugin_finds_what_one_that_was_started_finds(run: Run, folder: Path) -> None:
+    env = {"COLOUR": "blau", "TZ": "Asia/Tokyo"}
+
+    async def facts(launch: str) -> dict[str, Any]:
+        plugins = {"demo": PluginConfiguration(env=env, umask="037")}
+        async with host_of("demo", folder=folder, launch=launch, plugins=plugins) as host:
+            is_forked = parent_of(host, "demo") != os.getpid()
+            assert is_forked is (launch == "always")
+            found: dict[str, Any] = await host.call("demo", "facts")
+            pid = host.plugins["demo"].pid
+            assert pid is not None
+            found["command"] = " ".join(psutil.Process(pid).cmdline())
+            return found
+
+    async def body() -> None:
+        with odd_surroundings():
+            warm, cold = await facts("always"), await facts("never")
+        for found in (warm, cold):
+            run_id = found["environ"]["PLUGIN_HOST_RUN"].partition("/")[0]
+            for name in ("environ", "shown", "orig_argv", "command"):
+                found[name] = str(found[name]).replace(run_id, "RUN")
+            # The number of a descriptor may be another.
+            number = found["orig_argv"].partition("'--stacks-fd', '")[2].partition("'")[0]
+            found["orig_argv"] = found["orig_argv"].replace(f"'--stacks-fd', '{number}'", "")
+            found["command"] = found["command"].replace(f" --stacks-fd {number} ", " ")
+        assert warm == cold
+
+    run(body())
+
+
+def test_forked_plugins_share_no_random_state_and_opting_out_is_heeded(run: Run, folder: Path) -> None:
+    async def body() -> None:
+        async with host_of("demo", "other", "apart", folder=folder) as host:
+            drawn = {id: await host.call(id, "draw") for id in host.plugins}
+            assert len({number for number, _, _ in drawn.values()}) == 3
+            parents = {id: parent for id, (_, _, parent) in drawn.items()}
+            forkserver = forkserver_of(host)
+            assert parents == {"demo": forkserver, "other": forkserver, "apart": os.getpid()}
+            for id, (_, pid, _) in drawn.items():
+                assert host.plugins[id].pid == pid
+        assert not any(runs(pid) for _, pid, _ in drawn.values())
+        assert not runs(forkserver)
+
+    run(body())
+
+
+def test_two_launches_are_no_reason_for_a_forkserver_and_three_are(run: Run, folder: Path) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder, launch="auto") as host:
+            await host.restart("demo")
+            assert host._forkserver.pid is None
+            await host.restart("demo")
+            await host.restart("demo")
+            assert parent_of(host, "demo") == host._forkserver.pid
+
+    run(body())
+
+
+def test_variable_of_the_environment_decides_for_the_whole_host(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder, launch="always") as host:
+            assert parent_of(host, "demo") == os.getpid()
+
+    monkeypatch.setenv("PLUGIN_HOST_WARM", "0")
+    run(body())
+
+
+def test_what_only_a_new_interpreter_would_read_is_given_to_a_new_interpreter(
+    run: Run, folder: Path
+) -> None:
+    async def body() -> None:
+        plugins = {"demo": PluginConfiguration(env={"PYTHONHASHSEED": "7"})}
+        async with host_of("demo", "other", folder=folder, plugins=plugins) as host:
+            assert parent_of(host, "demo") == os.getpid()
+            assert parent_of(host, "other") == forkserver_of(host)
+
+    run(body())
+
+
+# Dying.
+
+
+def test_death_is_told_with_signal_status_and_peak_memory(run: Run, folder: Path) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder) as host:
+            with pytest.raises(PluginDied) as death:
+                await host.call("demo", "die", {"number": signal.SIGSEGV})
+            report = death.value.report
+            assert report is not None
+            assert report.status is not None
+            assert report.status.signal == signal.SIGSEGV
+            assert 40 << 20 < (report.peak_memory or 0) < 200 << 20
+            assert report.cpu_s
+            await host.start("demo")
+            with pytest.raises(PluginDied, match="exited with status 7"):
+                await host.call("demo", "leave", {"code": 7})
+
+    run(body())
+
+
+def test_import_that_fails_is_explained(run: Run, tmp_path: Path) -> None:
+    folder = write_plugin(tmp_path, "broken", head="import there_is_no_such_module")
+
+    async def body() -> None:
+        async with host_of("broken", folder=folder) as host:
+            assert host._forkserver.pid is not None
+            error = host.plugins["broken"].error
+            assert isinstance(error, PluginExited)
+            assert "No module named 'there_is_no_such_module'" in str(error)
+            assert error.status is not None
+            assert error.status.code == 1
+
+    run(body())
+
+
+def test_dead_forkserver_costs_a_status_and_is_replaced(
+    run: Run, folder: Path, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with host_of("demo", "other", folder=folder) as host:
+            first = forkserver_of(host)
+            os.kill(first, signal.SIGKILL)
+            await wait_until.aio(lambda: host._forkserver.pid is None)
+            assert len(await host.call("demo", "draw")) == 3  # it goes on
+            await host.stop("other")  # and is stopped as ever
+            with pytest.raises(PluginDied, match=r"status lost \(the helper process that had started it"):
+                await host.call("demo", "leave", {"code": 7})
+            await host.start("demo")
+            second = forkserver_of(host)
+            assert second != first
+            assert parent_of(host, "demo") == second
+
+    with caplog.at_level(logging.WARNING, "plugin_host.warm"):
+        run(body())
+    assert "ended: killed by SIGKILL" in caplog.messages[0]
+
+
+def test_forkserver_that_hangs_delays_a_launch_and_fails_none(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("plugin_host.warm.forkserver._LONG_S", 0.2)
+    monkeypatch.setattr("plugin_host.warm.childreaper.ANSWER_S", 0.2)
+
+    async def body() -> None:
+        async with host_of("demo", "other", folder=folder) as host:
+            await host.stop("demo")
+            forkserver = forkserver_of(host)
+            helper = host._forkserver._helper
+            assert helper is not None
+            await wait_until.aio(lambda: helper._spares)
+            os.kill(forkserver, signal.SIGSTOP)
+            try:
+                await host.start("demo")  # by the spare that is there
+                assert parent_of(host, "demo") == forkserver
+                with pytest.raises(PluginDied, match="status lost"):
+                    await host.call("demo", "leave", {"code": 7})
+                for _ in range(2):
+                    await host.restart("demo")
+                    assert parent_of(host, "demo") == os.getpid()
+                assert await helper.spare(10) is None  # nobody waits for it again
+            finally:
+                os.kill(forkserver, signal.SIGCONT)
+            await wait_until.aio(lambda: helper._spares)
+            await host.restart("demo")
+            assert parent_of(host, "demo") == forkserver
+
+    run(body())
+
+
+def test_spare_that_was_killed_or_does_not_take_its_order_is_no_loss(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder) as host:
+            helper = host._forkserver._helper
+            assert helper is not None
+            await host.stop("demo")
+            await wait_until.aio(lambda: helper._spares)
+            spare = helper._spares[0].pid
+            os.kill(spare, signal.SIGKILL)
+            await wait_until.aio(lambda: not is_there(spare))
+            await host.start("demo")
+            assert await host.call("demo", "draw")
+            await host.stop("demo")
+
+            def refuse(*_: Any) -> None:
+                raise OSError("too much")
+
+            monkeypatch.setattr(Spare, "_send", refuse)
+            await host.start("demo")
+            assert parent_of(host, "demo") == os.getpid()
+
+    run(body())
+
+
+def test_launch_that_is_cancelled_gives_its_child_back(run: Run, folder: Path) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder) as host:
+            helper = host._forkserver._helper
+            assert helper is not None
+            helper._spares.clear() if not helper._spares else helper._spares.popleft().discard()
+            waiting = asyncio.ensure_future(helper.spare(5))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            spare = await helper.spare(5)
+            assert spare is not None
+            spare.discard()
+
+    run(body())
+
+
+# What others see of it.
+
+
+def test_descendant_that_left_the_tree_is_found_by_its_mark_and_killed(run: Run, folder: Path) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder) as host:
+            daemon = await host.call("demo", "vanish")
+            token = host._supervisors["demo"]._instance.mark  # type: ignore[union-attr]
+            assert {one.pid for one in marked(token)} == {host.plugins["demo"].pid, daemon}
+            await host.stop("demo")
+            assert not is_there(daemon)
+
+    run(body())
+
+
+@pytest.mark.edges
+def test_host_that_is_killed_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUGIN_HOST_WARM", "1")
+    code = """
+    told["others"] = [await host.call("demo", "vanish"), host._forkserver.pid]
+    os.kill(told["pids"][1], signal.SIGSTOP)
+    if os.fork() == 0:  # holds every socket of the host's
+        signal.alarm(3)
+        signal.pause()
+    """
+    with Victim(["demo", "other"], [folder], code) as victim:
+        assert len(victim.left()) == 5  # two plugins, a daemon, the forkserver and its spare
+        assert victim.seconds_until_gone(victim.kill()) < 3
+
+
+# What is imported ahead.
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Iterator[str]:
+    """Modules that interpreters of this environment find; the name of the one that does no harm."""
+    import sysconfig
+
+    name = f"warm_test_{os.getpid()}"
+    path = Path(sysconfig.get_path("purelib")) / f"{name}.py"
+    threads = path.with_name(f"{name}_threads.py")
+    path.write_text("import sys\nsys.path.append('/nowhere')\nprint('imported ahead')\n")
+    threads.write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
+    yield name
+    path.unlink()
+    threads.unlink()
+
+
+def test_configured_modules_are_there_and_their_faults_are_told(
+    run: Run, folder: Path, packages: str, logged: pytest.LogCaptureFixture
+) -> None:
+    imports = (packages, "there_is_no_such_module")
+
+    async def body() -> None:
+        async with host_of("demo", folder=folder, imports=imports) as host:
+            assert parent_of(host, "demo") == forkserver_of(host)
+            assert await host.call("demo", "modules", {"names": [packages, "msgspec"]}) == [True, True]
+            assert "/nowhere" not in (await host.call("demo", "facts"))["path"]
+
+    run(body())
+    assert any("imported ahead: there_is_no_such_module: Module" in one for one in logged.messages)
+    assert "forkserver: imported ahead" in logged.messages
+
+
+def test_module_that_starts_a_thread_is_no_reason_to_fork_a_process_with_two(
+    run: Run, folder: Path, packages: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder, imports=(f"{packages}_threads",)) as host:
+            assert parent_of(host, "demo") == os.getpid()
+            assert host._forkserver.pid is None
+
+    with caplog.at_level(logging.WARNING, "plugin_host.warm"):
+        run(body())
+    assert f"importing {packages}_threads starts threads" in caplog.text

@@ -1,0 +1,52 @@
+"""Who is excused for a run that lasted."""
+
+from __future__ import annotations
+
+import pytest
+
+from plugin_host_sdk.runtime import preemption
+from plugin_host_sdk.runtime.preemption import Preemptions
+
+
+@pytest.fixture
+def switches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often this thread has lost its processor; the last item counts."""
+    counts = [0]
+    monkeypatch.setattr(preemption, "_switches", lambda: counts[-1])
+    return counts
+
+
+def test_run_is_excused_when_the_processor_was_taken_meanwhile(switches: list[int]) -> None:
+    preemptions = Preemptions()
+    switches.append(1)
+    assert preemptions.excuse()
+
+
+def test_run_is_not_excused_by_what_excused_an_earlier_one(switches: list[int]) -> None:
+    preemptions = Preemptions()
+    switches.append(3)
+    assert preemptions.excuse()
+    assert not preemptions.excuse()
+    switches.append(4)
+    assert preemptions.excuse()
+
+
+def test_run_that_kept_its_processor_is_slow_itself(switches: list[int]) -> None:
+    assert not Preemptions().excuse()
+    assert not Preemptions().excuse(answered=1000)
+
+
+def test_second_slow_run_soon_after_the_first_is_no_accident(switches: list[int]) -> None:
+    preemptions = Preemptions()
+    switches.append(1)
+    assert preemptions.excuse(answered=100)
+    switches.append(2)
+    assert not preemptions.excuse(answered=131)
+    switches.append(3)
+    assert preemptions.excuse(answered=163)
+
+
+def test_system_tells_of_the_switches_of_a_thread() -> None:
+    before = preemption._switches()
+    assert before >= 0
+    assert preemption._switches() >= before
