@@ -146,6 +146,8 @@ def test_who_meddles_between_ends_the_connection_and_runs_nothing(
                 await second
             with pytest.raises(HostLost):
                 await third
+            with pytest.raises(HostLost, match="bytes are missing"):  # who asks later is told as much
+                await client.status()
             assert stage.server.desks() == []
             await client.close()
 

@@ -87,7 +87,8 @@ def test_script_is_relayed_apart_and_its_status_is_the_commands(hosted: Hosted) 
         ("echo ${FOO}-${HOME}", ["-e", "FOO=bar"], 0, "bar-\n"),
         ("print(6 * 7)", ["--executable", "python3"], 0, "42\n"),
         ("kill -TERM $$", [], 143, ""),
-        ("exec sleep 60", ["--timeout", "0.1"], 143, ""),
+        ("exec sleep 60", ["--timeout", "0.1"], 124, ""),
+        ("trap 'exit 0' TERM; sleep 60 & wait", ["--timeout", "0.3"], 124, ""),
         ("id -un", ["--run-as", "nobody"], 0, "nobody\n"),
     ],
 )
@@ -146,6 +147,23 @@ def test_interrupt_cancels_the_script_and_waits_for_its_end(hosted: Hosted, wait
         running.send(signal.SIGINT)
         ended = running.end()
     assert (ended.status, ended.out) == (9, "up\ncleaning\nclean\n")
+
+
+def test_script_that_was_ended_is_no_success_whatever_its_status(
+    hosted: Hosted, wait_until: WaitUntil
+) -> None:
+    text = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    with hosted.cli.background(*hosted.script(text)) as running:
+        wait_until(running.says("up"))
+        running.send(signal.SIGINT)
+        assert running.end().status == 130
+    with hosted.cli.background(*hosted.script(text)) as running:
+        wait_until(running.says("up"))
+        newest = hosted.cli("action", "list", "--json").json[-1]["id"]
+        hosted.cli("action", "cancel", newest, "--reason", "maintenance")
+        ended = running.end()
+    assert ended.status == 125
+    assert "cancelled: maintenance" in ended.err
 
 
 def test_reader_that_goes_away_ends_the_script(hosted: Hosted, wait_until: WaitUntil) -> None:

@@ -185,6 +185,21 @@ def test_kill_is_remembered_until_something_runs(run: Run, scene: Scene) -> None
     run(body())
 
 
+@pytest.mark.parametrize("path", ["etc", "", "./x", b"etc", "/a\0b"])
+def test_path_that_is_not_absolute_never_reaches_the_worker(
+    run: Run, scene: Scene, path: str | bytes
+) -> None:
+    async def body() -> None:
+        task, worker = scene.claimed()
+        with pytest.raises(InvalidPayload, match="no absolute path"):
+            await task.list_folder(path)
+        with pytest.raises(InvalidPayload, match="no absolute path"):
+            await task.get_artifact(path)
+        assert worker.asked == []
+
+    run(body())
+
+
 def test_task_that_was_given_back_is_anybody_elses(run: Run, scene: Scene) -> None:
     async def body() -> None:
         task, _ = scene.claimed(start=False)

@@ -265,6 +265,14 @@ def test_a_command_that_fails_is_in_the_log(serve: Serve, wait_until: WaitUntil)
 # settings
 
 
+def test_a_command_that_is_not_there_is_no_promise(serve: Serve) -> None:
+    run = serve(allow_shutdown=True, shutdown_command=["/no/such/program"]).trigger(Shutdown())
+    with pytest.raises(
+        action.ActionFailed, match="no program /no/such/program; see the setting shutdown_command"
+    ):
+        run.result()
+
+
 def test_a_reload_puts_the_file_in_force(serve: Serve, tmp_path: Path) -> None:
     config = tmp_path / "automation.toml"
     config.write_text("result_bytes = 3\n")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -40,7 +41,9 @@ def begin() -> Iterator[Begin]:
             name = f"run {len(asked)}"
             argv = ["/bin/sh", "-c", program] if isinstance(program, str) else program
             asked[name] = {"argv": argv, **options}
-            return bench.trigger(action.RunScript(name=name, data=b""), window=window)
+            # Other tests run beside this one, and their programs carry their actions' ids.
+            own_id = uuid4().hex
+            return bench.trigger(action.RunScript(name=name, data=b""), window=window, id=own_id)
 
         yield start
     assert bench.sink.faults == []
@@ -57,11 +60,12 @@ def descendants_of(run: ActionRun) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("PLUGIN_HOST_ACTION", "").startswith(f"{run.id}:"):
+            is_of_it = process.environ().get("PLUGIN_HOST_ACTION", "").startswith(f"{run.id}:")
+            if is_of_it and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return found
 
 
 # ending by itself
@@ -219,7 +223,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(begin: Begin, tmp_path
 
 def test_time_runs_out(begin: Begin) -> None:
     result = result_of(begin(["sleep", "600"], timeout=0.05))
-    assert (result.success, result.signal) == (False, "SIGTERM")
+    assert (result.success, result.signal, result.timed_out) == (False, "SIGTERM", True)
     assert result.reason.startswith("not done within 0.05 s; killed by SIGTERM")
 
 
@@ -229,6 +233,7 @@ def test_a_cancelled_program_may_clean_up(begin: Begin) -> None:
     assert run.cancel("not needed") == "cancelling"
     result = result_of(run)
     assert (result.success, result.code, result.stdout) == (False, 9, b"up\nbye\n")
+    assert not result.timed_out
     assert result.reason == "cancelled: not needed; exited with status 9"
     assert descendants_of(run) == []
 

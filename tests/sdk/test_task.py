@@ -324,6 +324,19 @@ def test_kill_that_comes_first_is_remembered(function: Any) -> None:
             assert task.wait().signal in ("SIGTERM", "SIGKILL")
 
 
+def test_kill_of_work_without_a_process_is_no_longer_remembered() -> None:
+    def work(ctx: sdk.Context, task: Task) -> bool:
+        task.started()
+        return not task.killed.wait(10)
+
+    with serving(work) as host:
+        task = host.give()
+        task.wait_for_start()
+        assert task.kill() == "killed"
+        assert not task.wait().success
+        assert task.kill() == "ended"
+
+
 def test_authors_process_is_ended_with_all_that_it_started() -> None:
     pids: list[int] = []
 

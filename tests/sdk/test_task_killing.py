@@ -108,9 +108,11 @@ def test_authors_function_is_called_once_on_a_thread_of_its_own(wait_until: Wait
     here = threading.get_ident()
     killing = CallKilling(lambda grace: calls.append((grace, threading.get_ident() != here)))
     assert killing.kill(1.5)
-    assert not killing.kill(1.0)
+    assert killing.kill(1.0), "it has not ended by itself"
     wait_until(lambda: calls)
     assert calls == [(1.5, True)]
+    killing.finish()
+    assert not killing.kill(1.0)
 
 
 def test_authors_function_is_not_called_for_what_has_ended() -> None:

@@ -34,8 +34,10 @@ SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGQUIT cancel the script: it and all that 
 \b
 Exit status: the script's own, or
   128+n  a signal n ended the script, or this
+  124    its --timeout was over
   1      the plugin refuses it: not allowed, not privileged
-  125    the plugin could not: not found, not started, died; also wrong usage
+  125    the plugin could not: not found, not started, died; also wrong usage, and a script that somebody
+         else cancelled, if its own status is 0
   126    the script cannot be executed
   127    what should run it was not found
 With --json each piece of output is one line of JSON, {"event": "output", "stream": ..., "offset": ...,

@@ -10,9 +10,9 @@ from plugin_host.errors import PluginHostError
 
 from . import output
 from .actionreach import reach
-from .failure import NOT_EXECUTABLE, NOT_FOUND
+from .failure import NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT
 from .outflow import Outflow
-from .programstatus import status_of
+from .programstatus import signal_number, status_of
 
 if TYPE_CHECKING:
     from plugin_host.action.run import ActionRun
@@ -34,13 +34,15 @@ _GRACE_S = 2.0
 
 
 class _Canceller:
-    """What signals are sent to: whichever it is, the script is cancelled."""
+    """What signals are sent to: whichever it is, the script is cancelled. `caught` is the first."""
 
     def __init__(self, run: ActionRun) -> None:
         self._run = run
+        self.caught: str | None = None
 
     async def signal(self, signal: str) -> None:
         if not signal.startswith("SIGUSR"):
+            self.caught = self.caught or signal
             await self._run.cancel(f"plugin-host got {signal}", grace=_GRACE_S)
 
 
@@ -52,9 +54,10 @@ async def execute(forwarder: Forwarder, options: Options, plugin: str, request: 
             run = await actions.trigger(plugin, request)
             outflow = Outflow()
             try:
-                forwarder.forward_to(_Canceller(run))
+                canceller = _Canceller(run)
+                forwarder.forward_to(canceller)
                 result = await _watched(forwarder, run, outflow, as_json=options.as_json)
-                status = _status(result, quiet=options.as_json)
+                status = _status(result, canceller.caught, quiet=options.as_json)
             except BaseException:
                 await _end(run)
                 raise
@@ -125,15 +128,25 @@ def _text(data: bytes) -> Any:
         return data
 
 
-def _status(result: ScriptResult, *, quiet: bool) -> int:
-    """What stands for how it ended, with words where it says nothing by itself."""
+def _status(result: ScriptResult, caught: str | None, *, quiet: bool) -> int:
+    """What stands for how it ended, with words where it says nothing by itself; 0 only for success.
+
+    `caught` is the signal because of which it was cancelled from here.
+    """
     from plugin_host_sdk.types.session import Exit
 
+    if (result.exec_error or result.timed_out) and not quiet:
+        output.complain(f"plugin-host: {output.printable(result.exec_error or result.reason)}\n")
     if result.exec_error:
-        if not quiet:
-            output.complain(f"plugin-host: {output.printable(result.exec_error)}\n")
         return NOT_FOUND if any(one in result.exec_error for one in _MISSING) else NOT_EXECUTABLE
-    return status_of(Exit(code=result.code, signal=result.signal, reason=result.reason))
+    if result.timed_out:
+        return TIMED_OUT
+    status = status_of(Exit(code=result.code, signal=result.signal, reason=result.reason))
+    if status == 0 and not result.success:
+        if caught is None:
+            raise PluginHostError(f"the script did not succeed: {result.reason or 'no reason given'}")
+        return 128 + signal_number(caught)
+    return status
 
 
 async def _end(run: ActionRun) -> None:

@@ -228,13 +228,17 @@ class ControlClient(LinkOwner):
         self._why = str(error or "")
         self.link.close()
         self._channel.close()
-        reason = f"the connection to the host at {self.path} ended" + (f": {error}" if error else "")
+        reason = self._end_of_connection()
         self.link.fail_calls(lambda: HostLost(reason))
         self._sessions.fail(lambda session: HostLost(reason))
         self.actions.fail(lambda action: HostLost(reason))
         self.tasks.fail(lambda: HostLost(reason))
         for follower in list(self._followers):
             follower.fail(HostLost(reason))
+
+    def _end_of_connection(self) -> str:
+        why = f": {self._why}" if self._why else ""
+        return f"the connection to the host at {self.path} ended{why}"
 
     # Asking.
 
@@ -248,7 +252,7 @@ class ControlClient(LinkOwner):
     ) -> Any:
         """Any request of the control protocol, and its answer; it carries the trace of `traced`."""
         if self._over.done():
-            raise HostLost(f"the connection to the host at {self.path} has ended")
+            raise HostLost(self._end_of_connection())
         arguments = dict(params or {})
         trace = current_trace.get()
         meta: dict[str, Any] = {} if trace is None else {**trace.to_meta()}

@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from plugin_host.errors import MetadataError, ResourceConflict, TaskLost
+from plugin_host.errors import InvalidPayload, MetadataError, ResourceConflict, TaskLost
 from plugin_host.event import TaskChanged
 
 from .info import TaskInfo
@@ -161,18 +161,18 @@ class Task:
     ) -> list[FolderEntry]:
         """What is in the folder at an absolute path; links are shown and not followed.
 
-        Raises FolderNotFound, NotFolder, FileAccessDenied, OutsideRoots, TaskLost, PluginDied, and
-        ResourceConflict when the task is closed.
+        Raises FolderNotFound, NotFolder, FileAccessDenied, OutsideRoots, TaskLost, PluginDied,
+        InvalidPayload for another path, and ResourceConflict when the task is closed.
         """
-        return await (await self._asked()).list_folder(self.id, os.fspath(path), recursive)
+        return await (await self._asked()).list_folder(self.id, _absolute(path), recursive)
 
     async def get_artifact(self, path: FilePath | os.PathLike[str]) -> Artifact:
         """The file at an absolute path, opened to be read once.
 
         Raises ArtifactNotFound, IsFolder, NotFile, FileAccessDenied, OutsideRoots, TaskLost, PluginDied,
-        and ResourceConflict when the task is closed.
+        InvalidPayload for another path, and ResourceConflict when the task is closed.
         """
-        return await (await self._asked()).get_artifact(self.id, os.fspath(path))
+        return await (await self._asked()).get_artifact(self.id, _absolute(path))
 
     async def open_shell(
         self,
@@ -381,6 +381,13 @@ class Task:
         if self.state != self._told:
             self._told = self.state
             self._emit(TaskChanged(plugin=self.plugin, task=self.id, state=self.state))
+
+
+def _absolute(path: FilePath | os.PathLike[str]) -> FilePath:
+    given = os.fspath(path)
+    if not os.path.isabs(given) or (b"\0" if isinstance(given, bytes) else "\0") in given:  # type: ignore[operator]
+        raise InvalidPayload(f"{given!r} is no absolute path")
+    return given
 
 
 def _nothing() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.action import ActionRefused, Done
+from plugin_host_sdk.action import ActionFailed, ActionRefused, Done
 
 from . import setting
 
@@ -29,6 +30,11 @@ def check(ctx: sdk.Context, request: Reboot | Shutdown) -> None:
 def run(ctx: sdk.Context, request: Reboot | Shutdown) -> Done:
     settings = setting.current(ctx.settings)
     command = settings.reboot_command if request.kind == "reboot" else settings.shutdown_command
+    if shutil.which(command[0]) is None:
+        raise ActionFailed(
+            f"{request.kind} cannot be done: there is no program {command[0]}; see the setting "
+            f"{request.kind}_command"
+        )
 
     def act() -> None:
         done = subprocess.run(

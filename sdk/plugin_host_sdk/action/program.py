@@ -108,6 +108,7 @@ class _Program:
         self._pipes = (_Pipe("stdout", stdout, kept), _Pipe("stderr", stderr, kept))
         self._status: Status | None = None
         self._why = ""  # it is being ended
+        self._timed_out = False
         self._kill_at: float | None = None
         self._give_up_at: float | None = None
         self._wake = Wake()
@@ -129,6 +130,7 @@ class _Program:
                 if self._action.cancelled:
                     self._end(f"cancelled: {self._action.cancelled.reason}", now)
                 elif deadline is not None and now >= deadline:
+                    self._timed_out = True
                     self._end(f"not done within {timeout:g} s", now)
             self._escalate(now)
             for key, _ in selector.select(self._pause(now, deadline)):
@@ -149,6 +151,7 @@ class _Program:
             stderr_bytes=stderr.total,
             truncated=stdout.is_cut or stderr.is_cut,
             elapsed=elapsed,
+            timed_out=self._timed_out,
         )
 
     def close(self) -> None:

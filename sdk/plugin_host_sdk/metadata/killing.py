@@ -92,13 +92,14 @@ class CallKilling:
     def __init__(self, function: Callable[[float], object]) -> None:
         self._function = function
         self._lock = threading.Lock()
+        self._was_called = False
         self._is_over = False
 
     def kill(self, grace: float) -> bool:
         with self._lock:
-            if self._is_over:
-                return False
-            self._is_over = True
+            if self._is_over or self._was_called:
+                return not self._is_over
+            self._was_called = True
         threading.Thread(target=self._function, args=(grace,), name="kill of a task", daemon=True).start()
         return True
 

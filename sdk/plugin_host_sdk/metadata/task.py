@@ -74,6 +74,7 @@ class Task:
         self._ending = ending
         self._lock = threading.Lock()
         self._killing: Killing | None = None
+        self._has_started = False
         self._grace: float | None = None  # of a kill that came before there was anything to kill
         self._is_over = False
 
@@ -139,7 +140,7 @@ class Task:
 
     def kill(self, grace: float) -> str:
         """End what it runs within `grace` seconds: "killed"; "remembered" when nothing has started; "ended"
-        when nothing is left."""
+        when nothing is left. Work without a process is told by `killed` alone."""
         with self._lock:
             killing = self._killing
             if killing is None and not self._is_over:
@@ -149,7 +150,7 @@ class Task:
         if not self._is_over:
             self.killed.set("the host ended the task")
         if killing is None:
-            return "remembered"
+            return "killed" if self._has_started else "remembered"
         return "killed" if killing.kill(grace) else "ended"
 
     def clear(self) -> None:
@@ -182,6 +183,7 @@ class Task:
             killing = None if pid is None else TreeKilling(Family(pid, f"{MARK}={self._mark}"))
         with self._lock:
             self._killing = killing
+            self._has_started = True
             grace = self._grace
         if grace is not None and killing is not None:
             killing.kill(grace)

@@ -151,8 +151,9 @@ class ScriptResult(Discreet, frozen=True, kw_only=True):
     """How a script ended. `exec_error` says why it could not run at all, and is "" when it ran.
 
     `code` is its exit status, `signal` the name of what killed it, `reason` either in words; a script that
-    was cancelled or ran out of time says so there. `stdout` and `stderr` are the newest bytes of each;
-    `truncated` when more was put out than is kept: `stdout_bytes`, `stderr_bytes`. `elapsed` in seconds.
+    was cancelled or ran out of time (`timed_out`) says so there, and has no success, whatever its status.
+    `stdout` and `stderr` are the newest bytes of each; `truncated` when more was put out than is kept:
+    `stdout_bytes`, `stderr_bytes`. `elapsed` in seconds.
     """
 
     success: bool
@@ -166,6 +167,7 @@ class ScriptResult(Discreet, frozen=True, kw_only=True):
     stderr_bytes: Count = 0
     truncated: bool = False
     elapsed: float = 0.0
+    timed_out: bool = False
 
     def __str__(self) -> str:
         """All of it in one line; what is no printable character is escaped."""
