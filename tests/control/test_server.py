@@ -42,8 +42,8 @@ def test_the_trace_of_a_client_is_carried_to_the_plugin_and_to_nobody_elses(
             with traced("00-" + "1" * 32 + "-" + "2" * 16 + "-00"):  # the program's, when a client came
                 client, other = await scene.client("one"), await scene.client("two")
             with traced(parent, state):
-                mine = client.call("desk", "trace")
-                assert await asyncio.gather(mine, _untraced(other)) == [[parent, state], [None, ""]]
+                mine, others = await asyncio.gather(client.call("desk", "trace"), _untraced(other))
+                assert (mine, others) == ([parent, state], [None, ""])
             assert await client.call("desk", "trace") == [None, ""]
 
     async def _untraced(client: ControlClient) -> Any:
