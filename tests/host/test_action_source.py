@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,26 @@ def test_what_is_no_data_is_said() -> None:
         asyncio.run(open_source(5))  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         asyncio.run(open_source("/nowhere/at/all"))
+
+
+def test_file_is_closed_although_who_closes_it_is_cancelled(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(WHOLE)
+
+    async def body() -> None:
+        source = await open_source(path)
+        file: Any = source._close.__self__  # type: ignore[attr-defined]
+        busy = threading.Event()
+        with ThreadPoolExecutor(1) as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            threads.submit(busy.wait, 10)  # so that no thread is free for the closing
+            closing = asyncio.create_task(source.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert not file.closed
+            busy.set()
+        assert file.closed
+
+    asyncio.run(body())

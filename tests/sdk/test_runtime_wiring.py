@@ -245,3 +245,34 @@ def test_forked_child_has_no_wire(capfd: pytest.CaptureFixture[str]) -> None:
         assert host.call("echo", {"value": 1}) == 1
         assert host.hears_nothing()
     assert "warning child: said by the child" in capfd.readouterr().err
+
+
+def test_draining_waits_for_what_another_thread_makes_and_writes(ends: tuple[HostEnd, Wiring]) -> None:
+    host, wiring = ends
+    make_ready_in_turn(host, wiring)
+    made, drained = threading.Event(), threading.Event()
+
+    def make() -> None:
+        with wiring.mutex:
+            made.set()
+            assert not drained.wait(0.1)
+            wiring.put(wiring.connection.send_notification("command.changed", {"commands": []}))
+
+    def drain() -> None:
+        made.wait(5)
+        wiring.drain()
+        drained.set()
+
+    threads = [threading.Thread(target=make), threading.Thread(target=drain)]
+    for thread in threads:
+        thread.start()
+    assert host.notification("command.changed") == {"commands": []}
+    for thread in threads:
+        thread.join(5)
+    assert drained.is_set()
+
+
+def make_ready_in_turn(host: HostEnd, wiring: Wiring) -> None:
+    starter = threading.Thread(target=make_ready, args=[host, wiring])
+    starter.start()
+    starter.join(5)

@@ -71,9 +71,13 @@ class Source:
 
     async def close(self) -> None:
         """Close what was opened here, and a generator."""
-        if isinstance(self._pieces, AsyncGenerator):
-            await self._pieces.aclose()
-        await asyncio.to_thread(self._close)
+        try:
+            if isinstance(self._pieces, AsyncGenerator):
+                await self._pieces.aclose()
+        finally:
+            # Also when this is cancelled, and beside the loop: a read that is going on holds it up.
+            closing = asyncio.get_running_loop().run_in_executor(None, self._close)
+            await asyncio.shield(closing)
 
 
 def _changed(size: int | None) -> CallFailed:

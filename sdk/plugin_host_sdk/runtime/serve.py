@@ -78,7 +78,7 @@ def _end(server: Any) -> int:
     if ending.msgid is not None:
         with server.wiring.mutex:
             server.wiring.answer(ending.msgid, {"running": len(server.running)}, "rpc.not_encodable")
-        server.wiring.flush(wait=True)
+    server.wiring.drain()  # also an answer that another thread has just made
     server.close()
     return 0
 

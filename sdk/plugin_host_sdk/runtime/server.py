@@ -291,7 +291,7 @@ class Server:
         # One look at the clock for each run: between two of them little else happens. Before the answer is
         # written, which may wake its reader on this processor.
         ended = self._clock = perf_counter()
-        if (ended - started > _SLOW or not leads) and not self._preemptions.excuse(self._finished):
+        if not leads or (ended - started > _SLOW and not self._preemptions.excuse(self._finished)):
             endpoint.ran_slow()
         if alone is not None:
             wiring.write_alone(alone)
@@ -462,7 +462,7 @@ class Server:
         self.wiring.log(level, logger, message, fields)
 
     def drain(self) -> None:
-        self.wiring.flush(wait=True)
+        self.wiring.drain()
 
     def leave(self, reason: str) -> None:
         self.ending.leave(reason)

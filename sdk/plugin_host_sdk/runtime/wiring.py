@@ -177,6 +177,14 @@ class Wiring:
             finally:
                 writing.release()
 
+    def drain(self) -> None:
+        """Have everything written that was made so far, by whatever thread; waits for the wire."""
+        with self.mutex:
+            pass  # what is being made is in the outbox now
+        self.flush(wait=True)
+        with self._writing:
+            pass  # what another thread took out of it is written
+
     def begin_writing(self) -> bool:
         """Whether nothing waits and nobody writes: `write_alone` is to follow. With the mutex held."""
         outbox = self.outbox
