@@ -6,20 +6,18 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.host.cli_run import COMMAND, Cli
+from tests.host.cli_run import COMMAND, Cli, default_signals
 from tests.stage import write_plugin
 
 __all__ = ["PYTHON", "Seat", "box", "default_signals"]
@@ -62,21 +60,6 @@ def box(tmp_path: Path) -> Path:
     write_plugin(folder, "box", ONE)
     write_plugin(folder, "many", CODE)
     return folder
-
-
-@contextmanager
-def default_signals() -> Iterator[None]:
-    """In which started processes ignore nothing, whatever whoever runs the tests ignores (nohup, `&`)."""
-    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        if handler is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Seat:

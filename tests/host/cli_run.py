@@ -52,6 +52,21 @@ class Ended:
         return error
 
 
+@contextlib.contextmanager
+def default_signals() -> Iterator[None]:
+    """In which started processes ignore nothing, whatever whoever runs the tests ignores (nohup, `&`)."""
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Background:
     """A command that runs; its output goes to files, so that it never waits for the test."""
 
@@ -121,9 +136,7 @@ class Cli:
         """A command that runs; it is killed if it still does at the end, plugins and all."""
         self._count += 1
         out, err = (self._folder / f"{name}{self._count}" for name in ("out", "err"))
-        # Whoever runs the tests may ignore it (nohup does), and children inherit that.
-        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with out.open("wb") as out_file, err.open("wb") as err_file:
+        with default_signals(), out.open("wb") as out_file, err.open("wb") as err_file:
             process = subprocess.Popen(
                 [*COMMAND, *map(str, words)],
                 stdin=subprocess.DEVNULL,
@@ -131,7 +144,6 @@ class Cli:
                 stderr=err_file,
                 env=self.env,
             )
-        signal.signal(signal.SIGHUP, hangup)
         try:
             yield Background(process, out, err)
         finally:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.effort import IS_LONG
-from tests.host.cli_exec import PYTHON, box, default_signals
-from tests.host.cli_run import COMMAND, Cli, cli
+from tests.host.cli_exec import PYTHON, box
+from tests.host.cli_run import COMMAND, Cli, cli, default_signals
 from tests.wait import WaitUntil
 
 __all__ = ["box", "cli"]

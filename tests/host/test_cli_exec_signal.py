@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.host.cli_exec import Seat, box, default_signals
-from tests.host.cli_run import COMMAND, Background, Cli, cli
+from tests.host.cli_exec import Seat, box
+from tests.host.cli_run import COMMAND, Background, Cli, cli, default_signals
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
 
