@@ -29,7 +29,7 @@ class Wing:
 SDK = {
     "ground": Wing("errors excerpt protocol version tracecontext forkorder"),
     "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
-    "connection": Wing("connection", below="ground core"),
+    "connection": Wing("connection alone", below="ground core"),
     # What authors write against: beside the core, not on top of it.
     "types": Wing("types", below="ground"),
     "author": Wing(
@@ -65,7 +65,7 @@ HOST = {
     "link": Wing(
         "link writer deadline stream outbound echo"
         # The same for several threads.
-        " unsent sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
+        " unsent askedlink sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
         below="ground channel",
         sdk="ground core connection",
     ),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from plugin_host_sdk.errors import excerpt
 from plugin_host_sdk.wire import ATOMS
 
+from .askedlink import LinkGone
 from .errors import CallCancelled, CallError, CallFailed, CallTimeout
 from .metric.call import OTHER
 from .service import current_caller
@@ -96,11 +97,11 @@ def ask_command(
     text: bool = False,
 ) -> Any:
     """The same for a thread, which waits. Raises LinkGone, too."""
-    mutex = link.mutex  # counts are for one thread at a time
-    with mutex:
-        row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
-        row.started += 1
-    begun = perf_counter()
+    row = plugin.meter.calls.get(command) if isinstance(command, str) else None
+    if row is None:
+        with link.mutex:
+            row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
+    begun, is_asked = perf_counter(), False
     try:
         # As in `call_command`, and not shared: of what a call costs a host, this is a tenth.
         raw, deadline, meta = link.connection.raw, None, None
@@ -115,18 +116,25 @@ def ask_command(
         try:
             if not raw and not is_flat(params):
                 link.survey(params)
-            result = link.ask(method, arguments, meta, deadline, on_progress, command)
+            is_asked = True
+            result = link.ask(method, arguments, meta, deadline, on_progress, command, row)
         except CallError as error:
             raise explained(plugin, command, timeout, deadline, error) from None
         if not raw:
             if type(result) is not dict or result.get("status") != 0:
                 raise own_failure(plugin, command, result)
             result = result.get("result")
+    except LinkGone:
+        with link.mutex:
+            row.started -= 1  # it will be, elsewhere
+        raise
     except BaseException as error:
-        with mutex:
+        with link.mutex:  # counts are for one thread at a time
+            if not is_asked:
+                row.started += 1
             row.fail(perf_counter() - begun, error)
         raise
-    with mutex:
+    with link.mutex:
         row.end(perf_counter() - begun)
     return result
 

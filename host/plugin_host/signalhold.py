@@ -37,25 +37,33 @@ class SignalHold:
     def begin(self) -> None:
         """Keep signals back from now on."""
         handler = _signal.getsignal(_SIGINT)
-        if handler is self._handle or not callable(handler):
+        if handler is self._handle:
             return
-        self._handler = handler
         self.is_open = False
         self.kept = None
-        _signal.signal(_SIGINT, self._handle)
+        if callable(handler):
+            self._handler = handler
+            _signal.signal(_SIGINT, self._handle)
+        else:
+            self._handler = None
 
     def end(self) -> None:
         """Put everything as it was, and handle what was kept back. Raises what the handler raises."""
-        if self._handler is not None and _signal.getsignal(_SIGINT) is self._handle:
-            _signal.signal(_SIGINT, self._handler)
+        if (
+            self._handler is not None
+            and (now := _signal.signal(_SIGINT, self._handler)) is not self._handle
+        ):
+            _signal.signal(_SIGINT, now)  # another was put in its place meanwhile, and stays
         if self.kept is not None:
             self.deliver()
 
     def deliver(self) -> None:
         """Handle what was kept back now. Raises what the handler raises."""
         kept, self.kept = self.kept, None
+        is_open, self.is_open = self.is_open, False
         if kept is not None and self._handler is not None:
             self._handler(*kept)
+        self.is_open = is_open
 
     def _take(self, signum: int, frame: FrameType | None) -> None:
         if not self.is_open:

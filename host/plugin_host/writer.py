@@ -83,7 +83,7 @@ class Writer:
             if len(batch) >= _BATCH:
                 self._write_batch()
         else:
-            self._write(data)
+            self.write_now(data)
 
     def write(self, data: bytes, *, after_bulk: bool = False) -> None:
         """Write any other message; too much of it for a peer that does not read ends the link.
@@ -92,14 +92,14 @@ class Writer:
         """
         if self.is_corked:
             self._write_batch()
-        self._write(data, is_bulk=after_bulk or None)
+        self.write_now(data, is_bulk=after_bulk or None)
         self.check()
 
     def write_frame(self, stream: int, data: bytes, *, urgent: bool) -> None:
         """Write a frame of a stream; in its turn among the others, or, urgent, before them."""
         if self.is_corked:
             self._write_batch()
-        self._write(data, is_bulk=not urgent, key=stream)
+        self.write_now(data, is_bulk=not urgent, key=stream)
 
     def room(self) -> asyncio.Future[None] | None:
         """What to wait for before another frame is written; None when there is room for it."""
@@ -151,10 +151,10 @@ class Writer:
     def _write_batch(self) -> None:
         if self._batch:
             batch, self._batch = self._batch, []
-            self._write(b"".join(batch), is_bulk=False)
+            self.write_now(b"".join(batch), is_bulk=False)
 
-    def _write(self, data: bytes, *, is_bulk: bool | None = None, key: Hashable = "message") -> None:
-        """Write, or queue in the lane that is named, or that the size chooses."""
+    def write_now(self, data: bytes, *, is_bulk: bool | None = None, key: Hashable = "message") -> None:
+        """Write past what is corked, or queue in the lane that is named, or that the size chooses."""
         if not self.is_waiting:
             try:
                 sent = self._send(data)

@@ -76,7 +76,8 @@ class Connection:
     sent. `peer` is what messages call the other end, where that is not what its role says. `pending`
     maps the ids of open requests of this side to their methods, `incoming` those of the peer; `abandoned`
     are requests that were given up and not answered yet, `late_answers` counts answers that came after
-    that.
+    that. `calling` are the peer's methods about which there is nothing special, found in READY; that and
+    `decoder` is for `alone`.
     """
 
     def __init__(
@@ -101,14 +102,14 @@ class Connection:
         self._next_id = 0
         self._encoder = Encoder(foreign=raw, default=default)
         self._encode = self._encoder.encode
-        self._decoder = Decoder(self.limits.message_bytes, foreign=raw)
+        self.decoder = Decoder(self.limits.message_bytes, foreign=raw)
         self.streams = StreamTable(role, self._encode, self.limits)
         self._search: AnswerSearch | None = None  # while the answer to initialize is awaited
         # Methods that were found legal in READY; only the state can change that verdict.
         self._sendable: set[str] = set()
         self._askable: set[str] = set()
         self._tellable: set[str] = set()
-        self._calling: set[str] = set()  # of `_askable` those about which there is nothing special
+        self.calling: set[str] = set()
 
     def __repr__(self) -> str:
         streams = len(self.streams.sending) + len(self.streams.receiving)
@@ -261,7 +262,7 @@ class Connection:
         try:
             if self._search is not None:
                 data = self._skip_stray(self._search, data, events)
-            for message in self._decoder.feed(data):
+            for message in self.decoder.feed(data):
                 try:
                     # Bytes, a map or an extension type can be taken apart like a message, too.
                     kind = message[0] if type(message) is list else None
@@ -275,7 +276,7 @@ class Connection:
                     elif kind == REQUEST:
                         _, msgid, method, params = message
                         if (
-                            method in self._calling
+                            method in self.calling
                             and self.state is READY
                             and type(msgid) is int
                             and -1 < msgid <= MAX_MSGID
@@ -295,8 +296,8 @@ class Connection:
                     raise RemoteProtocolError(
                         f"{excerpt(message)} has not the shape of a message"
                     ) from None
-            if self._decoder.error is not None:
-                raise self._decoder.error
+            if self.decoder.error is not None:
+                raise self.decoder.error
         except RemoteProtocolError as error:
             self._fail(error, events)
         return events
@@ -305,9 +306,9 @@ class Connection:
         if self.state in ENDED:
             return None
         self._end_search(events)
-        if self._decoder.pending:
+        if self.decoder.pending:
             error = RemoteProtocolError(
-                f"the peer closed in the middle of a message ({self._decoder.pending} bytes of it arrived)"
+                f"the peer closed in the middle of a message ({self.decoder.pending} bytes of it arrived)"
             )
             return self._fail(error, events)
         self._move("eof")
@@ -407,7 +408,7 @@ class Connection:
                 self._adopt_limits(arguments.get("limits", {}))
             self._move(method)
         elif method in self._askable:
-            self._calling.add(method)
+            self.calling.add(method)
         events.append(RequestReceived(msgid, method, arguments, meta))
 
     def _receive_notification(self, method: str, params: Any, events: list[Event]) -> None:

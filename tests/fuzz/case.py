@@ -96,7 +96,7 @@ def together(plan: Cursor) -> None:
             _deliver(pair, role, under_way[role], plan.number(2048))
     for role in ROLES:
         _deliver(pair, role, under_way[role], len(under_way[role]))
-        assert pair.end(PEER_OF[role])._decoder.pending == 0
+        assert pair.end(PEER_OF[role]).decoder.pending == 0
 
 
 def _open(pair: ConnectionPair, sender: str, plan: Cursor) -> None:
@@ -125,7 +125,7 @@ def _deliver(pair: ConnectionPair, sender: str, under_way: bytearray, size: int)
 def _with(limits: Limits, connection: Connection) -> Connection:
     """The same connection, which receives no more than `limits` from now on."""
     connection.limits = connection.streams._limits = limits
-    connection._decoder.limit = limits.message_bytes
+    connection.decoder.limit = limits.message_bytes
     return connection
 
 

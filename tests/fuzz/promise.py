@@ -41,7 +41,7 @@ def check_end(connection: Connection, events: Sequence[Event]) -> None:
 
 def check_room(connection: Connection) -> None:
     """What is kept of a message that is not complete is bounded by its limit, and by one read."""
-    pending = connection._decoder.pending
+    pending = connection.decoder.pending
     assert connection.state in ENDED or 0 <= pending <= connection.limits.message_bytes + FRAME_BYTES, (
         pending
     )

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from plugin_host import sharedlink
-from plugin_host.sharedlink import LinkGone, SharedLink
+from plugin_host.askedlink import LinkGone
+from plugin_host.sharedlink import SharedLink
 from plugin_host.standby import LoopStandby
 from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError, PluginHostError
 from plugin_host_sdk.events import CancelReceived, ResponseReceived

@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 
 from plugin_host import host
 from plugin_host.admittance import not_ready
+from plugin_host.askedlink import LinkGone
 from plugin_host.command import ask_command
-from plugin_host.sharedlink import LinkGone, SharedLink
+from plugin_host.sharedlink import SharedLink
 
 from . import fork
 from .actions import Actions

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from time import monotonic, perf_counter
 
+from plugin_host_sdk.alone import take_request
 from plugin_host_sdk.context import Context
 from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, LocalProtocolError
 from plugin_host_sdk.events import (
@@ -97,9 +98,10 @@ class Server:
             self._end("the runtime failed")
 
     def _read_and_act(self, me: Worker) -> None:
-        wiring, backlog = self.wiring, self._backlog
-        receive, outbox, mutex = wiring.connection.receive_data, wiring.outbox, wiring.mutex
+        wiring, backlog, crew = self.wiring, self._backlog, self.crew
+        connection, outbox, mutex = wiring.connection, wiring.outbox, wiring.mutex
         channel_read = wiring.channel.read
+        come_alone = False  # whether messages do at present, as of a host that waits for each answer
         while True:
             if backlog and not self._act(me):
                 wiring.flush()
@@ -108,15 +110,15 @@ class Server:
                 wiring.flush()
             data = channel_read()
             with mutex:
-                events = receive(data)
-                alone = events[0] if len(events) == 1 and not backlog else None
-                if type(alone) is not RequestReceived:
+                alone = take_request(connection, data) if come_alone else None
+                if alone is None:
+                    events = connection.receive_data(data)
                     backlog.extend(events)
-                    alone = None
-            if alone is not None:  # as most are, of a host that waits for each answer
+                    come_alone = len(events) == 1
+            if alone is not None:
                 self._clock = perf_counter()
                 self._receive_request(alone, me)
-                if self.crew.leader is not me or (self.crew.acting is not None and not self._ends_turn(me)):
+                if crew.leader is not me or (crew.acting is not None and not self._ends_turn(me)):
                     wiring.flush()
                     return
             elif not data and not backlog:
@@ -265,7 +267,7 @@ class Server:
 
     def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
         """On the leader's thread, in its turn: the watchdog takes the lead from a turn that lasts."""
-        crew = self.crew
+        crew, wiring = self.crew, self.wiring
         if crew.acting is not me:
             crew.turn += 1
             crew.acting = me
@@ -273,12 +275,11 @@ class Server:
                 crew.unpark()
         ctx.arrived = started = self._clock
         ctx.begin(self.settings)
-        result, error = None, None
+        result = error = alone = None
         try:
             result = endpoint.run(ctx, arguments)
         except BaseException as problem:
             error = explained(ctx, problem)
-        wiring, alone = self.wiring, None
         with wiring.mutex:
             leads = crew.leader is me
             answer = self._settle(ctx, result, error)

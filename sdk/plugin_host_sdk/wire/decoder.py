@@ -1,8 +1,4 @@
-"""Bytes to messages and back: the one module that knows msgpack.
-
-A message is a list of builtins; a frame of `stream.data` is a tuple, see `frame`. `Decoder` enforces the
-limits on what arrives before memory is spent on it; `Encoder` turns a message into bytes and says where a
-value is that cannot travel. Neither knows what a message means.
+"""Bytes to messages.
 
 Invariant: any bytes fed to a `Decoder` give messages or set `error`; once `error` is set, nothing is
 fed to the unpacker again.
@@ -10,19 +6,18 @@ fed to the unpacker again.
 
 from __future__ import annotations
 
-from msgpack import ExtType, Packer, Timestamp, Unpacker
+from msgpack import ExtType, Unpacker, unpackb
 from msgpack.exceptions import OutOfData, UnpackException
 
-from .errors import MessageTooLarge, NotEncodable, RemoteProtocolError, excerpt
-from .frame import FrameReader
-from .protocol import CONTAINER_ITEMS, FRAME_BYTES, MESSAGE_BYTES, MESSAGE_CONTAINERS
+from plugin_host_sdk.errors import RemoteProtocolError
+from plugin_host_sdk.frame import FrameReader
+from plugin_host_sdk.protocol import CONTAINER_ITEMS, FRAME_BYTES, MESSAGE_BYTES, MESSAGE_CONTAINERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["ATOMS", "Decoder", "Encoder", "ExtType", "Timestamp"]
+__all__ = ["Decoder", "unpack"]
 
 # What an Unpacker raises on bytes it cannot take: bad formats, depth and text are ValueErrors, keys that
 # cannot be hashed a TypeError, a header that claims too much memory a MemoryError.
@@ -32,10 +27,9 @@ _REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, 
 # its last slice comes is below MESSAGE_CONTAINERS without counting, and only larger ones pay for it.
 _SLICE_BYTES = FRAME_BYTES
 _PLAIN_BYTES = MESSAGE_CONTAINERS - _SLICE_BYTES - 1
-_TOO_MANY = f"more than {MESSAGE_CONTAINERS} lists, maps and extension values in one message"
-# The packer keeps the room its largest message took; past this size it is replaced.
-_PACKER_BYTES = 4 * 1024 * 1024
-# The same for the unpacker that counts, and how many small messages in a row end its use.
+TOO_MANY = f"more than {MESSAGE_CONTAINERS} lists, maps and extension values in one message"
+# The unpacker that counts keeps the room its largest message took; past this size, or after so many small
+# messages in a row, it is replaced.
 _KEPT_ROOM = 4 * 1024 * 1024
 _CALM_MESSAGES = 64
 # What begins a text, bytes or an extension value whose size takes 32 bits. Every other value waits for at
@@ -44,11 +38,23 @@ _LONG_VALUES = (0xDB, 0xC6, 0xC9)
 _LONG_HEADER_BYTES = 5
 
 
+def unpack(data: bytes | bytearray | memoryview) -> Any:
+    """The message that `data` is, whole and alone, for who knows that it is no larger than `Decoder.alone`.
+
+    Raises an exception of any kind for everything else.
+    """
+    return unpackb(data, strict_map_key=False)
+
+
 class Decoder:
     """Turns the bytes of one direction into messages.
 
     `limit` is the largest message in bytes. `foreign` decodes for peers that are not of the SDK: text
     that is not UTF-8 is kept with surrogate escapes instead of being refused.
+
+    Between messages, bytes of at most `alone` may be given to `unpack` instead of `feed`, which costs less;
+    what it takes was a message, and what it does not is for `feed`, as if nothing had happened. Otherwise
+    `alone` is -1.
     """
 
     __slots__ = (
@@ -67,6 +73,7 @@ class Decoder:
         "_start",
         "_unpacker",
         "_waits_at",
+        "alone",
         "error",
         "limit",
     )
@@ -87,7 +94,7 @@ class Decoder:
         self._kept: list[bytes] = []
         self._fed = 0  # bytes given to this unpacker
         self._start = 0  # where in them the message in progress began
-        self._is_clear = self._seems_clear()
+        self._look()
         self._forget_wait()
 
     def _forget_wait(self) -> None:
@@ -114,7 +121,7 @@ class Decoder:
             message = unpacker.unpack()
         except OutOfData:
             self._fed += size
-            self._is_clear = False
+            self._muddy()
             self._keep(data)
             return []
         except _REFUSALS as error:
@@ -127,7 +134,6 @@ class Decoder:
         if end == fed:
             return [message]
         messages = [message]
-        self._is_clear = False
         self._take_out(messages, data)
         return messages
 
@@ -141,7 +147,7 @@ class Decoder:
         if self._start == self._fed and data and (data[0] == 0x93 or self._frames.pending):
             data = self._frames.read(data, messages)
             if not data:
-                self._is_clear = self._seems_clear()
+                self._look()
                 return messages
         try:
             self._unpacker.feed(data)
@@ -172,16 +178,20 @@ class Decoder:
             self._keep(data)
         except _REFUSALS as error:
             self._refuse(error)
-        self._is_clear = self._seems_clear()
+        self._look()
 
-    def _seems_clear(self) -> bool:
-        """Whether a message begins here, and nothing is special about it."""
-        return (
-            self._start == self._fed
-            and not self._counting
-            and not self._frames.pending
-            and self.error is None
-        )
+    def _look(self) -> None:
+        """Find out whether a message begins here, and nothing is special about it."""
+        if self._start != self._fed or self._counting or self._frames.pending or self.error is not None:
+            self._muddy()
+        else:
+            self._is_clear = True
+            self.alone = -1 if self._foreign else self._clear_bytes
+
+    def _muddy(self) -> None:
+        """A message is in progress, or something is special."""
+        self._is_clear = False
+        self.alone = -1
 
     def _feed_slices(self, view: memoryview) -> list[Any]:
         messages: list[Any] = []
@@ -303,7 +313,7 @@ class Decoder:
     def _count(self, container: Any) -> Any:
         self._containers += 1
         if self._containers > MESSAGE_CONTAINERS:
-            raise ValueError(_TOO_MANY)
+            raise ValueError(TOO_MANY)
         return container
 
     def _count_ext(self, code: int, data: bytes) -> Any:
@@ -319,182 +329,7 @@ class Decoder:
 
     def _end(self, text: str) -> None:
         self.error = RemoteProtocolError(text)
-        self._is_clear = False
+        self._muddy()
         # What was made of the message so far may be large.
         self._unpacker = None
         self._kept = []
-
-
-class Encoder:
-    """Turns messages into bytes. `default` is called for a value msgpack does not know, to convert it.
-
-    `encode` is the whole of it. On the way of every call its parts are used: `pack` does the work and
-    raises what msgpack raises, and a result of more than `unchecked` bytes goes through `check`.
-    """
-
-    __slots__ = ("_default", "_limit", "_text_errors", "pack", "unchecked")
-
-    def __init__(
-        self,
-        limit: int = MESSAGE_BYTES,
-        *,
-        foreign: bool = False,
-        default: Callable[[Any], Any] | None = None,
-    ) -> None:
-        self.limit = limit  # sets `unchecked` too
-        self._text_errors = "surrogateescape" if foreign else "strict"
-        self._default = default
-        self._renew()
-
-    @property
-    def limit(self) -> int:
-        """The largest message in bytes."""
-        return self._limit
-
-    @limit.setter
-    def limit(self, limit: int) -> None:
-        self._limit = limit
-        self.unchecked = min(limit, _SLICE_BYTES)
-
-    def _renew(self) -> None:
-        self.pack = Packer(
-            default=self._default,
-            unicode_errors=self._text_errors if self._text_errors != "strict" else None,
-            buf_size=_SLICE_BYTES,
-        ).pack
-
-    def encode(self, message: list[Any]) -> bytes:
-        """The bytes of a message.
-
-        Raises NotEncodable for a value msgpack cannot carry, MessageTooLarge beyond the peer's limit.
-        """
-        try:
-            data: bytes = self.pack(message)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise self._refusal(message, error) from None
-        if len(data) > self.unchecked:
-            self.check(len(data), message)
-        return data
-
-    def check(self, size: int, message: list[Any]) -> None:
-        """Hold a message of more than `unchecked` bytes to the limits. Raises as `encode` does."""
-        if size > _PACKER_BYTES:
-            self._renew()
-        if size > self.limit:
-            raise MessageTooLarge(f"a message of {size} bytes is over the peer's limit of {self.limit}")
-        self.survey(message)
-
-    def survey(self, value: Any) -> None:
-        """Refuse what msgpack writes and the peer's decoder does not take; for values without cycles.
-
-        Raises NotEncodable for a key that is a container, MessageTooLarge for too many or too long ones.
-        """
-        if self._text_errors != "strict":
-            return  # a foreign peer has limits of its own
-        if type(value) is dict and len(value) < 16:
-            for key, part in value.items():
-                if type(key) not in ATOMS or type(part) not in ATOMS:
-                    break
-            else:
-                return  # as most are
-        count = 0
-        todo = [value]
-        while todo:
-            one = todo.pop()
-            if isinstance(one, _LEAVES):
-                count += isinstance(one, _EXTENSIONS)
-            elif isinstance(one, (dict, list, tuple)):
-                count += 1 + _check_container(one)
-                inner = one.values() if isinstance(one, dict) else one
-                if not ATOMS.issuperset(map(type, inner)):
-                    todo += [part for part in inner if type(part) not in ATOMS]
-            elif self._default is not None:
-                todo.append(self._default(one))
-            if count > MESSAGE_CONTAINERS:
-                raise MessageTooLarge(_TOO_MANY)
-
-    def _refusal(self, message: list[Any], error: Exception) -> NotEncodable:
-        self._renew()
-        path, problem = self._find_unencodable(message) or ("", str(error) or type(error).__name__)
-        where = path if len(path) <= 100 else path[:99] + "…"
-        return NotEncodable(f"cannot send {where or 'the value'}: {problem}")
-
-    def _find_unencodable(self, message: list[Any]) -> tuple[str, str] | None:
-        """Where the first value lies that cannot travel, and why; the path starts in the message."""
-        todo: list[Iterator[tuple[str, Any]]] = [iter([("", part) for part in message])]
-        while todo:
-            path, value = next(todo[-1], (None, None))
-            if path is None:
-                todo.pop()
-                continue
-            if isinstance(value, (dict, list, tuple)) and not isinstance(value, ExtType):
-                inner = _parts(path, value)
-            elif problem := self._problem(value):
-                try:
-                    inner = iter([(path, self._default(value))])  # type: ignore[misc]
-                except Exception:  # also when there is no default
-                    return path, problem
-            else:
-                continue
-            if len(todo) > _DEPTH:
-                return path, f"nested deeper than {_DEPTH} levels"
-            todo.append(inner)
-        return None
-
-    def _problem(self, value: Any) -> str | None:
-        """Why msgpack alone cannot carry this value."""
-        if isinstance(value, str):
-            try:
-                value.encode("utf-8", self._text_errors)
-            except UnicodeEncodeError as error:
-                return f"text that is not Unicode: {error.reason} at {error.start}"
-        elif isinstance(value, int):
-            if not -(2**63) <= value < 2**64:
-                return f"an integer of {value.bit_length()} bits does not fit into 64"
-        elif not isinstance(value, _PLAIN):
-            kind = type(value)
-            return f"msgpack cannot carry a {kind.__module__}.{kind.__qualname__}"
-        return None
-
-
-# By far the most values; those of exactly these types hold nothing and may be keys.
-ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
-_EXTENSIONS = (ExtType, Timestamp)
-_LEAVES = (str, int, float, bytes, bytearray, memoryview, type(None), *_EXTENSIONS)
-
-
-def _check_container(one: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> int:
-    """Refuse a list or map that the peer does not take, without a look at what is in it.
-
-    The number of keys that count like containers.
-    """
-    if not isinstance(one, dict):
-        if len(one) > CONTAINER_ITEMS:
-            raise MessageTooLarge(f"a list of {len(one)} items is over the limit of {CONTAINER_ITEMS}")
-        return 0
-    if len(one) > MESSAGE_CONTAINERS:
-        raise MessageTooLarge(f"a map of {len(one)} keys is over the limit of {MESSAGE_CONTAINERS}")
-    if not ATOMS.issuperset(map(type, one)):
-        for key in one:
-            if not isinstance(key, _LEAVES):
-                raise NotEncodable(f"cannot send the key {excerpt(key)} of a map: it holds other values")
-        return sum(isinstance(key, _EXTENSIONS) for key in one)
-    return 0
-
-
-_PLAIN = (bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)
-_DEPTH = 500
-
-
-def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What a list or map holds, each with its path."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            name = key if isinstance(key, str) else excerpt(key)
-            yield f"key {excerpt(key)} of {path or 'the value'}", key
-            yield f"{path}.{name}" if path else name, item
-    else:
-        for index, item in enumerate(value):
-            yield f"{path}[{index}]", item
