@@ -12,7 +12,7 @@ import threading
 import time
 from _thread import get_ident
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plugin_host_sdk.alone import NO_ANSWER, take_answer
 from plugin_host_sdk.errors import CallTimeout, LocalProtocolError, PluginHostError
@@ -25,7 +25,6 @@ from .unsent import refusal, too_many
 from .waiter import Waiter
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from plugin_host_sdk.connection import Connection
@@ -33,10 +32,15 @@ if TYPE_CHECKING:
 
     from .channel import Channel
     from .link import LinkOwner, Progress
-    from .metric.call import CallRow
     from .standby import Standby
 
-__all__ = ["AskedLink", "LinkGone"]
+__all__ = ["AskedLink", "LinkGone", "Row"]
+
+
+class Row(Protocol):
+    """Counts calls."""
+
+    started: int
 
 
 class LinkGone(Exception):
@@ -96,7 +100,7 @@ class AskedLink(Link):
         deadline: float | None = None,
         on_progress: Progress | None = None,
         name: str | None = None,
-        row: CallRow | None = None,
+        row: Row | None = None,
     ) -> Any:
         """Send a request and wait for its result, with the arguments of `request`.
 
@@ -113,6 +117,8 @@ class AskedLink(Link):
                 if row is not None:
                     row.started += 1
                 self._post(waiter, method, params, meta, name)
+            if self._leader is waiter:
+                self._lead(waiter, deadline, signals)
             while not waiter.is_done or waiter.reports:
                 if waiter.reports:
                     self._report(waiter, signals)
@@ -144,7 +150,7 @@ class AskedLink(Link):
         if self._is_over:
             if self._why is not None:
                 raise LinkGone
-            waiter.msgid = self._hold(cast("asyncio.Future[Any]", waiter))
+            waiter.msgid = self._hold(waiter)  # type: ignore[arg-type]
             self._lie_down(waiter)
             return
         if connection.state is not READY:
@@ -158,7 +164,7 @@ class AskedLink(Link):
         except LocalProtocolError as error:
             self._hands = None
             raise refusal(error) from None
-        self._futures[msgid] = cast("asyncio.Future[Any]", waiter)
+        self._futures[msgid] = waiter  # type: ignore[assignment]
         waiter.msgid = msgid
         if name is not None:
             pending[msgid] = name

@@ -9,18 +9,19 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import signal as _signal
+    from signal import SIGINT, getsignal, signal
     from types import FrameType
 else:
-    import _signal  # the functions of `signal` make an enumeration's member of every number, in 9 µs
+    # The functions of `signal` make an enumeration's member of every number, in 9 µs.
+    from _signal import SIGINT, getsignal, signal
 
 __all__ = ["NO_HOLD", "SignalHold"]
 
-_SIGINT = _signal.SIGINT
+
+_NOBODY: Any = object()
 
 
 class SignalHold:
@@ -31,29 +32,26 @@ class SignalHold:
     def __init__(self) -> None:
         self.is_open = False
         self.kept: tuple[int, FrameType | None] | None = None
-        self._handler: Callable[[int, FrameType | None], Any] | None = None
+        self._handler: Any = _NOBODY  # for whom `_handle` stands, in a call or in the last one
         self._handle = self._take  # one object, to be known again
 
     def begin(self) -> None:
         """Keep signals back from now on."""
-        handler = _signal.getsignal(_SIGINT)
-        if handler is self._handle:
-            return
-        self.is_open = False
-        self.kept = None
-        if callable(handler):
-            self._handler = handler
-            _signal.signal(_SIGINT, self._handle)
-        else:
-            self._handler = None
+        handler = getsignal(SIGINT)
+        if handler is self._handler:
+            signal(SIGINT, self._handle)
+        elif handler is not self._handle:
+            self._handler = _NOBODY
+            if callable(handler):
+                self._handler = handler
+                signal(SIGINT, self._handle)
 
     def end(self) -> None:
         """Put everything as it was, and handle what was kept back. Raises what the handler raises."""
-        if (
-            self._handler is not None
-            and (now := _signal.signal(_SIGINT, self._handler)) is not self._handle
-        ):
-            _signal.signal(_SIGINT, now)  # another was put in its place meanwhile, and stays
+        if self._handler is not _NOBODY:
+            present = signal(SIGINT, self._handler)
+            if present is not self._handle:  # another was put in its place meanwhile, and stays
+                signal(SIGINT, present)
         if self.kept is not None:
             self.deliver()
 
@@ -61,7 +59,7 @@ class SignalHold:
         """Handle what was kept back now. Raises what the handler raises."""
         kept, self.kept = self.kept, None
         is_open, self.is_open = self.is_open, False
-        if kept is not None and self._handler is not None:
+        if kept is not None and self._handler is not _NOBODY:
             self._handler(*kept)
         self.is_open = is_open
 
@@ -70,7 +68,6 @@ class SignalHold:
             self.kept = signum, frame
             return
         self.is_open = False  # clearing up after what it raises is not interrupted again
-        assert self._handler is not None
         self._handler(signum, frame)
         self.is_open = True
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from plugin_host_sdk import wire
 from plugin_host_sdk.connection import HOST, PLUGIN, Connection
 from plugin_host_sdk.errors import LocalProtocolError
 from plugin_host_sdk.events import Failed
 from plugin_host_sdk.handshake import Limits
 from plugin_host_sdk.protocol import PEER_OF
+from plugin_host_sdk.wire import decoder, encoder
 from tests.fuzz import promise
 from tests.fuzz.cursor import Cursor
 from tests.fuzz.intention import WINDOWS, carry_out
@@ -25,13 +25,16 @@ _ONE_BY_ONE = 600
 
 _SMALL = Limits(message_bytes=1024, window_bytes=4096, frame_bytes=1024)
 _TIGHT = {
-    "_SLICE_BYTES": 128,
-    "MESSAGE_CONTAINERS": 400,
-    "CONTAINER_ITEMS": 300,
-    "_PLAIN_BYTES": 400 - 128 - 1,
-    "_PACKER_BYTES": 700,
-    "_KEPT_ROOM": 600,
-    "_CALM_MESSAGES": 3,
+    (decoder, "_SLICE_BYTES"): 128,
+    (decoder, "MESSAGE_CONTAINERS"): 400,
+    (decoder, "CONTAINER_ITEMS"): 300,
+    (decoder, "_PLAIN_BYTES"): 400 - 128 - 1,
+    (decoder, "_KEPT_ROOM"): 600,
+    (decoder, "_CALM_MESSAGES"): 3,
+    (encoder, "FRAME_BYTES"): 128,
+    (encoder, "MESSAGE_CONTAINERS"): 400,
+    (encoder, "CONTAINER_ITEMS"): 300,
+    (encoder, "_PACKER_BYTES"): 700,
 }
 """The decoder's and encoder's sizes, so small that a short input goes beyond each."""
 
@@ -40,14 +43,14 @@ def check(data: bytes) -> None:
     """Try the core with `data`."""
     plan = Cursor(data)
     case = plan.choice(CASES)
-    usual = {name: getattr(wire, name) for name in _TIGHT}
+    usual = {(module, name): getattr(module, name) for module, name in _TIGHT}
     try:
-        for name, size in (_TIGHT if plan.number(2) else usual).items():
-            setattr(wire, name, size)
+        for (module, name), size in (_TIGHT if plan.number(2) else usual).items():
+            setattr(module, name, size)
         case(plan)
     finally:
-        for name, size in usual.items():
-            setattr(wire, name, size)
+        for (module, name), size in usual.items():
+            setattr(module, name, size)
 
 
 def cut(plan: Cursor) -> None:

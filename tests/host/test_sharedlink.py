@@ -435,15 +435,15 @@ def test_channel_that_fails_under_a_thread_ends_the_link(wait_until: WaitUntil) 
 
 
 def test_exception_in_the_middle_of_a_message_ends_the_link_and_not_the_others_wait(
-    wait_until: WaitUntil,
+    wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with shared() as (link, plugin, owner, thread):
         first, one, second, _ = two_callers(link, plugin, wait_until)
 
-        def interrupted(_: Any) -> Any:
+        def interrupted(*_: Any) -> Any:
             raise SystemExit("by a signal handler")
 
-        link._receive = interrupted  # type: ignore[assignment]
+        monkeypatch.setattr("plugin_host.askedlink.take_answer", interrupted)
         plugin.answer(one, 1)
         assert isinstance(first.end(), SystemExit)
         wait_until(lambda: owner.ends)

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from time import monotonic, perf_counter
 
-from plugin_host_sdk.alone import take_request
 from plugin_host_sdk.context import Context
 from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed, LocalProtocolError
 from plugin_host_sdk.events import (
@@ -26,12 +25,14 @@ from plugin_host_sdk.events import (
 from plugin_host_sdk.later import Later
 from plugin_host_sdk.protocol import FRAME_BYTES
 
+from .callframe import call_of
 from .callmeta import expired, read_meta
 from .coroutine import LoopThread
 from .crew import Crew, Worker
 from .ending import Ending
 from .explanation import cancelled, explained
 from .greeting import greet
+from .lonecall import SLOW, serve_alone
 from .nested import NestedCalls
 from .preemption import Preemptions
 from .roster import Roster
@@ -42,7 +43,6 @@ from .wiring import Wiring
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
-    from types import FrameType
     from typing import Any
 
     from plugin_host_sdk.endpoint import Endpoint
@@ -53,9 +53,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
-# A run within this time can be spared by a reading thread; one over twice of it may not be repeated there.
+# A run within this time can be spared by a reading thread.
 _QUICK = 0.0005
-_SLOW = 0.002
 _BATCH = 16  # answers that wait for each other before they are written
 
 
@@ -72,13 +71,13 @@ class Server:
         self.nested = NestedCalls(wiring, plugin.id)
         self.running: dict[int, Context] = {}
         self.sink = StreamDesk(wiring)
-        self._preemptions = Preemptions()
+        self.preemptions = Preemptions()
         self._loop = LoopThread()
-        self._backlog: deque[Event] = deque()
-        self._finished = 0  # requests that were answered
-        self._clock = 0.0  # when the leader began its turn, or ended its last run
+        self.backlog: deque[Event] = deque()
+        self.finished = 0  # requests that were answered
+        self.clock = 0.0  # when the leader began its turn, or ended its last run
         self._roster = Roster(plugin)
-        self._routes = self._roster.open(self)
+        self.routes = self._roster.open(self)
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
@@ -98,36 +97,43 @@ class Server:
             self._end("the runtime failed")
 
     def _read_and_act(self, me: Worker) -> None:
-        wiring, backlog, crew = self.wiring, self._backlog, self.crew
-        connection, outbox, mutex = wiring.connection, wiring.outbox, wiring.mutex
-        channel_read = wiring.channel.read
+        wiring, backlog = self.wiring, self.backlog
         come_alone = False  # whether messages do at present, as of a host that waits for each answer
         while True:
             if backlog and not self._act(me):
                 wiring.flush()
                 return
-            if outbox.control or outbox.bulk or wiring.late:
+            data = serve_alone(self, me) if come_alone else self._read()
+            if data is None:
                 wiring.flush()
-            data = channel_read()
-            with mutex:
-                alone = take_request(connection, data) if come_alone else None
-                if alone is None:
-                    events = connection.receive_data(data)
-                    backlog.extend(events)
-                    come_alone = len(events) == 1
-            if alone is not None:
-                self._clock = perf_counter()
-                self._receive_request(alone, me)
-                if crew.leader is not me or (crew.acting is not None and not self._ends_turn(me)):
-                    wiring.flush()
-                    return
-            elif not data and not backlog:
                 return
+            with wiring.mutex:
+                events = wiring.connection.receive_data(data)
+                backlog.extend(events)
+            come_alone = len(events) == 1
+            if not data and not backlog:
+                return
+
+    def _read(self) -> memoryview:
+        """What has arrived, when everything that waits is written."""
+        wiring = self.wiring
+        if wiring.outbox.control or wiring.outbox.bulk or wiring.late:
+            wiring.flush()
+        return wiring.channel.read()
+
+    def serve(self, request: RequestReceived, me: Worker) -> bool:
+        """Serve one that came alone; whether this thread still leads."""
+        self.receive_request(request, me)
+        return self.leads_on(me)
+
+    def leads_on(self, me: Worker) -> bool:
+        """Whether this thread still leads after a request that came alone."""
+        return self.crew.leader is me and (self.crew.acting is None or self._ends_turn(me))
 
     def _act(self, me: Worker) -> bool:
         """Act on everything that was read; False when the lead was lost on the way."""
-        crew, backlog, outbox = self.crew, self._backlog, self.wiring.outbox
-        self._clock = perf_counter()
+        crew, backlog, outbox = self.crew, self.backlog, self.wiring.outbox
+        self.clock = perf_counter()
         has_acted = False
         while backlog:
             if has_acted:
@@ -143,7 +149,7 @@ class Server:
                 event = backlog.popleft()
             if type(event) is RequestReceived:
                 has_acted = True
-                self._receive_request(event, me)
+                self.receive_request(event, me)
                 if crew.leader is not me:
                     return False
                 if len(outbox.control) >= _BATCH:
@@ -181,9 +187,9 @@ class Server:
         elif kind is Closed:
             self._end("the host is gone")
 
-    def _receive_request(self, event: RequestReceived, me: Worker) -> None:
+    def receive_request(self, event: RequestReceived, me: Worker) -> None:
         try:
-            resolver = self._routes.get(event.method)
+            resolver = self.routes.get(event.method)
             if resolver is None:
                 self._receive_system_request(event)
                 return
@@ -205,7 +211,7 @@ class Server:
         if endpoint.quick:
             self._run_inline(endpoint, ctx, arguments, me)
             return
-        ctx.arrived = self._clock
+        ctx.arrived = self.clock
         if endpoint.is_async:
             self._run_async(endpoint, ctx, arguments)
         else:
@@ -228,9 +234,7 @@ class Server:
             self._answer(event.msgid, event.params)
         elif method == "vitals":
             with self.wiring.mutex:
-                vitals = take_vitals(
-                    self.running.values(), self._finished, self._loop.lag(), perf_counter()
-                )
+                vitals = take_vitals(self.running.values(), self.finished, self._loop.lag(), perf_counter())
             self._answer(event.msgid, vitals)
         elif method == "stacks":
             self._answer(event.msgid, self._take_stacks())
@@ -259,7 +263,7 @@ class Server:
         from .stack import take_stacks  # for a plugin that is in trouble
 
         try:
-            return take_stacks(self._loop.loop, _call_of)
+            return take_stacks(self._loop.loop, call_of)
         except Exception as error:  # what is looked at changes under the look, and may be of any class
             raise CallFailed(f"stacks: {type(error).__name__}: {error}", name="rpc.internal") from None
 
@@ -267,23 +271,30 @@ class Server:
 
     def _run_inline(self, endpoint: Endpoint, ctx: Context, arguments: Any, me: Worker) -> None:
         """On the leader's thread, in its turn: the watchdog takes the lead from a turn that lasts."""
-        crew, wiring = self.crew, self.wiring
+        crew = self.crew
         if crew.acting is not me:
             crew.turn += 1
             crew.acting = me
             if crew.is_parked:
                 crew.unpark()
-        ctx.arrived = started = self._clock
+        ctx.arrived = self.clock
         ctx.begin(self.settings)
-        result = error = alone = None
+        result = error = None
         try:
             result = endpoint.run(ctx, arguments)
         except BaseException as problem:
             error = explained(ctx, problem)
+        self.end_run(endpoint, ctx, result, error, me)
+
+    def end_run(
+        self, endpoint: Endpoint, ctx: Context, result: Any, error: CallError | None, me: Worker
+    ) -> None:
+        """What comes after a run on the leader's thread, if it is the leader's still."""
+        crew, wiring, alone = self.crew, self.wiring, None
         with wiring.mutex:
             leads = crew.leader is me
             answer = self._settle(ctx, result, error)
-            if leads and not self._backlog:
+            if leads and not self.backlog:
                 crew.acting = None  # the turn ends here
                 if answer is not None and wiring.begin_writing():
                     alone, answer = answer, None
@@ -291,8 +302,8 @@ class Server:
                 wiring.outbox.control.append(answer)
         # One look at the clock for each run: between two of them little else happens. Before the answer is
         # written, which may wake its reader on this processor.
-        ended = self._clock = perf_counter()
-        if not leads or (ended - started > _SLOW and not self._preemptions.excuse(self._finished)):
+        ended = self.clock = perf_counter()
+        if not leads or (ended - ctx.arrived > SLOW and not self.preemptions.excuse(self.finished)):
             endpoint.ran_slow()
         if alone is not None:
             wiring.write_alone(alone)
@@ -307,7 +318,7 @@ class Server:
         result, error = self._perform(endpoint, ctx, arguments)
         if perf_counter() - started < _QUICK:
             endpoint.ran_fast()
-        elif not self._preemptions.excuse():
+        elif not self.preemptions.excuse():
             endpoint.ran_slow()
         with self.wiring.mutex:
             self._queue_answer(ctx, result, error)
@@ -368,7 +379,7 @@ class Server:
             return None
         msgid, wiring = ctx.msgid, self.wiring
         self.running.pop(msgid, None)
-        self._finished += 1
+        self.finished += 1
         try:
             data = wiring.connection.send_response(msgid, result)
         except LocalProtocolError as problem:
@@ -384,7 +395,7 @@ class Server:
             result.then(lambda result, error: self._settle_late(ctx, result, error))
             return
         self.running.pop(ctx.msgid, None)
-        self._finished += 1
+        self.finished += 1
         if error is not None:
             self.wiring.refuse(ctx.msgid, error)
         else:
@@ -486,15 +497,3 @@ class Server:
         leader = self.crew.leader
         if leader is not None and leader.thread == threading.get_ident():
             self.crew.give_lead(leader)
-
-
-# The functions that run calls, by the names their frames have.
-_RUNS_CALLS = ("Server._run_inline", "Server._run_pooled", "Server._run_async.<locals>.work")
-
-
-def _call_of(frame: FrameType) -> str | None:
-    """The name of the call that this frame runs; None when it runs none."""
-    if frame.f_code.co_qualname not in _RUNS_CALLS or frame.f_globals is not globals():
-        return None
-    ctx = frame.f_locals.get("ctx")
-    return ctx.name if isinstance(ctx, Context) else None

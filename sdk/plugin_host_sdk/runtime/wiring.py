@@ -46,12 +46,12 @@ class Wiring:
         self._is_child = False
         self.channel = channel
         self._early: list[dict[str, Any]] = []
-        self._writing = threading.RLock()
+        self.writing = threading.RLock()
 
     def disown(self) -> None:
         """In a forked child: the wire is the parent's, and none of its threads and locks are here."""
         self.mutex = threading.RLock()
-        self._writing = threading.RLock()
+        self.writing = threading.RLock()
         self.is_broken = self._is_child = True
         self.outbox.clear()
         self._early.clear()
@@ -156,7 +156,7 @@ class Wiring:
 
     def flush(self, *, wait: bool = False) -> None:
         """Write what waits, unless another thread is at it. `wait` for that thread, to slow this one."""
-        writing, outbox = self._writing, self.outbox
+        writing, outbox = self.writing, self.outbox
         if writing._is_owned():  # type: ignore[attr-defined]
             return  # a finaliser of this thread, which is writing and will look again
         while outbox.control or outbox.bulk or self.late:
@@ -182,7 +182,7 @@ class Wiring:
         with self.mutex:
             pass  # what is being made is in the outbox now
         self.flush(wait=True)
-        with self._writing:
+        with self.writing:
             pass  # what another thread took out of it is written
 
     def begin_writing(self) -> bool:
@@ -190,7 +190,7 @@ class Wiring:
         outbox = self.outbox
         if outbox.control or outbox.bulk or self.late:
             return False
-        return self._writing.acquire(False)
+        return self.writing.acquire(False)
 
     def write_alone(self, data: bytes) -> None:
         """Write one message past the queue, after `begin_writing`; what was queued since is not written."""
@@ -201,7 +201,7 @@ class Wiring:
                 self.is_broken = True
                 self.outbox.clear()
         finally:
-            self._writing.release()
+            self.writing.release()
 
     def _put_late(self) -> None:
         records = [self.late.popleft() for _ in range(len(self.late))]
