@@ -27,7 +27,10 @@ class Wing:
 
 
 SDK = {
-    "ground": Wing("errors excerpt protocol version tracecontext forkorder"),
+    "ground": Wing(
+        "errors trunk sessionerror actionerror metadataerror"
+        " excerpt protocol version tracecontext forkorder"
+    ),
     "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection", below="ground core"),
     # What authors write against: beside the core, not on top of it.
