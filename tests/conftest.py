@@ -53,6 +53,6 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "edges: about the kernel, the command line, pages or this repository more than about the"
-        " interpreter; tox leaves it out between the oldest and the newest version",
+        "edges: about the kernel, the command line, peers, pages or this repository more than about the"
+        " interpreter; tox runs it on the oldest version only",
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -29,6 +30,34 @@ OF_PROPERTIES = 6
 _stderr = pytest.StashKey[int]()
 
 
+class _LastResort:
+    """faulthandler's timer, one to two `grace` behind the deadline.
+
+    Setting and cancelling it make and join a thread. So it is left alone while it is good for the next
+    phase, too.
+    """
+
+    def __init__(self, grace: float, stderr: int) -> None:
+        self._grace = grace
+        self._stderr = stderr
+        self._end = 0.0
+
+    def cover(self, seconds: float) -> None:
+        """A phase begins that may take so long."""
+        now = time.monotonic()
+        if not self._grace <= self._end - now - seconds <= 2 * self._grace:
+            self._end = now + seconds + 2 * self._grace
+            faulthandler.dump_traceback_later(self._end - now, exit=True, file=self._stderr)
+
+    def lift(self) -> None:
+        """No test runs."""
+        self._end = 0.0
+        faulthandler.cancel_dump_traceback_later()
+
+
+_last_resort = pytest.StashKey[_LastResort]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("deadline", "seconds each phase of a test may take", default="20")
     parser.addini("deadline_grace", "seconds from the deadline to the end of the run", default="15")
@@ -39,7 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "deadline(seconds): how long each phase of this test may take, instead of 20"
     )
     # Capturing is off at this moment, so this is the terminal's stderr and stays it.
-    config.stash[_stderr] = os.dup(2)
+    stderr = config.stash[_stderr] = os.dup(2)
+    config.stash[_last_resort] = _LastResort(float(config.getini("deadline_grace")), stderr)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -66,17 +96,23 @@ def _armed(item: pytest.Item, phase: str) -> Iterator[None]:
             # Not an Exception, so code under test that catches those does not catch this one.
             pytest.fail(f"deadline: the {phase} of this test took more than {seconds:g} s")
 
-    grace = float(item.config.getini("deadline_grace"))
     previous = signal.signal(signal.SIGALRM, expire)
-    faulthandler.dump_traceback_later(seconds + grace, exit=True, file=item.config.stash[_stderr])
+    item.config.stash[_last_resort].cover(seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_S)
     try:
         yield
     finally:
         running = False
         signal.setitimer(signal.ITIMER_REAL, 0)
-        faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        item.config.stash[_last_resort].lift()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

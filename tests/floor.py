@@ -27,7 +27,10 @@ class Wing:
 
 
 SDK = {
-    "ground": Wing("errors excerpt protocol version tracecontext forkorder"),
+    "ground": Wing(
+        "errors trunk sessionerror actionerror metadataerror"
+        " excerpt protocol version tracecontext forkorder"
+    ),
     "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection alone", below="ground core"),
     # What authors write against: beside the core, not on top of it.
@@ -97,8 +100,9 @@ HOST = {
     "warm": Wing("warm", below="ground channel process", sdk="ground"),
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
-        " precondition obituary instance restart idleness retirement admittance supervisor"
-        " health vigil stack dumptext hangcause hang intervention limit verdict shim confinement"
+        " launching precondition obituary custody engagement instance restart idleness retirement"
+        " laziness offer admittance supervisor health vigil stack dumptext hangcause hang intervention"
+        " limit verdict shim confinement"
         " inquiry command batch exec metadata task action reconfiguration flood floodgate logbook level"
         " failuremap eventmap measurement",
         below="ground metric description hook channel process warm link discovery isolation",

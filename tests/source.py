@@ -14,6 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a statement has statements, or what has them."""
+
 
 @dataclass(frozen=True)
 class Module:
@@ -103,9 +106,14 @@ def _package(module: Module) -> str:
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
+    """Every function, however deep. Expressions hold none, and most of a tree is expressions."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
+        for name in _BLOCKS:
+            todo += getattr(node, name, ())
 
 
 def listed_names(tree: ast.Module) -> list[str] | None:

@@ -10,10 +10,11 @@ from .metric.meter import Meter
 from .state import MOVES, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .candidate import Candidate
     from .death import DeathReport
+    from .manifest import Manifest
 
 __all__ = ["Plugin"]
 
@@ -71,6 +72,18 @@ class Plugin:
         offered = self.capabilities.get("command")
         commands = offered.get("commands") if isinstance(offered, dict) else None
         return isinstance(commands, list) and command in commands
+
+    def runs(
+        self, candidate: Candidate, manifest: Manifest, pid: int | None, answer: Mapping[str, Any]
+    ) -> None:
+        """It is what runs as `pid` from now on, and `answer` is what that said of itself."""
+        self.candidate = candidate
+        self.pid = pid
+        self.error = None
+        self.healthy = True
+        version = answer.get("plugin", {}).get("version")
+        self.version = version if version and isinstance(version, str) else manifest.version
+        self.capabilities = dict(answer.get("capabilities", {}))
 
     def move(self, new: State, reason: str = "") -> None:
         """Change the state, and tell everybody. Raises ValueError for a move that is not in the table."""

@@ -11,18 +11,20 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .admittance import admitted, not_ready
-from .errors import HandlerNotFound, LaunchError, NoSuchEndPoint, PluginDied, PluginHostError
+from .admittance import admitted
+from .errors import LaunchError, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
 from .intervention import Intervention
 from .journal import Journal
+from .launching import Launching
+from .laziness import Laziness
 from .manifest import Restart
-from .precondition import check_launchable
+from .offer import exec_of, tasks_of
 from .reconfiguration import reconfigure
 from .restart import RestartLedger
-from .retirement import end_hung, retire
+from .retirement import Retirement
 from .state import State
 
 if TYPE_CHECKING:
@@ -54,15 +56,12 @@ class Supervisor(InstanceOwner):
         self._intervention = Intervention(plugin, self._journal, facilities.emit)
         self._instance: Instance | None = None
         self._last: Instance | None = None  # perhaps still being cleared away
-        self._retiring: dict[Instance, asyncio.Task[None]] = {}
-        self._hung: dict[Instance, asyncio.Task[None]] = {}  # of the retiring ones, those to be ended
+        self._retirement = Retirement()
         self._launches = 0
         self._lock = asyncio.Lock()
-        self._launching: asyncio.Task[None] | None = None
+        self._launching = Launching(facilities.gate)
         self._revival: asyncio.Task[None] | None = None
-        self._waking: asyncio.Task[None] | None = None
-        self._dozing: asyncio.Task[None] | None = None
-        self._is_called_off = False  # a stop does not wait for the launch it ends
+        self._laziness = Laziness(plugin.id, self.start, self._stop_if_idle)
         self._is_closed = False
         self._moved: asyncio.Future[None] | None = None
 
@@ -107,12 +106,12 @@ class Supervisor(InstanceOwner):
         self._move(State.STARTING)
         instance = self._new_instance(plugin.candidate, manifest)
         try:
-            await self._launch(instance)
+            await self._launching.run(instance)
         except Exception as error:
             self._launch_failed(error, is_restart=is_restart)
             raise
         except BaseException:
-            if self._is_called_off:
+            if self._launching.was_called_off():
                 raise self._called_off() from None
             self._fail(LaunchError(f"plugin `{plugin.id}`: its launch was cancelled", plugin=plugin.id))
             raise
@@ -132,45 +131,22 @@ class Supervisor(InstanceOwner):
         instance.restarts = self._ledger.restarts
         return instance
 
-    async def _launch(self, instance: Instance) -> None:
-        """In a task of its own, which `stop` cancels."""
-        self._is_called_off = False  # a launch that was to be ended may have failed by itself
-        self._launching = asyncio.create_task(
-            self._launch_in_turn(instance), name=f"launch of plugin {self.plugin.id}"
-        )
-        try:
-            await self._launching
-        finally:
-            self._launching = None
-
-    async def _launch_in_turn(self, instance: Instance) -> None:
-        async with self._facilities.gate:
-            await check_launchable(instance.candidate, instance.manifest)
-            await instance.launch()
-
     def _called_off(self) -> LaunchError:
         """The plugin was stopped while it started."""
-        self._is_called_off = False
         self._move(State.STOPPING)
         self._move(State.STOPPED, "while it started")
         return LaunchError(f"plugin `{self.plugin.id}` was stopped while it started", plugin=self.plugin.id)
 
     def _adopt(self, instance: Instance) -> None:
         """The instance is the one that serves from now on."""
-        plugin, answer = self.plugin, instance.answer
+        plugin = self.plugin
         self._instance, self.link = instance, instance.link
-        plugin.candidate = instance.candidate
-        plugin.pid = instance.pid
-        plugin.error = None
-        plugin.healthy = True
-        version = answer.get("plugin", {}).get("version")
-        plugin.version = version if version and isinstance(version, str) else instance.manifest.version
-        plugin.capabilities = dict(answer.get("capabilities", {}))
+        plugin.runs(instance.candidate, instance.manifest, instance.pid, instance.answer)
         if plugin.state is not State.READY:
             self._move(State.READY)
         if self.is_lazy:
             self.idleness = Idleness(
-                instance.manifest.idle_stop_s, lambda: instance.is_busy, self._stop_idle
+                instance.manifest.idle_stop_s, lambda: instance.is_busy, self._laziness.doze
             )
         instance.begin()
 
@@ -193,7 +169,7 @@ class Supervisor(InstanceOwner):
 
     def died(self, instance: Instance, report: DeathReport) -> DeathReport:
         if instance is not self._instance:  # its calls fail, and that is all
-            is_replaced = instance in self._retiring
+            is_replaced = instance in self._retirement
             how = "It had been replaced already." if is_replaced else "The host was stopping it."
             report = replace(report, next=how)
             self._tell_death(report)
@@ -266,21 +242,15 @@ class Supervisor(InstanceOwner):
         """Stop the plugin for good."""
         self._is_closed = True
         await self.stop()
-        errands = [one for one in (self._waking, self._dozing) if one is not None and not one.done()]
-        for one in errands:
-            one.cancel()
-        if errands:
-            await asyncio.wait(errands)
+        await self._laziness.close()
 
     async def stop(self) -> None:
         """Stop the plugin if it runs or starts; within its stop_timeout_s and the ladder's own bounds."""
-        if self._launching is not None and not self._launching.done():
-            self._is_called_off = True
-            self._launching.cancel()
+        self._launching.call_off()
         if self._revival is not asyncio.current_task():
             self._call_off_revival()
         async with self._lock:
-            await asyncio.gather(*(self._end_retirement(one) for one in list(self._retiring)))
+            await self._retirement.end()
             await self._wait_cleared()
             if self.plugin.state is State.READY:
                 await self._stop(State.STOPPED)
@@ -302,13 +272,14 @@ class Supervisor(InstanceOwner):
     def _drop_instance(self) -> None:
         """Nothing serves any more."""
         self._last, self._instance, self.link = self._instance, None, None
+        self._look_away()
+
+    def _look_away(self) -> None:
+        """What was seen of the instance that serves does not count any more."""
         self._intervention.call_off()
         if self.idleness is not None:
             self.idleness.close()
             self.idleness = None
-
-    def _stop_idle(self) -> None:
-        self._dozing = asyncio.create_task(self._stop_if_idle(), name=f"idle stop of {self.plugin.id}")
 
     async def _stop_if_idle(self) -> None:
         async with self._lock:
@@ -335,11 +306,10 @@ class Supervisor(InstanceOwner):
                 return
             new = self._new_instance(candidate, manifest)
             try:
-                await self._launch(new)
+                await self._launching.run(new)
             except asyncio.CancelledError:
-                if not self._is_called_off:
+                if not self._launching.was_called_off():
                     raise
-                self._is_called_off = False
                 text = f"plugin `{self.plugin.id}` was stopped while its successor started"
                 raise LaunchError(text, plugin=self.plugin.id) from None
             if self._instance is not old:  # it died meanwhile: the new one is what would follow
@@ -350,34 +320,16 @@ class Supervisor(InstanceOwner):
 
     def _replace(self, old: Instance, new: Instance) -> None:
         old_version = self.plugin.version
-        self._intervention.call_off()
-        if self.idleness is not None:
-            self.idleness.close()
-            self.idleness = None
+        self._look_away()
         self._ledger.policy = self._policy_of(new.candidate)
         self._adopt(new)
         if old is not self._last:
-            self._retiring[old] = asyncio.create_task(self._retire(old), name=f"retirement of {old.mark}")
+            self._retirement.begin(old)
         self._facilities.emit(
             PluginSwapped(
                 plugin=self.plugin.id, old_version=old_version, new_version=self.plugin.version, pid=new.pid
             )
         )
-
-    async def _retire(self, old: Instance) -> None:
-        try:
-            await retire(old)
-        finally:
-            self._retiring.pop(old, None)
-            self._spare(old)
-
-    async def _end_retirement(self, old: Instance) -> None:
-        """Do not wait any longer for the calls and sessions of one that was replaced."""
-        task = self._retiring.get(old)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
-        await old.stop()
 
     async def reconfigure(self, settings: Mapping[str, Any], timeout: float) -> bool:
         """Settings for this run, if it takes them, and for every later one; False when it has to restart.
@@ -403,14 +355,7 @@ class Supervisor(InstanceOwner):
 
     def wake(self) -> None:
         """Start a lazy plugin, once however many ask."""
-        if self._waking is None or self._waking.done():
-            self._waking = asyncio.create_task(self._start_quietly(), name=f"start of {self.plugin.id}")
-
-    async def _start_quietly(self) -> None:
-        try:
-            await self.start()
-        except PluginHostError:
-            pass  # the state says why
+        self._laziness.wake()
 
     async def next_move(self) -> None:
         """Wait until the plugin's state changes."""
@@ -427,20 +372,14 @@ class Supervisor(InstanceOwner):
     def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
         if instance is self._instance:
             self._intervention.begin(instance, verdict)
-        elif instance in self._retiring:
-            ending = asyncio.create_task(end_hung(instance, verdict), name=f"end of {instance.mark}")
-            self._hung[instance] = ending
+        elif instance in self._retirement:
+            self._retirement.unresponsive(instance, verdict)
 
     def recovered(self, instance: Instance) -> None:
         if instance is self._instance:
             self._intervention.recovered()
         else:
-            self._spare(instance)
-
-    def _spare(self, retiring: Instance) -> None:
-        """It is not to be ended any more, or it has ended."""
-        if (ending := self._hung.pop(retiring, None)) is not None:
-            ending.cancel()
+            self._retirement.spare(instance)
 
     def commands_changed(self, instance: Instance, offered: Any) -> None:
         if instance is self._instance:
@@ -448,28 +387,16 @@ class Supervisor(InstanceOwner):
 
     def exec_of(self, link: Link) -> ExecProxy:
         """The exec sessions of the instance behind `link`. Raises HandlerNotFound when it has none."""
-        instance = self._instance
-        if instance is None or instance.link is not link:
-            raise not_ready(self.plugin)
-        if "exec" not in self.plugin.capabilities or instance.exec is None:
-            raise HandlerNotFound(
-                f"plugin `{self.plugin.id}` offers no exec sessions", data={"handlers": []}
-            )
-        return instance.exec
+        return exec_of(self.plugin, self._instance, link)
 
     def tasks_of(self, link: Link) -> TaskProxy:
         """The tasks of the instance behind `link`. Raises NoSuchEndPoint when it takes none."""
-        instance = self._instance
-        if instance is None or instance.link is not link:
-            raise not_ready(self.plugin)
-        if "metadata" not in self.plugin.capabilities or instance.tasks is None:
-            raise NoSuchEndPoint(f"plugin `{self.plugin.id}` takes no tasks: it has no such capability")
-        return instance.tasks
+        return tasks_of(self.plugin, self._instance, link)
 
     @property
     def instances(self) -> list[Instance]:
         """The instance that serves and those that only finish."""
-        return [*self._retiring, *([self._instance] if self._instance is not None else [])]
+        return [*self._retirement, *([self._instance] if self._instance is not None else [])]
 
     @property
     def log_dropped(self) -> int:
@@ -481,4 +408,4 @@ class Supervisor(InstanceOwner):
         serving = [] if self._instance is None else [self._instance]
         if "exec" not in self.plugin.capabilities:  # but it may have a shell beside a task
             serving = [one for one in serving if one.exec is not None and one.exec.known()]
-        return [one.exec for one in (*self._retiring, *serving) if one.exec is not None]
+        return [one.exec for one in (*self._retirement, *serving) if one.exec is not None]

@@ -19,6 +19,8 @@ from tests.session import DESK, is_alive, sh
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 SLEEP = sh("exec sleep 60")
 
 

@@ -27,6 +27,8 @@ from tests.session import sh
 from tests.stage import logged
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["logged", "open_folder"]  # fixtures
 
 FLOOD = "import os\nwhile True: os.write(1, b'x' * 65536)"

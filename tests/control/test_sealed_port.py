@@ -23,6 +23,8 @@ from tests.control.proxy import proxy
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 def key_file(folder: Path, text: str = "a key of at least sixteen bytes\n", name: str = "psk") -> Path:
     file = folder / name

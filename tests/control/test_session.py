@@ -29,6 +29,8 @@ from tests.run import Run
 from tests.session import Reader, read, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 ECHO = "while read line; do echo got $line; done"
 
 

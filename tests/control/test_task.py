@@ -40,6 +40,8 @@ from tests.run import Run
 from tests.session import read, runner, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 TASKS = """
     def on_task(ctx, task):
         return task.run()

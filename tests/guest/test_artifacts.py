@@ -14,6 +14,8 @@ from plugin_host.guest import GuestTimes
 from tests.guest.place import Place, partly, serving
 from tests.run import Run
 
+pytestmark = pytest.mark.edges
+
 
 async def replied(place: Place, action: str, body: bytes = b"", **headers: str) -> int:
     return (await place.ask("POST", f"reply?id={action}", body, **headers)).status

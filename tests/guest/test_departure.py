@@ -14,6 +14,8 @@ from tests.guest.place import Place, serving
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 JSON = {"Content_Type": "application/json"}
 UPGRADE = {
     "Connection": "Upgrade",

@@ -23,6 +23,8 @@ from tests.guest.place import serving
 from tests.run import Run
 from tests.source import ROOT
 
+pytestmark = pytest.mark.edges
+
 
 @asynccontextmanager
 async def guest(

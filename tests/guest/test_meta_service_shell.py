@@ -29,6 +29,8 @@ from tests.guest.place import TIMES, Place, serving
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 @asynccontextmanager
 async def shell(

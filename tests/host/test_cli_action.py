@@ -20,6 +20,8 @@ from tests.robot import write_robot
 from tests.source import ROOT
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli"]
 
 UP_S = 15.0

@@ -28,6 +28,8 @@ from tests.run import Run
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 
 

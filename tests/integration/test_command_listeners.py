@@ -21,6 +21,8 @@ from tests.run import Run
 from tests.stage import logged, stage, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["logged", "room"]
 
 ONE = """

@@ -11,6 +11,8 @@ from plugin_host import CallFailed, PluginHost
 from tests.run import Run
 from tests.stage import stage
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.fixture
 def demo() -> PluginHost:

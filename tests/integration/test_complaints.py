@@ -21,6 +21,8 @@ from tests.stage import runs, stage, write_plugin
 from tests.victim import Victim
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 
 

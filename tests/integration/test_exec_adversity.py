@@ -13,6 +13,8 @@ from tests.run import Run
 from tests.session import PATIENCE_S, Reader, ids, processes, runner, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 ODD = """
     import os, resource, time
     register = lambda **what: sdk.exec.register_plugin(

@@ -10,6 +10,8 @@ from plugin_host import TerminalError
 from tests.run import Run
 from tests.session import read, runner
 
+pytestmark = pytest.mark.edges
+
 ERRORS = """
     import asyncio
 

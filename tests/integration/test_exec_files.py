@@ -12,6 +12,8 @@ from tests.run import Run
 from tests.session import Reader, is_alive, read, runner, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 FILES = """
     import asyncio, io, os, socket, subprocess, threading
 

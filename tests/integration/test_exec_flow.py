@@ -16,6 +16,8 @@ from tests.run import Run
 from tests.session import Reader, read, runner, sh, waiting_bytes
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 PATTERN = b"0123456789abcde\n"
 FLOOD = sh("stty -opost 2>&-; exec yes 0123456789abcde")

@@ -15,6 +15,8 @@ from plugin_host import Gap, Output, Session, Viewer
 from tests.run import Run
 from tests.session import Reader, read, runner, sh
 
+pytestmark = pytest.mark.edges
+
 LINE = 16
 ROUNDS, AT_ONCE = 50, 20
 

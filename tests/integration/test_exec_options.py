@@ -13,6 +13,8 @@ from tests.run import Run
 from tests.session import read, runner, sh
 from tests.stage import stage, write_plugin
 
+pytestmark = pytest.mark.edges
+
 # Finding a handler.
 
 

@@ -18,6 +18,8 @@ from tests.screen import Screen
 from tests.session import PATIENCE_S, is_alive, processes, runner
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 ROWS, COLS = 24, 80
 BASH = ["bash", "--norc", "--noprofile", "-i"]
 PROMPT = {"PS1": "ready> "}

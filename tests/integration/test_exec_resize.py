@@ -13,6 +13,8 @@ from tests.run import Run
 from tests.session import Reader, read, runner, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 FOLLOW = sh("trap 'stty size' WINCH; echo ready; while :; do read line; echo got $line; done")
 
 HANDLERS = """

@@ -15,6 +15,8 @@ from tests.sdk.ends import signal_set
 from tests.session import Reader, ids, processes, read, runner, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 PIPES_AND_TERMINALS = pytest.mark.parametrize("tty", [False, True])
 
 FUNCTION = """

@@ -12,6 +12,8 @@ from tests.run import Run
 from tests.session import Reader, read, runner, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 NUMBERS = b"".join(b"%d\n" % number for number in range(1, 100_001))
 
 

@@ -21,6 +21,8 @@ from tests.run import Run
 from tests.script import ENDED, answer, collected, data, end, exited, is_well, opened, say
 from tests.stage import stage
 
+pytestmark = pytest.mark.edges
+
 # The personality itself.
 
 

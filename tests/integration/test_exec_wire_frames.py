@@ -13,6 +13,8 @@ from tests.run import Run
 from tests.script import answer, collected, data, end, exited, is_well, opened, say
 from tests.stage import stage
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.mark.parametrize(
     ("name", "message"),

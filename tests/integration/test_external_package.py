@@ -12,6 +12,8 @@ import pytest
 
 from tests import venv
 
+pytestmark = pytest.mark.edges
+
 PYPROJECT = """
 [build-system]
 requires = ["hatchling"]

@@ -10,6 +10,8 @@ from plugin_host import CallCancelled, CallFailed, CallTimeout
 from tests.run import Run
 from tests.stage import stage
 
+pytestmark = pytest.mark.edges
+
 
 def test_answer_that_is_none_of_a_command_fails_the_call(run: Run) -> None:
     async def body() -> None:

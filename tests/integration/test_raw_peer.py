@@ -21,6 +21,8 @@ from tests.run import Run
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 NEOVIM = Path(__file__).resolve().parents[2] / "plugins"
 
 

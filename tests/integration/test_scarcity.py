@@ -13,6 +13,8 @@ from tests.run import Run
 from tests.stage import stage
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 def test_a_plugin_can_be_started_again_after_clearing_up_failed(
     run: Run, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture, wait_until: WaitUntil

@@ -34,6 +34,8 @@ from tests.host.cli_run import Cli, cli
 from tests.run import Run
 from tests.stage import stage, write_plugin
 
+pytestmark = pytest.mark.edges
+
 __all__ = ["cli"]
 
 CANARY = "cAnArY-7f3a"
@@ -283,7 +285,6 @@ def test_faults_of_a_manifest_do_not_quote_values(tmp_path: Path, launch: str) -
     check(found)
 
 
-@pytest.mark.edges
 @pytest.mark.deadline(60)
 def test_no_value_comes_out_of_the_command_line(cli: Cli, plugins: Path, config: Path) -> None:
     which: list[str | Path] = ["--config", config, "--plugin-dir", plugins]
@@ -304,7 +305,6 @@ def test_no_value_comes_out_of_the_command_line(cli: Cli, plugins: Path, config:
     assert CANARY in cli("call", "good", "knows", *which).out
 
 
-@pytest.mark.edges
 @pytest.mark.parametrize("verbose", ["-v", "-vv"])
 def test_no_value_comes_out_of_run(cli: Cli, plugins: Path, config: Path, verbose: str) -> None:
     ended = cli(

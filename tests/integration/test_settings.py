@@ -12,6 +12,8 @@ from plugin_host.configuration import Configuration, PluginConfiguration
 from tests.run import Run
 from tests.stage import stage, write_plugin
 
+pytestmark = pytest.mark.edges
+
 CODE = """
 @plugin.command()
 def settings(ctx):

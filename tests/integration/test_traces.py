@@ -23,6 +23,8 @@ from tests.run import Run
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 INCOMING = f"00-{TRACE}-{SPAN}-00"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"

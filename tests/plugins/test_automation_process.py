@@ -109,6 +109,7 @@ def test_every_action_through_a_host(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+@pytest.mark.edges
 @needs_root
 def test_a_script_of_another_user_is_cancelled_with_all_that_it_started(
     tmp_path: Path, open_folder: Path
@@ -136,6 +137,7 @@ def test_a_script_of_another_user_is_cancelled_with_all_that_it_started(
     asyncio.run(body())
 
 
+@pytest.mark.edges
 def test_a_plugin_that_is_killed_in_an_upload_leaves_the_old_file_whole(tmp_path: Path) -> None:
     async def body() -> None:
         path = tmp_path / "file"
@@ -167,6 +169,7 @@ def test_a_plugin_that_is_killed_in_an_upload_leaves_the_old_file_whole(tmp_path
     asyncio.run(body())
 
 
+@pytest.mark.edges
 @pytest.mark.deadline(120)
 def test_a_large_file_is_written_in_little_memory(tmp_path: Path) -> None:
     piece = os.urandom(MIB)
@@ -205,6 +208,7 @@ def test_a_large_file_is_written_in_little_memory(tmp_path: Path) -> None:
         (tmp_path / "large").unlink(missing_ok=True)
 
 
+@pytest.mark.edges
 def test_many_scripts_at_once_each_end_once(tmp_path: Path) -> None:
     async def one(host: PluginHost, number: int) -> tuple[int, bytes]:
         text = f"for i in 1 2 3; do echo {number}; done; exit {number}"

@@ -90,6 +90,7 @@ def test_task_has_a_terminal_of_the_size_it_wants(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.edges
 @pytest.mark.parametrize("tty", [False, True])
 def test_log_is_live(run: Run, tmp_path: Path, tty: bool) -> None:
     """The task goes on only once the host has seen its first line."""
@@ -126,6 +127,7 @@ def test_log_of_megabytes_arrives_whole_before_the_result(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_killed_task_is_failed(run: Run) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -149,6 +151,7 @@ def test_killed_task_is_failed(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_kill_behind_the_order_never_misses(run: Run) -> None:
     """Whether the task was taken, had begun or had not: it ends, and nothing of it stays."""
 
@@ -287,6 +290,7 @@ def test_shells_carry_every_byte(run: Run, tmp_path: Path) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_shell_that_cannot_start_leaves_nothing_to_resize_or_kill(run: Run) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -355,6 +359,7 @@ def test_artifact_that_nobody_reads_holds_nobody_up(run: Run, tmp_path: Path) ->
     run(body())
 
 
+@pytest.mark.edges
 def test_new_settings_hold_for_what_starts_then(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -369,6 +374,7 @@ def test_new_settings_hold_for_what_starts_then(run: Run, tmp_path: Path) -> Non
     run(body())
 
 
+@pytest.mark.edges
 def test_plugin_that_stops_ends_its_tasks_and_says_so(run: Run) -> None:
     async def body() -> None:
         async with runner() as host:
@@ -382,6 +388,7 @@ def test_plugin_that_stops_ends_its_tasks_and_says_so(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.edges
 def test_plugin_that_dies_loses_its_task_and_its_shells(run: Run) -> None:
     async def body() -> None:
         async with runner() as host:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.edges
+
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -89,6 +90,17 @@ def test_error_comes_out_of_a_map_as_it_went_in(name: str, kind: type[CallError]
     assert type(error) is kind
     assert str(error) == error.message == "no such thing"
     assert (error.name, error.code, error.data, error.retryable) == (name, 9, {"near": ["x"]}, True)
+
+
+@pytest.mark.parametrize("name", ["exec.session_closed", "action.refused", "metadata.not_found"])
+def test_error_of_a_branch_that_cannot_be_loaded_now_is_a_plain_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(CallError.from_map({"name": name}))
+    assert kind is not CallFailed
+    monkeypatch.setitem(sys.modules, kind.__module__, None)
+    error = CallError.from_map({"name": name, "message": "no"})
+    assert (type(error), error.name, str(error)) == (CallFailed, name, "no")
 
 
 def test_map_without_a_code_gets_that_of_the_table() -> None:

@@ -15,6 +15,8 @@ from plugin_host_sdk.exec.buffer import OutputBuffer
 from plugin_host_sdk.protocol import REPLAY_BYTES
 from tests.effort import by_effort
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 CHUNK = bytes(range(256)) * 256
 STREAMS = ["stdout", "stderr"]

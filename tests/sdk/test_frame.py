@@ -14,6 +14,8 @@ from plugin_host_sdk.frame import DATA_HEADER_BYTES, data_header
 from plugin_host_sdk.protocol import FRAME_BYTES
 from plugin_host_sdk.wire import Decoder
 
+pytestmark = pytest.mark.edges
+
 PORTIONS = [1, 7, 38, 4096, 49_152, 65_535, 65_536, 65_562, 1 << 30]
 
 in_portions = pytest.mark.parametrize("portion", PORTIONS)

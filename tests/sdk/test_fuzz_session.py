@@ -16,6 +16,8 @@ from plugin_host_sdk.testing import StreamEnd
 from tests.effort import examples
 from tests.sdk.sitting import Sitting
 
+pytestmark = pytest.mark.edges
+
 NAMES = ["stdout", "stderr"]
 
 

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from plugin_host_sdk import CallTimeout, Context, Plugin, exec, metadata
 from plugin_host_sdk.events import CancelReceived, DataReceived, EndReceived, Event, RequestReceived
 from plugin_host_sdk.metadata import PluginOpts, Task
 from tests.served import Served, serving
+from tests.wait import WaitUntil
 
 TASK = {"task": "t-1", "command": ["true"], "env": {}, "tty": False, "log_window": 1024}
 
@@ -116,6 +118,25 @@ def test_kill_that_stands_right_behind_the_order_finds_the_task() -> None:
                 report = host.request("metadata.failed")
             assert "the host ended the task" in report.params["reason"]
             answer(host, report)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "behind"])
+def test_what_is_left_in_the_background_ends_with_a_close_around_the_last_answer(
+    is_first: bool, wait_until: WaitUntil
+) -> None:
+    """A host that is quick closes the task before the plugin has seen that its result has arrived."""
+    with serving(worker(run)) as host:
+        log = hand_over(host, command=["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"])
+        answer(host, host.request("metadata.start"), {"kill": False})
+        left = psutil.Process(int(wanted(host, DataReceived, log).data))
+        done = host.request("metadata.success")
+        if not is_first:
+            answer(host, done)
+            host.request("metadata.execute")
+        assert host.result(host.ask("metadata.close", {"task": "t-1"})) == {}
+        if is_first:
+            answer(host, done)
+        wait_until(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_start_may_be_answered_with_a_kill() -> None:

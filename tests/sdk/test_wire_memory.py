@@ -15,6 +15,8 @@ from plugin_host_sdk.events import Event, Failed, NotificationReceived, RequestR
 from plugin_host_sdk.protocol import FRAME_BYTES, MESSAGE_BYTES, PENDING_REQUESTS
 from tests.pair import ConnectionPair
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 READ_BYTES = FRAME_BYTES
 

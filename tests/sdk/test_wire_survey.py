@@ -13,6 +13,8 @@ from plugin_host_sdk.protocol import CONTAINER_ITEMS, MESSAGE_CONTAINERS
 from plugin_host_sdk.wire import Decoder, Encoder, ExtType, Timestamp
 from tests.pair import ConnectionPair
 
+pytestmark = pytest.mark.edges
+
 ROOM = 100
 """Containers of a message besides those of the value."""
 

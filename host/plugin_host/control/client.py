@@ -1,65 +1,34 @@
-"""A client of a running host: what an embedder can do with its own host, over the control socket.
-
-Used from one event loop. Invariant: when the connection ends, every call, session and subscription of it
-ends with the reason.
-"""
+"""A client of a running host: what an embedder can do with its own host, over the control socket."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from plugin_host.channel import over_socket
-from plugin_host.errors import (
-    CallError,
-    CallTimeout,
-    ConfigurationError,
-    HostLost,
-    HostUnreachable,
-    PluginHostError,
-)
+from plugin_host.errors import ConfigurationError, PluginHostError
 from plugin_host.exec.opening import open_session
-from plugin_host.link import Link, LinkOwner
-from plugin_host.localsocket import check_path
 from plugin_host.logbook import LogRecord
-from plugin_host.peer import peer_of
-from plugin_host.runtimefolder import default_socket
-from plugin_host.trace import current_trace
-from plugin_host.version import VERSION
-from plugin_host_sdk.connection import HOST, Connection
-from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 
 from .address import SCHEME, parse_address, unreachable
+from .clientlink import ClientLink
 from .descriptor import IoTicket
-from .errormap import from_map
-from .follower import WINDOW_BYTES, Follower
-from .remoteaction import RemoteActions
+from .localaddress import reach_local, socket_path, unreachable_local
 from .remotemetadata import RemoteMetadata
-from .remotesession import RemoteSessions
-from .remotetasks import RemoteTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
 
     from plugin_host.channel import Channel
     from plugin_host.exec.session import Session
     from plugin_host.metric.snapshot import Snapshot
     from plugin_host_sdk.types.session import HandlerInfo
 
+    from .follower import Follower
+
 __all__ = ["ControlClient", "connect", "socket_path"]
 
 _CONNECT_S = 5.0
-_AGAIN_S = 0.01
-_T = TypeVar("_T")
-
-
-def socket_path(given: str | os.PathLike[str] | None = None) -> str:
-    """The control socket: as given, else PLUGIN_HOST_SOCKET, else the user's own. Raises SocketError."""
-    path = os.fspath(given) if given else os.environ.get("PLUGIN_HOST_SOCKET", "")
-    return check_path(path) if path else default_socket()
 
 
 async def connect(
@@ -86,26 +55,20 @@ async def connect(
     try:
         async with asyncio.timeout(timeout):
             client = await (_remote(where, psk_file) if is_remote else _local(where))
-            await client._introduce(name, keep=keep, token=token)
+            await client.introduce(name, keep=keep, token=token)
         return client
     except ConfigurationError:
         raise
     except (OSError, PluginHostError) as error:
-        raise (unreachable(where, error) if is_remote else _unreachable(where, error)) from None
+        raise (unreachable(where, error) if is_remote else unreachable_local(where, error)) from None
     finally:
         if client is not None and not client.info:
             await client.close()
 
 
 async def _local(path: str) -> ControlClient:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    try:
-        await _reach(sock, path)
-        return ControlClient(over_socket(sock), path, peer_of(sock).pid)
-    except BaseException:
-        sock.close()
-        raise
+    channel, pid = await reach_local(path)
+    return ControlClient(channel, path, pid)
 
 
 async def _remote(address: str, psk_file: str | os.PathLike[str] | None) -> ControlClient:
@@ -117,41 +80,7 @@ async def _remote(address: str, psk_file: str | os.PathLike[str] | None) -> Cont
     return ControlClient(await reach(parse_address(address), psk_file), f"{SCHEME}{address}", 0)
 
 
-async def _reach(sock: socket.socket, path: str) -> None:
-    """Connect. Raises OSError.
-
-    While more clients wait than the host's queue holds, the kernel refuses a connection that does not
-    block and remembers nothing of it, so the loop's own `sock_connect` would take it for made.
-    """
-    while True:
-        try:
-            sock.connect(path)
-            return
-        except BlockingIOError:
-            await asyncio.sleep(_AGAIN_S)
-
-
-def _unreachable(path: str, error: Exception) -> HostUnreachable:
-    is_absent = isinstance(error, (FileNotFoundError, ConnectionRefusedError, NotADirectoryError))
-    if is_absent:
-        reason = "no host listens there: start one with `plugin-host run`, or name its socket with --socket"
-    elif isinstance(error, PermissionError):
-        reason = "this user may not connect to it"
-    elif isinstance(error, TimeoutError):
-        reason = "whoever listens there does not answer"
-    else:
-        reason = str(error)
-    return HostUnreachable(f"{path}: {reason}", socket=path, is_absent=is_absent)
-
-
-def _pid(info: dict[str, Any]) -> int:
-    """The host's process, by its own word: a network tells none."""
-    host = info.get("host")
-    pid = host.get("pid") if isinstance(host, dict) else None
-    return pid if isinstance(pid, int) else 0
-
-
-class ControlClient(LinkOwner):
+class ControlClient(ClientLink):
     """One connection; made by `connect`, and an async context manager.
 
     `info` is what the host said of itself, `token` what makes a later connection the same client;
@@ -160,118 +89,8 @@ class ControlClient(LinkOwner):
     """
 
     def __init__(self, channel: Channel, path: str, pid: int) -> None:
-        self.path = path
-        self.pid = pid
-        self.info: dict[str, Any] = {}
-        self.token = ""
-        self.link = Link(channel, Connection(HOST, peer="host"), self, "host")
-        self._channel = channel
-        self._sessions = RemoteSessions(self.link)
-        self.actions = RemoteActions(self.link)
+        super().__init__(channel, path, pid)
         self.metadata = RemoteMetadata(self)
-        self.tasks = RemoteTasks(self, self._sessions)
-        self._followers: set[Follower[Any]] = set()
-        self._why = ""
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def __repr__(self) -> str:
-        return f"<ControlClient of {self.path} {'over' if self._over.done() else 'connected'}>"
-
-    async def _introduce(self, name: str, *, keep: bool, token: str | None) -> None:
-        link = self.link
-        link.initialize(
-            {
-                "protocols": list(PROTOCOL_VERSIONS),
-                "client": {"name": name, "version": VERSION},
-                "release": "keep" if keep else "kill",
-                "token": token,
-                "limits": link.connection.limits.to_map(),
-            }
-        )
-        await asyncio.wait((link.initialized, self._over), return_when=asyncio.FIRST_COMPLETED)
-        if self._over.done() or not link.initialized.done():
-            raise HostLost(self._why or "it ended the connection without a word")
-        self.info = link.initialized.result()
-        self.token = str(self.info.get("token", ""))
-        self.pid = self.pid or _pid(self.info)
-
-    async def close(self) -> None:
-        """End the connection. Sessions are kept or closed as was chosen."""
-        self.ended(None)
-
-    async def __aenter__(self) -> ControlClient:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def wait_closed(self) -> None:
-        """Wait until the connection has ended."""
-        await asyncio.shield(self._over)
-
-    # The link's.
-
-    def notified(self, method: str, params: Any) -> None:
-        if method.startswith("task."):
-            self.tasks.told(method, params)
-        elif method.startswith("action."):
-            self.actions.told(method, params)
-        else:
-            self._sessions.told(method, params)
-
-    def ended(self, error: Exception | None) -> None:
-        if self._over.done():
-            return
-        self._over.set_result(None)
-        self._why = str(error or "")
-        self.link.close()
-        self._channel.close()
-        reason = self._end_of_connection()
-        self.link.fail_calls(lambda: HostLost(reason))
-        self._sessions.fail(lambda session: HostLost(reason))
-        self.actions.fail(lambda action: HostLost(reason))
-        self.tasks.fail(lambda: HostLost(reason))
-        for follower in list(self._followers):
-            follower.fail(HostLost(reason))
-
-    def _end_of_connection(self) -> str:
-        why = f": {self._why}" if self._why else ""
-        return f"the connection to the host at {self.path} ended{why}"
-
-    # Asking.
-
-    async def ask(
-        self,
-        method: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-        on_progress: Callable[[float, float | None, str], None] | None = None,
-    ) -> Any:
-        """Any request of the control protocol, and its answer; it carries the trace of `traced`."""
-        if self._over.done():
-            raise HostLost(self._end_of_connection())
-        arguments = dict(params or {})
-        trace = current_trace.get()
-        meta: dict[str, Any] = {} if trace is None else {**trace.to_meta()}
-        deadline = None
-        if timeout is not None:
-            meta["timeout_ms"] = max(1, int(timeout * 1000))
-            # The host says it more precisely; this is for one that says nothing.
-            deadline = asyncio.get_running_loop().time() + timeout + 1.0
-        self.link.survey(arguments)
-        msgid, answer = self.link.request(method, arguments, meta or None, deadline, on_progress)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            self.link.abandon(msgid)
-            raise
-        except CallTimeout as error:
-            raise CallTimeout(f"{method}: {error.message}", name=error.name, data=error.data) from None
-        except CallError as error:
-            raise from_map(error) from None
 
     async def status(self) -> dict[str, Any]:
         """The host at this moment."""
@@ -363,22 +182,6 @@ class ControlClient(LinkOwner):
         nothing else comes.
         """
         return await self.follow("host.events", {"tail": tail, "follow": follow}, dict)
-
-    async def follow(self, method: str, asked: dict[str, Any], read: Callable[[Any], _T]) -> Follower[_T]:
-        """What a request that names a stream makes the host tell on it, each line as `read` makes of it."""
-        follower = Follower(self.link.streams, read, self._followers.discard)
-        named = {"stream": follower.stream, "window": WINDOW_BYTES}
-        self._followers.add(follower)
-        try:
-            await self.ask(method, asked | named)
-        except PluginHostError:
-            self.link.streams.forget(follower.stream)
-            self._followers.discard(follower)
-            raise
-        except BaseException:
-            await follower.close()
-            raise
-        return follower
 
     # Sessions.
 

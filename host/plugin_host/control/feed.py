@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .ask import Ask, Method
 
-__all__ = ["feed_methods"]
+__all__ = ["FeedMethods"]
 
 # Subscriptions of one client at once.
 _FEEDS = 64
@@ -78,13 +78,20 @@ class _Press:
         return line
 
 
-def feed_methods(host: PluginHost) -> dict[str, Method]:
-    """The methods by name."""
-    press = _Press()
-    running: Counter[int] = Counter()
+class FeedMethods:
+    """The methods of one host."""
 
-    async def logs(ask: Ask) -> Any:
-        asked = ask.read(_Logs)
+    def __init__(self, host: PluginHost) -> None:
+        self._host = host
+        self._press = _Press()
+        self._running: Counter[int] = Counter()  # by the number of the client
+
+    def table(self) -> dict[str, Method]:
+        """The methods by name."""
+        return {"host.logs": self._logs, "host.events": self._events}
+
+    async def _logs(self, ask: Ask) -> Any:
+        asked, host = ask.read(_Logs), self._host
         try:
             level_number(asked.level)
         except ValueError as error:
@@ -93,21 +100,22 @@ def feed_methods(host: PluginHost) -> dict[str, Method]:
             raise not_found(asked.plugin, host.plugins)
         kept = host.logs.records(asked.plugin, level=asked.level, tail=asked.tail)
         live = host.logs.follow(asked.plugin, level=asked.level) if asked.follow else None
-        return begin(ask, asked, kept, live)
+        return self._begin(ask, asked, kept, live)
 
-    async def events(ask: Ask) -> Any:
+    async def _events(self, ask: Ask) -> Any:
         asked = ask.read(_Feed)
-        kept = host.recent_events
+        kept = self._host.recent_events
         kept = kept if asked.tail is None else kept[max(0, len(kept) - asked.tail) :]
-        return begin(ask, asked, kept, host.events() if asked.follow else None)
+        return self._begin(ask, asked, kept, self._host.events() if asked.follow else None)
 
-    def begin(
+    def _begin(
+        self,
         ask: Ask,
         asked: _Feed,
         kept: Iterable[LogRecord | HostEvent],
         live: Subscription[LogRecord] | Subscription[HostEvent] | None,
     ) -> dict[str, Any]:
-        client = ask.client
+        client, running = ask.client, self._running
         stop = live.close if live is not None else lambda: None
         try:
             if running[client.number] >= _FEEDS:
@@ -117,7 +125,7 @@ def feed_methods(host: PluginHost) -> dict[str, Method]:
             stop()
             raise
         task = asyncio.get_running_loop().create_task(
-            _tell(press, out, kept, live), name=f"{ask.method} for client {client.number}"
+            _tell(self._press, out, kept, live), name=f"{ask.method} for client {client.number}"
         )
         running[client.number] += 1
 
@@ -130,8 +138,6 @@ def feed_methods(host: PluginHost) -> dict[str, Method]:
         task.add_done_callback(over)
         client.feed(task)
         return {}
-
-    return {"host.logs": logs, "host.events": events}
 
 
 def _open(streams: Streams, asked: _Feed, stop: Callable[[], None]) -> _Out:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Finish = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
 
-__all__ = ["host_methods"]
+__all__ = ["HostMethods"]
 
 
 class _Call(Struct, kw_only=True):
@@ -51,20 +51,40 @@ class _List(Struct, kw_only=True):
     plugins: list[Annotated[str, Meta(min_length=1)]] = field(default_factory=list)
 
 
-def host_methods(host: PluginHost, finish: Finish, status_map: Callable[[], Any]) -> dict[str, Method]:
-    """The methods by name. `finish` does what must be done to its end, whoever leaves."""
+class HostMethods:
+    """The methods of one host. `finish` does what must be done to its end, whoever leaves."""
 
-    async def status(ask: Ask) -> Any:
-        return status_map()
+    def __init__(self, host: PluginHost, finish: Finish, status_map: Callable[[], Any]) -> None:
+        self._host = host
+        self._finish = finish
+        self._status_map = status_map
 
-    async def plugins(ask: Ask) -> Any:
+    def table(self) -> dict[str, Method]:
+        """The methods by name."""
+        host = self._host
+        return {
+            "host.metrics": self._metrics,
+            "host.status": self._status,
+            "host.list": self._list,
+            "host.call": self._call,
+            "host.start": self._changing(host.start),
+            "host.stop": self._changing(host.stop),
+            "host.restart": self._changing(host.restart),
+            "host.reload": self._changing(host.reload),
+            "host.reconfigure": self._reconfigure,
+        }
+
+    async def _status(self, ask: Ask) -> Any:
+        return self._status_map()
+
+    async def _list(self, ask: Ask) -> Any:
         wanted = ask.read(_List).plugins
-        shown = [one for one in host.plugins.values() if not wanted or one.id in wanted]
+        shown = [one for one in self._host.plugins.values() if not wanted or one.id in wanted]
         return {"plugins": [plugin_map(one) for one in shown]}
 
-    async def call(ask: Ask) -> Any:
+    async def _call(self, ask: Ask) -> Any:
         asked = ask.read(_Call)
-        function = host.call_text if asked.text else host.call
+        function = self._host.call_text if asked.text else self._host.call
         if asked.text and not isinstance(asked.params, dict):
             raise CallFailed("host.call: parameters that are text are a map", name="rpc.invalid_params")
         result = await function(
@@ -77,31 +97,20 @@ def host_methods(host: PluginHost, finish: Finish, status_map: Callable[[], Any]
         )
         return {"result": result}
 
-    def change(name: str) -> Method:
-        function: Callable[[str], Coroutine[Any, Any, None]] = getattr(host, name)
-
-        async def changed(ask: Ask) -> Any:
+    def _changing(self, function: Callable[[str], Coroutine[Any, Any, None]]) -> Method:
+        async def change(ask: Ask) -> Any:
             plugin = ask.read(_Named).plugin
-            await finish(function(plugin))
-            return {"plugin": plugin_map(host.plugins[plugin])}
+            await self._finish(function(plugin))
+            return {"plugin": plugin_map(self._host.plugins[plugin])}
 
-        return changed
+        return change
 
-    async def reconfigure(ask: Ask) -> Any:
+    async def _reconfigure(self, ask: Ask) -> Any:
         asked = ask.read(_Reconfigure)
-        await finish(host.reconfigure(asked.plugin, asked.settings, timeout=ask.timeout))
-        return {"plugin": plugin_map(host.plugins[asked.plugin])}
+        await self._finish(self._host.reconfigure(asked.plugin, asked.settings, timeout=ask.timeout))
+        return {"plugin": plugin_map(self._host.plugins[asked.plugin])}
 
-    async def metrics(ask: Ask) -> Any:
+    async def _metrics(self, ask: Ask) -> Any:
         if ask.read(_Metrics).format == "json":
-            return {"metrics": await host.metrics()}
-        return {"content_type": CONTENT_TYPE, "text": await expose(host)}
-
-    return {
-        "host.metrics": metrics,
-        "host.status": status,
-        "host.list": plugins,
-        "host.call": call,
-        "host.reconfigure": reconfigure,
-        **{f"host.{name}": change(name) for name in ("start", "stop", "restart", "reload")},
-    }
+            return {"metrics": await self._host.metrics()}
+        return {"content_type": CONTENT_TYPE, "text": await expose(self._host)}

@@ -25,8 +25,8 @@ from .claim import ClaimTable
 from .desk import Desk
 from .directory import Directory
 from .execmethod import ExecMethods
-from .feed import feed_methods
-from .hostmethod import host_methods
+from .feed import FeedMethods
+from .hostmethod import HostMethods
 from .iomethod import IoMethods
 from .iosocket import IoSocket, io_place
 from .metadatamethod import metadata_methods
@@ -86,10 +86,10 @@ class ControlServer:
         sessions = ExecMethods(host, self.directory, self.claims, self.finish)
         self.tasks = TaskMethods(host, ClaimTable(share), sessions, self.finish)
         self.methods: dict[str, Method] = {
-            **host_methods(host, self.finish, self._status),
+            **HostMethods(host, self.finish, self._status).table(),
             **sessions.table(),
             **IoMethods(self.directory, self.claims, self.io).table(),
-            **feed_methods(host),
+            **FeedMethods(host).table(),
             **self.tasks.table(),
             **self.actions.table(),
             **metadata_methods(host.metadata),

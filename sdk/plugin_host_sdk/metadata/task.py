@@ -77,6 +77,7 @@ class Task:
         self._has_started = False
         self._grace: float | None = None  # of a kill that came before there was anything to kill
         self._is_over = False
+        self._is_cleared = False
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {list(self.command)}>"
@@ -154,8 +155,15 @@ class Task:
         return "killed" if killing.kill(grace) else "ended"
 
     def clear(self) -> None:
-        """Nobody asks about it any more: what it has left in the background ends."""
-        if self._killing is not None and self._is_over:
+        """Nobody asks about it any more: what it has left in the background ends once it is over."""
+        with self._lock:
+            self._is_cleared = True
+            is_over = self._is_over
+        if is_over:
+            self._end_leftover()
+
+    def _end_leftover(self) -> None:
+        if self._killing is not None:
             self._killing.kill(_LEFTOVER_GRACE_S)
 
     def abandon(self, reason: str) -> None:
@@ -233,7 +241,10 @@ class Task:
         self._ask(method, {"log_bytes": total} | outcome)
         with self._lock:
             self._is_over = True
+            is_cleared = self._is_cleared
         self._finish()
+        if is_cleared:  # by a host that was quicker with its next word than this thread with its last
+            self._end_leftover()
 
     def _wait(self, later: Later) -> Any:
         if not later.is_settled:
