@@ -34,7 +34,7 @@ Examples:
 """
 
 
-@click.command("list", help=_HELP, short_help="Show what is found, and what is broken and why.")
+@click.command("list", help=_HELP)
 @host_options
 def command(options: Options) -> None:
     with options.reported():
