@@ -125,11 +125,14 @@ def _check_owner(descriptor: int, name: str) -> os.stat_result:
 def _read(name: str, folder: int) -> bytes:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     descriptor = os.open(name, flags, dir_fd=folder)
-    with open(descriptor, "rb", buffering=0) as stream:
+    try:
         found = _check_owner(descriptor, name)
         if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
             raise ValueError(f"{name} is no file, or too large")
-        return stream.read(MOST_BYTES)
+        with open(descriptor, "rb", buffering=0, closefd=False) as stream:
+            return stream.read(MOST_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _replace(name: str, folder: int, content: bytes) -> None:

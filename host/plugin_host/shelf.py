@@ -61,7 +61,10 @@ class Shelf(Struct, frozen=True):
         found: dict[str, Distribution | None] = {}
         for name, _ in self.listing:
             offer = self.offers.get(name)
-            found.setdefault(key_of(_name_in(name)), offer and offer.distribution)
+            if offer is None:
+                found.setdefault(key_of(_name_in(name)), None)
+            else:
+                found.setdefault(key_of(offer.distribution.name or _name_in(name)), offer.distribution)
         return found
 
 
