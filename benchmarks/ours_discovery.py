@@ -38,7 +38,6 @@ class Started:
             "HOME": str(self.home),
             "PYTHONPATH": str(self.home / "site"),
         }
-        time.sleep(_SETTLE_S)
 
     def timed(self, *words: str, command: str = sys.executable) -> dict[str, float]:
         """From before the process exists to its end."""
@@ -52,6 +51,10 @@ class Started:
 
 class Discovery(Started):
     """Each measurement is of a process of its own; `cold` ones find an empty cache."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(_SETTLE_S)
 
     def measure(self, verb: str, seconds: float) -> dict[str, float]:
         if verb.endswith("_cold"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -70,7 +69,8 @@ class Shelf(Struct, frozen=True):
 
 def key_of(name: str) -> str:
     """What names of distributions have in common that mean the same one."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    parts = name.replace("_", "-").replace(".", "-").lower().split("-")
+    return "-".join(part for part in parts if part)
 
 
 def shelf(path: str, cache: ScanCache | None) -> Shelf | None:
