@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
+import os
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -51,15 +51,18 @@ def test_folder_that_joins_the_path_is_seen(tmp_path: Path, monkeypatch: pytest.
     assert names() == ["one 1.0", "two 1.0"]
 
 
-def test_wheels_on_the_path_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheels_on_the_path_are_read(tmp_path: Path) -> None:
+    """By a process of its own: importlib.metadata keeps the file open."""
     wheel = tmp_path / "demo.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("demo-1.0.dist-info/METADATA", "Name: demo\nVersion: 1.0\n")
         archive.writestr("demo-1.0.dist-info/entry_points.txt", DEMO)
-    monkeypatch.setattr(sys, "path", [str(wheel), *sys.path])
-    assert names() == ["demo 1.0"]
-    importlib.invalidate_caches()  # or importlib.metadata keeps it open
-    gc.collect()
+    code = f"from plugin_host.installed import *; print(*(one.name for one in distributions({GROUP!r})))"
+    environment = {**os.environ, "PYTHONPATH": str(wheel)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    )
+    assert "demo" in done.stdout.split()
 
 
 def test_relative_paths_are_those_of_the_current_folder(
