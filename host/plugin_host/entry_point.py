@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,24 +32,32 @@ GROUP = "plugin_host.plugins"
 _log = logging.getLogger(__name__)
 
 
-def entries(group: str) -> list[metadata.EntryPoint]:
-    """The entry points of `group`, ordered by name; a distribution that cannot be read is logged."""
+def entries(group: str, among: Sequence[Distribution] | None = None) -> list[metadata.EntryPoint]:
+    """The entry points of `group`, ordered by name; a distribution that cannot be read is logged.
+
+    `among` is what is installed, for who has looked already.
+    """
     found: list[Point] = []
-    for distribution in installed.distributions(group):
+    for distribution in _mentioning(group, among):
         if distribution.problem is not None:
             _log.error("%s: entry points cannot be read: %s", distribution.title, distribution.problem)
         found += distribution.of(group)
     return [_loadable(point) for point in sorted(found, key=lambda point: (point.name, point.value))]
 
 
-def candidates() -> list[Candidate]:
-    """A candidate for every entry point of `plugin_host.plugins`, sound or broken."""
+def candidates(among: Sequence[Distribution] | None = None) -> list[Candidate]:
+    """A candidate for every entry point of `plugin_host.plugins`, sound or broken; `among` as above."""
     found: list[Candidate] = []
-    for distribution in installed.distributions(GROUP):
+    for distribution in _mentioning(GROUP, among):
         if distribution.problem is not None:
             found.append(_unreadable(distribution, distribution.problem))
         found += [_candidate(point, distribution) for point in distribution.of(GROUP)]
     return found
+
+
+def _mentioning(group: str, among: Sequence[Distribution] | None) -> list[Distribution]:
+    every = installed.distributions() if among is None else among
+    return [one for one in every if group in one.mentions]
 
 
 def _loadable(point: Point) -> metadata.EntryPoint:

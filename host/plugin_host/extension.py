@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from .wording import shown, suggestion
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
+
+    from .distribution import Distribution
 
 __all__ = ["GROUP", "SLOW_S", "Extensions"]
 
@@ -63,9 +65,12 @@ class Extensions:
         registered = self._registry.list_name_plugin() if self._registry else ()
         return sorted(name for name, plugin in registered if plugin is not None)
 
-    def load(self) -> None:
-        """Load every extension that installed distributions offer; none can stop another."""
-        for entry in entry_point.entries(GROUP):
+    def load(self, among: Sequence[Distribution] | None = None) -> None:
+        """Load every extension that installed distributions offer; none can stop another.
+
+        `among` is what is installed, for who has looked already.
+        """
+        for entry in entry_point.entries(GROUP, among):
             if self._manager.is_blocked(entry.name):
                 self.blocked.add(entry.name)
                 continue

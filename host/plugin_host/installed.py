@@ -30,15 +30,14 @@ _POINTS = "entry_points.txt"
 _log = logging.getLogger(__name__)
 
 
-def distributions(group: str) -> list[Distribution]:
-    """Those whose entry points mention `group`, sorted by name."""
+def distributions() -> list[Distribution]:
+    """Those whose entry points mention a group of this project, sorted by name."""
     folder = cache_folder()
     first: dict[str, Distribution | None] = {}
     for key, distribution in _all(None if folder is None else ScanCache(folder)):
         first.setdefault(key, distribution)
-    found = [one for one in first.values() if one is not None and group in one.mentions]
     named: dict[str, Distribution] = {}
-    for distribution in found:
+    for distribution in filter(None, first.values()):
         named.setdefault(key_of(distribution.name) or distribution.title, distribution)
     return [named[name] for name in sorted(named)]
 

@@ -27,8 +27,8 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
 
 
-def names(group: str = GROUP) -> list[str]:
-    return [f"{one.name} {one.version}" for one in distributions(group)]
+def names() -> list[str]:
+    return [f"{one.name} {one.version}" for one in distributions()]
 
 
 def test_first_on_the_path_counts_whatever_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_wheels_on_the_path_are_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("demo-1.0.dist-info/METADATA", "Name: demo\nVersion: 1.0\n")
         archive.writestr("demo-1.0.dist-info/entry_points.txt", DEMO)
-    code = f"from plugin_host.installed import *; print(*(one.name for one in distributions({GROUP!r})))"
+    code = "from plugin_host.installed import *; print(*(one.name for one in distributions()))"
     environment = {**os.environ, "PYTHONPATH": str(wheel)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
@@ -96,10 +96,9 @@ def test_what_is_found_is_what_importlib_finds(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
     expected = sorted((point.name, point.value) for point in metadata.entry_points(group=GROUP))
     for _ in range(2):  # read, then remembered
-        found = [(point.name, point.value) for one in distributions(GROUP) for point in one.of(GROUP)]
+        found = [(point.name, point.value) for one in distributions() for point in one.of(GROUP)]
         assert sorted(found) == expected
     assert len(expected) == 10
-    assert distributions("plugin_host") == distributions(GROUP)
 
 
 def test_remembered_folder_needs_no_importlib_metadata(
@@ -107,6 +106,6 @@ def test_remembered_folder_needs_no_importlib_metadata(
 ) -> None:
     many(tmp_path / "site", 20, 3)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
-    found = distributions(GROUP)
+    found = distributions()
     monkeypatch.setitem(sys.modules, "importlib.metadata", None)
-    assert distributions(GROUP) == found
+    assert distributions() == found
