@@ -20,6 +20,7 @@ def install(site: Path, name: str, points: str | None = None, *, version: str = 
 
 def many(site: Path, number: int, plugins: int) -> None:
     """So many distributions, of which these many offer a plugin and as many others a script."""
+    points: str | None
     for index in range(number):
         name = f"dist-{index:03}"
         if index < plugins:

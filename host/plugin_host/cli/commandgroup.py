@@ -29,8 +29,8 @@ class Row(NamedTuple):
 class CommandGroup(click.Group):
     """A group of the commands in `table`, which has them by what a user calls them."""
 
-    def __init__(self, *args: Any, table: Mapping[str, Row], **others: Any) -> None:
-        super().__init__(*args, commands=_Commands(table), **others)
+    def __init__(self, name: str | None = None, *, table: Mapping[str, Row], **others: Any) -> None:
+        super().__init__(name, _Commands(table), **others)
         self._table = table
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
