@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def _in(path: object, cache: ScanCache | None) -> Iterator[tuple[str, Distributi
     yield from _told(metadata.distributions(path=[absolute]))
 
 
-def _told(found: Iterator[metadata.Distribution]) -> Iterator[tuple[str, Distribution | None]]:
+def _told(found: Iterable[metadata.Distribution]) -> Iterator[tuple[str, Distribution | None]]:
     for one in found:
         try:
             text: str | None = one.read_text(_POINTS)
