@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import call_figure, peer_goplugin, session_figure
+from . import call_figure, discovery_figure, peer_goplugin, session_figure
 
 __all__ = ["CONTESTANTS", "FIGURES", "ROWS", "Contestant"]
 
-FIGURES = (*call_figure.FIGURES, *session_figure.FIGURES)
+FIGURES = (*call_figure.FIGURES, *session_figure.FIGURES, *discovery_figure.FIGURES)
 ROWS = tuple(dict.fromkeys(figure.row for figure in FIGURES))
 
 _CALLS = frozenset({"rtt", "flight", "big", "cold"})
+_COMMANDS = frozenset({"list", "list_script", "list_cold", "help"})
 _SESSIONS = frozenset({"pipe_out", "pipe_in", "terminal", "keystroke"})
 
 
@@ -51,6 +52,7 @@ CONTESTANTS = (
         _python("floor_start"),
         verbs=frozenset({"cold", "cold_typed", "warm", "warm_typed"}),
     ),
+    Contestant("import click", "floor", _python("floor_click"), verbs=_COMMANDS),
     Contestant("bare relay", "floor", _python("floor_relay"), verbs=frozenset({"pipe_out", "pipe_in"})),
     Contestant(
         "bare terminal", "floor", _python("floor_terminal"), verbs=frozenset({"terminal", "keystroke"})
@@ -61,6 +63,7 @@ CONTESTANTS = (
     Contestant("ours", "ours", _python("ours"), verbs=_CALLS | {"cold_typed", "ping_sleep", "ping_spin"}),
     Contestant("ours", "ours", _python("ours_warm"), verbs=frozenset({"warm", "warm_typed", "warm_crowd"})),
     Contestant("ours", "ours", _python("ours_blocking"), verbs=frozenset({"blocking_rtt", "threads"})),
+    Contestant("ours", "ours", _python("ours_discovery"), verbs=_COMMANDS | {"host_warm", "host_cold"}),
     # Others of the same name: what is measured of each is measured in a host of its own.
     Contestant("ours", "ours", _python("session_driver"), verbs=_SESSIONS),
     Contestant("ours", "ours", _python("io_driver"), verbs=frozenset({"io"})),

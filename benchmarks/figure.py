@@ -2,7 +2,7 @@
 
 A trial is one order given to every contestant that knows it; a figure is one number of its answer; a
 budget compares this project's number with another one of the same run. Which there are is said in
-`call_figure` and `session_figure`.
+`call_figure`, `session_figure` and `discovery_figure`.
 """
 
 from __future__ import annotations

@@ -47,6 +47,18 @@ def own_socket(sockets: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where a user would have caches; shared, as what tests look for in it has paths of its own."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache_home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered from before, and nothing is left in the user's cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", cache_home)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "bare: needs interpreters that nothing watches (times, memory, what is imported)"

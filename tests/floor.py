@@ -87,7 +87,7 @@ HOST = {
     # Their signatures name candidates and configurations.
     "hook": Wing("hookspecs", below="ground description"),
     "discovery": Wing(
-        "entry_point folder checksum discovery extension search",
+        "entry_point installed shelf scancache distribution folder checksum discovery extension search",
         below="ground description hook",
         sdk="ground types",
     ),

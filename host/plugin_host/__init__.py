@@ -11,8 +11,7 @@ Each name is imported when it is first used, so a command that starts no plugin 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo
     from plugin_host_sdk.types.task import FolderEntry

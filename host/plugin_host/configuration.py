@@ -8,7 +8,6 @@ current folder is never searched.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -243,6 +242,8 @@ def load(file: str | os.PathLike[str]) -> Configuration:
 
 def read(file: str | os.PathLike[str]) -> dict[str, Any]:
     """What `file` holds, unchecked; raises `ConfigurationError` when it cannot be read as TOML."""
+    import tomllib  # most hosts have no configuration
+
     name = shown(os.fspath(file))
     data = document.read(file, ConfigurationError)
     try:

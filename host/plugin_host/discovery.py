@@ -20,6 +20,7 @@ import msgspec
 from . import entry_point, folder, manifest
 from .candidate import Candidate, interpreter_of
 from .configuration import Configuration
+from .distribution import Distribution
 from .errors import ConfigurationError, ManifestError, PluginNotFound
 from .extension import Extensions
 from .manifest import Manifest
@@ -56,12 +57,14 @@ def discover(
     block: Collection[str] = (),
     configuration: Configuration | None = None,
     extensions: Extensions | None = None,
+    distributions: Sequence[Distribution] | None = None,
 ) -> list[Candidate]:
     """Every plugin there is, sorted by id; the sound before the broken where an id is found twice.
 
     `plugin_dirs` and `block` add to the configuration's, `only` replaces it, and entry points are read
-    when both say so. What `only` and `block` leave out stays in the list with `skipped` set. Raises
-    `PluginNotFound` for an id in `only` that is not in the list.
+    when both say so, of `distributions` for who has looked already what is installed. What `only` and
+    `block` leave out stays in the list with `skipped` set. Raises `PluginNotFound` for an id in `only` that
+    is not in the list.
     """
     settled = configuration or Configuration()
     wanted = settled.only if only is None else only
@@ -70,7 +73,7 @@ def discover(
     for plugin_dir in (*plugin_dirs, *settled.plugin_dirs):
         found += folder.candidates(plugin_dir)
     if entry_points and settled.entry_points:
-        found += entry_point.candidates()
+        found += entry_point.candidates(distributions)
     for name, offered in extensions.discover(settled) if extensions else ():
         found += [_from_hook(name, candidate) for candidate in offered]
     found = [apply(settled, one) for one in _without_conflicts(_without_repeats(found))]

@@ -1,7 +1,7 @@
 """Plugins that installed distributions offer, read from their metadata and never loaded.
 
-Owns all use of `importlib.metadata`. Invariant: no code of a plugin runs here; of a plugin's modules
-only the top-level name is looked up, which imports nothing, and everything below it is paths.
+Invariant: no code of a plugin runs here; of a plugin's modules only the top-level name is looked up, which
+imports nothing, and everything below it is paths.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import manifest
+from . import installed, manifest
 from .candidate import Candidate
 from .errors import ManifestError
 from .manifest import MANIFEST_NAME, Manifest
@@ -23,6 +23,8 @@ from .wording import shown
 if TYPE_CHECKING:
     from importlib import metadata  # at run time only where it is used: it is slow to import
 
+    from .distribution import Distribution, Point
+
 __all__ = ["GROUP", "candidates", "entries"]
 
 GROUP = "plugin_host.plugins"
@@ -30,97 +32,54 @@ GROUP = "plugin_host.plugins"
 _log = logging.getLogger(__name__)
 
 
-def entries(group: str) -> list[metadata.EntryPoint]:
-    """The entry points of `group`, ordered by name; a distribution that cannot be read is logged."""
-    found: list[metadata.EntryPoint] = []
-    for distribution in _distributions(group):
-        try:
-            found += distribution.entry_points.select(group=group)
-        except Exception as error:
-            _log.error("%s: entry points cannot be read: %s", _About(distribution).title, error)
-    return sorted(found, key=lambda entry: (entry.name, entry.value))
+def entries(group: str, among: Sequence[Distribution] | None = None) -> list[metadata.EntryPoint]:
+    """The entry points of `group`, ordered by name; a distribution that cannot be read is logged.
+
+    `among` is what is installed, for who has looked already.
+    """
+    found: list[Point] = []
+    for distribution in _mentioning(group, among):
+        if distribution.problem is not None:
+            _log.error("%s: entry points cannot be read: %s", distribution.title, distribution.problem)
+        found += distribution.of(group)
+    return [_loadable(point) for point in sorted(found, key=lambda point: (point.name, point.value))]
 
 
-def candidates() -> list[Candidate]:
-    """A candidate for every entry point of `plugin_host.plugins`, sound or broken."""
+def candidates(among: Sequence[Distribution] | None = None) -> list[Candidate]:
+    """A candidate for every entry point of `plugin_host.plugins`, sound or broken; `among` as above."""
     found: list[Candidate] = []
-    for distribution in _distributions(GROUP):
-        try:
-            offered = list(distribution.entry_points.select(group=GROUP))
-        except Exception as error:
-            found.append(_unreadable(distribution, error))
-            continue
-        found += [_candidate(entry, distribution) for entry in offered]
+    for distribution in _mentioning(GROUP, among):
+        if distribution.problem is not None:
+            found.append(_unreadable(distribution, distribution.problem))
+        found += [_candidate(point, distribution) for point in distribution.of(GROUP)]
     return found
 
 
-class _About:
-    """Name, version and summary of a distribution; empty where its metadata lacks them."""
-
-    def __init__(self, distribution: metadata.Distribution) -> None:
-        try:
-            fields = distribution.metadata
-            known = {key: str(fields[key]) for key in ("Name", "Version", "Summary") if key in fields}
-        except Exception:  # no METADATA at all, or none that can be read
-            known = {}
-        self.name = known.get("Name", "")
-        self.version = known.get("Version", "")
-        self.summary = known.get("Summary", "")
-        self.title = shown(f"{self.name} {self.version}".strip())
-        if not self.title:
-            place = shown(distribution.locate_file(""))
-            self.title = f"a distribution without metadata in {place}"
+def _mentioning(group: str, among: Sequence[Distribution] | None) -> list[Distribution]:
+    every = installed.distributions() if among is None else among
+    return [one for one in every if group in one.mentions]
 
 
-def _distributions(group: str) -> list[metadata.Distribution]:
-    """The distributions whose entry points name `group`, each the one that imports would find.
-
-    A name may be found several times along `sys.path`; as with modules the first one counts.
-    """
+def _loadable(point: Point) -> metadata.EntryPoint:
     from importlib import metadata
 
-    named: dict[str, metadata.Distribution] = {}
-    for distribution in metadata.distributions():
-        if _mentions(distribution, group):
-            about = _About(distribution)
-            named.setdefault(re.sub(r"[-_.]+", "-", about.name).lower() or about.title, distribution)
-    return [_first(name, named[name]) for name in sorted(named)]
+    return metadata.EntryPoint(name=point.name, value=point.value, group=point.group)
 
 
-def _first(name: str, distribution: metadata.Distribution) -> metadata.Distribution:
-    from importlib import metadata
-
-    try:
-        return metadata.distribution(name)
-    except Exception:  # its folder is not named as its metadata say
-        return distribution
-
-
-def _mentions(distribution: metadata.Distribution, group: str) -> bool:
-    try:
-        return group in (distribution.read_text("entry_points.txt") or "")
-    except UnicodeDecodeError as error:
-        return group.encode() in error.object
-    except Exception as error:
-        _log.warning("%s: %s", _About(distribution).title, error)
-        return False
-
-
-def _candidate(entry: metadata.EntryPoint, distribution: metadata.Distribution) -> Candidate:
-    about = _About(distribution)
-    source = f"entry point of {about.title}"
+def _candidate(entry: Point, distribution: Distribution) -> Candidate:
+    source = f"entry point of {distribution.title}"
     try:
         file = _manifest_file(entry)
-        found = _from_value(entry, about) if file is None else _from_file(entry, file)
+        found = _from_value(entry, distribution) if file is None else _from_file(entry, file)
     except ManifestError as error:
-        message = f"entry point `{shown(entry.name)}` of {about.title}: {error}"
+        message = f"entry point `{shown(entry.name)}` of {distribution.title}: {error}"
         broken = ManifestError(message, file=error.file, path=error.path)
         return Candidate(id=shown(entry.name), source=source, error=broken)
     root = None if file is None else file.parent
     return Candidate(id=found.id, source=source, manifest=found, root=root, manifest_file=file)
 
 
-def _from_value(entry: metadata.EntryPoint, about: _About) -> Manifest:
+def _from_value(entry: Point, distribution: Distribution) -> Manifest:
     """The manifest that an entry point without one stands for."""
     value = _value(entry)
     if ":" not in value:
@@ -128,13 +87,13 @@ def _from_value(entry: metadata.EntryPoint, about: _About) -> Manifest:
             f"expected `module:attribute`, or a package that holds a {MANIFEST_NAME}, "
             f"found `{shown(value)}`"
         )
-    raw = {"id": entry.name, "version": about.version, "launch": {"entry_point": value}}
-    if about.summary.isprintable():
-        raw["description"] = about.summary
+    raw = {"id": entry.name, "version": distribution.version, "launch": {"entry_point": value}}
+    if distribution.summary.isprintable():
+        raw["description"] = distribution.summary
     return manifest.convert(raw, file="entry_points.txt")
 
 
-def _from_file(entry: metadata.EntryPoint, file: Path) -> Manifest:
+def _from_file(entry: Point, file: Path) -> Manifest:
     """The manifest in the package, which must say the same as the entry point."""
     found = manifest.load(file)
     pairs = [("id", entry.name, found.id)]
@@ -151,13 +110,13 @@ def _from_file(entry: metadata.EntryPoint, file: Path) -> Manifest:
     return found
 
 
-def _value(entry: metadata.EntryPoint) -> str:
+def _value(entry: Point) -> str:
     """`module:attribute` without spaces and the extras in brackets that may follow it."""
     value = re.sub(r"\s*\[[^\]]*\]\s*$", "", entry.value)
     return re.sub(r"\s*:\s*", ":", value).strip()
 
 
-def _manifest_file(entry: metadata.EntryPoint) -> Path | None:
+def _manifest_file(entry: Point) -> Path | None:
     """The manifest in the entry point's package, the deepest one; None when there is none."""
     top, *deeper = _value(entry).partition(":")[0].split(".")
     if not top.isidentifier():
@@ -187,11 +146,10 @@ def _package_folders(top: str) -> Iterator[str]:
         raise ManifestError(message) from None
 
 
-def _unreadable(distribution: metadata.Distribution, error: Exception) -> Candidate:
-    about = _About(distribution)
+def _unreadable(distribution: Distribution, problem: str) -> Candidate:
     broken = ManifestError(
-        f"entry_points.txt of {about.title}: expected entry points, found {type(error).__name__}: {error}",
+        f"entry_points.txt of {distribution.title}: expected entry points, found {problem}",
         file="entry_points.txt",
     )
-    name = shown(about.name or about.title)
-    return Candidate(id=name, source=f"entry point of {about.title}", error=broken)
+    name = shown(distribution.name or distribution.title)
+    return Candidate(id=name, source=f"entry point of {distribution.title}", error=broken)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import CoroutineType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from . import entry_point, hookspecs
+from . import entry_point
 from .candidate import Candidate
 from .configuration import Configuration
 from .wording import shown, suggestion
+
+if TYPE_CHECKING:
+    from pluggy import PluginManager
+
+    from .distribution import Distribution
 
 __all__ = ["GROUP", "SLOW_S", "Extensions"]
 
@@ -39,19 +42,35 @@ class Extensions:
     def __init__(self, *, block: Iterable[str] = ()) -> None:
         self.problems: dict[str, str] = {}
         self.blocked: set[str] = set()
-        self._manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-        self._manager.add_hookspecs(hookspecs)
-        for name in block:
-            self._manager.set_blocked(name)
+        self._block = frozenset(block)
+        self._registry: PluginManager | None = None
+
+    @property
+    def _manager(self) -> PluginManager:
+        """Made for the first extension: most hosts have none, and need no pluggy."""
+        if self._registry is None:
+            from pluggy import PluginManager
+
+            from . import hookspecs
+
+            self._registry = PluginManager(hookspecs.PROJECT_NAME)
+            self._registry.add_hookspecs(hookspecs)
+            for name in self._block:
+                self._registry.set_blocked(name)
+        return self._registry
 
     @property
     def names(self) -> list[str]:
         """The names of the extensions whose hooks are called, sorted."""
-        return sorted(name for name, plugin in self._manager.list_name_plugin() if plugin is not None)
+        registered = self._registry.list_name_plugin() if self._registry else ()
+        return sorted(name for name, plugin in registered if plugin is not None)
 
-    def load(self) -> None:
-        """Load every extension that installed distributions offer; none can stop another."""
-        for entry in entry_point.entries(GROUP):
+    def load(self, among: Sequence[Distribution] | None = None) -> None:
+        """Load every extension that installed distributions offer; none can stop another.
+
+        `among` is what is installed, for who has looked already.
+        """
+        for entry in entry_point.entries(GROUP, among):
             if self._manager.is_blocked(entry.name):
                 self.blocked.add(entry.name)
                 continue
@@ -105,7 +124,9 @@ class Extensions:
 
     def _call(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
         """The answers of all implementations, in pluggy's order: the last registered first."""
-        results = []
+        results: list[tuple[str, Any]] = []
+        if self._registry is None:
+            return results
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             name = implementation.plugin_name
             given = [arguments[argument] for argument in implementation.argnames]
@@ -127,6 +148,8 @@ class Extensions:
 
     def _unsuited(self, extension: object) -> str | None:
         """Why an extension that pluggy accepted cannot be called in a guard of its own, if so."""
+        from . import hookspecs
+
         callers = self._manager.get_hookcallers(extension) or []
         known = [caller.name for caller in callers if caller.has_spec()]
         for caller in callers:

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from .candidate import Candidate
 from .errors import ConfigurationError, ManifestError
-from .schemacheck import plain
-from .schemacheck.task import Answer, Task
 from .wording import path_of, shown, type_of
 
 if TYPE_CHECKING:
     from .manifest import Manifest
+    from .schemacheck.task import Answer, Task
 
 __all__ = ["check_schema", "settle", "settled"]
 
@@ -53,6 +52,8 @@ def check_schema(manifest: Manifest, *, file: str) -> None:
     """Hold the schema in the manifest `file` to being one; raises ManifestError."""
     if manifest.settings_schema is None:
         return
+    from .schemacheck.task import Task
+
     (answer,) = _answers([Task(manifest.settings_schema, None)])
     if answer.text:
         raise _error(manifest, answer, None, file)
@@ -108,6 +109,8 @@ def _with(candidate: Candidate, outcome: dict[str, Any] | ConfigurationError | M
 
 def _answers(tasks: Sequence[Task]) -> list[Answer]:
     """At once where all is plain; by one process for all others."""
+    from .schemacheck import plain  # most plugins have no schema
+
     quick = [plain.answer(task) for task in tasks]
     if None not in quick:
         return [answer for answer in quick if answer is not None]
@@ -118,6 +121,8 @@ def _answers(tasks: Sequence[Task]) -> list[Answer]:
 
 
 def _task(manifest: Manifest, given: Mapping[str, Any], file: str | None) -> Task:
+    from .schemacheck.task import Task
+
     assert manifest.settings_schema is not None
     plain = _plain(given, ("plugins", manifest.id, "settings"), file)
     return Task(manifest.settings_schema, plain)

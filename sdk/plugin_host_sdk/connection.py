@@ -48,7 +48,6 @@ from .protocol import (
     STOPPING,
     TRANSITIONS,
 )
-from .stray import AnswerSearch
 from .stream import StreamTable
 from .wire import ATOMS, Decoder, Encoder
 
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .events import Event
+    from .stray import AnswerSearch
 
 __all__ = ["HOST", "PLUGIN", "Connection"]
 
@@ -141,6 +141,8 @@ class Connection:
         data = self._encode([REQUEST, INITIALIZE_ID, "initialize", [params]])
         self._move("initialize")
         self.pending[INITIALIZE_ID] = "initialize"
+        from .stray import AnswerSearch  # of a host alone
+
         self._search = AnswerSearch()
         return data
 

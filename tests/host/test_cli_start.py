@@ -6,13 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import plugin_host
+from plugin_host.cli import action
+from plugin_host.cli.program import program
 from tests.host.cli_run import Cli, cli
 
 __all__ = ["cli"]
 
+COMMANDS = {"plugin_host.cli.call", "plugin_host.cli.task", "plugin_host.cli.run", "plugin_host.cli.top"}
 HEAVY = {"asyncio", "psutil", "rich", "msgpack", "subprocess", "plugin_host.host"}
 
 
@@ -23,15 +27,30 @@ def imported_by(cli: Cli, *words: str) -> set[str]:
         "status = main(); print(*sys.modules, file=sys.stderr); sys.exit(status)"
     )
     command = [sys.executable, "-c", code, *words]
-    ended = subprocess.run(command, capture_output=True, text=True, env=cli.env, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, env=cli.env, check=False)
     return set(ended.stderr.split())
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["call", "--help"], ["exec", "--help"]])
 def test_help_imports_nothing_that_runs_plugins(cli: Cli, words: list[str]) -> None:
     modules = imported_by(cli, *words)
-    assert "plugin_host.cli.call" in modules
+    assert "plugin_host.cli.program" in modules
     assert modules & (HEAVY | {"msgspec", "pluggy", "logging", "importlib.metadata"}) == set()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["action", "--help"], ["action"], ["no-such-command"]])
+def test_what_is_said_of_commands_imports_none_of_them(cli: Cli, words: list[str]) -> None:
+    assert imported_by(cli, *words) & COMMANDS == set()
+
+
+def test_command_imports_no_other(cli: Cli) -> None:
+    assert imported_by(cli, "list") & COMMANDS == set()
+
+
+def test_every_command_is_what_its_table_says() -> None:
+    for group in (program, action.command):
+        for name in group.list_commands(click.Context(group)):
+            assert group.commands[name].name == name
 
 
 @pytest.mark.parametrize("words", [["list"], ["validate", "."], ["schema"]])
@@ -43,6 +62,20 @@ def test_commands_that_start_nothing_import_no_event_loop(
     modules = imported_by(cli, *words)
     assert "msgspec" in modules
     assert modules & HEAVY == set()
+
+
+def test_list_imports_only_what_there_is_to_look_at(cli: Cli) -> None:
+    """Without extensions no registry of them, without limits no machine, without schemas no check."""
+    modules = imported_by(cli, "list")
+    assert "plugin_host.discovery" in modules
+    unneeded = {
+        "pluggy",
+        "jsonschema",
+        "importlib.metadata",
+        "plugin_host.machine",
+        "plugin_host.schemacheck",
+    }
+    assert modules & unneeded == set()
 
 
 def test_importing_the_package_imports_none_of_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import actionkey, actionlist, actionorder, actionscript, actionupload
+from .commandgroup import CommandGroup, Row
 
 __all__ = ["command"]
 
@@ -21,18 +21,21 @@ names the setting that would allow it; the exit status is 1 then.
 """
 
 
-@click.group("action", help=_HELP, short_help="Run scripts and write files through a plugin, and orders.")
+_COMMANDS = {
+    "run-script": Row("actionscript", "Run a script through a plugin."),
+    "upload": Row("actionupload", "Write a file through a plugin."),
+    "exit": Row("actionorder", "End the plugin's process.", "exit"),
+    "reboot": Row("actionorder", "Start the machine anew, through a plugin.", "reboot"),
+    "shutdown": Row("actionorder", "Switch the machine off, through a plugin.", "shutdown"),
+    "reload": Row("actionorder", "Have a plugin read its configuration again.", "reload"),
+    "heartbeat": Row("actionorder", "Ask a plugin for a sign of life.", "heartbeat"),
+    "change-key": Row("actionkey", "Give a plugin a new key, in steps.", "change_key"),
+    "register": Row("actionkey", "Introduce a machine to a plugin.", "register"),
+    "list": Row("actionlist", "Show the actions of the running host.", "list_actions"),
+    "cancel": Row("actionlist", "End actions of the running host.", "cancel"),
+}
+
+
+@click.group("action", cls=CommandGroup, table=_COMMANDS, help=_HELP)
 def command() -> None:
     pass
-
-
-for _command in (
-    actionscript.command,
-    actionupload.command,
-    *actionorder.commands,
-    actionkey.change_key,
-    actionkey.register,
-    actionlist.list_actions,
-    actionlist.cancel,
-):
-    command.add_command(_command)

@@ -44,7 +44,7 @@ distribution_version.
 """
 
 
-@click.command("change-key", help=_CHANGE, short_help="Give a plugin a new key, in steps.")
+@click.command("change-key", help=_CHANGE)
 @click.argument("plugin", shell_complete=plugin_words)
 @click.argument("file", type=click.Path(allow_dash=True))
 @host_options
@@ -88,7 +88,7 @@ async def _step(actions: Reached, plugin: str, request: Any) -> KeyResult:
     return result
 
 
-@click.command("register", help=_REGISTER, short_help="Introduce a machine to a plugin.")
+@click.command("register", help=_REGISTER)
 @click.argument("plugin", shell_complete=plugin_words)
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("properties", "--property", metavar="K=V", multiple=True, help="Repeatable.")

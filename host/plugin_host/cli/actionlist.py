@@ -27,7 +27,7 @@ error. ACTION is an id, or the beginning of one; plugin-host action list shows t
 """
 
 
-@click.command("list", help=_LIST, short_help="Show the actions of the running host.")
+@click.command("list", help=_LIST)
 @click.argument("plugin", required=False, shell_complete=running_words)
 @client_options
 def list_actions(options: Options, plugin: str | None) -> None:
@@ -71,7 +71,7 @@ def _table(found: list[dict[str, Any]]) -> str:
     return table(("ID", "PLUGIN", "ACTION", "STATE", "BEGAN", "LAST SIGN"), rows)
 
 
-@click.command("cancel", help=_CANCEL, short_help="End actions of the running host.")
+@click.command("cancel", help=_CANCEL)
 @click.argument("actions", metavar="ACTION...", nargs=-1, required=True, shell_complete=action_words)
 @click.option("--reason", metavar="TEXT", default="", help="For who reads how it ended.")
 @click.option(

@@ -18,44 +18,30 @@ from .wordcompletion import plugin_words
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["commands"]
+__all__ = ["exit", "heartbeat", "reboot", "reload", "shutdown"]
 
 _RESTARTED = "read; the plugin was restarted for it"
 
-_ORDERS = {
-    "exit": (
-        "End the plugin's process.",
-        """End the process of PLUGIN after it has answered.
+_HELPS = {
+    "exit": """End the process of PLUGIN after it has answered.
 
 Whether it is started again is for its restart policy to say: plugin-host stop stops it for good.
 """,
-    ),
-    "reboot": (
-        "Start the machine anew, through a plugin.",
-        """Start the machine on which PLUGIN runs anew.
+    "reboot": """Start the machine on which PLUGIN runs anew.
 
 The plugin refuses unless its settings allow it.
 """,
-    ),
-    "shutdown": (
-        "Switch the machine off, through a plugin.",
-        """Switch the machine on which PLUGIN runs off.
+    "shutdown": """Switch the machine on which PLUGIN runs off.
 
 The plugin refuses unless its settings allow it.
 """,
-    ),
-    "reload": (
-        "Have a plugin read its configuration again.",
-        """Have PLUGIN read its own configuration again; if that takes a restart of it, it is restarted.
+    "reload": """Have PLUGIN read its own configuration again. If that takes a restart of it, it is
+restarted.
 
 To look at its manifest and code anew is another matter: plugin-host reload.
 """,
-    ),
-    "heartbeat": (
-        "Ask a plugin for a sign of life.",
-        """Ask PLUGIN for a sign of life, its versions and the properties of its machine.
+    "heartbeat": """Ask PLUGIN for a sign of life, its versions and the properties of its machine.
 """,
-    ),
 }
 
 
@@ -69,9 +55,7 @@ def _request(name: str) -> msgspec.Struct:
 
 
 def _command(name: str) -> click.Command:
-    short, text = _ORDERS[name]
-
-    @click.command(name, help=text, short_help=short)
+    @click.command(name, help=_HELPS[name])
     @click.argument("plugin", shell_complete=plugin_words)
     @host_options
     @reach_options
@@ -119,4 +103,8 @@ def _beaten(plugin: str, result: Any) -> Sequence[str]:
 
 _TEXTS: dict[str, Callable[[str, Any], Sequence[str]]] = {"reload": _reloaded, "heartbeat": _beaten}
 
-commands = [_command(name) for name in _ORDERS]
+exit = _command("exit")
+reboot = _command("reboot")
+shutdown = _command("shutdown")
+reload = _command("reload")
+heartbeat = _command("heartbeat")

@@ -64,7 +64,7 @@ class _ScriptCommand(click.Command):
             raise ProgramUsageError(error.format_message(), ctx) from None
 
 
-@click.command("run-script", cls=_ScriptCommand, help=_HELP, short_help="Run a script through a plugin.")
+@click.command("run-script", cls=_ScriptCommand, help=_HELP)
 @click.argument("plugin", shell_complete=plugin_words)
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)

@@ -43,7 +43,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> str
     return value
 
 
-@click.command("upload", help=_HELP, short_help="Write a file through a plugin.")
+@click.command("upload", help=_HELP)
 @click.argument("plugin", shell_complete=plugin_words)
 @click.argument("source", metavar="SRC", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.argument("dest")

@@ -60,7 +60,7 @@ detach_keys_option = click.option(
 )
 
 
-@click.command("attach", help=_HELP, short_help="Show a session, and type into it.")
+@click.command("attach", help=_HELP)
 @click.argument("session", shell_complete=session_words)
 @click.option("--read-only", is_flag=True, help="Type nothing.")
 @click.option("--no-replay", is_flag=True, help="Leave out what it has put out up to now.")

@@ -71,7 +71,7 @@ def seconds(context: click.Context, parameter: click.Parameter, value: float | N
     return value
 
 
-@click.command("call", help=_HELP, short_help="Call a command of a plugin and print its result.")
+@click.command("call", help=_HELP)
 @click.argument("plugin", shell_complete=plugin_words)
 @click.argument("command", required=False, shell_complete=command_words)
 @click.argument("parameters", nargs=-1)

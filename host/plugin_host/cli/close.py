@@ -26,7 +26,7 @@ Examples:
 """
 
 
-@click.command("close", help=_HELP, short_help="End a session and forget it.")
+@click.command("close", help=_HELP)
 @click.argument("sessions", metavar="SESSION...", nargs=-1, required=True, shell_complete=session_words)
 @client_options
 def command(options: Options, sessions: tuple[str, ...]) -> None:

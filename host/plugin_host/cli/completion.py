@@ -26,7 +26,7 @@ Examples:
 """
 
 
-@click.command("completion", help=_HELP, short_help="Print a script that completes words in a shell.")
+@click.command("completion", help=_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @output_options
 def command(options: Options, shell: str) -> None:

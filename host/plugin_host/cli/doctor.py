@@ -33,7 +33,7 @@ Examples:
 """
 
 
-@click.command("doctor", help=_HELP, short_help="Look for faults, and say what to do about each.")
+@click.command("doctor", help=_HELP)
 @host_options
 def command(options: Options) -> None:
     with options.reported():

@@ -29,7 +29,7 @@ Examples:
 """
 
 
-@click.command("events", help=_HELP, short_help="Show what happens in the running host.")
+@click.command("events", help=_HELP)
 @click.option("follow", "-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
 @click.option("tail", "-n", "--tail", metavar="N", type=click.IntRange(0), help="Only the last N events.")
 @client_options

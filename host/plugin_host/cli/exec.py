@@ -60,9 +60,7 @@ Examples:
 """
 
 
-@click.command(
-    "exec", cls=ProgramCommand, help=_HELP, short_help="Run a program through a plugin, as docker exec."
-)
+@click.command("exec", cls=ProgramCommand, help=_HELP)
 @click.argument("plugin", metavar="PLUGIN[/RESOURCE]", shell_complete=resource_words)
 @click.argument(
     "command", metavar="[--] [COMMAND...]", nargs=-1, type=click.UNPROCESSED, shell_complete=program_words

@@ -34,7 +34,7 @@ def _signal(context: click.Context, parameter: click.Parameter, value: str) -> s
         raise click.BadParameter(str(error)) from None
 
 
-@click.command("kill", help=_HELP, short_help="Send a signal to a session's program.")
+@click.command("kill", help=_HELP)
 @click.argument("sessions", metavar="SESSION...", nargs=-1, required=True, shell_complete=session_words)
 @click.option(
     "-s",

@@ -12,7 +12,7 @@ from .wordcompletion import running_words
 if TYPE_CHECKING:
     from plugin_host.control import ControlClient
 
-__all__ = ["commands"]
+__all__ = ["reload", "restart", "start", "stop"]
 
 _HELPS = {
     "start": """Start each PLUGIN of the running host, unless it runs.
@@ -42,8 +42,8 @@ Examples:
 """
 
 
-def _command(name: str, help: str) -> click.Command:
-    @click.command(name, help=help + _MORE.format(name=name), short_help=help.splitlines()[0])
+def _command(name: str) -> click.Command:
+    @click.command(name, help=_HELPS[name] + _MORE.format(name=name))
     @click.argument("plugins", metavar="PLUGIN...", nargs=-1, required=True, shell_complete=running_words)
     @client_options
     def command(options: Options, plugins: tuple[str, ...]) -> None:
@@ -60,4 +60,7 @@ def _command(name: str, help: str) -> click.Command:
     return command
 
 
-commands = [_command(name, help) for name, help in _HELPS.items()]
+start = _command("start")
+stop = _command("stop")
+restart = _command("restart")
+reload = _command("reload")

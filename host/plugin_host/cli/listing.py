@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from plugin_host.limit import plan
-from plugin_host.machine import survey
 
 from . import output
 from .lookup import found
@@ -34,15 +32,15 @@ Examples:
 """
 
 
-@click.command("list", help=_HELP, short_help="Show what is found, and what is broken and why.")
+@click.command("list", help=_HELP)
 @host_options
 def command(options: Options) -> None:
     with options.reported():
-        candidates, machine = found(options), survey()
+        candidates = found(options)
         if options.as_json:
-            output.write_json([_as_map(one, machine) for one in candidates])
+            output.write_json([_as_map(one) for one in candidates])
         else:
-            output.write(_as_text(candidates, machine))
+            output.write(_as_text(candidates))
 
 
 def _status(candidate: Candidate) -> tuple[str, str]:
@@ -54,7 +52,7 @@ def _status(candidate: Candidate) -> tuple[str, str]:
     return "ok", ""
 
 
-def _as_text(candidates: list[Candidate], machine: Machine) -> str:
+def _as_text(candidates: list[Candidate]) -> str:
     if not candidates:
         return "No plugins found: none is installed, and no --plugin-dir names a folder of them.\n"
     rows = [_row(one) for one in candidates]
@@ -63,7 +61,7 @@ def _as_text(candidates: list[Candidate], machine: Machine) -> str:
         status, reason = _status(one)
         if reason:
             text += output.printable(f"\n{one.id} is {status}: {reason}", lines=True)
-        for enforcement in _enforcements(one, machine):
+        for enforcement in _enforcements(one):
             if enforcement.reason or not enforcement.is_held:
                 text += output.printable(f"\n{one.id}: {enforcement.describe()}", lines=True)
     return text if text.endswith("\n") else text + "\n"
@@ -81,12 +79,25 @@ def _permissions(candidate: Candidate) -> str:
     return " ".join(one if one in candidate.granted else f"({one} withheld)" for one in asked)
 
 
-def _enforcements(candidate: Candidate, machine: Machine) -> tuple[Enforcement, ...]:
+def _enforcements(candidate: Candidate) -> tuple[Enforcement, ...]:
     """How this machine would hold the plugin to its limits."""
-    return plan(candidate.manifest.limits, machine) if candidate.manifest else ()
+    limits = candidate.manifest.limits if candidate.manifest else None
+    if limits is None or limits == type(limits)():
+        return ()
+    from plugin_host.limit import plan
+
+    return plan(limits, _machine())
 
 
-def _as_map(candidate: Candidate, machine: Machine) -> dict[str, Any]:
+@functools.cache
+def _machine() -> Machine:
+    """Looked at when the first plugin has limits."""
+    from plugin_host.machine import survey
+
+    return survey()
+
+
+def _as_map(candidate: Candidate) -> dict[str, Any]:
     status, reason = _status(candidate)
     manifest = candidate.manifest
     return {
@@ -106,6 +117,6 @@ def _as_map(candidate: Candidate, machine: Machine) -> dict[str, Any]:
         },
         "limits": {
             one.limit: {"value": one.value, "how": one.how, "reason": one.reason or None}
-            for one in _enforcements(candidate, machine)
+            for one in _enforcements(candidate)
         },
     }

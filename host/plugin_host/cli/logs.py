@@ -37,7 +37,7 @@ _COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "cri
 _SOURCES = {"stderr": "stderr: ", "stdout": "stdout before it was ready: "}
 
 
-@click.command("logs", help=_HELP, short_help="Show what plugins of the running host log.")
+@click.command("logs", help=_HELP)
 @click.argument("plugin", required=False, shell_complete=running_words)
 @click.option("follow", "-f", "--follow", is_flag=True, help="Go on with what is logged from now on.")
 @click.option("tail", "-n", "--tail", metavar="N", type=click.IntRange(0), help="Only the last N records.")

@@ -61,16 +61,19 @@ def with_alternatives(error: PluginNotFound, options: Options) -> PluginNotFound
 
 
 def _discover(options: Options, only: tuple[str, ...] | None) -> list[Candidate]:
-    from plugin_host import discovery
+    from plugin_host import discovery, installed
     from plugin_host.configuration import Configuration
     from plugin_host.extension import Extensions
 
     extensions = Extensions(block=options.block)
-    extensions.load()
+    distributions = installed.distributions()
+    extensions.load(distributions)
+    has_run_code = bool(extensions.names or extensions.problems)  # which may have changed what there is
     return discovery.discover(
         plugin_dirs=options.plugin_dirs,
         only=only,
         block=options.block,
         configuration=options.configuration() or Configuration(),
         extensions=extensions,
+        distributions=None if has_run_code else distributions,
     )

@@ -28,7 +28,7 @@ configuration has under [metadata].
 _path = click.argument("path", shell_complete=metadata_words)
 
 
-@click.group("metadata", help=_HELP, short_help="Read and change the metadata of the running host.")
+@click.group("metadata", help=_HELP)
 def command() -> None:
     pass
 

@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@click.command("metrics", help=_HELP, short_help="Print the metrics of the running host.")
+@click.command("metrics", help=_HELP)
 @client_options
 def command(options: Options) -> None:
     with options.reported():

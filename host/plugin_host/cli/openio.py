@@ -35,7 +35,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> li
     return [name.strip() for name in value.split(",")]
 
 
-@click.command("open-io", help=_HELP, short_help="Print a token for a session's descriptors.")
+@click.command("open-io", help=_HELP)
 @click.argument("session", shell_complete=session_words)
 @click.option(
     "--streams", default="stdin,stdout", show_default=True, callback=_names, help="In the order wanted."

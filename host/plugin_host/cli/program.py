@@ -9,33 +9,8 @@ import click
 
 from plugin_host.version import VERSION
 
-from . import (
-    action,
-    attach,
-    call,
-    close,
-    completion,
-    doctor,
-    events,
-    exec,
-    kill,
-    lifecycle,
-    listing,
-    logs,
-    metadata,
-    metrics,
-    openio,
-    output,
-    reconfigure,
-    run,
-    schema,
-    send,
-    sessions,
-    status,
-    task,
-    top,
-    validate,
-)
+from . import output
+from .commandgroup import CommandGroup, Row
 from .failure import USAGE, report_usage
 
 __all__ = ["main", "program"]
@@ -66,7 +41,42 @@ out. exec, attach, action run-script and task run end with the status of what ra
 """
 
 
+_COMMANDS = {
+    "run": Row("run", "Start all plugins and keep them running."),
+    "list": Row("listing", "Show what is found, and what is broken and why."),
+    "call": Row("call", "Call a command of a plugin and print its result."),
+    "exec": Row("exec", "Run a program through a plugin, as docker exec."),
+    "open-io": Row("openio", "Print a token for a session's descriptors."),
+    "status": Row("status", "Show the running host and its plugins."),
+    "start": Row("lifecycle", "Start each PLUGIN of the running host, unless it runs.", "start"),
+    "stop": Row("lifecycle", "Stop each PLUGIN of the running host and everything it started.", "stop"),
+    "restart": Row("lifecycle", "Stop each PLUGIN of the running host and start it again.", "restart"),
+    "reload": Row(
+        "lifecycle", "Let manifest and code of each PLUGIN, as they are now, take over.", "reload"
+    ),
+    "reconfigure": Row("reconfigure", "Give a plugin of the running host new settings."),
+    "sessions": Row("sessions", "Show the sessions of the running host."),
+    "attach": Row("attach", "Show a session, and type into it."),
+    "kill": Row("kill", "Send a signal to a session's program."),
+    "close": Row("close", "End a session and forget it."),
+    "logs": Row("logs", "Show what plugins of the running host log."),
+    "events": Row("events", "Show what happens in the running host."),
+    "top": Row("top", "Show what plugins do and use, again and again."),
+    "metrics": Row("metrics", "Print the metrics of the running host."),
+    "task": Row("task", "Give plugins work, and look after it."),
+    "metadata": Row("metadata", "Read and change the metadata of the running host."),
+    "send": Row("send", "Send JSON to a command listener of a running host."),
+    "validate": Row("validate", "Name every fault of a manifest or a folder of plugins."),
+    "schema": Row("schema", "Print the JSON schema of plugin_manifest.json."),
+    "action": Row("action", "Run scripts and write files through a plugin, and orders."),
+    "doctor": Row("doctor", "Look for faults, and say what to do about each."),
+    "completion": Row("completion", "Print a script that completes words in a shell."),
+}
+
+
 @click.group(
+    cls=CommandGroup,
+    table=_COMMANDS,
     help=_HELP,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -77,35 +87,6 @@ def program(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         output.complain(context.get_help() + "\n")
         context.exit(USAGE)
-
-
-for _command in (
-    run.command,
-    listing.command,
-    call.command,
-    exec.command,
-    openio.command,
-    status.command,
-    *lifecycle.commands,
-    reconfigure.command,
-    sessions.command,
-    attach.command,
-    kill.command,
-    close.command,
-    logs.command,
-    events.command,
-    top.command,
-    metrics.command,
-    task.command,
-    metadata.command,
-    send.command,
-    validate.command,
-    schema.command,
-    action.command,
-    doctor.command,
-    completion.command,
-):
-    program.add_command(_command)
 
 
 def main() -> int:

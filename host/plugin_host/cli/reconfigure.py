@@ -37,7 +37,7 @@ Examples:
 """
 
 
-@click.command("reconfigure", help=_HELP, short_help="Give a plugin of the running host new settings.")
+@click.command("reconfigure", help=_HELP)
 @click.argument("plugin", shell_complete=running_words)
 @click.argument("settings", nargs=-1, required=True)
 @click.option(

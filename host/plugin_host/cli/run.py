@@ -49,7 +49,7 @@ Examples:
 """
 
 
-@click.command("run", help=_HELP, short_help="Start all plugins and keep them running.")
+@click.command("run", help=_HELP)
 @command_dir_option
 @host_options
 @click.option(

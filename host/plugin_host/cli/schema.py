@@ -20,7 +20,7 @@ An editor that knows JSON schemas then checks a manifest that begins with
 """
 
 
-@click.command("schema", help=_HELP, short_help="Print the JSON schema of plugin_manifest.json.")
+@click.command("schema", help=_HELP)
 @output_options
 def command(options: Options) -> None:
     with options.reported():

@@ -41,7 +41,7 @@ Examples:
 """
 
 
-@click.command("send", help=_HELP, short_help="Send JSON to a command listener of a running host.")
+@click.command("send", help=_HELP)
 @click.argument("listener")
 @click.argument("request")
 @click.option(

@@ -28,7 +28,7 @@ Examples:
 """
 
 
-@click.command("sessions", help=_HELP, short_help="Show the sessions of the running host.")
+@click.command("sessions", help=_HELP)
 @click.argument("plugin", required=False, shell_complete=running_words)
 @client_options
 def command(options: Options, plugin: str | None) -> None:

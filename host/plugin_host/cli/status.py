@@ -27,7 +27,7 @@ Examples:
 """
 
 
-@click.command("status", help=_HELP, short_help="Show the running host and its plugins.")
+@click.command("status", help=_HELP)
 @client_options
 def command(options: Options) -> None:
     with options.reported():

@@ -36,7 +36,7 @@ _task = click.argument("task", shell_complete=task_words)
 _tasks = click.argument("tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=task_words)
 
 
-@click.group("task", help=_HELP, short_help="Give plugins work, and look after it.")
+@click.group("task", help=_HELP)
 def command() -> None:
     pass
 

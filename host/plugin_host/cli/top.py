@@ -33,7 +33,7 @@ def _span(context: click.Context, parameter: click.Parameter, value: float) -> f
     return value
 
 
-@click.command("top", help=_HELP, short_help="Show what plugins do and use, again and again.")
+@click.command("top", help=_HELP)
 @click.option(
     "interval",
     "--interval",

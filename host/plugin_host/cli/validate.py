@@ -39,7 +39,7 @@ class _Report:
     faults: list[Fault]
 
 
-@click.command("validate", help=_HELP, short_help="Name every fault of a manifest or a folder of plugins.")
+@click.command("validate", help=_HELP)
 @click.argument("path", type=click.Path(exists=True))
 @output_options
 def command(options: Options, path: str) -> None:

@@ -37,7 +37,6 @@ from .nested import NestedCalls
 from .preemption import Preemptions
 from .roster import Roster
 from .streamdesk import StreamDesk
-from .vitals import take_vitals
 from .wiring import Wiring
 
 TYPE_CHECKING = False
@@ -233,6 +232,8 @@ class Server:
         if method == "ping":
             self._answer(event.msgid, event.params)
         elif method == "vitals":
+            from .vitals import take_vitals  # no plugin is asked before it is ready
+
             with self.wiring.mutex:
                 vitals = take_vitals(self.running.values(), self.finished, self._loop.lag(), perf_counter())
             self._answer(event.msgid, vitals)
