@@ -283,7 +283,8 @@ def test_forkserver_that_hangs_delays_a_launch_and_fails_none(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     monkeypatch.setattr("plugin_host.warm.forkserver._LONG_S", 0.2)
-    monkeypatch.setattr("plugin_host.warm.childreaper.ANSWER_S", 0.2)
+    # Longer than the host waits for the exit that explains the end of a wire.
+    monkeypatch.setattr("plugin_host.warm.childreaper.ANSWER_S", 0.4)
 
     async def body() -> None:
         async with host_of("demo", "other", folder=folder) as host:
