@@ -58,10 +58,15 @@ def rehearse(near: Socket, far: Socket, said: bytes, *, by_thread: bool) -> None
     TracedOutput(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), print)
     near.send(said)
     near.shutdown(1)
-    server = Server(plugin, Wiring(Channel(far.fileno(), far.fileno())))
-    if by_thread:
-        thread = threading.Thread(target=server.lead, args=(Worker(),), name=_ID)
-        thread.start()
-        thread.join()
-    else:
-        server.lead(Worker())
+    fd = far.detach()
+    channel = Channel(fd, fd)
+    server = Server(plugin, Wiring(channel))
+    try:
+        if by_thread:
+            thread = threading.Thread(target=server.lead, args=(Worker(),), name=_ID)
+            thread.start()
+            thread.join()
+        else:
+            server.lead(Worker())
+    finally:
+        channel.close()  # which gives its buffer back, for the plugin's own
