@@ -79,15 +79,15 @@ def test_what_a_fork_cannot_give_is_not_fit_and_said(asked: ProcessSpec, why: st
         (Launch(entry_point="demo:plugin", warm=False), "plugin-host", False),
         (Launch(entry_point="demo:plugin", interpreter="/usr/bin/python3"), "plugin-host", False),
         (Launch(entry_point="demo:plugin", venv="venv"), "plugin-host", False),
-        (Launch(argv=["demo"]), "plugin-host", False),
-        (Launch(argv=["demo"]), "msgpack-rpc", False),
+        (Launch(argv=("demo",)), "plugin-host", False),
+        (Launch(argv=("demo",)), "msgpack-rpc", False),
     ],
 )
 def test_only_a_plugin_of_the_hosts_own_interpreter_that_does_not_opt_out_is_forkable(
     start: Launch, protocol: Any, is_forkable: bool, tmp_path: Path
 ) -> None:
     manifest = Manifest(id="demo", version="1", protocol=protocol, launch=start)
-    one = Candidate(id="demo", source="test", manifest=manifest, root=str(tmp_path))
+    one = Candidate(id="demo", source="test", manifest=manifest, root=tmp_path)
     assert process_spec(one, manifest, "r/demo/1", {}).is_forkable is is_forkable
 
 

@@ -111,7 +111,7 @@ class Helper:
         try:
             await asyncio.wait((waiter,), timeout=timeout_s)
         except asyncio.CancelledError:
-            if waiter.done() and (spare := waiter.result()) is not None:  # type: ignore[assignment]
+            if waiter.done() and (spare := waiter.result()) is not None:
                 self._spares.append(spare)
             raise
         finally:
