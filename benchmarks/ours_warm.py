@@ -57,7 +57,8 @@ async def _crowd(seconds: float) -> dict[str, float]:
         for number in range(_CROWD):
             _write(folder, f"p{number}")
         before = time.perf_counter()
-        async with PluginHost(plugin_dirs=[folder], entry_points=False) as host:
+        config = Configuration(warm=Warm(launch="auto"))
+        async with PluginHost(plugin_dirs=[folder], entry_points=False, config=config) as host:
             took = time.perf_counter() - before
             await asyncio.gather(*(host.call(id, "echo", {"payload": b""}) for id in host.plugins))
             pids = [plugin.pid for plugin in host.plugins.values() if plugin.pid is not None]

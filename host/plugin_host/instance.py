@@ -261,7 +261,7 @@ class Instance(LinkOwner):
         """Explain the death to the owner and to every caller, then clear away what is left."""
         process = self.process
         # Also after an error: a process that is killed while it writes leaves half a message behind.
-        status = await process.wait(_EXIT_FOLLOWS_S)
+        status = await process.wait_for_end(_EXIT_FOLLOWS_S)
         process.stderr.drain()
         report = self._owner.died(self, self._report(error))
         self.fail(report)

@@ -180,7 +180,7 @@ async def _initialize(
     )
     if relay.over.done() and relay.over.result() is None and not link.initialized.done():
         # End of file comes a moment before the exit it is part of.
-        await process.wait(_EXIT_FOLLOWS_S)
+        await process.wait_for_end(_EXIT_FOLLOWS_S)
     if process.status is not None:
         link.drain()
     if link.initialized.done() and link.initialized.exception() is None:

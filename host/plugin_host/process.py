@@ -20,6 +20,7 @@ from .channel import open_pipes, open_socketpair
 from .diagnosis import diagnose
 from .dumpfile import DumpFile
 from .exitstatus import MAXRSS_UNIT, ExitStatus
+from .processtable import is_ending
 from .reaper import Reaper
 from .stderr import LineMeter, StderrReader
 from .tree import ProcessIdentity, identify
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from .account import Account
     from .channel import Channel, ChildEnds
 
-__all__ = ["DUMP_FD", "PluginProcess", "ProcessSpec", "Start"]
+__all__ = ["DUMP_FD", "ENDING_S", "PluginProcess", "ProcessSpec", "Start"]
+
+ENDING_S = 2.0
+"""So long may a process take to end once it has begun to."""
 
 DUMP_FD = "\0dump"
 """An argument that is this becomes the number of a descriptor for stacks, -1 when there is none to give.
@@ -203,14 +207,26 @@ class PluginProcess:
         return self._reaper.exited
 
     async def wait(self, timeout: float | None = None) -> ExitStatus | None:
-        """Wait for the exit, `timeout` seconds at most; the status, or None if it still runs."""
+        """Wait for the exit, `timeout` seconds at most; the status, or None if it still runs.
+
+        How one that has ended did so may have to be asked for: that is waited for, however long it takes.
+        """
         deadline = None if timeout is None else self._loop.time() + timeout
         while self.status is None:
-            left = None if deadline is None else deadline - self._loop.time()
+            left = None if deadline is None or self._reaper.has_ended else deadline - self._loop.time()
             if left is not None and left <= 0:
                 break
             await asyncio.wait((self.exited,), timeout=left)
         return self.status
+
+    async def wait_for_end(self, timeout: float) -> ExitStatus | None:
+        """The exit that the end of its wire is a part of; None when it runs on after `timeout` seconds.
+
+        A process closes its descriptors before it has ended, and a busy machine may let it wait between
+        the two: one that has begun to end gets ENDING_S more.
+        """
+        status = await self.wait(timeout)
+        return await self.wait(ENDING_S) if status is None and is_ending(self.pid) else status
 
     def send_signal(self, number: int) -> bool:
         """Signal this process alone; False when it has ended or runs as somebody else."""

@@ -81,6 +81,11 @@ class Reaper:
                 self._exited.set_result(self.status)
         return self._exited
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end was seen; the status may still be on its way from whoever knows it."""
+        return self.status is not None
+
     def send_signal(self, number: int) -> bool:
         """Signal the process; False when it has been reaped or runs as somebody else."""
         if self.status is not None:

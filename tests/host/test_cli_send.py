@@ -57,7 +57,9 @@ def running(tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> 
     plugins = write_plugin(home / "plugins", "greeter", CODE)
     with cli.background("run", "--plugin-dir", plugins) as run:
         folder = Path(cli.env["PLUGIN_HOST_SOCKET"]).with_name("control.commands")
-        wait_until((folder / "greeter").is_socket)
+        # Its socket is there before the plugin is, whose process is to be known before the first test.
+        wait_until(run.says("ready (pid"))
+        assert (folder / "greeter").is_socket()
         yield Running(cli, run, folder)
         run.send(signal.SIGTERM)
         assert run.end().status == 0

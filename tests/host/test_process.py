@@ -82,6 +82,24 @@ os.write(2, f"{os.getsid(0)} {held}\\n".encode())
     run(body())
 
 
+def test_process_that_has_begun_to_end_is_waited_for_and_one_that_runs_on_is_not(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        process = Child(spec(WAIT)).process
+        assert await process.wait_for_end(0.0) is None
+        monkeypatch.setattr("plugin_host.process.is_ending", lambda pid: pid == process.pid)
+        ending = asyncio.ensure_future(process.wait_for_end(0.0))
+        await asyncio.sleep(0)
+        process.send_signal(signal.SIGKILL)
+        status = await ending
+        assert status is not None
+        assert status.signal == signal.SIGKILL
+        process.close()
+
+    run(body())
+
+
 def test_environment_and_folder_are_those_of_the_spec(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         what = replace(spec(""), argv=("/bin/sh", "-c", "pwd >&2; env >&2"), cwd=str(tmp_path))

@@ -8,14 +8,21 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from plugin_host.account import Account
+from plugin_host.candidate import Candidate
+from plugin_host.channel import open_socketpair
 from plugin_host.errors import ConfigurationError
 from plugin_host.exitstatus import ExitStatus
-from plugin_host.process import ProcessSpec
+from plugin_host.launchspec import process_spec
+from plugin_host.manifest import Launch, Manifest
+from plugin_host.process import PluginProcess, ProcessSpec
+from plugin_host.stderr import StderrReader
 from plugin_host.warm import childreaper, forkserver
 from plugin_host.warm.childreaper import ChildReaper, Record
 from plugin_host.warm.fitness import unfit
@@ -63,6 +70,25 @@ def test_what_a_fork_cannot_give_is_not_fit_and_said(asked: ProcessSpec, why: st
     said = unfit(asked, BASE, ROOM)
     assert said is not None
     assert why in said
+
+
+@pytest.mark.parametrize(
+    ("start", "protocol", "is_forkable"),
+    [
+        (Launch(entry_point="demo:plugin"), "plugin-host", True),
+        (Launch(entry_point="demo:plugin", warm=False), "plugin-host", False),
+        (Launch(entry_point="demo:plugin", interpreter="/usr/bin/python3"), "plugin-host", False),
+        (Launch(entry_point="demo:plugin", venv="venv"), "plugin-host", False),
+        (Launch(argv=("demo",)), "plugin-host", False),
+        (Launch(argv=("demo",)), "msgpack-rpc", False),
+    ],
+)
+def test_only_a_plugin_of_the_hosts_own_interpreter_that_does_not_opt_out_is_forkable(
+    start: Launch, protocol: Any, is_forkable: bool, tmp_path: Path
+) -> None:
+    manifest = Manifest(id="demo", version="1", protocol=protocol, launch=start)
+    one = Candidate(id="demo", source="test", manifest=manifest, root=tmp_path)
+    assert process_spec(one, manifest, "r/demo/1", {}).is_forkable is is_forkable
 
 
 @pytest.mark.parametrize(
@@ -177,6 +203,32 @@ def test_status_that_the_parent_does_not_know_is_told_as_lost(
         assert reaper.send_signal(signal.SIGTERM) is False
         reap(pid)
         reaper.close()
+
+    run(body())
+
+
+def test_process_that_has_ended_is_not_said_to_run_while_its_status_is_asked_for(
+    run: Run, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        pid, pidfd = child()
+        parent = Answering()
+        channel, ends = open_socketpair()
+        read, write = os.pipe()
+        os.close(write)
+        start: Any = SimpleNamespace(reaper=lambda on_exit: ChildReaper(pid, pidfd, parent, on_exit))
+        stderr = StderrReader(read, asyncio.get_running_loop(), lambda line: None)
+        process = PluginProcess(pid, channel, stderr, start=start)
+        process.send_signal(signal.SIGKILL)
+        await wait_until.aio(lambda: parent.asked)
+        waiting = asyncio.ensure_future(process.wait(0.0))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        status, _ = reap(pid)
+        parent.asked[0](Record(status, USAGE))
+        assert await waiting == process.status
+        process.close()
+        ends.close()
 
     run(body())
 

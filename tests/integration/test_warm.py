@@ -27,7 +27,7 @@ from tests.wait import WaitUntil
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux")
 
 CODE = """
-    import os, random, resource, signal, subprocess, sys, time
+    import gc, os, random, resource, signal, subprocess, sys, time
 
     @plugin.command("facts")
     def facts(ctx):
@@ -43,7 +43,7 @@ CODE = """
             "executable": sys.executable, "cwd": os.getcwd(),
             "limits": [resource.getrlimit(limit) for limit in limits],
             "status": {name: status[name].strip() for name in kept},
-            "handlers": [str(signal.getsignal(n)).partition(" at ")[0] for n in (1, 2, 15, 13, 17)],
+            "handlers": [str(signal.getsignal(n)).partition(" at ")[0] for n in (1, 2, 12, 15, 13, 17)],
             "targets": sorted(os.readlink(fd).partition(":")[0] for fd in fds if os.path.lexists(fd)),
             "stdin": (sys.stdin.fileno(), sys.stdin.read(), sys.stdin.encoding),
             "stderr": (sys.stderr.fileno(), sys.stderr.encoding, sys.stderr.errors, sys.stderr.isatty()),
@@ -61,6 +61,10 @@ CODE = """
     @plugin.command("draw")
     def draw(ctx):
         return random.random(), os.getpid(), os.getppid()
+
+    @plugin.command("garbage")
+    def garbage(ctx):
+        return gc.get_freeze_count(), gc.isenabled()
 
     @plugin.command("modules")
     def modules(ctx, names):
@@ -198,6 +202,27 @@ def test_two_launches_are_no_reason_for_a_forkserver_and_three_are(run: Run, fol
     run(body())
 
 
+def test_one_child_is_ahead_and_forked_once_the_start_before_it_is_over(
+    run: Run, folder: Path, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with host_of("demo", folder=folder) as host:
+            helper = host._forkserver._helper
+            assert helper is not None
+            await wait_until.aio(lambda: helper._spares)
+            assert len(helper._spares) == helper.threads == 1
+            spare = await helper.spare(5)
+            assert spare is not None
+            assert not helper._coming  # nobody takes a processor from it
+            spare.discard()
+            await wait_until.aio(lambda: len(helper._spares) == 1)
+            frozen, is_collecting = await host.call("demo", "garbage")
+            assert frozen > 10_000
+            assert is_collecting
+
+    run(body())
+
+
 def test_variable_of_the_environment_decides_for_the_whole_host(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +308,8 @@ def test_forkserver_that_hangs_delays_a_launch_and_fails_none(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     monkeypatch.setattr("plugin_host.warm.forkserver._LONG_S", 0.2)
-    monkeypatch.setattr("plugin_host.warm.childreaper.ANSWER_S", 0.2)
+    # Longer than the host waits for the exit that explains the end of a wire.
+    monkeypatch.setattr("plugin_host.warm.childreaper.ANSWER_S", 0.4)
 
     async def body() -> None:
         async with host_of("demo", "other", folder=folder) as host:
@@ -396,7 +422,10 @@ def packages(tmp_path: Path) -> Iterator[str]:
     name = f"warm_test_{os.getpid()}"
     path = Path(sysconfig.get_path("purelib")) / f"{name}.py"
     threads = path.with_name(f"{name}_threads.py")
-    path.write_text("import sys\nsys.path.append('/nowhere')\nprint('imported ahead')\n")
+    path.write_text(
+        "import signal, sys\nsys.path.append('/nowhere')\nprint('imported ahead')\n"
+        "signal.signal(signal.SIGUSR2, lambda *_: None)\n"
+    )
     threads.write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
@@ -414,7 +443,9 @@ def test_configured_modules_are_there_and_their_faults_are_told(
         async with host_of("demo", folder=folder, imports=imports) as host:
             assert parent_of(host, "demo") == forkserver_of(host)
             assert await host.call("demo", "modules", {"names": [packages, "msgspec"]}) == [True, True]
-            assert "/nowhere" not in (await host.call("demo", "facts"))["path"]
+            facts = await host.call("demo", "facts")
+            assert "/nowhere" not in facts["path"]
+            assert "lambda" not in str(facts["handlers"])
 
     run(body())
     assert any("imported ahead: there_is_no_such_module: Module" in one for one in logged.messages)

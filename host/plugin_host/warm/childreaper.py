@@ -48,6 +48,11 @@ class ChildReaper(Reaper):
         self._late: asyncio.TimerHandle | None = None
         super().__init__(pid, on_exit, pidfd=pidfd)
 
+    @property
+    def has_ended(self) -> bool:
+        """From the moment that its parent was asked on."""
+        return self._parent is None
+
     def send_group_signal(self, number: int) -> bool:
         """As a `Reaper` does; its number is its own until its parent was asked to reap it."""
         if self._parent is not None:

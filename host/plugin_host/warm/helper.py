@@ -41,6 +41,9 @@ _CODE = (
     "main(__import__('plugin_host_sdk.runtime.forkserver', fromlist=['main']).main())"
 )
 _ROOM_NAME = "PLUGIN_HOST_ROOM"
+# How long after a child was taken the next one is forked: a start that nobody shares the processors with is
+# quicker, and over by then.
+_REST_S = 0.02
 _END_S = 1.0
 _KILL_S = 2.0
 
@@ -73,6 +76,7 @@ class Helper:
         self._spares: deque[Spare] = deque()
         self._waiting: deque[asyncio.Future[Spare | None]] = deque()
         self._coming = 0
+        self._rest: asyncio.TimerHandle | None = None
         self._is_late = False
         self._asked: dict[int, Callable[[Record | None], None]] = {}
         self._is_closed = False
@@ -96,9 +100,9 @@ class Helper:
         """A child that nobody else has; None when there is none within so many seconds, or when one that
         was waited for so long has not come yet."""
         if self._spares:
-            spare = self._spares.popleft()
-            self._order_more()
-            return spare
+            if self._rest is None:
+                self._rest = self._loop.call_later(_REST_S, self._order_more)
+            return self._spares.popleft()
         if self._is_late:
             return None
         waiter: asyncio.Future[Spare | None] = self._loop.create_future()
@@ -107,7 +111,7 @@ class Helper:
         try:
             await asyncio.wait((waiter,), timeout=timeout_s)
         except asyncio.CancelledError:
-            if waiter.done() and (spare := waiter.result()) is not None:  # type: ignore[assignment]
+            if waiter.done() and (spare := waiter.result()) is not None:
                 self._spares.append(spare)
             raise
         finally:
@@ -139,7 +143,10 @@ class Helper:
 
     def _order_more(self) -> None:
         """So many that everybody who waits gets one, and one stays."""
-        if not self.is_sound:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        if self._is_closed or not self.is_sound:
             return
         while self._coming + len(self._spares) < len(self._waiting) + 1:
             if not self._send("fork", self._coming < len(self._waiting)):
@@ -217,6 +224,8 @@ class Helper:
         for spare in spares:
             spare.discard()
         self._is_closed = True
+        if self._rest is not None:
+            self._rest.cancel()
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
         if not self.up.done():

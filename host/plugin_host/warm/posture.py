@@ -7,22 +7,16 @@ forkserver was started with. Invariant: two postures are equal when a child coul
 from __future__ import annotations
 
 import os
+import re
 import resource
 from typing import NamedTuple
 
 __all__ = ["Posture", "posture"]
 
-_LINES = (
-    b"Umask:",
-    b"Uid:",
-    b"Gid:",
-    b"Groups:",
-    b"SigIgn:",
-    b"Cap",
-    b"NoNewPrivs:",
-    b"Seccomp",
-    b"Cpus_allowed:",
-    b"Mems_allowed:",
+# One look for all: a launch waits for it.
+_LINES = re.compile(
+    rb"^(?:Umask|Uid|Gid|Groups|SigIgn|Cap\w+|NoNewPrivs|Seccomp\w*|Cpus_allowed|Mems_allowed):.*",
+    re.MULTILINE,
 )
 _LIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 
@@ -39,9 +33,8 @@ class Posture(NamedTuple):
 
 def posture() -> Posture:
     """This process's own, as it is now; some 50 µs. Raises OSError where there is no /proc."""
-    lines = _read("/proc/self/status").splitlines()
     return Posture(
-        status=tuple(line for line in lines if line.startswith(_LINES)),
+        status=tuple(_LINES.findall(_read("/proc/self/status"))),
         groups=_read("/proc/self/cgroup"),
         limits=tuple(resource.getrlimit(kind) for kind in _LIMITS),
         nice=os.getpriority(os.PRIO_PROCESS, 0),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "claim"]
 
 _READ_BYTES = 64 * 1024
+# Made when this is imported: a forked process shares the pages that no message of its own has reached.
+_ready = [bytearray(_READ_BYTES)]
 
 
 class Channel:
@@ -27,7 +29,7 @@ class Channel:
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self.read_fd = read_fd
         self.write_fd = write_fd
-        self._buffer = bytearray(_READ_BYTES)
+        self._buffer = _ready.pop() if _ready else bytearray(_READ_BYTES)
         self._buffers = [self._buffer]
         self._view = memoryview(self._buffer)
 
@@ -58,9 +60,11 @@ class Channel:
 
     def close(self) -> None:
         """Close both directions; the host sees end of file."""
-        fds, self.read_fd, self.write_fd = {self.read_fd, self.write_fd}, -1, -1
-        for fd in fds - {-1}:
+        fds, self.read_fd, self.write_fd = {self.read_fd, self.write_fd} - {-1}, -1, -1
+        for fd in fds:
             os.close(fd)
+        if fds:
+            _ready.append(self._buffer)
 
 
 def claim() -> Channel:

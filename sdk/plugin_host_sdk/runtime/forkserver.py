@@ -49,6 +49,9 @@ _IGNORED = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGALRM", "SIGUSR1", "SIG
 _NAME = b"plugin-forks"
 _PADDING = "PLUGIN_HOST_ROOM"
 _CANNOT_BECOME = 71  # EX_OSERR
+# The interpreter rewrites a function in its first runs, and remembers where it found attributes:
+# after as many rehearsals no child writes that anew.
+_ROUNDS = 12
 
 
 def main() -> list[str]:
@@ -82,7 +85,12 @@ class Forkserver:
     def greet(self, imports: list[str]) -> None:
         """Import everything, and say so."""
         problems = [problem for name in (*_RUNTIME, *imports) if (problem := _import(name))]
+        self.origin.note_handlers()
         self._hello = _hello()
+        # What was of use during the imports only leaves no room between what stays.
+        gc.collect()
+        for _ in range(_ROUNDS):
+            _rehearse(self._hello, by_thread=False)
         gc.collect()
         gc.freeze()
         threads = len(os.listdir("/proc/self/task"))
@@ -126,7 +134,7 @@ class Forkserver:
     def _be_born(self, orders: _socket.socket, is_awaited: bool) -> list[str]:
         self._control.close()
         if not is_awaited:
-            _rehearse(self._hello)
+            _rehearse(self._hello, by_thread=True)
         order, fds = wait(orders, self._host)
         assert self._block is not None
         try:
@@ -197,13 +205,13 @@ def _hello() -> bytes:
     return said
 
 
-def _rehearse(said: bytes) -> None:
-    """Whatever becomes of it, the child is as good as before."""
+def _rehearse(said: bytes, *, by_thread: bool) -> None:
+    """Whatever becomes of it, this process is as good as before."""
     near, far = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         from .rehearsal import rehearse
 
-        rehearse(near, far, said)
+        rehearse(near, far, said, by_thread=by_thread)
     except (OSError, RuntimeError):  # no descriptor or thread is to be had
         pass
     sys.modules.pop(f"{__package__}.rehearsal", None)

@@ -3,7 +3,8 @@
 A forked process shares its memory with its parent until it writes there, and each page that it first writes
 to costs it time. Nearly all the pages that a plugin's start writes to are the same for every plugin; so a
 child that has nothing else to do writes to them before it is needed. Invariant: nothing that a plugin could
-see is left of it. Nobody but such children imports this module, which is a part of the rehearsal.
+see is left of it. The forkserver does the same before there are any, so that what the interpreter learns in
+the first runs of a function is learnt once, for all. Children import this module anew, as a part of it.
 """
 
 from __future__ import annotations
@@ -47,14 +48,25 @@ def hello() -> bytes:
     return Connection(HOST).send_initialize(params)
 
 
-def rehearse(near: Socket, far: Socket, said: bytes) -> None:
-    """Serve a host that has `said` hello and hangs up; `near` is its end. Raises OSError, RuntimeError."""
+def rehearse(near: Socket, far: Socket, said: bytes, *, by_thread: bool) -> None:
+    """Serve a host that has `said` hello and hangs up; `near` is its end. Raises OSError, RuntimeError.
+
+    `by_thread` as a plugin is served; else by this one, in a process that is to have no other.
+    """
     os.environ.update(dict(os.environ))
     claim().close()
     TracedOutput(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), print)
     near.send(said)
     near.shutdown(1)
-    server = Server(plugin, Wiring(Channel(far.fileno(), far.fileno())))
-    thread = threading.Thread(target=server.lead, args=(Worker(),), name=_ID)
-    thread.start()
-    thread.join()
+    fd = far.detach()
+    channel = Channel(fd, fd)
+    server = Server(plugin, Wiring(channel))
+    try:
+        if by_thread:
+            thread = threading.Thread(target=server.lead, args=(Worker(),), name=_ID)
+            thread.start()
+            thread.join()
+        else:
+            server.lead(Worker())
+    finally:
+        channel.close()  # which gives its buffer back, for the plugin's own

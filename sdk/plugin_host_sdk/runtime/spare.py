@@ -35,15 +35,22 @@ class Origin:
 
     def __init__(self) -> None:
         self.path = list(sys.path)
-        self.handlers = {
-            number: handler
-            for number in range(1, _signal.NSIG)
-            if (handler := _signal.getsignal(number)) is not None
-        }
+        self.handlers = _handlers()
+        self.others: dict[int, Any] = {}
         # In the C locale the interpreter sets this one for itself.
         self.coerced = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ}
         with open("/proc/self/comm", "rb", buffering=0) as file:
             self.name = file.read().rstrip(b"\n")
+
+    def note_handlers(self) -> None:
+        """Everything that changes them has happened: remember which are others now."""
+        now = _handlers()
+        self.others = {number: old for number, old in self.handlers.items() if now.get(number) is not old}
+
+
+def _handlers() -> dict[int, Any]:
+    numbers = range(1, _signal.NSIG)
+    return {number: handler for number in numbers if (handler := _signal.getsignal(number)) is not None}
 
 
 def wait(orders: _socket.socket, host: int) -> tuple[Any, list[int]]:
@@ -89,9 +96,8 @@ def become(order: Sequence[Any], fds: Sequence[int], origin: Origin, block: Bloc
     os.fchdir(folder)
     for fd in (channel, stderr, folder):
         os.close(fd)
-    for number, handler in origin.handlers.items():
-        if _signal.getsignal(number) is not handler:
-            _signal.signal(number, handler)
+    for number, handler in origin.others.items():
+        _signal.signal(number, handler)
     if umask is not None:
         os.umask(umask)
     words = [str(stacks[0] if stacks else -1) if word == STACKS else word for word in argv]
@@ -104,15 +110,17 @@ def become(order: Sequence[Any], fds: Sequence[int], origin: Origin, block: Bloc
 
 
 def _set_environment(environ: Mapping[str, str]) -> None:
-    import time
-
+    zone = os.environ.get("TZ")
     for name in os.environ.keys() - environ.keys():
         del os.environ[name]
     # Setting costs memory of the child's own, and most are the forkserver's.
     for name, value in environ.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
-    time.tzset()
+    if os.environ.get("TZ") != zone:
+        import time
+
+        time.tzset()
 
 
 def _call_oneself(name: bytes) -> None:
