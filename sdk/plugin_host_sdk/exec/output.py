@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 from time import monotonic
 
+from plugin_host_sdk.frame import FULL_PAYLOAD_BYTES
+
 from .reactor import READ
 
 TYPE_CHECKING = False
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Output"]
 
-_CHUNK = 64 * 1024
+_CHUNK = FULL_PAYLOAD_BYTES  # of a pipe
 _TERMINAL_CHUNK = 4 * 1024
 _TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
 _GATHERED_BYTES = 64 * 1024

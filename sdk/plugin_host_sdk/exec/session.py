@@ -15,7 +15,13 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.errors import CallFailed, LocalProtocolError, SessionClosed, SessionNotFound
+from plugin_host_sdk.errors import (
+    CallFailed,
+    LocalProtocolError,
+    SessionClosed,
+    SessionNotFound,
+    TerminalError,
+)
 from plugin_host_sdk.protocol import VIEWERS
 from plugin_host_sdk.types.session import (
     Attached,
@@ -254,6 +260,8 @@ class Session:
 
     def attach(self, options: AttachOptions) -> Attached:
         """Add a viewer. Raises CallFailed for an offset, number or stream that cannot be."""
+        if self.options.handover is not None:
+            raise TerminalError("its host reads the terminal itself, and nobody beside it", session=self.id)
         with self._lock:
             if self._is_forgotten:
                 raise SessionNotFound("it was forgotten just now", session=self.id)
