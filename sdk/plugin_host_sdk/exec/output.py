@@ -48,7 +48,7 @@ _TERMINAL_CHUNK = 4 * 1024
 _TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
 _GATHERED_BYTES = 64 * 1024
 _FULL_READS = 16  # after so many a pipe is worth to be made larger
-_READS_A_TURN = 4  # of a pipe that is full: what comes between two of them costs half as much as one
+_MANY_CHUNKS = 4 * _CHUNK  # what is read at once of a pipe that is full: so often its writer is woken
 # As much is read at full speed of what gives way, before others have their turn.
 _UNHURRIED_BYTES = 256 * 1024
 _UNHURRIED_TERMINAL_BYTES = 64 * 1024
@@ -191,26 +191,17 @@ class Output:
             self._read_pipe(room)
 
     def _read_pipe(self, room: int) -> None:
-        for _ in range(_READS_A_TURN):
-            data = self._read(min(_CHUNK, room))
-            if not data:
-                return
-            self._reader.feed(self.name, data)
-            if self._reader.gives_way:
-                self._slow_down(len(data), _UNHURRIED_BYTES)
-                return
-            if len(data) < _CHUNK:
-                return
-            if self._full_reads < _FULL_READS:
-                self._note_full_read()
-            room = self._reader.room(self.name)
-            if room < _CHUNK or not self._reactor.is_alone:
-                return
-
-    def _note_full_read(self) -> None:
-        self._full_reads += 1
-        if self._full_reads == _FULL_READS:
-            self._sizes.enlarge(self._fd)
+        is_flood = self._full_reads >= _FULL_READS
+        data = self._read(min(_MANY_CHUNKS if is_flood and self._reactor.is_alone else _CHUNK, room))
+        if not data:
+            return
+        self._reader.feed(self.name, data)
+        if self._reader.gives_way:
+            self._slow_down(len(data), _UNHURRIED_BYTES)
+        if len(data) >= _CHUNK and not is_flood:
+            self._full_reads += 1
+            if self._full_reads == _FULL_READS:
+                self._sizes.enlarge(self._fd)
 
     def _slow_down(self, size: int, most: int) -> None:
         """Let others go first, now and then."""
