@@ -67,20 +67,20 @@ class FrameReader:
 
         To be called where a message begins, or a frame goes on.
         """
-        at = 0
+        at, end = 0, len(data)
         if self.pending:
-            if len(data) < self._missing:
+            if end < self._missing:
                 self._keep(data)
                 return b""
             at = self._missing
             messages.append(self._complete(data[:at]))
-        while (header := _read_header(data, at)) is not None:
+        while at < end and (header := _read_header(data, at)) is not None:
             stream, offset, size, length = header
             if size > FRAME_BYTES or length + size > self._limit:
                 break
             start = at + length
             at = start + size
-            if at > len(data):
+            if at > end:
                 self._stream, self._offset, self._missing, self.pending = stream, offset, size, length
                 self._keep(data[start:])
                 return b""

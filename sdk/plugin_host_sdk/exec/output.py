@@ -34,8 +34,11 @@ if TYPE_CHECKING:
         def room(self, name: str) -> int:
             """How many bytes of this output may be read now."""
 
-        def feed(self, name: str, data: bytes) -> None:
-            """They were read."""
+        def feed(self, name: str, data: bytes) -> bool:
+            """They were read, and are passed on by `flush` at the latest; whether more may be read now."""
+
+        def flush(self) -> None:
+            """Pass on what was read."""
 
         def output_ended(self, name: str) -> None:
             """There is nothing more to read."""
@@ -48,7 +51,7 @@ _TERMINAL_CHUNK = 4 * 1024
 _TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
 _GATHERED_BYTES = 64 * 1024
 _FULL_READS = 16  # after so many a pipe is worth to be made larger
-_MANY_CHUNKS = 4 * _CHUNK  # what is read at once of a pipe that is full: so often its writer is woken
+_READS_A_TURN = 4  # of a pipe that is full; what they bring is passed on together
 # As much is read at full speed of what gives way, before others have their turn.
 _UNHURRIED_BYTES = 256 * 1024
 _UNHURRIED_TERMINAL_BYTES = 64 * 1024
@@ -132,6 +135,7 @@ class Output:
         if self._before:
             before, self._before = self._before, b""
             self._reader.feed(self.name, before)
+            self._reader.flush()
         if not self._is_watched:
             self._is_watched = True
             self._reactor.watch(self._fd, READ, self._ready)
@@ -160,6 +164,7 @@ class Output:
             if not data:
                 break
             self._reader.feed(self.name, data)
+        self._reader.flush()
         self.close()
 
     def disown(self) -> None:
@@ -191,17 +196,27 @@ class Output:
             self._read_pipe(room)
 
     def _read_pipe(self, room: int) -> None:
-        is_flood = self._full_reads >= _FULL_READS
-        data = self._read(min(_MANY_CHUNKS if is_flood and self._reactor.is_alone else _CHUNK, room))
-        if not data:
-            return
-        self._reader.feed(self.name, data)
-        if self._reader.gives_way:
-            self._slow_down(len(data), _UNHURRIED_BYTES)
-        if len(data) >= _CHUNK and not is_flood:
-            self._full_reads += 1
-            if self._full_reads == _FULL_READS:
-                self._sizes.enlarge(self._fd)
+        reader, size = self._reader, 0
+        is_calm = self._reactor.is_alone and not reader.gives_way
+        most = min(_READS_A_TURN * _CHUNK if is_calm else _CHUNK, room)
+        while data := self._read(min(_CHUNK, room)):
+            goes_on = reader.feed(self.name, data)
+            size += len(data)
+            if len(data) < _CHUNK:
+                break
+            if self._full_reads < _FULL_READS:
+                self._note_full_read()
+            if size >= most or not goes_on:
+                break
+        if size:
+            reader.flush()
+            if reader.gives_way:
+                self._slow_down(size, _UNHURRIED_BYTES)
+
+    def _note_full_read(self) -> None:
+        self._full_reads += 1
+        if self._full_reads == _FULL_READS:
+            self._sizes.enlarge(self._fd)
 
     def _slow_down(self, size: int, most: int) -> None:
         """Let others go first, now and then."""
@@ -278,3 +293,4 @@ class Output:
             self._gathered.clear()
             self._gathered_bytes = 0
             self._reader.feed(self.name, data)
+            self._reader.flush()

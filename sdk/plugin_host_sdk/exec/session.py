@@ -232,12 +232,20 @@ class Session:
                     return 0
         return _UNLIMITED
 
-    def feed(self, name: str, data: bytes) -> None:
-        """Output was read."""
+    def feed(self, name: str, data: bytes) -> bool:
+        """Output was read, and is queued; whether more may be read now."""
         with self._lock:
             self._record.append(name, data)
+            goes_on = self._record.room() is None
             for viewer in self._viewers.values():
-                viewer.streams[name].feed(data)
+                stream = viewer.streams[name]
+                stream.feed(data)
+                if viewer.is_lossless and stream.backlog:
+                    goes_on = False
+        return goes_on
+
+    def flush(self) -> None:
+        """Send what was read."""
         self._sink.flush()
         if self._reminder is not None:
             self._reminder.note_output()
