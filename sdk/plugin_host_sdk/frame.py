@@ -6,7 +6,7 @@ these frames look and nothing of what they mean.
 
 Invariant: what is taken here is what msgpack makes of the same bytes, as a tuple (stream, offset, payload).
 Whatever does not begin as these frames do, or is larger than one may be, is left to it. Our own headers
-have one length, so that a payload of `FULL_PAYLOAD_BYTES` makes a frame of exactly one read.
+have one length, on which `protocol.FULL_PAYLOAD_BYTES` relies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
-__all__ = ["DATA_HEADER_BYTES", "FULL_PAYLOAD_BYTES", "FrameReader", "data_header"]
+__all__ = ["DATA_HEADER_BYTES", "FrameReader", "data_header"]
 
 # The longest that `data_header` returns.
 DATA_HEADER_BYTES = 38
@@ -30,8 +30,6 @@ _BEGINNING = b"\x93\x02\xabstream.data\x93"
 # A header as we write it: numbers in their longest forms, uint 32, uint 64 and bin 32.
 _HEADER = Struct(f">{len(_BEGINNING)}sBIBQBI")
 _HEADER_BYTES = _HEADER.size
-# With such a payload a frame has the size of what both sides read at once, and arrives in one piece.
-FULL_PAYLOAD_BYTES = FRAME_BYTES - _HEADER_BYTES
 _SIZES_OF_UINT = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _SIZES_OF_BIN = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 

@@ -12,7 +12,7 @@ import pytest
 from plugin_host_sdk.exec import output as output_module
 from plugin_host_sdk.exec.pipesize import PipeSizes
 from plugin_host_sdk.exec.reactor import READ
-from plugin_host_sdk.frame import FULL_PAYLOAD_BYTES
+from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES
 from tests.sdk.seat import Seat
 
 MIB = 1024 * 1024

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
-from plugin_host_sdk.frame import FULL_PAYLOAD_BYTES
+from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES
 
 from .reactor import READ
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from plugin_host_sdk.errors import CallFailed, LocalProtocolError
 from plugin_host_sdk.events import CreditReceived, DataReceived, EndReceived, StopReceived
-from plugin_host_sdk.frame import FULL_PAYLOAD_BYTES
+from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
