@@ -29,20 +29,19 @@ _GET_NUMBER = 0x80045430  # TIOCGPTN, which only the owner's end of a terminal a
 
 
 class HandoverSocket:
-    """Listens until the end of its `with`; `named` is what the plugin is told. Raises OSError."""
+    """Listens until the end of its `with`; `named` is what the plugin is told. Raises TerminalError."""
 
     def __init__(self) -> None:
         self._token = secrets.token_hex(16)
         name = f"plugin-host.{os.getpid()}.{secrets.token_hex(8)}"
         self.named = {"socket": name, "token": self._token}
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket.setblocking(False)
-            self._socket.bind(f"\0{name}")
-            self._socket.listen(_WAITING)
-        except BaseException:
-            self._socket.close()
-            raise
+            self._socket = _listening(f"\0{name}")
+        except OSError as error:
+            raise TerminalError(
+                f"there can be no socket to take a terminal at: {error.strerror}",
+                data={"errno": error.errno},
+            ) from None
 
     def __enter__(self) -> HandoverSocket:
         return self
@@ -61,7 +60,10 @@ class HandoverSocket:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                raise TerminalError("its plugin did not pass the terminal on", session=session) from None
+                raise TerminalError(
+                    "its plugin did not pass the terminal on, or this process can take no descriptor more",
+                    session=session,
+                ) from None
             with connection:
                 fd = self._received(connection)
             if fd is not None:
@@ -86,6 +88,18 @@ class HandoverSocket:
         for fd in fds:
             os.close(fd)
         return None
+
+
+def _listening(name: str) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        listening.bind(name)
+        listening.listen(_WAITING)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 def _is_owners_end(fd: int) -> bool:

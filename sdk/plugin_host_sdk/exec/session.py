@@ -336,6 +336,10 @@ class Session:
         self._prune()
 
     def _viewer_changed(self, stream: ViewerStream, credit: int | None) -> None:
+        if credit is not None:
+            with self._lock:
+                if stream.takes_on(credit):
+                    return  # as by far the most: nothing has waited for it, so nobody needs to be woken
         self._reactor.call_soon(lambda: self._apply(stream, credit))
 
     def _apply(self, stream: ViewerStream, credit: int | None) -> None:
