@@ -106,7 +106,7 @@ def _costs(
     count: int,
 ) -> dict[str, float]:
     def grown(name: str, now: Sequence[Burden]) -> float:
-        return sum(getattr(one, name) for one in now) - sum(getattr(one, name) for one in before)
+        return float(sum(getattr(one, name) for one in now) - sum(getattr(one, name) for one in before))
 
     return {
         f"{who}: resident memory of an idle session, KiB": grown("rss_kib", idle) / count,

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -75,7 +75,11 @@ def test_interactive_shell_takes_keys_sizes_signals_and_end_of_file(run: Run, tm
             await session.write(b"stty size\n")
             assert b"30 90" in await until(session, lambda seen: b"30 90" in seen and seen.endswith(b"> "))
             assert (await session.get()).rows == 30
-            for interrupt in (lambda: session.write(b"\x03"), lambda: session.signal("SIGINT")):
+            interrupts: list[Callable[[], Awaitable[None]]] = [
+                lambda: session.write(b"\x03"),
+                lambda: session.signal("SIGINT"),
+            ]
+            for interrupt in interrupts:
                 await session.write(b"sh -c 'echo a${0}w; exec sleep 100' sleeps-no\n")
                 await until(session, lambda seen: b"asleeps-now" in seen)
                 await interrupt()
@@ -155,11 +159,10 @@ def test_who_closes_the_terminal_leaves_the_program_to_wait(
                 await waiting
             assert await terminal.read() == b""
             await host.call("desk", "echo")  # nobody else is held up
-            assert session.exit is None
+            assert (await session.get()).state == "running"
             await session.close()
             await wait_until.aio(lambda: processes(tmp_path) == [])
-            assert session.exit is not None
-            assert session.exit.signal == "SIGHUP"
+            assert (await session.wait()).signal == "SIGHUP"
 
     run(body())
 
