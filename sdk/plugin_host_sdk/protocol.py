@@ -27,6 +27,8 @@ FRAME_BYTES = 64 * 1024
 # at once, and arrives in one piece.
 FULL_PAYLOAD_BYTES = FRAME_BYTES - 34
 WINDOW_BYTES = 1024 * 1024
+# Full frames alone: none is cut for the last of the credit, and after it every other one in halves.
+OUTPUT_WINDOW_BYTES = WINDOW_BYTES // FULL_PAYLOAD_BYTES * FULL_PAYLOAD_BYTES
 TERMINAL_WINDOW_BYTES = 256 * 1024
 # A small message can hold a huge tree, so lists, maps and extension values are counted too.
 MESSAGE_CONTAINERS = 100_000

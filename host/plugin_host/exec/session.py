@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import CallError, SessionClosed, SessionNotFound, TerminalError
-from plugin_host_sdk.protocol import TERMINAL_WINDOW_BYTES, WINDOW_BYTES
+from plugin_host_sdk.protocol import OUTPUT_WINDOW_BYTES, TERMINAL_WINDOW_BYTES
 from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
 
 from .input import Input
@@ -113,7 +113,7 @@ class Session:
         self.check_plugin()
         wanted = offset if offset is None or isinstance(offset, int) else dict(offset)
         streams = self._proxy.streams
-        window = TERMINAL_WINDOW_BYTES if self.tty else WINDOW_BYTES
+        window = TERMINAL_WINDOW_BYTES if self.tty else OUTPUT_WINDOW_BYTES
         numbers: dict[str, int] = {}
         for name in ("stdout",) if self.tty else ("stdout", "stderr"):
             numbers[name] = streams.open_receive(window, viewer)
