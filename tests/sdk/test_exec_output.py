@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import sys
+import termios
 from collections.abc import Iterator
 
 import pytest
@@ -433,3 +435,17 @@ def test_end_in_the_middle_of_a_flood_comes_behind_it(terminal: Seat) -> None:
     assert terminal.ends == ["stdout"]
     terminal.reactor.breathe()
     assert len(terminal.data) == 6004
+
+
+@pytest.mark.parametrize(
+    ("is_alone", "gives_way", "most"), [(True, False, 8), (False, False, 2), (True, True, 2)]
+)
+def test_flooding_terminal_is_read_in_short_turns_while_anything_else_waits(
+    terminal: Seat, is_alone: bool, gives_way: bool, most: int
+) -> None:
+    terminal.reactor.is_alone, terminal.gives_way = is_alone, gives_way
+    terminal.output.resume()
+    terminal.write(bytes(40_000))
+    terminal.reactor.turn()
+    left = int.from_bytes(fcntl.ioctl(terminal.reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+    assert 40_000 - left == most * 4095

@@ -49,6 +49,7 @@ __all__ = ["Output"]
 _CHUNK = FULL_PAYLOAD_BYTES  # of a pipe
 _TERMINAL_CHUNK = 4 * 1024
 _TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
+_CALM_TURN_BYTES = 4 * _TURN_BYTES  # while nothing else waits: a turn costs as much as a piece does
 _GATHERED_BYTES = 64 * 1024
 _FULL_READS = 16  # after so many a pipe is worth to be made larger
 _READS_A_TURN = 4  # of a pipe that is full; what they bring is passed on together
@@ -228,7 +229,8 @@ class Output:
 
     def _read_terminal(self, room: int) -> None:
         before = self._gathered_bytes
-        most = min(_TURN_BYTES, _GATHERED_BYTES - before, room)
+        is_calm = self._reactor.is_alone and not self._reader.gives_way
+        most = min(_CALM_TURN_BYTES if is_calm else _TURN_BYTES, _GATHERED_BYTES - before, room)
         size, has_ended = self._read_on(most)
         self._budget -= size
         self._gathered_bytes += size
