@@ -30,7 +30,8 @@ class BareTerminal:
         pass
 
     def _output(self, seconds: float) -> dict[str, float]:
-        return both(self._rate("raw", seconds), self._rate("cooked", seconds))
+        raw, cooked = self._rate("raw", seconds), self._rate("cooked", seconds)
+        return both(raw, cooked) | both(raw, cooked, "direct_")
 
     def _rate(self, mode: str, seconds: float) -> float:
         master, process = _spawn(child(mode))

@@ -21,9 +21,13 @@ def child(mode: str) -> list[str]:
     return [sys.executable, "-I", "-S", _CHILD, mode]
 
 
-def both(raw: float, cooked: float) -> dict[str, float]:
+def both(raw: float, cooked: float, prefix: str = "") -> dict[str, float]:
     """The figures of a terminal. Ratios of `mb_per_s`, the geometric mean, lie between both ratios."""
-    return {"mb_per_s": math.sqrt(raw * cooked), "raw_mb_per_s": raw, "cooked_mb_per_s": cooked}
+    return {
+        f"{prefix}mb_per_s": math.sqrt(raw * cooked),
+        f"{prefix}raw_mb_per_s": raw,
+        f"{prefix}cooked_mb_per_s": cooked,
+    }
 
 
 class Meter:

@@ -22,7 +22,7 @@ from .session_host import PLUGIN, closing, open_host, plugin_pid
 if TYPE_CHECKING:
     from plugin_host import PluginHost, Session, Viewer
 
-__all__ = ["driver"]
+__all__ = ["answers", "driver"]
 
 _LINE = b"is anybody there?\n"
 _SETTLING_S = 0.3
@@ -44,7 +44,7 @@ async def crowd(seconds: float) -> dict[str, float]:
         await asyncio.sleep(seconds)
         idle, host_idle = burden(plugin), burden(this)
         asked = time.perf_counter()
-        await asyncio.gather(*map(_answers, sessions, viewers))
+        await asyncio.gather(*map(answers, sessions, viewers))
         answered = time.perf_counter()
         await asyncio.gather(*(session.close() for session in sessions))
         closed = time.perf_counter()
@@ -65,10 +65,10 @@ async def _warm_up(host: PluginHost) -> None:
     """What the first session of each kind loads is no session's cost."""
     for tty in (True, False):
         async with closing(host, COMMAND, tty=tty) as session, await session.attach() as viewer:
-            await _answers(session, viewer)
+            await answers(session, viewer)
 
 
-async def _answers(session: Session, viewer: Viewer) -> None:
+async def answers(session: Session, viewer: Viewer) -> None:
     """Write a line and see it come back. Raises EOFError when the session has ended."""
     await session.write(_LINE)
     seen = b""

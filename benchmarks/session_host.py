@@ -31,10 +31,10 @@ async def open_host() -> AsyncIterator[PluginHost]:
 
 @asynccontextmanager
 async def closing(
-    host: PluginHost, command: Sequence[str], *, tty: bool, detached: bool = False
+    host: PluginHost, command: Sequence[str], *, tty: bool, detached: bool = False, direct: bool = False
 ) -> AsyncIterator[Session]:
     """A session that is closed at the end."""
-    session = await host.exec(PLUGIN, command, tty=tty, detached=detached)
+    session = await host.exec(PLUGIN, command, tty=tty, detached=detached, direct=direct)
     try:
         yield session
     finally:

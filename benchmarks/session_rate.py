@@ -24,9 +24,11 @@ async def flow_out(host: PluginHost, seconds: float) -> dict[str, float]:
 
 
 async def flow_terminal(host: PluginHost, seconds: float) -> dict[str, float]:
-    """Output of a session on a terminal, as it is and with its line ends changed."""
-    raw = await _output(host, "raw", seconds, tty=True)
-    return both(raw, await _output(host, "cooked", seconds, tty=True))
+    """Output of a session on a terminal, as it is and with its line ends changed; relayed and `direct`."""
+    figures: dict[str, float] = {}
+    for prefix, rate in (("", _terminal_rate), ("direct_", _direct_rate)):
+        figures |= both(await rate(host, "raw", seconds), await rate(host, "cooked", seconds), prefix)
+    return figures
 
 
 async def flow_in(host: PluginHost, seconds: float) -> dict[str, float]:
@@ -42,6 +44,21 @@ async def flow_in(host: PluginHost, seconds: float) -> dict[str, float]:
         await session.wait()
         took = clock() - start
     return {"mb_per_s": sent / 1e6 / took}
+
+
+async def _terminal_rate(host: PluginHost, mode: str, seconds: float) -> float:
+    return await _output(host, mode, seconds, tty=True)
+
+
+async def _direct_rate(host: PluginHost, mode: str, seconds: float) -> float:
+    """Of a terminal that the plugin has handed to this process."""
+    meter = Meter(seconds, is_terminal=True)
+    async with closing(host, child(mode), tty=True, direct=True) as session:
+        assert session.terminal is not None
+        async with session.terminal as terminal:
+            while meter.add(len(await terminal.read())):
+                pass
+    return meter.mb_per_s
 
 
 async def _output(host: PluginHost, mode: str, seconds: float, *, tty: bool) -> float:

@@ -119,6 +119,8 @@ CREATE = {
     "resource_data": "map that describes what is opened, for the handler",
     "replay_bytes": "how much of its newest output it keeps; nil for the plugin's own choice",
     "detached": "whether it runs on although nobody has attached yet",
+    "handover": "a map of `socket` and `token`: where the terminal itself is sent, "
+    "[see below](#handing-the-terminal-over)",
 }
 ATTACH = {
     "viewer": "number of the viewer, unique in the session. The host chooses it",

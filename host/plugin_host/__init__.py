@@ -106,6 +106,7 @@ if TYPE_CHECKING:
         TaskChanged,
     )
     from .exec.session import Session
+    from .exec.terminal import DirectTerminal
     from .exec.viewer import Gap, Output, Viewer
     from .hookspecs import hookimpl
     from .host import PluginHost
@@ -162,6 +163,7 @@ __all__ = [
     "CrashLoop",
     "DeathReport",
     "DeathTold",
+    "DirectTerminal",
     "EventsLost",
     "ExecSessionError",
     "Exit",
@@ -275,6 +277,7 @@ _HOMES = {
     "EventsLost": "event",
     "Exit": "exec.session",
     "FolderEntry": "task.worker",
+    "DirectTerminal": "exec.terminal",
     "Gap": "exec.viewer",
     "HandlerInfo": "exec.session",
     "HealthChanged": "event",

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "ChildEnds", "open_pipes", "open_socketpair", "over_socket"]
 
 
+# The most that Linux grants, which is twice of what a socket holds by default: that are three frames, and a
+# plugin that puts out much would sleep after each three until the host has read them.
+_SEND_BYTES = 208 * 1024
+
+
 class Channel(Protocol):
     """The host's end. `read_fd` and `write_fd` are one number on a socket, and -1 once closed."""
 
@@ -72,6 +77,7 @@ def open_socketpair() -> tuple[Channel, ChildEnds]:
     """One AF_UNIX stream socket for both directions. Raises OSError."""
     host, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     host.setblocking(False)
+    child.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
     return _SocketChannel(host), ChildEnds(child.fileno(), child.fileno(), child.close)
 
 

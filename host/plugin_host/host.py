@@ -342,6 +342,7 @@ class PluginHost:
         resource_data: Mapping[str, Any] | None = None,
         replay_bytes: int | None = None,
         detached: bool = False,
+        direct: bool = False,
         fail_fast: bool = False,
     ) -> Session:
         """Open a session in a plugin: a terminal, or with `tty=False` pipes with stderr apart.
@@ -354,6 +355,9 @@ class PluginHost:
         so nothing is lost before `attach`. It ends with its program, by `close`, or with its plugin, and
         never because of this call, which when cancelled leaves nothing behind. A plugin that is not ready
         yet is waited for as `call` does.
+
+        With `direct` the plugin hands the terminal itself to this process: `session.terminal`, a
+        `DirectTerminal`, reads it at the kernel's speed. Nothing is kept, and nobody can attach.
 
         Raises PluginNotFound, PluginNotReady, HandlerNotFound (which lists the handlers), SessionExists,
         TerminalError (its `data` has a `reason`), CallFailed named `rpc.invalid_params`, PluginDied.
@@ -375,6 +379,7 @@ class PluginHost:
             resource_data=resource_data,
             replay_bytes=replay_bytes,
             detached=detached,
+            direct=direct,
         )
 
     async def sessions(self) -> list[Session]:

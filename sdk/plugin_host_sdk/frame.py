@@ -5,10 +5,13 @@ when a frame comes in two parts; by hand a payload is copied once, or twice wher
 these frames look and nothing of what they mean.
 
 Invariant: what is taken here is what msgpack makes of the same bytes, as a tuple (stream, offset, payload).
-Whatever does not begin as these frames do, or is larger than one may be, is left to it.
+Whatever does not begin as these frames do, or is larger than one may be, is left to it. Our own headers
+have one length, on which `protocol.FULL_PAYLOAD_BYTES` relies.
 """
 
 from __future__ import annotations
+
+from struct import Struct, error
 
 from .protocol import FRAME_BYTES
 
@@ -24,21 +27,22 @@ __all__ = ["DATA_HEADER_BYTES", "FrameReader", "data_header"]
 DATA_HEADER_BYTES = 38
 
 _BEGINNING = b"\x93\x02\xabstream.data\x93"
+# A header as we write it: numbers in their longest forms, uint 32, uint 64 and bin 32.
+_HEADER = Struct(f">{len(_BEGINNING)}sBIBQBI")
+_HEADER_BYTES = _HEADER.size
 _SIZES_OF_UINT = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _SIZES_OF_BIN = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 
 
 def data_header(stream: int, offset: int, size: int) -> bytes:
     """All of a `stream.data` notification but its payload, so that the payload need not be copied."""
-    return _BEGINNING + _pack_uint(stream) + _pack_uint(offset) + b"\xc6" + size.to_bytes(4, "big")
-
-
-def _pack_uint(number: int) -> bytes:
-    if number < 0x80:
-        return number.to_bytes(1, "big")
-    if number < 0x1_0000_0000:
-        return b"\xce" + number.to_bytes(4, "big")
-    return b"\xcf" + number.to_bytes(8, "big")
+    try:
+        return _HEADER.pack(_BEGINNING, 0xCE, stream, 0xCF, offset, 0xC6, size)
+    except error:  # a number beyond 32 bits
+        return b"".join(
+            (_BEGINNING, b"\xcf", stream.to_bytes(8, "big"), b"\xcf", offset.to_bytes(8, "big"),
+             b"\xc6", size.to_bytes(4, "big"))
+        )  # fmt: skip
 
 
 class FrameReader:
@@ -61,20 +65,20 @@ class FrameReader:
 
         To be called where a message begins, or a frame goes on.
         """
-        at = 0
+        at, end = 0, len(data)
         if self.pending:
-            if len(data) < self._missing:
+            if end < self._missing:
                 self._keep(data)
                 return b""
             at = self._missing
             messages.append(self._complete(data[:at]))
-        while (header := _read_header(bytes(data[at : at + DATA_HEADER_BYTES]))) is not None:
+        while at < end and (header := _read_header(data, at)) is not None:
             stream, offset, size, length = header
             if size > FRAME_BYTES or length + size > self._limit:
                 break
             start = at + length
             at = start + size
-            if at > len(data):
+            if at > end:
                 self._stream, self._offset, self._missing, self.pending = stream, offset, size, length
                 self._keep(data[start:])
                 return b""
@@ -97,8 +101,19 @@ class FrameReader:
         return self._stream, self._offset, payload
 
 
-def _read_header(head: bytes) -> tuple[int, int, int, int] | None:
+def _read_header(data: Buffer, at: int) -> tuple[int, int, int, int] | None:
     """Stream, offset and size of the payload that follow, and how long they are; None for other bytes."""
+    if len(data) - at >= _HEADER_BYTES:
+        beginning, a, stream, b, offset, c, size = _HEADER.unpack_from(data, at)
+        if beginning != _BEGINNING:
+            return None
+        if a == 0xCE and b == 0xCF and c == 0xC6:
+            return stream, offset, size, _HEADER_BYTES
+    return _read_any_header(bytes(data[at : at + DATA_HEADER_BYTES]))
+
+
+def _read_any_header(head: bytes) -> tuple[int, int, int, int] | None:
+    """The same for numbers in whatever form, and for what is cut."""
     if not head.startswith(_BEGINNING):
         return None
     try:

@@ -1,8 +1,8 @@
 """What waits to be written, in two lanes: control overtakes bulk.
 
 Control is every message of at most one frame and terminal input; bulk is stream data, logs, progress
-and larger messages. Within bulk, streams take turns, one piece each, and every stream keeps its order.
-A keystroke therefore waits for one frame at most, never for a megabyte.
+and larger messages. Within bulk, streams take turns, one piece each, and every stream keeps its order; one
+that is alone is taken up to four frames at a time. A keystroke therefore never waits for a megabyte.
 
 An `Outbox` only orders what drivers give it; they take pieces out and write each to its end.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from .protocol import FRAME_BYTES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     Piece = Sequence[bytes | memoryview]  # buffers to be written one after the other
 
 __all__ = ["Outbox"]
+
+# What is written at once of a stream that is alone: its reader wakes once for it, which costs as much as a
+# frame does.
+_TOGETHER_BYTES = 4 * FRAME_BYTES
 
 
 class Outbox:
@@ -64,7 +70,14 @@ class Outbox:
         key = self.bulk.popleft()
         queue = self._queues[key]
         piece = queue.popleft()
-        self.bulk_bytes -= sum(map(len, piece))
+        size = sum(map(len, piece))
+        if queue and not self.bulk:  # there is nobody to take turns with
+            together = [*piece]
+            while queue and (more := size + sum(map(len, queue[0]))) <= _TOGETHER_BYTES:
+                together += queue.popleft()
+                size = more
+            piece = together
+        self.bulk_bytes -= size
         if queue:
             self.bulk.append(key)
         else:

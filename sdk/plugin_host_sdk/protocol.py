@@ -23,7 +23,12 @@ INITIALIZE_ID = 0x706C7567
 # What one side refuses to receive. Others: LSP servers have no limit, ttrpc 4 MiB, Grafana 16 MiB.
 MESSAGE_BYTES = 16 * 1024 * 1024
 FRAME_BYTES = 64 * 1024
+# With the header that this package writes before it, such a payload has the size of what either side reads
+# at once, and arrives in one piece.
+FULL_PAYLOAD_BYTES = FRAME_BYTES - 34
 WINDOW_BYTES = 1024 * 1024
+# Full frames alone: none is cut for the last of the credit, and after it every other one in halves.
+OUTPUT_WINDOW_BYTES = WINDOW_BYTES // FULL_PAYLOAD_BYTES * FULL_PAYLOAD_BYTES
 TERMINAL_WINDOW_BYTES = 256 * 1024
 # A small message can hold a huge tree, so lists, maps and extension values are counted too.
 MESSAGE_CONTAINERS = 100_000

@@ -153,6 +153,7 @@ SESSION_INSIDE = {
     "consume",
     "detach_viewer",
     "failure",
+    "is_over",
     "join",
     "lose",
     "next_viewer",
@@ -168,8 +169,12 @@ VIEWER_INSIDE = {"attached", "ended", "joined", "name", "received", "skipped", "
 
 @pytest.mark.parametrize(
     ("kind", "word", "inside"),
-    [(plugin_host.Session, "session", SESSION_INSIDE), (plugin_host.Viewer, "viewer", VIEWER_INSIDE)],
-    ids=["session", "viewer"],
+    [
+        (plugin_host.Session, "session", SESSION_INSIDE),
+        (plugin_host.Viewer, "viewer", VIEWER_INSIDE),
+        (plugin_host.DirectTerminal, "terminal", {"wake"}),
+    ],
+    ids=["session", "viewer", "terminal"],
 )
 def test_every_attribute_of_sessions_is_on_the_page_for_embedders(
     kind: type, word: str, inside: set[str]

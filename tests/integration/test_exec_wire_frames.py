@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_host import Gap, Output, PluginDied, SessionClosed, Viewer
+from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES, OUTPUT_WINDOW_BYTES
 from tests.run import Run
 from tests.script import answer, collected, data, end, exited, is_well, opened, say
 from tests.stage import stage
@@ -58,13 +59,14 @@ def test_more_than_there_is_credit_for_ends_the_plugin(run: Run) -> None:
     async def body() -> None:
         async with stage("odd_sessions") as host:
             session = await opened(host)
-            frames = [data("$stdout", number * 65_536, bytes(65_536)) for number in range(17)]
+            full = FULL_PAYLOAD_BYTES
+            frames = [data("$stdout", number * full, bytes(full)) for number in range(17)]
             await answer(host, "attach", after=frames)
             viewer = await session.attach()
             with pytest.raises(PluginDied, match="with credit for"):
                 await session.wait()
             sizes = [len(item.data) async for item in _until_death(viewer) if isinstance(item, Output)]
-            assert sum(sizes) == 1024 * 1024
+            assert sum(sizes) == OUTPUT_WINDOW_BYTES == 16 * full
 
     run(body())
 

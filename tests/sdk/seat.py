@@ -30,6 +30,7 @@ class Seat:
         self.gives_way = False
         self.may_read: int | None = None  # None is as much as there is
         self.fed: list[bytes] = []
+        self.flushed = 0
         self.ends: list[str] = []
         self.closes = 0
         self.now = 100.0
@@ -59,13 +60,17 @@ class Seat:
         assert name == "stdout"
         return MIB if self.may_read is None else self.may_read
 
-    def feed(self, name: str, data: bytes) -> None:
+    def feed(self, name: str, data: bytes) -> bool:
         assert name == "stdout"
         assert data
         assert not self.ends, "output after its end"
         self.fed.append(data)
         if self.may_read is not None:
             self.may_read = max(0, self.may_read - len(data))
+        return self.may_read is None or self.may_read > 0
+
+    def flush(self) -> None:
+        self.flushed = len(self.fed)
 
     def output_ended(self, name: str) -> None:
         assert self.output.is_over
@@ -75,6 +80,7 @@ class Seat:
 
     @property
     def data(self) -> bytes:
+        assert self.flushed == len(self.fed), "read and not passed on"
         return b"".join(self.fed)
 
     @property

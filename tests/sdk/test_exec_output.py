@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import sys
+import termios
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from plugin_host_sdk.exec import output as output_module
 from plugin_host_sdk.exec.pipesize import PipeSizes
 from plugin_host_sdk.exec.reactor import READ
+from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES
 from tests.sdk.seat import Seat
 
 MIB = 1024 * 1024
@@ -237,26 +240,26 @@ def test_abandoned_one_is_closed_without_a_word(pipe: Seat) -> None:
 
 def test_pipe_is_read_in_large_pieces_that_are_passed_on_at_once(pipe: Seat) -> None:
     pipe.output.resume()
-    pipe.write(bytes(65536))
+    pipe.write(bytes(FULL_PAYLOAD_BYTES))
     pipe.reactor.turn()
-    assert [len(data) for data in pipe.fed] == [65536]
+    assert [len(data) for data in pipe.fed] == [FULL_PAYLOAD_BYTES]
     assert pipe.reactor.breaths == []
 
 
 def test_full_pipe_is_read_more_than_once_a_turn_while_nothing_else_waits(pipe: Seat) -> None:
     fcntl.fcntl(pipe.reading, fcntl.F_SETPIPE_SZ, MIB)
     pipe.output.resume()
-    pipe.write(bytes(6 * 65536))
+    pipe.write(bytes(6 * FULL_PAYLOAD_BYTES))
     pipe.reactor.turn()
-    assert [len(data) for data in pipe.fed] == [65536] * 4
+    assert [len(data) for data in pipe.fed] == [FULL_PAYLOAD_BYTES] * 4
     pipe.reactor.is_alone = False
     pipe.reactor.turn()
     assert len(pipe.fed) == 5
-    pipe.may_read = 65536 - 1
+    pipe.may_read = FULL_PAYLOAD_BYTES - 1
     pipe.reactor.is_alone = True
-    pipe.write(bytes(65536))
+    pipe.write(bytes(FULL_PAYLOAD_BYTES))
     pipe.reactor.turn()
-    assert [len(data) for data in pipe.fed[5:]] == [65536 - 1], "no more than may be read"
+    assert [len(data) for data in pipe.fed[5:]] == [FULL_PAYLOAD_BYTES - 1], "no more than may be read"
 
 
 def test_pipe_that_gives_way_is_read_once_a_turn(pipe: Seat) -> None:
@@ -432,3 +435,17 @@ def test_end_in_the_middle_of_a_flood_comes_behind_it(terminal: Seat) -> None:
     assert terminal.ends == ["stdout"]
     terminal.reactor.breathe()
     assert len(terminal.data) == 6004
+
+
+@pytest.mark.parametrize(
+    ("is_alone", "gives_way", "most"), [(True, False, 8), (False, False, 2), (True, True, 2)]
+)
+def test_flooding_terminal_is_read_in_short_turns_while_anything_else_waits(
+    terminal: Seat, is_alone: bool, gives_way: bool, most: int
+) -> None:
+    terminal.reactor.is_alone, terminal.gives_way = is_alone, gives_way
+    terminal.output.resume()
+    terminal.write(bytes(40_000))
+    terminal.reactor.turn()
+    left = int.from_bytes(fcntl.ioctl(terminal.reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+    assert 40_000 - left == most * 4095

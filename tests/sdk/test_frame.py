@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_host_sdk.frame import DATA_HEADER_BYTES, data_header
-from plugin_host_sdk.protocol import FRAME_BYTES
+from plugin_host_sdk.protocol import FRAME_BYTES, FULL_PAYLOAD_BYTES
 from plugin_host_sdk.wire import Decoder
 
 pytestmark = pytest.mark.edges
@@ -64,6 +64,11 @@ def test_header_and_payload_make_one_frame(stream: int, offset: int, payload: by
 
 def test_longest_header_is_as_long_as_it_says() -> None:
     assert len(data_header(2**64 - 1, 2**64 - 1, 65536)) == DATA_HEADER_BYTES
+
+
+@given(st.integers(1, 2**32 - 1), st.integers(0, 2**64 - 1))
+def test_full_payload_makes_a_frame_of_one_read(stream: int, offset: int) -> None:
+    assert len(data_header(stream, offset, FULL_PAYLOAD_BYTES)) + FULL_PAYLOAD_BYTES == FRAME_BYTES
 
 
 @in_portions

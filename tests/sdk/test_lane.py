@@ -57,7 +57,7 @@ def test_no_bytes_are_no_message() -> None:
 def test_control_overtakes_bulk() -> None:
     outbox = Outbox()
     outbox.put_bulk(2, (b"bulk 1",))
-    outbox.put_bulk(2, (b"bulk 2",))
+    outbox.put_bulk(3, (b"bulk 2",))
     outbox.put(b"key")
     assert take(outbox) == b"key"
     assert take(outbox) == b"bulk 1"
@@ -65,7 +65,21 @@ def test_control_overtakes_bulk() -> None:
     assert take_all(outbox) == [b"key", b"bulk 2"]
 
 
-def test_keystroke_waits_for_one_frame_at_most() -> None:
+def test_stream_that_is_alone_is_taken_four_frames_at_a_time() -> None:
+    outbox = Outbox()
+    for number in range(6):
+        outbox.put_bulk(2, (b"header", bytes([number]) * (65_536 - 6)))
+    piece = outbox.take()
+    assert piece is not None
+    assert [data[0] for data in piece[1::2]] == [0, 1, 2, 3]
+    assert outbox.bulk_bytes == 2 * 65_536
+    outbox.put_bulk(4, (b"other",))
+    assert take(outbox) == b"header" + bytes([4]) * (65_536 - 6), "and by turns when it is not"
+    assert take_all(outbox) == [b"other", b"header" + bytes([5]) * (65_536 - 6)]
+    assert (outbox.bulk_bytes, bool(outbox)) == (0, False)
+
+
+def test_keystroke_waits_for_one_frame_among_many_streams() -> None:
     outbox = Outbox()
     for stream in range(50):
         for _ in range(16):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from plugin_host.errors import CallFailed, PluginDied
+from plugin_host.errors import CallFailed, PluginDied, TerminalError
 from plugin_host_sdk.types.session import SessionInfo, SessionOptions
 
+from .handover import HandoverSocket
 from .session import Session
+from .terminal import DirectTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -29,12 +31,19 @@ _LIST_S = 2.0
 
 
 async def open_session(
-    proxy: ExecProxy, *, command: Sequence[str] | None, create: Create | None = None, **given: Any
+    proxy: ExecProxy,
+    *,
+    command: Sequence[str] | None,
+    create: Create | None = None,
+    direct: bool = False,
+    **given: Any,
 ) -> Session:
     """Open a session; see `PluginHost.exec`. `given` are fields of `SessionOptions`, None for absent.
 
     `create` asks for it in the place of the proxy's own method.
     """
+    if direct:
+        return await _open_direct(proxy, command, given)
     options = make_options(command, given)
     session = Session(proxy, _announced(options))
     before = proxy.adopt(session)
@@ -49,6 +58,24 @@ async def open_session(
     proxy.meter.opened += 1
     session.opened(created)
     proxy.announcement.opened(created.session)
+    return session
+
+
+async def _open_direct(proxy: ExecProxy, command: Sequence[str] | None, given: dict[str, Any]) -> Session:
+    """One whose terminal this process reads itself. Raises TerminalError when that cannot be."""
+    if not proxy.passes_terminals:
+        raise TerminalError(
+            f"plugin {proxy.plugin!r} passes no terminals on: that takes Linux and a plugin served by this "
+            "version of plugin-host-sdk; open the session without `direct`",
+            session=given.get("id") or "",
+        )
+    with HandoverSocket() as handover:
+        session = await open_session(proxy, command=command, handover=handover.named, **given)
+        try:
+            session.terminal = DirectTerminal(handover.take(session.id), session)
+        except BaseException:
+            await session.close()
+            raise
     return session
 
 

@@ -101,6 +101,11 @@ class ExecProxy:
         return self._link.streams
 
     @property
+    def passes_terminals(self) -> bool:
+        """Whether the plugin can hand the descriptor of a terminal to this process."""
+        return "exec.handover" in self._link.features
+
+    @property
     def running(self) -> builtins.list[str]:
         """The ids of the sessions that have not ended, as far as anybody holds them."""
         return sorted(session.id for session in self._running)

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import CallError, SessionClosed, SessionNotFound, TerminalError
-from plugin_host_sdk.protocol import TERMINAL_WINDOW_BYTES, WINDOW_BYTES
+from plugin_host_sdk.protocol import OUTPUT_WINDOW_BYTES, TERMINAL_WINDOW_BYTES
 from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
 
 from .input import Input
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.types.session import Created
 
     from .carrier import SessionCarrier
+    from .terminal import DirectTerminal
 
 __all__ = ["Exit", "HandlerInfo", "Session", "SessionFailure", "SessionInfo"]
 
@@ -33,14 +34,15 @@ class Session:
     """One exec session; made by `PluginHost.exec` and `PluginHost.sessions`.
 
     `info` is the session as it was when it was last opened or listed, `exit` how it ended, None while it
-    runs. Every method raises PluginDied, which is retryable, when its plugin dies, and SessionNotFound when
-    the plugin has forgotten the session.
+    runs, `terminal` its terminal when it was opened `direct`. Every method raises PluginDied, which is
+    retryable, when its plugin dies, and SessionNotFound when the plugin has forgotten the session.
     """
 
     def __init__(self, proxy: SessionCarrier, info: SessionInfo) -> None:
         self.id = info.id
         self.info = info
         self.exit: Exit | None = info.exit
+        self.terminal: DirectTerminal | None = None
         self._proxy = proxy
         self._input: Input | None = None
         self._joining = asyncio.Lock()
@@ -63,6 +65,11 @@ class Session:
     def tty(self) -> bool:
         """Whether it is a terminal."""
         return self.info.tty
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its end is known, or its plugin gone."""
+        return self._over.is_set()
 
     async def get(self) -> SessionInfo:
         """The session at this moment, from the plugin."""
@@ -106,7 +113,7 @@ class Session:
         self.check_plugin()
         wanted = offset if offset is None or isinstance(offset, int) else dict(offset)
         streams = self._proxy.streams
-        window = TERMINAL_WINDOW_BYTES if self.tty else WINDOW_BYTES
+        window = TERMINAL_WINDOW_BYTES if self.tty else OUTPUT_WINDOW_BYTES
         numbers: dict[str, int] = {}
         for name in ("stdout",) if self.tty else ("stdout", "stderr"):
             numbers[name] = streams.open_receive(window, viewer)
@@ -330,3 +337,5 @@ class Session:
             self._input.wake()
         for viewer in self._viewers.values():
             viewer.wake()
+        if self.terminal is not None:
+            self.terminal.wake()

@@ -19,6 +19,7 @@ from .session import Session
 from .task import Task
 from .tasklog import LogReader
 from .tasks import Tasks
+from .terminal import DirectTerminal
 from .viewer import Viewer
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ActionRun",
     "Actions",
     "Artifact",
+    "DirectTerminal",
     "EventStream",
     "LogReader",
     "LogStream",

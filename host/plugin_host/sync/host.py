@@ -327,6 +327,7 @@ class PluginHost:
         resource_data: Mapping[str, Any] | None = None,
         replay_bytes: int | None = None,
         detached: bool = False,
+        direct: bool = False,
         fail_fast: bool = False,
     ) -> Session:
         """Open a session in a plugin; see `plugin_host.PluginHost.exec` for arguments and errors.
@@ -348,6 +349,7 @@ class PluginHost:
             resource_data=resource_data,
             replay_bytes=replay_bytes,
             detached=detached,
+            direct=direct,
             fail_fast=fail_fast,
         )
         return self._session(self._thread.run(opening))

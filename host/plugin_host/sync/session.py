@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host.errors import CallTimeout
 
+from .terminal import DirectTerminal
 from .viewer import Viewer
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class Session:
     def tty(self) -> bool:
         """Whether it is a terminal."""
         return self._session.tty
+
+    @property
+    def terminal(self) -> DirectTerminal | None:
+        """Its terminal, when it was opened `direct`."""
+        terminal = self._session.terminal
+        return None if terminal is None else DirectTerminal(self._thread, terminal)
 
     def get(self) -> SessionInfo:
         """The session at this moment, from the plugin."""

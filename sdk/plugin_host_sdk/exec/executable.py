@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,18 @@ __all__ = ["explain_failure", "find_executable", "refusal"]
 
 # Conditions that pass: the same call may succeed later.
 _SCARCITY = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC})
+_DESCRIPTORS = (
+    "; this plugin may have {} descriptors, of which a session takes three to five: end other sessions, "
+    "spread them over several plugins, or raise `open_files` in its limits or `ulimit -n` for the host"
+)
 _INTERPRETER_LINE_BYTES = 256  # what Linux reads of it
 
 
 def refusal(message: str, reason: str, number: int, file: str, detail: str = "") -> TerminalError:
     """A TerminalError whose data are `reason`, `errno`, `file` and, where given, `detail`."""
     data = {"reason": reason, "errno": number, "file": file}
+    if number == errno.EMFILE:
+        message += _DESCRIPTORS.format(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     if detail:
         data["detail"] = detail
     return TerminalError(message, data=data, retryable=number in _SCARCITY)

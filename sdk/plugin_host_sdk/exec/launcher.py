@@ -18,6 +18,7 @@ from .family import Family
 from .file import adapt_files, adapt_popen, is_popen, popen_status
 from .filebody import FileBody
 from .handler import ExecSpec
+from .handover import PassedOutput, pass_on, refuse_to_pass_on
 from .hold import Hold
 from .identity import find_identity
 from .output import Output
@@ -73,6 +74,8 @@ class Launcher:
     def perform(self, session: Session, handler: Handler, ctx: Context) -> None:
         """Call `handler.tty_handler` with a terminal. Raises TerminalError."""
         options = session.options
+        if options.handover is not None:
+            raise refuse_to_pass_on(session.id, session.key)
         terminal = self._terminals.open(options.rows, options.cols)
         try:
             performance = Performance(
@@ -186,6 +189,7 @@ class Launcher:
             program = Program(session, self._reactor, pid, family, terminal=terminal, let_go=let_go)
         except BaseException:
             discard(pid)
+            let_go()
             for close in closers:
                 close()
             raise
@@ -207,10 +211,15 @@ class Launcher:
 
     def _connect(self, session: Session, terminal: Terminal, hold: Hold | None = None) -> list[Output]:
         """Both directions of a terminal; each has a descriptor of its own, because one may end first."""
+        handover = session.options.handover
+        if handover is not None:
+            if hold is not None:
+                hold.take()  # nobody is here to notice when its program closes it and runs on
+            pass_on(terminal.master_fd, handover)
         into = os.dup(terminal.master_fd)
         session.input.connect(into, partial(os.close, into), terminal.end_of_file)
         return [
-            Output(
+            (Output if handover is None else PassedOutput)(
                 "stdout",
                 terminal.master_fd,
                 self._reactor,

@@ -67,6 +67,8 @@ MOST_TOLD_BYTES = 1024 * 1024
 
 def _check_told(options: SessionOptions) -> None:
     """Refuse more than is repeated to everybody who asks for the session. Raises CallFailed."""
+    if options.handover is not None and not options.tty:
+        raise CallFailed("a session on pipes has no terminal to pass on", name="rpc.invalid_params")
     size = len(msgspec.msgpack.encode((options.command, options.labels, options.params)))
     if size > MOST_TOLD_BYTES:
         raise CallFailed(

@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 from time import monotonic
 
+from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES
+
 from .reactor import READ
 
 TYPE_CHECKING = False
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
         def room(self, name: str) -> int:
             """How many bytes of this output may be read now."""
 
-        def feed(self, name: str, data: bytes) -> None:
-            """They were read."""
+        def feed(self, name: str, data: bytes) -> bool:
+            """They were read, and are passed on by `flush` at the latest; whether more may be read now."""
+
+        def flush(self) -> None:
+            """Pass on what was read."""
 
         def output_ended(self, name: str) -> None:
             """There is nothing more to read."""
@@ -41,12 +46,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Output"]
 
-_CHUNK = 64 * 1024
+_CHUNK = FULL_PAYLOAD_BYTES  # of a pipe
 _TERMINAL_CHUNK = 4 * 1024
 _TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
+_CALM_TURN_BYTES = 4 * _TURN_BYTES  # while nothing else waits: a turn costs as much as a piece does
 _GATHERED_BYTES = 64 * 1024
 _FULL_READS = 16  # after so many a pipe is worth to be made larger
-_READS_A_TURN = 4  # of a pipe that is full: what comes between two of them costs half as much as one
+_READS_A_TURN = 4  # of a pipe that is full; what they bring is passed on together
 # As much is read at full speed of what gives way, before others have their turn.
 _UNHURRIED_BYTES = 256 * 1024
 _UNHURRIED_TERMINAL_BYTES = 64 * 1024
@@ -130,6 +136,7 @@ class Output:
         if self._before:
             before, self._before = self._before, b""
             self._reader.feed(self.name, before)
+            self._reader.flush()
         if not self._is_watched:
             self._is_watched = True
             self._reactor.watch(self._fd, READ, self._ready)
@@ -158,6 +165,7 @@ class Output:
             if not data:
                 break
             self._reader.feed(self.name, data)
+        self._reader.flush()
         self.close()
 
     def disown(self) -> None:
@@ -189,21 +197,22 @@ class Output:
             self._read_pipe(room)
 
     def _read_pipe(self, room: int) -> None:
-        for _ in range(_READS_A_TURN):
-            data = self._read(min(_CHUNK, room))
-            if not data:
-                return
-            self._reader.feed(self.name, data)
-            if self._reader.gives_way:
-                self._slow_down(len(data), _UNHURRIED_BYTES)
-                return
+        reader, size = self._reader, 0
+        is_calm = self._reactor.is_alone and not reader.gives_way
+        most = min(_READS_A_TURN * _CHUNK if is_calm else _CHUNK, room)
+        while data := self._read(min(_CHUNK, room)):
+            goes_on = reader.feed(self.name, data)
+            size += len(data)
             if len(data) < _CHUNK:
-                return
+                break
             if self._full_reads < _FULL_READS:
                 self._note_full_read()
-            room = self._reader.room(self.name)
-            if room < _CHUNK or not self._reactor.is_alone:
-                return
+            if size >= most or not goes_on:
+                break
+        if size:
+            reader.flush()
+            if reader.gives_way:
+                self._slow_down(size, _UNHURRIED_BYTES)
 
     def _note_full_read(self) -> None:
         self._full_reads += 1
@@ -220,7 +229,8 @@ class Output:
 
     def _read_terminal(self, room: int) -> None:
         before = self._gathered_bytes
-        most = min(_TURN_BYTES, _GATHERED_BYTES - before, room)
+        is_calm = self._reactor.is_alone and not self._reader.gives_way
+        most = min(_CALM_TURN_BYTES if is_calm else _TURN_BYTES, _GATHERED_BYTES - before, room)
         size, has_ended = self._read_on(most)
         self._budget -= size
         self._gathered_bytes += size
@@ -285,3 +295,4 @@ class Output:
             self._gathered.clear()
             self._gathered_bytes = 0
             self._reader.feed(self.name, data)
+            self._reader.flush()

@@ -15,7 +15,13 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.errors import CallFailed, LocalProtocolError, SessionClosed, SessionNotFound
+from plugin_host_sdk.errors import (
+    CallFailed,
+    LocalProtocolError,
+    SessionClosed,
+    SessionNotFound,
+    TerminalError,
+)
 from plugin_host_sdk.protocol import VIEWERS
 from plugin_host_sdk.types.session import (
     Attached,
@@ -226,12 +232,20 @@ class Session:
                     return 0
         return _UNLIMITED
 
-    def feed(self, name: str, data: bytes) -> None:
-        """Output was read."""
+    def feed(self, name: str, data: bytes) -> bool:
+        """Output was read, and is queued; whether more may be read now."""
         with self._lock:
             self._record.append(name, data)
+            goes_on = self._record.room() is None
             for viewer in self._viewers.values():
-                viewer.streams[name].feed(data)
+                stream = viewer.streams[name]
+                stream.feed(data)
+                if viewer.is_lossless and stream.backlog:
+                    goes_on = False
+        return goes_on
+
+    def flush(self) -> None:
+        """Send what was read."""
         self._sink.flush()
         if self._reminder is not None:
             self._reminder.note_output()
@@ -254,6 +268,8 @@ class Session:
 
     def attach(self, options: AttachOptions) -> Attached:
         """Add a viewer. Raises CallFailed for an offset, number or stream that cannot be."""
+        if self.options.handover is not None:
+            raise TerminalError("its host reads the terminal itself, and nobody beside it", session=self.id)
         with self._lock:
             if self._is_forgotten:
                 raise SessionNotFound("it was forgotten just now", session=self.id)
@@ -320,6 +336,10 @@ class Session:
         self._prune()
 
     def _viewer_changed(self, stream: ViewerStream, credit: int | None) -> None:
+        if credit is not None:
+            with self._lock:
+                if stream.takes_on(credit):
+                    return  # as by far the most: nothing has waited for it, so nobody needs to be woken
         self._reactor.call_soon(lambda: self._apply(stream, credit))
 
     def _apply(self, stream: ViewerStream, credit: int | None) -> None:

@@ -7,6 +7,7 @@ started to ignore (nohup) stays ignored, and no signal blocked.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import errno
 import os
 import signal
@@ -118,7 +119,8 @@ def expect_fork(call: str, module: str) -> None:
 
 def _ignored_signals() -> list[int]:
     """The signals that a child would go on ignoring, and should not."""
-    return [number for number in _RESTORED if signal.getsignal(number) == signal.SIG_IGN]
+    # Asked below `signal`, which makes a member of an enumeration of each of these sixty answers.
+    return [number for number in _RESTORED if _signal.getsignal(number) == _signal.SIG_IGN]
 
 
 def prepare(

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import gc
 import os
+import resource
 import signal
 import sys
 import termios
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["RealTerminal", "RealTerminalFactory", "Terminal", "TerminalFactory"]
 
 _END_OF_FILE = b"\x04"
+_NEEDED = 6  # descriptors at the most while a program is started on a terminal
 # Of Linux: the other end without a name, whatever is mounted where (TIOCGPTPEER); its number (TIOCGPTN).
 _GET_SLAVE, _GET_NUMBER = 0x5441, 0x80045430
 
@@ -300,13 +302,21 @@ def _check_size(rows: int, cols: int) -> None:
 
 def _no_terminal(error: OSError) -> TerminalError:
     # The standard library says "out of pty devices" without a number.
-    number = error.errno or errno.ENOSPC
+    number = error.errno or (errno.EMFILE if _has_few_descriptors() else errno.ENOSPC)
     return refusal(
         f"no terminal could be opened: {error.strerror or error}; end other sessions or raise the limits",
         "system",
         number,
         "",
     )
+
+
+def _has_few_descriptors() -> bool:
+    """Whether a start would need more of them than are left."""
+    try:
+        return len(os.listdir("/dev/fd")) + _NEEDED > resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    except OSError as error:
+        return error.errno == errno.EMFILE
 
 
 def _unusable(what: str, error: Exception) -> TerminalError:

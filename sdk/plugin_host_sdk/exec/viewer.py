@@ -67,6 +67,13 @@ class ViewerStream:
             self.backlog.push(data)
             self.advance()
 
+    def takes_on(self, size: int) -> bool:
+        """Add to the credit if nothing waits for it; whether that is all there is to do."""
+        if self.backlog or self.is_over or self._is_ending:
+            return False
+        self._credit += size
+        return True
+
     def add_credit(self, size: int) -> None:
         """The viewer takes more."""
         self._credit += size

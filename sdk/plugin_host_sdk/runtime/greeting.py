@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from plugin_host_sdk.errors import CallFailed
 from plugin_host_sdk.handshake import negotiate
 from plugin_host_sdk.version import VERSION
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FEATURES", "greet"]
 
-FEATURES = ("stacks", "vitals")
+FEATURES = ("stacks", "vitals", *(("exec.handover",) if sys.platform == "linux" else ()))
 """What this runtime answers beyond what every plugin must."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from plugin_host_sdk.errors import CallFailed, LocalProtocolError
 from plugin_host_sdk.events import CreditReceived, DataReceived, EndReceived, StopReceived
+from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class StreamDesk:
 
     @property
     def frame_bytes(self) -> int:
-        return self._streams.peer_frame_bytes
+        return min(self._streams.peer_frame_bytes, FULL_PAYLOAD_BYTES)
 
     # Opening.
 

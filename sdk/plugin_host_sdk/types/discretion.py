@@ -14,7 +14,7 @@ from msgspec import Struct
 __all__ = ["Discreet", "Names"]
 
 _MAPS = frozenset({"env", "environment", "settings", "params", "resource_data", "metadata"})
-_SECRET = frozenset({"key", "proof"})
+_SECRET = frozenset({"key", "proof", "token"})
 
 
 class Names:
@@ -45,7 +45,7 @@ class Discreet(Struct, frozen=True):
     """Shows the names and keeps the values of `env`, `environment`, `settings`, `params`, `metadata` and
     `resource_data`.
 
-    Of `key` and `proof` it shows only that they are there, of bytes how many.
+    Of `key`, `proof` and `token` it shows only that they are there, of bytes how many.
     """
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:

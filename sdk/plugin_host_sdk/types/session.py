@@ -31,6 +31,7 @@ __all__ = [
     "Created",
     "Exit",
     "HandlerInfo",
+    "Handover",
     "Provider",
     "SessionFailure",
     "SessionInfo",
@@ -54,11 +55,20 @@ class Size(Struct, frozen=True):
     cols: Extent
 
 
+class Handover(Discreet, frozen=True):
+    """Where a plugin sends the descriptor of a terminal: the name of an abstract local socket, without its
+    zero byte; with it goes the token."""
+
+    socket: Annotated[str, Meta(min_length=1, max_length=100)]
+    token: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
 class SessionOptions(Discreet, frozen=True, kw_only=True):
     """What a session is to be. `handler` is a key `plugin/resource`, a resource, or None for the only one.
 
     `rows`, `cols` count on a terminal only. `env` is added to the handler's environment. `detached`
-    sessions run on from the start; others wait, once their ring is full, for the first viewer.
+    sessions run on from the start; others wait, once their ring is full, for the first viewer. With a
+    `handover` the host reads the terminal itself, and there is nothing to keep or to attach to.
     """
 
     id: SessionId
@@ -74,6 +84,7 @@ class SessionOptions(Discreet, frozen=True, kw_only=True):
     resource_data: dict[str, Any] = field(default_factory=dict)
     replay_bytes: Annotated[int, Meta(ge=0, le=MOST_REPLAY_BYTES)] | None = None
     detached: bool = False
+    handover: Handover | None = None
 
 
 class AttachOptions(Struct, frozen=True, kw_only=True):
