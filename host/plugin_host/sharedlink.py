@@ -35,7 +35,8 @@ from plugin_host_sdk.protocol import PENDING_REQUESTS, READY
 
 from .bell import Bell
 from .exclusion import exclusive
-from .link import DRAINED_READS, MANY_EVENTS, READ_BYTES, SMALL_READ_BYTES, Link
+from .link import DRAINED_READS, MANY_EVENTS, SMALL_READ_BYTES, Link
+from .readroom import READ_BYTES, own_room
 from .sharedstream import SharedStreams
 from .sharedwriter import SharedWriter
 from .signalhold import NO_HOLD, SignalHold
@@ -66,6 +67,7 @@ class LinkGone(Exception):
 class SharedLink(Link):
     """See `Link`, which it is on its loop. Other threads use `ask` and nothing else."""
 
+    _make_room = staticmethod(own_room)
     def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
         self.mutex = threading.RLock()
         self._thread = get_ident()
@@ -413,7 +415,7 @@ class SharedLink(Link):
                 if self._is_over or self._has_ended:
                     break
                 try:
-                    size = self._recv_into(self._buffer)
+                    size = self._recv_into(self._view)
                 except ConnectionResetError:
                     size = 0
                 except OSError:

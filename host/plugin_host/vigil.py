@@ -1,7 +1,8 @@
 """Watches over the health of all plugins of a host: one timer, and a question where there is silence.
 
 Drives a `HealthMonitor` for each link. All of one interval are looked at in one turn of the loop, so a
-host whose plugins are idle wakes once in an interval, however many there are. Used from its loop's thread.
+host whose plugins are idle wakes once in an interval, however many there are, and an idle plugin once in
+several of them. Used from its loop's thread.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Watch:
         self._monitor = HealthMonitor(policy, self._loop.time())
         self._msgid: int | None = None
         self._oldest: int | None = None  # of the calls, at the last look
+        self._sent = -1  # how much had been sent to it by then
 
     @property
     def due(self) -> float:
@@ -89,8 +91,9 @@ class Watch:
         else:
             heard, oldest = link.has_heard, link.oldest_call
             stuck = oldest is not None and oldest == self._oldest
-            link.has_heard, self._oldest = False, oldest
-            if monitor.look(now, heard=heard, stuck=stuck):
+            used = oldest is not None or link.sent_bytes != self._sent
+            link.has_heard, self._oldest, self._sent = False, oldest, link.sent_bytes
+            if monitor.look(now, heard=heard, stuck=stuck, used=used):
                 self._ask(now)
 
     def _ask(self, now: float) -> None:
@@ -116,7 +119,8 @@ class Watch:
         if self._link.is_over or future.cancelled():
             self.close()
             return
-        self._link.has_heard = False  # but for the answer itself there was silence
+        # But for the question and its answer there was silence.
+        self._link.has_heard, self._sent = False, self._link.sent_bytes
         # Also a refusal is a sign of life.
         vitals = None if is_refused else Vitals.from_wire(future.result())
         now = self._loop.time()
