@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import report
+from . import document, report
 from .catalogue import ROWS
-from .worker import WorkerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,9 +19,9 @@ _PROFILE = "profile"
 
 
 def main() -> int:
-    """Run what the arguments ask for; 0, or 1 when a floor or this project could not be measured.
+    """Run what the arguments ask for; 0, or 1 when a measurement of this project or of a floor failed.
 
-    With --soak also 1 when that found anything wrong.
+    What fails is reported, and everything else measured. With --soak also 1 when that found anything wrong.
     """
     arguments = _parser().parse_intermixed_args()
     rows = [row for row in arguments.rows if row != _PROFILE] or ROWS
@@ -38,24 +38,14 @@ def main() -> int:
 
 def _measure(rows: Collection[str], arguments: argparse.Namespace) -> int:
     rounds = arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS)
-    try:
-        lines = report.make(
-            rows,
-            rounds=rounds,
-            quick=arguments.quick,
-            peers=arguments.peers,
-            json_path=arguments.json,
-        )
-    except WorkerFailed as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 1
-    missed = {line.figure.row for line in lines if line.verdict == "MISSED"}
-    if missed and arguments.quick:
+    results = report.make(rows, rounds=rounds, quick=arguments.quick, peers=arguments.peers)
+    if arguments.json is not None:
+        document.write(Path(arguments.json), results)
+        print(f"\nall figures of all rounds: {arguments.json}")
+    missed = {figure["row"] for figure in results["figures"] if figure["verdict"] == "MISSED"}
+    if missed:
         print(f"\nwhere the time goes: python -m benchmarks profile {' '.join(sorted(missed))}")
-    elif missed:
-        print("\nwhere the time of what was missed goes")
-        _explain(missed, quick=False)
-    return 0
+    return 1 if results["failures"] else 0
 
 
 def _explain(rows: Collection[str], *, quick: bool) -> None:

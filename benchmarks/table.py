@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .verdict import OURS
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .catalogue import Contestant
+    from .contestant import Contestant
     from .verdict import Check, Line
 
 __all__ = ["figures", "verdicts"]
@@ -27,7 +25,7 @@ def verdicts(lines: Sequence[Line], contestants: Sequence[Contestant]) -> str:
                 line.verdict or "-",
                 line.figure.title,
                 line.figure.unit,
-                _number(line.values[OURS]),
+                _number(line.values[line.figure.subject]),
                 f"{line.spread:.0%}",
                 _number(line.values.get(floor)),
                 _ratio(line.ratios.get(floor)),

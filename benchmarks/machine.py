@@ -1,0 +1,64 @@
+"""Where and when a run was made, and with which versions."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+__all__ = ["describe", "heading"]
+
+# What is measured with, and what is measured.
+_DISTRIBUTIONS = ("plugin-host", "msgpack", "msgspec", "uvloop", "rpyc", "execnet", "grpcio")
+
+
+def describe(load_before: tuple[float, float, float], rounds: int, quick: bool) -> dict[str, Any]:
+    """This machine at the end of a run."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "processors": len(os.sched_getaffinity(0)),
+        "versions": _versions(),
+        "load_before": load_before,
+        "load_after": os.getloadavg(),
+        "rounds": rounds,
+        "quick": quick,
+    }
+
+
+def heading(machine: dict[str, Any]) -> str:
+    """The same in words."""
+    before, after, processors = machine["load_before"][0], machine["load_after"][0], machine["processors"]
+    text = (
+        f"{machine['date']}, Python {machine['python']}, {machine['system']}, "
+        f"{processors} x {machine['processor']}, "
+        f"{machine['rounds']} rounds{' (quick)' if machine['quick'] else ''}, "
+        f"load {before:.1f} before and {after:.1f} after; ratios are medians over rounds"
+    )
+    # What is measured keeps two processes busy at most, whatever the number of processors.
+    if before > processors / 2 or after > processors + 1:
+        text += "\nThe machine was busy with other work: figures of several processes at once suffer most."
+    return text
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return found
