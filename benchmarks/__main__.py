@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import document, report
+from . import document, page, plot, report
 from .catalogue import ROWS
 
 if TYPE_CHECKING:
@@ -40,12 +40,26 @@ def _measure(rows: Collection[str], arguments: argparse.Namespace) -> int:
     rounds = arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS)
     results = report.make(rows, rounds=rounds, quick=arguments.quick, peers=arguments.peers)
     if arguments.json is not None:
-        document.write(Path(arguments.json), results)
+        document.write(arguments.json, results)
         print(f"\nall figures of all rounds: {arguments.json}")
+    elif len(rows) == len(ROWS) and arguments.peers and not arguments.quick:
+        _publish(results)
     missed = {figure["row"] for figure in results["figures"] if figure["verdict"] == "MISSED"}
     if missed:
         print(f"\nwhere the time goes: python -m benchmarks profile {' '.join(sorted(missed))}")
     return 1 if results["failures"] else 0
+
+
+def _publish(results: document.Document) -> None:
+    """Keep a whole run in docs/speed, and draw the page and its pictures anew."""
+    path = page.FOLDER / f"results-{results['machine']['python'].rpartition('.')[0]}.json"
+    document.write(path, results)
+    page.write(page.stored())
+    print(f"\nall figures of all rounds: {path}; tables: {page.PAGE}")
+    if (reason := plot.missing()) is not None:
+        print(reason)
+        return
+    print("pictures:", *plot.draw(page.stored(), page.FOLDER))
 
 
 def _explain(rows: Collection[str], *, quick: bool) -> None:
@@ -79,7 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--soak", metavar="MINUTES", type=float, help="then run the soak of sessions as well"
     )
-    parser.add_argument("--json", metavar="FILE", help="write all figures of all rounds there as well")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="write all figures of all rounds there; a run of all rows"
+        " writes docs/speed/results-VERSION.json, tables and pictures unless this is given",
+    )
     return parser
 
 

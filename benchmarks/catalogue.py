@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from . import call_figure, rival, session_figure, start_figure
+from . import call_figure, rival, session_figure, start_figure, ten_figure
 
 __all__ = ["CONTESTANTS", "FIGURES", "GROUPS", "ROWS"]
 
 GROUPS = (
     call_figure.GROUP,
+    ten_figure.GROUP,
     start_figure.GROUP,
     session_figure.GROUP,
 )

@@ -8,7 +8,9 @@ import platform
 from importlib import metadata
 from typing import Any
 
-__all__ = ["describe", "heading"]
+from . import peer_goplugin
+
+__all__ = ["describe", "heading", "source"]
 
 # What is measured with, and what is measured.
 _DISTRIBUTIONS = ("plugin-host", "msgpack", "msgspec", "uvloop", "rpyc", "execnet", "grpcio")
@@ -17,7 +19,7 @@ _DISTRIBUTIONS = ("plugin-host", "msgpack", "msgspec", "uvloop", "rpyc", "execne
 def describe(load_before: tuple[float, float, float], rounds: int, quick: bool) -> dict[str, Any]:
     """This machine at the end of a run."""
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
@@ -30,14 +32,21 @@ def describe(load_before: tuple[float, float, float], rounds: int, quick: bool) 
     }
 
 
+def source(machine: dict[str, Any]) -> str:
+    """Where, when and with what one run was made, as one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"{machine['date'].replace('T', ' ')}, {machine['processors']} x {machine['processor']}, "
+        f"{machine['system']}, Python {machine['python']}, {machine['rounds']} rounds"
+        f"{' (quick)' if machine['quick'] else ''}; {versions}"
+    )
+
+
 def heading(machine: dict[str, Any]) -> str:
-    """The same in words."""
+    """The same for whoever ran it, with what else the machine did."""
     before, after, processors = machine["load_before"][0], machine["load_after"][0], machine["processors"]
     text = (
-        f"{machine['date']}, Python {machine['python']}, {machine['system']}, "
-        f"{processors} x {machine['processor']}, "
-        f"{machine['rounds']} rounds{' (quick)' if machine['quick'] else ''}, "
-        f"load {before:.1f} before and {after:.1f} after; ratios are medians over rounds"
+        f"{source(machine)}\nload {before:.1f} before and {after:.1f} after; ratios are medians over rounds"
     )
     # What is measured keeps two processes busy at most, whatever the number of processors.
     if before > processors / 2 or after > processors + 1:
@@ -61,4 +70,6 @@ def _versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             pass
+    if (version := peer_goplugin.version()) is not None:
+        found["go-plugin"] = version
     return found
