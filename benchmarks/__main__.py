@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [ROW ...]` and `python -m benchmarks profile [ROW ...]`."""
+"""The command line: `python -m benchmarks [ROW ...]`, and `profile [ROW ...]`, `growth` or `idle` of it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def main() -> int:
 
     What fails is reported, and everything else measured. With --soak also 1 when that found anything wrong.
     """
+    if sys.argv[1:2] in (["growth"], ["idle"]):
+        from .growth import report as growth
+
+        return growth.main(sys.argv[2:] if sys.argv[1] == "growth" else sys.argv[1:])
     arguments = _parser().parse_intermixed_args()
     rows = [row for row in arguments.rows if row != _PROFILE] or ROWS
     if _PROFILE in arguments.rows:

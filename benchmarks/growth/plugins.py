@@ -14,11 +14,10 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, cast
 
+from benchmarks.memory import private_mib
 from plugin_host.control.client import connect
 from plugin_host.control.server import ControlServer
 from plugin_host.localsocket import LocalSocket
-
-from benchmarks.memory import private_mib
 
 from .crowd import closing, folder_of, host_of, pids, settle
 

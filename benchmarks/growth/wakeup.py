@@ -13,7 +13,7 @@ __all__ = ["Activity", "activity"]
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """`wakeups` is how often a thread of it went to sleep or was made to wait; `ran_s` its processor time."""
+    """`wakeups` is how often one of its threads gave up the processor; `ran_s` is its processor time."""
 
     wakeups: int
     ran_s: float
