@@ -68,6 +68,7 @@ class SharedLink(Link):
     """See `Link`, which it is on its loop. Other threads use `ask` and nothing else."""
 
     _make_room = staticmethod(own_room)
+
     def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
         self.mutex = threading.RLock()
         self._thread = get_ident()

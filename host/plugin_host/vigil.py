@@ -169,7 +169,8 @@ class Vigil:
         watch = Watch(self, link, policy, on_unresponsive, on_recovered, on_miss)
         if not link.connection.raw:
             self._watches[watch] = None
-            self._set_timer()
+            if self._timer is None or watch.due < self._timer.when():
+                self._set_timer()
         return watch
 
     def close(self) -> None:
@@ -203,7 +204,10 @@ class Vigil:
         now = max(self.loop.time(), self._timer.when())
         self._timer = None
         due = [watch for watch in self._watches if watch.due <= now]
-        for watch in due[:_AT_ONCE]:
+        asking = self.asking
+        for watch in due:
+            if self.asking - asking >= _AT_ONCE:
+                break
             if watch in self._watches:
                 watch.wake(now)
         self._set_timer()
