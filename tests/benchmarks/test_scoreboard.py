@@ -73,7 +73,7 @@ def test_budgets_are_shares_of_what_is_allowed_the_worst_first() -> None:
     points = budget_points(scoreboard([made()]))
     assert [(point.label, round(point.share, 2), point.is_met) for point in points] == [
         ("trip: ≤ 1.5 × floor", 1.33, False),
-        ("rate: ≥ 100", 0.5, True),
+        ("rate: ≥ 100 calls/s", 0.5, True),
         ("trip: ≤ 0.5 × rival", 0.5, True),
     ]
 
