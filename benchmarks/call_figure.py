@@ -41,12 +41,12 @@ def _trip(row: str, title: str, floor: str, subject: str, *budgets: Budget) -> t
     )
 
 
-def _flight(row: str, title: str, floor: str, subject: str) -> Figure:
-    return Figure(row, title, "calls/s", _FLIGHT, "per_s", floor, budgets=_FAST, subject=subject)
+def _flight(title: str, floor: str, subject: str) -> Figure:
+    return Figure("flight", title, "calls/s", _FLIGHT, "per_s", floor, budgets=_FAST, subject=subject)
 
 
-def _big(row: str, title: str, floor: str, subject: str) -> Figure:
-    return Figure(row, title, "MB/s", _BIG, "mb_per_s", floor, budgets=_WIDE, subject=subject)
+def _big(title: str, floor: str, subject: str) -> Figure:
+    return Figure("big", title, "MB/s", _BIG, "mb_per_s", floor, budgets=_WIDE, subject=subject)
 
 
 def _many(title: str, subject: str, *budgets: Budget) -> Figure:
@@ -61,18 +61,18 @@ def _ping(title: str, trial: Trial, most_ms: float) -> Figure:
 
 _FIGURES = (
     *_trip("rtt", "echo round trip", _FLOOR, OURS, *_SHORT),
-    _flight("flight", "64 calls in flight", _FLOOR, OURS),
+    _flight("64 calls in flight", _FLOOR, OURS),
     _ping("ping p99 beside 64 sleeping handlers", _PING_SLEEP, 5.0),
     _ping("ping p99 beside a CPU-bound handler", _PING_SPIN, 10.0),
-    _big("big", "1 MiB echo", _FLOOR, OURS),
+    _big("1 MiB echo", _FLOOR, OURS),
     *_trip("blocking", "blocking round trip", _FLOOR_BLOCKING, _BLOCKING, Budget(0.4, "rpyc")),
     Figure("blocking", "blocking calls of 8 threads", "calls/s", _THREADS, "per_s", subject=_BLOCKING),
     _many("call_many, blocking host", _BLOCKING, *_BATCHED),
     _many("call_many, asyncio host", OURS),
     _many("call_many, asyncio host on uvloop", _UVLOOP),
-    *_trip("uvloop", "echo round trip on uvloop", _FLOOR_UVLOOP, _UVLOOP, *_SHORT),
-    _flight("uvloop", "64 calls in flight on uvloop", _FLOOR_UVLOOP, _UVLOOP),
-    _big("uvloop", "1 MiB echo on uvloop", _FLOOR_UVLOOP, _UVLOOP),
+    *_trip("rtt", "echo round trip on uvloop", _FLOOR_UVLOOP, _UVLOOP, *_SHORT),
+    _flight("64 calls in flight on uvloop", _FLOOR_UVLOOP, _UVLOOP),
+    _big("1 MiB echo on uvloop", _FLOOR_UVLOOP, _UVLOOP),
 )
 
 _CALLS = frozenset({"rtt", "flight", "big"})

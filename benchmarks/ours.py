@@ -50,6 +50,13 @@ class Ours:
     def __init__(self, host: _Host) -> None:
         self._host = host
 
+    @property
+    def pid(self) -> int:
+        """The plugin's process."""
+        pid = self._host.plugins[_ID].pid
+        assert pid is not None
+        return pid
+
     def call(self, payload: bytes) -> Awaitable[Any]:
         return self._host.call(_ID, "echo", {"payload": payload})
 
@@ -90,9 +97,7 @@ class Ours:
         await self.start()
         await self._host.call(_ID, command, {"payload": SMALL})
         took = time.perf_counter() - before
-        pid = self._host.plugins[_ID].pid
-        assert pid is not None
-        return {"ms": took * 1e3, "private_mib": private_mib(pid)}
+        return {"ms": took * 1e3, "private_mib": private_mib(self.pid)}
 
     async def _many(self, seconds: float) -> dict[str, float]:
         clock, calls = time.perf_counter, 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _COLORS = {
 }
 _MARKERS = "os^Dv"
 _DPI = 130
+_LABEL_WIDTH = 200
+_TICKS = [factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 5)]
 
 
 def missing() -> str | None:
@@ -65,7 +68,7 @@ def _pyplot() -> Any:
 def _label(board: Scoreboard) -> str:
     """The latest run of each version."""
     latest = {machine["python"]: machine for machine in board.machines}
-    return "\n".join(map(source, latest.values()))
+    return "\n".join(line for one in latest.values() for line in textwrap.wrap(source(one), _LABEL_WIDTH))
 
 
 def _budgets(board: Scoreboard, pyplot: Any) -> Any:
@@ -118,12 +121,12 @@ def _ratio(axes: Any, board: Scoreboard, point: RatioPoint, place: int) -> None:
 
 
 def _canvas(pyplot: Any, rows: int, title: str) -> tuple[Any, Any]:
-    height = 1.7 + 0.23 * rows
+    height = 2.0 + 0.23 * rows
     figure, axes = pyplot.subplots(figsize=(10.5, height))
-    figure.subplots_adjust(left=0.42, right=0.98, top=1 - 0.35 / height, bottom=1.0 / height)
-    axes.set_title(title, fontsize=11, loc="left")
+    figure.subplots_adjust(left=0.42, right=0.98, top=1 - 0.65 / height, bottom=1.05 / height)
+    figure.text(0.01, 1 - 0.1 / height, title, fontsize=12, va="top")
     axes.set_xscale("log")
-    axes.grid(axis="x", which="both", color="#e6e6e6", linewidth=0.6)
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
 
@@ -131,15 +134,22 @@ def _canvas(pyplot: Any, rows: int, title: str) -> tuple[Any, Any]:
 def _rows(axes: Any, labels: list[str]) -> None:
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
 def _legend(axes: Any, entries: list[tuple[str, str, str]]) -> None:
-    handles = [axes.plot([], [], marker, color=color, label=label)[0] for marker, color, label in entries]
-    axes.legend(handles=handles, fontsize=8, loc="lower right", framealpha=0.9)
+    handles = [
+        axes.plot([], [], marker, color=color, label=label, markersize=5)[0]
+        for marker, color, label in entries
+    ]
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    axes.legend(handles=handles, fontsize=8, frameon=False, ncol=len(entries), **place)
 
 
 def _marker(board: Scoreboard, python: str) -> str:

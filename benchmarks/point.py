@@ -60,7 +60,8 @@ def budget_points(board: Scoreboard) -> list[BudgetPoint]:
             for budget in figure["budgets"]:
                 if budget["measured"]:
                     share = _cost(budget["measured"] / budget["limit"], at_most=budget["at_most"])
-                    label = f"{row.title}: {budget['budget'].replace(' x ', f' {TIMES} ')}"
+                    unit = f" {figure['unit']}" if budget["against"] is None else ""
+                    label = f"{row.title}: {budget['budget'].replace(' x ', f' {TIMES} ')}{unit}"
                     points.append(BudgetPoint(label, python, share, budget["met"]))
     worst = {point.label: 0.0 for point in points}
     for point in points:

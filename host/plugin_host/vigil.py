@@ -149,7 +149,8 @@ class Vigil:
         self.loop = asyncio.get_running_loop()
         self.asking = 0  # questions that are open
         self._watches: dict[Watch, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None  # not every loop has a time at its handles
+        self._when = 0.0
 
     def watch(
         self,
@@ -193,15 +194,17 @@ class Vigil:
         """Set the timer for what is due first."""
         when = min((watch.due for watch in self._watches), default=None)
         if self._timer is not None:
-            if self._timer.when() == when:
+            if self._when == when:
                 return
             self._timer.cancel()
-        self._timer = None if when is None else self.loop.call_at(when, self._fire)
+            self._timer = None
+        if when is not None:
+            self._timer, self._when = self.loop.call_at(when, self._fire), when
 
     def _fire(self) -> None:
         assert self._timer is not None
         # The loop may come a moment early, and then would find nothing due.
-        now = max(self.loop.time(), self._timer.when())
+        now = max(self.loop.time(), self._when)
         self._timer = None
         due = [watch for watch in self._watches if watch.due <= now]
         asking = self.asking
