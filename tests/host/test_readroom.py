@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import threading
+import tracemalloc
 
+from plugin_host.channel import open_socketpair
+from plugin_host.link import Link, LinkOwner
 from plugin_host.readroom import READ_BYTES, own_room, shared_room
+from plugin_host_sdk.connection import HOST, Connection
 from plugin_host_sdk.protocol import FRAME_BYTES
 from tests.linked import linked
 from tests.run import Run
@@ -48,3 +54,23 @@ def test_room_of_ones_own_holds_a_read_and_is_nobody_elses() -> None:
     one[0] = 1
     assert (len(one), one[0], other[0]) == (READ_BYTES, 1, 0)
     assert READ_BYTES == FRAME_BYTES
+
+
+def test_one_more_link_takes_less_memory_than_one_read() -> None:
+    """A host may have hundreds. Most of it is the unpacker's."""
+
+    async def body() -> int:
+        ends = [open_socketpair() for _ in range(20)]
+        shared_room()
+        gc.collect()
+        tracemalloc.start()
+        links = [Link(channel, Connection(HOST), LinkOwner()) for channel, _ in ends]
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        for link, (channel, child) in zip(links, ends, strict=True):
+            link.close()
+            channel.close()
+            child.close()
+        return size // len(links)
+
+    assert asyncio.run(body()) < READ_BYTES
