@@ -170,7 +170,7 @@ class Vigil:
         watch = Watch(self, link, policy, on_unresponsive, on_recovered, on_miss)
         if not link.connection.raw:
             self._watches[watch] = None
-            if self._timer is None or watch.due < self._timer.when():
+            if self._timer is None or watch.due < self._when:
                 self._set_timer()
         return watch
 
