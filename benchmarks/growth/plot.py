@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ class _Panel(NamedTuple):
     unit: str
     lines: tuple[tuple[str, str, str], ...]
     of: str
+    budget: float | None = None
 
 
 _PANELS = (
@@ -48,6 +50,7 @@ _PANELS = (
             ("plugins", "host_kib", "in the host"),
         ),
         "plugins",
+        100,
     ),
     _Panel("a call to one plugin of so many", "µs", (("plugins", "rtt_us", "round trip"),), "plugins"),
     _Panel(
@@ -71,6 +74,7 @@ _PANELS = (
         "KiB",
         (("sessions", "host_kib", "in the host"), ("sessions", "plugin_kib", "in the plugin")),
         "sessions, over 10 plugins",
+        10,
     ),
 )
 
@@ -85,7 +89,7 @@ def draw(content: dict[str, Any], folder: Path) -> list[Path]:
     figure, grid = pyplot.subplots(2, 3, figsize=(12, 6.6), layout="constrained")
     for axes, panel in zip(grid.flat, _PANELS, strict=True):
         _fill(axes, panel, content)
-    figure.suptitle("What one costs when there are more and more: flat is good")
+    figure.suptitle("What one costs when there are more and more, on logarithmic scales: flat is good")
     figure.supxlabel(machine.source(content["machine"]), fontsize=7, color="#666666")
     paths = [folder / f"growth.{suffix}" for suffix in ("png", "svg")]
     for path in paths:
@@ -96,18 +100,29 @@ def draw(content: dict[str, Any], folder: Path) -> list[Path]:
 
 
 def _fill(axes: Any, panel: _Panel, content: dict[str, Any]) -> None:
-    top = 0.0
     for (part, key, name), color in zip(panel.lines, _COLORS, strict=False):
         points = {int(count): figures[key] for count, figures in content.get(part, {}).items()}
+        # What a few need may be free of cost: memory that the host had already.
+        points = {count: value for count, value in points.items() if value > 0}
         axes.plot(list(points), list(points.values()), marker="o", color=color, label=name)
-        top = max(top, *points.values(), 0.0)
+    if panel.budget is not None:
+        axes.axhline(panel.budget, color="black", linewidth=1, linestyle="--", label="budget of the host")
     axes.set_xscale("log")
-    axes.set_ylim(0, top * 1.1 or 1)
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.set_ylim(*_decades(axes.get_ylim()))
     axes.set_title(panel.title, fontsize=9)
     axes.set_xlabel(panel.of)
     axes.set_ylabel(panel.unit)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
+
+
+def _decades(limits: tuple[float, float]) -> tuple[float, float]:
+    """At least two of them, so that what is nearly flat looks so."""
+    low, high = limits
+    return low / max(1.0, math.sqrt(100 * low / high)), high * max(1.0, math.sqrt(100 * low / high))
 
 
 if __name__ == "__main__":
