@@ -85,7 +85,7 @@ class LinkOwner:
 class Link:
     """One connection over one channel. `peer` is what messages call the other side."""
 
-    _make_room = staticmethod(shared_room)
+    _make_room: Callable[[], memoryview] = staticmethod(shared_room)
 
     def __init__(
         self, channel: Channel, connection: Connection, owner: LinkOwner, peer: str = "plugin"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
+    "Carriers",
     "Kin",
     "ProcessRow",
     "ProcessTable",

@@ -67,8 +67,6 @@ class LinkGone(Exception):
 class SharedLink(Link):
     """See `Link`, which it is on its loop. Other threads use `ask` and nothing else."""
 
-    _make_room = staticmethod(own_room)
-
     def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
         self.mutex = threading.RLock()
         self._thread = get_ident()
@@ -85,6 +83,7 @@ class SharedLink(Link):
         self._why: Callable[[], Exception] | None = None
         self._standby: Standby | None = None
         self._bell = Bell()
+        self._make_room = own_room  # threads read while those of other links do
         self._poll = select.poll()
         self._poll.register(channel.read_fd, select.POLLIN)
         self._poll.register(self._bell.fd, select.POLLIN)

@@ -33,10 +33,10 @@ _REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, 
 _SLICE_BYTES = FRAME_BYTES
 _PLAIN_BYTES = MESSAGE_CONTAINERS - _SLICE_BYTES - 1
 _TOO_MANY = f"more than {MESSAGE_CONTAINERS} lists, maps and extension values in one message"
-_ROOM_BYTES = 4 * 1024  # what packers and unpackers begin with, and grow from
-# They keep the room that their largest message took; past this size they are replaced.
+# The packer keeps the room its largest message took; past this size it is replaced.
+_PACKER_BYTES = 4 * 1024 * 1024
+# The same for the unpacker that counts, and how many small messages in a row end its use.
 _KEPT_ROOM = 4 * 1024 * 1024
-# How many small messages in a row end the use of an unpacker that counts.
 _CALM_MESSAGES = 64
 # What begins a text, bytes or an extension value whose size takes 32 bits. Every other value waits for at
 # most _SLICE_BYTES of its own.
@@ -291,7 +291,7 @@ class Decoder:
         if counting:
             hooks = {"list_hook": self._count, "object_hook": self._count, "ext_hook": self._count_ext}
         return Unpacker(
-            read_size=_ROOM_BYTES,
+            read_size=_SLICE_BYTES,
             strict_map_key=False,
             unicode_errors="surrogateescape" if self._foreign else "strict",
             max_buffer_size=self.limit + 2 * _SLICE_BYTES,
@@ -360,7 +360,7 @@ class Encoder:
         self.pack = Packer(
             default=self._default,
             unicode_errors=self._text_errors if self._text_errors != "strict" else None,
-            buf_size=_ROOM_BYTES,
+            buf_size=4096,  # it grows, and there is one for every connection
         ).pack
 
     def encode(self, message: list[Any]) -> bytes:
@@ -380,7 +380,7 @@ class Encoder:
 
     def check(self, size: int, message: list[Any]) -> None:
         """Hold a message of more than `unchecked` bytes to the limits. Raises as `encode` does."""
-        if size > _KEPT_ROOM:
+        if size > _PACKER_BYTES:
             self._renew()
         if size > self.limit:
             raise MessageTooLarge(f"a message of {size} bytes is over the peer's limit of {self.limit}")
