@@ -56,8 +56,8 @@ def test_room_of_ones_own_holds_a_read_and_is_nobody_elses() -> None:
     assert READ_BYTES == FRAME_BYTES
 
 
-def test_one_more_link_takes_less_memory_than_one_read() -> None:
-    """A host may have hundreds. Most of it is the unpacker's."""
+def test_one_more_link_has_room_for_a_message_to_decode_and_for_no_other() -> None:
+    """A host may have hundreds: most of what one takes is the unpacker's, room and state."""
 
     async def body() -> int:
         ends = [open_socketpair() for _ in range(20)]
@@ -73,4 +73,4 @@ def test_one_more_link_takes_less_memory_than_one_read() -> None:
             child.close()
         return size // len(links)
 
-    assert asyncio.run(body()) < READ_BYTES
+    assert asyncio.run(body()) < 2 * READ_BYTES
