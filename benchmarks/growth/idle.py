@@ -17,7 +17,7 @@ from .crowd import closing, folder_of, host_of, pids
 from .wakeup import Activity, activity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from .crowd import Launch
 
@@ -46,9 +46,9 @@ async def measure(count: int, launch: Launch, seconds: float = _WATCHED_S) -> di
     }
 
 
-async def watch(processes: Collection[int], seconds: float) -> dict[int, Activity]:
-    """What each did in that time, in which this process sleeps too."""
-    before = {pid: activity(pid) for pid in processes}
+async def watch(processes: Sequence[int], seconds: float) -> dict[int, Activity]:
+    """What each did in that time, in which this process, if it is the first, sleeps too."""
+    before = {pid: activity(pid) for pid in reversed(processes)}  # counting is not counted
     await asyncio.sleep(seconds)
     return {pid: activity(pid).since(before[pid]) for pid in processes}
 
