@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_SECONDS, _RATE = 5, 300
+_SECONDS, _RATE = 6, 400
 
 Sides = dict[str, "Counter[str]"]
 
