@@ -41,8 +41,8 @@ def _trip(row: str, title: str, floor: str, subject: str, *budgets: Budget) -> t
     )
 
 
-def _flight(title: str, floor: str, subject: str) -> Figure:
-    return Figure("flight", title, "calls/s", _FLIGHT, "per_s", floor, budgets=_FAST, subject=subject)
+def _flight(title: str, floor: str, subject: str, *budgets: Budget) -> Figure:
+    return Figure("flight", title, "calls/s", _FLIGHT, "per_s", floor, budgets=budgets, subject=subject)
 
 
 def _big(title: str, floor: str, subject: str) -> Figure:
@@ -61,7 +61,7 @@ def _ping(title: str, trial: Trial, most_ms: float) -> Figure:
 
 _FIGURES = (
     *_trip("rtt", "echo round trip", _FLOOR, OURS, *_SHORT),
-    _flight("64 calls in flight", _FLOOR, OURS),
+    _flight("64 calls in flight", _FLOOR, OURS, *_FAST),
     _ping("ping p99 beside 64 sleeping handlers", _PING_SLEEP, 5.0),
     _ping("ping p99 beside a CPU-bound handler", _PING_SPIN, 10.0),
     _big("1 MiB echo", _FLOOR, OURS),
@@ -71,8 +71,10 @@ _FIGURES = (
     _many("call_many, asyncio host", OURS),
     _many("call_many, asyncio host on uvloop", _UVLOOP),
     *_trip("rtt", "echo round trip on uvloop", _FLOOR_UVLOOP, _UVLOOP, *_SHORT),
-    _flight("64 calls in flight on uvloop", _FLOOR_UVLOOP, _UVLOOP),
+    _flight("64 calls in flight on uvloop", _FLOOR_UVLOOP, _UVLOOP, *_FAST),
+    _flight("64 calls in flight, blocking host, of 64 threads", _FLOOR_BLOCKING, _BLOCKING),
     _big("1 MiB echo on uvloop", _FLOOR_UVLOOP, _UVLOOP),
+    _big("1 MiB echo, blocking host", _FLOOR_BLOCKING, _BLOCKING),
 )
 
 _CALLS = frozenset({"rtt", "flight", "big"})
@@ -83,6 +85,6 @@ GROUP = Group(
         Contestant(_FLOOR_UVLOOP, "floor", python("floor_uvloop"), _CALLS, needs("uvloop")),
         Contestant(OURS, "ours", python("ours"), _CALLS | {"many", "ping_sleep", "ping_spin"}),
         Contestant(_UVLOOP, "ours", python("ours_uvloop"), _CALLS | {"many"}, needs("uvloop")),
-        Contestant(_BLOCKING, "ours", python("ours_blocking"), frozenset({"rtt", "many", "threads"})),
+        Contestant(_BLOCKING, "ours", python("ours_blocking"), _CALLS | {"many", "threads"}),
     ),
 )

@@ -14,9 +14,10 @@ __all__ = ["flat", "largest", "lines"]
 _SHOWN = 12
 _NAMED = 3
 
-# Who is there waits for something to do: names of functions of C, and of frames without a name in libc.
+# Who is there waits for something to do: names of functions of C, and of frames without a name in libc. By
+# `readv` a plugin waits for its host; what that copies is left out with it.
 _WAITS = re.compile(
-    r"^(epoll_wait|poll|ppoll|select|futex|sem_|pthread_cond|__futex|do_futex|0x[0-9a-f]+ \(libc)"
+    r"^(epoll_wait|readv \(|poll|ppoll|select|futex|sem_|pthread_cond|__futex|do_futex|0x[0-9a-f]+ \(libc)"
 )
 _PLACE = re.compile(r":\d+\)$")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["OursWarm", "driver"]
 
 _CROWD = 100
+_WARM = Configuration(warm=Warm(launch="always"))
 # A spare child is forked right after the one before it was taken: this is for one start at a time.
 _PAUSE_S = 0.05
 
@@ -46,7 +47,7 @@ async def _crowd(seconds: float) -> dict[str, float]:
         folder = Path(name)
         write_plugins(folder, _CROWD)
         before = time.perf_counter()
-        async with PluginHost(plugin_dirs=[folder], entry_points=False) as host:
+        async with PluginHost(plugin_dirs=[folder], entry_points=False, config=_WARM) as host:
             took = time.perf_counter() - before
             await asyncio.gather(*(host.call(id, "echo", {"payload": b""}) for id in host.plugins))
             pids = [plugin.pid for plugin in host.plugins.values() if plugin.pid is not None]
@@ -54,7 +55,7 @@ async def _crowd(seconds: float) -> dict[str, float]:
 
 
 async def _open() -> OursWarm:
-    return await open_as(OursWarm, Configuration(warm=Warm(launch="always")))
+    return await open_as(OursWarm, _WARM)
 
 
 def driver() -> AsyncioDriver:

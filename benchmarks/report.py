@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from . import machine, table, verdict
@@ -22,12 +23,12 @@ def make(rows: Collection[str], *, rounds: int, quick: bool, peers: bool) -> Doc
     """Measure the rows, print what came of it, and return the results."""
     figures = [figure for figure in FIGURES if figure.row in rows]
     contestants = [one for one in CONTESTANTS if peers or one.kind != "peer"]
-    load = os.getloadavg()
+    load, begun = os.getloadavg(), time.monotonic()
     trials = list(dict.fromkeys(figure.trial for figure in figures))
     results = run(trials, contestants, rounds=rounds, quick=quick)
     lines, unmeasured = verdict.lines(figures, results), verdict.unmeasured(figures, results)
     here = machine.describe(load, rounds, quick)
-    print(machine.heading(here))
+    print(f"{machine.heading(here)}\ntook {time.monotonic() - begun:.0f} s")
     if lines:
         print("\n" + table.verdicts(lines, contestants))
         print("\nmedians of all\n" + table.figures(lines, contestants))

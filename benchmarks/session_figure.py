@@ -12,7 +12,7 @@ __all__ = ["GROUP"]
 _PIPE_OUT = Trial("pipe output", "pipe_out", 0.5, 0.2, turns=3)
 _PIPE_IN = Trial("pipe input", "pipe_in", 0.5, 0.2)
 _TERMINAL = Trial("terminal output", "terminal", 0.4, 0.2, turns=2)
-_KEYSTROKE = Trial("keystrokes", "keystroke", 2.0, 0.3)
+_KEYSTROKE = Trial("keystrokes", "keystroke", 1.0, 0.3)
 # A quarter of a GiB, or 32 MiB.
 _IO = Trial("raw descriptors", "io", 1 / 4, 1 / 32)
 _CROWD = Trial("500 sessions", "crowd", 2.0, 0.5)

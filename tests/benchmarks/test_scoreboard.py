@@ -105,6 +105,7 @@ def test_samples_are_summed_by_function_without_those_who_wait() -> None:
             "main (a.py:1);work (a.py:9) 2",
             "main (a.py:1);send (libc.so.6) 4",
             "main (a.py:1);epoll_wait (libc.so.6) 90",
+            "main (a.py:1);readv (libc.so.6) 90",
             "thread (b.py:2);0x7f47b2ea3f16 (libc.so.6) 90",
         ]
     )
