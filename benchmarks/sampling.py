@@ -75,12 +75,6 @@ def _read(file: str) -> Counter[str]:
     return flat(Path(file).read_text(encoding="utf-8").splitlines())
 
 
-def _spy(pid: int, file: str) -> subprocess.Popen[bytes]:
-    command = [_program() or "py-spy", "record", "--native", "--format", "raw", "--rate", str(_RATE)]
-    command += ["--duration", str(_SECONDS), "--output", file, "--pid", str(pid)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def _program() -> str | None:
     return shutil.which("py-spy", path=sysconfig.get_path("scripts")) or shutil.which("py-spy")
 
