@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_SECONDS, _RATE, _PATIENCE_S = 4, 400, 30
+_SECONDS, _RATE, _PATIENCE_S = 5, 100, 60
 
 Sides = dict[str, "Counter[str]"]
 
