@@ -9,7 +9,6 @@ Unlike a profiler that counts calls, samples make nothing dearer than it is, and
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import os
 import shutil
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_SECONDS, _RATE = 6, 400
+_SECONDS, _RATE, _PATIENCE_S = 5, 100, 60
 
 Sides = dict[str, "Counter[str]"]
 
@@ -49,26 +49,30 @@ async def _sampled(
 ) -> Sides:
     """Samples of this process and of the plugin's while `work` is done over and over."""
     (affinity.pin if pinned else affinity.unpin)(os.getpid())
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        files = {"host": f"{folder}/host", "plugin": f"{folder}/plugin"}
-        spies = [_spy(os.getpid(), files["host"]), _spy(pid, files["plugin"])]
-        stack.callback(lambda: [spy.kill() for spy in spies])
-        for spy in spies:
-            affinity.unpin(spy.pid)
-        while any(spy.poll() is None for spy in spies):
-            await work()
-        affinity.unpin(os.getpid())
-        return {side: _read(file) for side, file in files.items()}
-
-
-def _read(file: str) -> Counter[str]:
-    return flat(Path(file).read_text(encoding="utf-8").splitlines())
+    sides = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for side, of in (("host", os.getpid()), ("plugin", pid)):  # one stops what it looks at for a moment
+            with _spy(of, f"{folder}/{side}") as spy:
+                affinity.unpin(spy.pid)
+                end = time.monotonic() + _PATIENCE_S
+                while spy.poll() is None:
+                    if time.monotonic() > end:
+                        spy.kill()
+                        raise TimeoutError(f"py-spy has not ended after {_PATIENCE_S} s")
+                    await work()
+            sides[side] = _read(f"{folder}/{side}")
+    affinity.unpin(os.getpid())
+    return sides
 
 
 def _spy(pid: int, file: str) -> subprocess.Popen[bytes]:
     command = [_program() or "py-spy", "record", "--native", "--format", "raw", "--rate", str(_RATE)]
     command += ["--duration", str(_SECONDS), "--output", file, "--pid", str(pid)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _read(file: str) -> Counter[str]:
+    return flat(Path(file).read_text(encoding="utf-8").splitlines())
 
 
 def _program() -> str | None:

@@ -29,7 +29,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """The worst of all versions."""
-        return min((figure["verdict"] for figure in self.by_python.values()), key=_ORDER.index)
+        return min((str(figure["verdict"]) for figure in self.by_python.values()), key=_ORDER.index)
 
     @property
     def first(self) -> dict[str, Any]:

@@ -365,10 +365,10 @@ def test_timer_sleeps_until_the_next_look_when_all_have_answered(run: Run, wait_
             distant = Told().watch(vigil, other, far)
             event = await end.expect(RequestReceived)
             assert vigil._timer is not None
-            before = vigil._timer.when()
+            before = vigil._when
             await end.answer(event.msgid)
             await wait_until.aio(lambda: not watch.is_asking)
-            assert vigil._timer.when() < before
+            assert vigil._when < before
             watch.close()
             assert vigil._timer is not None
             distant.close()
