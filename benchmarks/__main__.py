@@ -1,15 +1,15 @@
-"""The command line: `python -m benchmarks [ROW ...]` and `python -m benchmarks profile [ROW ...]`."""
+"""The command line: `python -m benchmarks [ROW ...]`, and `profile [ROW ...]`, `growth` or `idle` of it."""
 
 from __future__ import annotations
 
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import report
+from . import document, page, plot, report
 from .catalogue import ROWS
-from .worker import WorkerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,10 +19,14 @@ _PROFILE = "profile"
 
 
 def main() -> int:
-    """Run what the arguments ask for; 0, or 1 when a floor or this project could not be measured.
+    """Run what the arguments ask for; 0, or 1 when a measurement of this project or of a floor failed.
 
-    With --soak also 1 when that found anything wrong.
+    What fails is reported, and everything else measured. With --soak also 1 when that found anything wrong.
     """
+    if sys.argv[1:2] in (["growth"], ["idle"]):
+        from .growth import report as growth
+
+        return growth.main(sys.argv[2:] if sys.argv[1] == "growth" else sys.argv[1:])
     arguments = _parser().parse_intermixed_args()
     rows = [row for row in arguments.rows if row != _PROFILE] or ROWS
     if _PROFILE in arguments.rows:
@@ -38,24 +42,28 @@ def main() -> int:
 
 def _measure(rows: Collection[str], arguments: argparse.Namespace) -> int:
     rounds = arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS)
-    try:
-        lines = report.make(
-            rows,
-            rounds=rounds,
-            quick=arguments.quick,
-            peers=arguments.peers,
-            json_path=arguments.json,
-        )
-    except WorkerFailed as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 1
-    missed = {line.figure.row for line in lines if line.verdict == "MISSED"}
-    if missed and arguments.quick:
+    results = report.make(rows, rounds=rounds, quick=arguments.quick, peers=arguments.peers)
+    if arguments.json is not None:
+        document.write(arguments.json, results)
+        print(f"\nall figures of all rounds: {arguments.json}")
+    elif len(rows) == len(ROWS) and arguments.peers and not arguments.quick:
+        _publish(results)
+    missed = {figure["row"] for figure in results["figures"] if figure["verdict"] == "MISSED"}
+    if missed:
         print(f"\nwhere the time goes: python -m benchmarks profile {' '.join(sorted(missed))}")
-    elif missed:
-        print("\nwhere the time of what was missed goes")
-        _explain(missed, quick=False)
-    return 0
+    return 1 if results["failures"] else 0
+
+
+def _publish(results: document.Document) -> None:
+    """Keep a whole run in docs/speed, and draw the page and its pictures anew."""
+    path = page.FOLDER / f"results-{results['machine']['python'].rpartition('.')[0]}.json"
+    document.write(path, results)
+    page.write(page.stored())
+    print(f"\nall figures of all rounds: {path}; tables: {page.PAGE}")
+    if (reason := plot.missing()) is not None:
+        print(reason)
+        return
+    print("pictures:", *plot.draw(page.stored(), page.FOLDER))
 
 
 def _explain(rows: Collection[str], *, quick: bool) -> None:
@@ -89,7 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--soak", metavar="MINUTES", type=float, help="then run the soak of sessions as well"
     )
-    parser.add_argument("--json", metavar="FILE", help="write all figures of all rounds there as well")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="write all figures of all rounds there; a run of all rows"
+        " writes docs/speed/results-VERSION.json, tables and pictures unless this is given",
+    )
     return parser
 
 

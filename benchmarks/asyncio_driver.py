@@ -30,8 +30,12 @@ class AsyncioPeer(Protocol):
 class AsyncioDriver:
     """Measures what `open_peer` starts; the loop runs only while something is measured."""
 
-    def __init__(self, open_peer: Callable[[], Coroutine[Any, Any, AsyncioPeer]]) -> None:
-        self._runner = asyncio.Runner()
+    def __init__(
+        self,
+        open_peer: Callable[[], Coroutine[Any, Any, AsyncioPeer]],
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
+        self._runner = asyncio.Runner(loop_factory=loop_factory)
         self._peer = self._runner.run(open_peer())
         self._runner.run(self._warm_up())
 

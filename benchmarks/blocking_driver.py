@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .memory import private_mib
 from .sample import latency
-from .workload import BIG, IN_FLIGHT, SMALL, THREADS, WARM_UP
+from .workload import BATCH, BIG, IN_FLIGHT, SMALL, THREADS, WARM_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +53,8 @@ class BlockingDriver:
         self._warm_up()
         measurement = {
             "rtt": self._rtt,
-            "blocking_rtt": self._rtt,
             "threads": self._threads,
+            "many": self._many,
             "flight": self._flight,
             "big": self._big,
         }[verb]
@@ -104,6 +104,15 @@ class BlockingDriver:
 
         with ThreadPoolExecutor(THREADS) as pool:
             calls = sum(future.result() for future in [pool.submit(work) for _ in range(THREADS)])
+        return {"per_s": calls / (clock() - start)}
+
+    def _many(self, seconds: float) -> dict[str, float]:
+        """Calls that are made together, of those who can."""
+        call_many: Callable[[list[dict[str, bytes]]], list[Any]] = self._peer.call_many  # type: ignore[attr-defined]
+        clock, calls = time.perf_counter, 0
+        start = clock()
+        while clock() - start < seconds:
+            calls += len(call_many(BATCH))
         return {"per_s": calls / (clock() - start)}
 
     def _big(self, seconds: float) -> dict[str, float]:

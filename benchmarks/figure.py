@@ -1,15 +1,19 @@
 """The words of the benchmarks: trials, the figures taken from them, their budgets.
 
 A trial is one order given to every contestant that knows it; a figure is one number of its answer; a
-budget compares this project's number with another one of the same run. Which there are is said in
-`call_figure`, `session_figure` and `discovery_figure`.
+budget compares this project's number with another one of the same run. Which there are is said in the
+modules that end in `_figure`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Budget", "Figure", "Trial"]
+__all__ = ["OURS", "Budget", "Figure", "Trial"]
+
+OURS = "ours"
+
+_RATES = frozenset({"calls/s", "MB/s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,17 @@ class Trial:
 class Budget:
     """A limit on ours: times `against`, or plain.
 
-    That is a contestant, `floor`, or of ours in the same trial `median` or `idle p99`.
+    `against` is a contestant, or `floor`; with a `key` it is only words for that key of our own answer.
     """
 
     limit: float
     against: str | None = None
     at_most: bool = True
+    key: str | None = None
 
     def __str__(self) -> str:
         sign = "≤" if self.at_most else "≥"
-        return f"{sign} {self.limit:g}" + (f" x {self.against}" if self.against else "")
+        return f"{sign} {self.limit:,g}" + (f" x {self.against}" if self.against else "")
 
     def is_met(self, measured: float) -> bool:
         return measured <= self.limit if self.at_most else measured >= self.limit
@@ -45,7 +50,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table: `key` of the trial's answer, times `scale`, in `unit`."""
+    """One line of the table: `key` of the trial's answer, times `scale`, in `unit`.
+
+    `subject` is which of ours it is about.
+    """
 
     row: str
     title: str
@@ -55,3 +63,9 @@ class Figure:
     floor: str | None = None
     scale: float = 1.0
     budgets: tuple[Budget, ...] = ()
+    subject: str = OURS
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is better; of everything else, less is."""
+        return self.unit in _RATES

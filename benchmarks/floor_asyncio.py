@@ -17,7 +17,7 @@ from .echo_process import EchoProcess
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-__all__ = ["driver"]
+__all__ = ["driver", "open_loop"]
 
 _READ_BYTES = 64 * 1024
 _BATCH = 16
@@ -96,9 +96,9 @@ class _Loop:
         self._process.close()
 
 
-async def _open() -> _Loop:
+async def open_loop() -> _Loop:
     return _Loop()
 
 
 def driver() -> AsyncioDriver:
-    return AsyncioDriver(_open)
+    return AsyncioDriver(open_loop)

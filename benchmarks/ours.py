@@ -15,7 +15,7 @@ from plugin_host.warm.switch import VARIABLE
 from .asyncio_driver import AsyncioDriver
 from .memory import private_mib
 from .ping import beside
-from .workload import IN_FLIGHT, SMALL
+from .workload import BATCH, IN_FLIGHT, SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -50,6 +50,13 @@ class Ours:
     def __init__(self, host: _Host) -> None:
         self._host = host
 
+    @property
+    def pid(self) -> int:
+        """The plugin's process."""
+        pid = self._host.plugins[_ID].pid
+        assert pid is not None
+        return pid
+
     def call(self, payload: bytes) -> Awaitable[Any]:
         return self._host.call(_ID, "echo", {"payload": payload})
 
@@ -68,6 +75,7 @@ class Ours:
         return {
             "cold": self._cold,
             "cold_typed": self._cold_typed,
+            "many": self._many,
             "ping_sleep": self._ping_sleep,
             "ping_spin": self._ping_spin,
         }.get(verb)
@@ -89,9 +97,14 @@ class Ours:
         await self.start()
         await self._host.call(_ID, command, {"payload": SMALL})
         took = time.perf_counter() - before
-        pid = self._host.plugins[_ID].pid
-        assert pid is not None
-        return {"ms": took * 1e3, "private_mib": private_mib(pid)}
+        return {"ms": took * 1e3, "private_mib": private_mib(self.pid)}
+
+    async def _many(self, seconds: float) -> dict[str, float]:
+        clock, calls = time.perf_counter, 0
+        start = clock()
+        while clock() - start < seconds:
+            calls += len(await self._host.call_many(_ID, "echo", BATCH))
+        return {"per_s": calls / (clock() - start)}
 
     async def _ping_sleep(self, seconds: float) -> dict[str, float]:
         return await self._ping("sleep", _SLEEP_S, IN_FLIGHT, seconds)

@@ -34,6 +34,9 @@ class _Blocking:
     def call(self, payload: bytes) -> Any:
         return self._host.call(_ID, "echo", {"payload": payload})
 
+    def call_many(self, many: list[dict[str, bytes]]) -> list[Any]:
+        return self._host.call_many(_ID, "echo", many)
+
     def submit(self, payload: bytes) -> Future[Any]:
         return self._pool.submit(self.call, payload)
 

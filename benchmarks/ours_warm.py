@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from plugin_host.configuration import Configuration, Warm
 from .asyncio_driver import AsyncioDriver
 from .memory import private_mib
 from .ours import Ours, open_as
+from .scratch import write_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,18 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["OursWarm", "driver"]
 
 _CROWD = 100
+_WARM = Configuration(warm=Warm(launch="always"))
 # A spare child is forked right after the one before it was taken: this is for one start at a time.
 _PAUSE_S = 0.05
-_CODE = """\
-import plugin_host_sdk as sdk
-
-plugin = sdk.Plugin({id!r}, version="1.0.0")
-
-
-@plugin.command("echo")
-def echo(ctx, payload=None):
-    return payload
-"""
 
 
 class OursWarm(Ours):
@@ -54,27 +45,17 @@ async def _crowd(seconds: float) -> dict[str, float]:
     """From a host without a forkserver to a hundred plugins that are ready; their memory once idle."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for number in range(_CROWD):
-            _write(folder, f"p{number}")
+        write_plugins(folder, _CROWD)
         before = time.perf_counter()
-        config = Configuration(warm=Warm(launch="auto"))
-        async with PluginHost(plugin_dirs=[folder], entry_points=False, config=config) as host:
+        async with PluginHost(plugin_dirs=[folder], entry_points=False, config=_WARM) as host:
             took = time.perf_counter() - before
             await asyncio.gather(*(host.call(id, "echo", {"payload": b""}) for id in host.plugins))
             pids = [plugin.pid for plugin in host.plugins.values() if plugin.pid is not None]
             return {"s": took, "private_mib": median(map(private_mib, pids))}
 
 
-def _write(folder: Path, id: str) -> None:
-    home = folder / id
-    home.mkdir()
-    manifest = {"id": id, "version": "1.0.0", "launch": {"entry_point": f"{id}_plugin:plugin"}}
-    (home / "plugin_manifest.json").write_text(json.dumps(manifest))
-    (home / f"{id}_plugin.py").write_text(_CODE.format(id=id))
-
-
 async def _open() -> OursWarm:
-    return await open_as(OursWarm, Configuration(warm=Warm(launch="always")))
+    return await open_as(OursWarm, _WARM)
 
 
 def driver() -> AsyncioDriver:

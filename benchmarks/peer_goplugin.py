@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-__all__ = ["command", "missing"]
+__all__ = ["command", "missing", "version"]
 
 _SOURCE = Path(__file__).with_name("goplugin")
 _GOPATH = Path("/usr/share/gocode")
@@ -26,6 +26,16 @@ def missing() -> str | None:
     if not (_GOPATH / "src/github.com/hashicorp/go-plugin").is_dir():
         return f"no go-plugin in {_GOPATH} (Debian: apt-get install {_PACKAGES})"
     return None
+
+
+def version() -> str | None:
+    """The version of Debian's package and of Go; None when it cannot take part."""
+    if missing() is not None or shutil.which("dpkg-query") is None:
+        return None
+    package = ["dpkg-query", "-W", "-f", "${Version}", "golang-github-hashicorp-go-plugin-dev"]
+    built = subprocess.run(package, capture_output=True, text=True, check=False).stdout
+    go = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+    return f"{built.strip()} with {go.strip()}"
 
 
 def command() -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from .figure import Budget, Figure, Trial
+from .contestant import Contestant, python
+from .figure import OURS, Budget, Figure, Trial
+from .group import Group
 
-__all__ = ["FIGURES"]
+__all__ = ["GROUP"]
 
 # Rates of three processes on two processors swing from one moment to the next: many short turns.
 _PIPE_OUT = Trial("pipe output", "pipe_out", 0.5, 0.2, turns=3)
 _PIPE_IN = Trial("pipe input", "pipe_in", 0.5, 0.2)
 _TERMINAL = Trial("terminal output", "terminal", 0.4, 0.2, turns=2)
-_KEYSTROKE = Trial("keystrokes", "keystroke", 2.6, 0.3)
-# A GiB, or 32 MiB.
-_IO = Trial("raw descriptors", "io", 1.0, 1 / 32)
+_KEYSTROKE = Trial("keystrokes", "keystroke", 1.0, 0.3)
+# A quarter of a GiB, or 32 MiB.
+_IO = Trial("raw descriptors", "io", 1 / 4, 1 / 32)
 _CROWD = Trial("500 sessions", "crowd", 2.0, 0.5)
 
 _RELAY, _DIRECT, _BARE = "bare relay", "bare terminal", "bare crowd"
@@ -26,9 +28,9 @@ def _crowd(title: str, unit: str, key: str, floor: str | None = None) -> Figure:
     return Figure("sessions", f"500 sessions: {title}", unit, _CROWD, key, floor)
 
 
-_BESIDE_FLOOD = Budget(2.5, "idle p99")
+_BESIDE_FLOOD = Budget(2.5, "idle p99", key="p99_us")
 
-FIGURES = (
+_FIGURES = (
     Figure(
         "pipe",
         "pipe output, child to host",
@@ -76,4 +78,21 @@ FIGURES = (
     _crowd("memory of the host, each (resident)", "KiB", "host_rss_kib"),
     _crowd("processor time of the idle plugin", "ms/s", "idle_cpu_ms_per_s"),
     _crowd("processor time of the idle host", "ms/s", "host_idle_cpu_ms_per_s"),
+)
+
+_PIPES, _TERMINALS = frozenset({"pipe_out", "pipe_in"}), frozenset({"terminal", "keystroke"})
+_IO_VERBS, _CROWD_VERBS = frozenset({"io"}), frozenset({"crowd"})
+
+GROUP = Group(
+    _FIGURES,
+    (
+        Contestant(_RELAY, "floor", python("floor_relay"), _PIPES),
+        Contestant(_DIRECT, "floor", python("floor_terminal"), _TERMINALS),
+        Contestant("bare socketpair", "floor", python("floor_io"), _IO_VERBS),
+        Contestant("bare relays", "floor", python("floor_io_relay"), _IO_VERBS),
+        Contestant(_BARE, "floor", python("floor_crowd"), _CROWD_VERBS),
+        Contestant(OURS, "ours", python("session_driver"), _PIPES | _TERMINALS),
+        Contestant(OURS, "ours", python("io_driver"), _IO_VERBS),
+        Contestant(OURS, "ours", python("session_crowd"), _CROWD_VERBS),
+    ),
 )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .verdict import OURS
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .catalogue import Contestant
+    from .contestant import Contestant
     from .verdict import Check, Line
 
-__all__ = ["figures", "verdicts"]
+__all__ = ["TIMES", "figures", "number", "ratio", "verdicts"]
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def verdicts(lines: Sequence[Line], contestants: Sequence[Contestant]) -> str:
@@ -27,11 +27,11 @@ def verdicts(lines: Sequence[Line], contestants: Sequence[Contestant]) -> str:
                 line.verdict or "-",
                 line.figure.title,
                 line.figure.unit,
-                _number(line.values[OURS]),
+                number(line.values[line.figure.subject]),
                 f"{line.spread:.0%}",
-                _number(line.values.get(floor)),
-                _ratio(line.ratios.get(floor)),
-                *(_ratio(line.ratios.get(name)) for name in peers),
+                number(line.values.get(floor)),
+                ratio(line.ratios.get(floor)),
+                *(ratio(line.ratios.get(name)) for name in peers),
                 ", ".join(_check(check) for check in line.checks) or "-",
             ]
         )
@@ -44,7 +44,7 @@ def figures(lines: Sequence[Line], contestants: Sequence[Contestant]) -> str:
     names = [name for name in dict.fromkeys(one.name for one in contestants) if _took_part(name, lines)]
     rows = [["figure", "unit", *names]]
     for line in lines:
-        values = [_number(line.values.get(name)) for name in names]
+        values = [number(line.values.get(name)) for name in names]
         rows.append([line.figure.title, line.figure.unit, *values])
     return _aligned(rows, left={0, 1})
 
@@ -56,16 +56,19 @@ def _took_part(name: str, lines: Sequence[Line]) -> bool:
 def _check(check: Check) -> str:
     if check.measured is None:
         return f"{check.budget}: not measured"
-    return f"{check.budget}: {_ratio(check.measured)} {'met' if check.is_met else 'MISSED'}"
+    measured = number(check.measured) if check.budget.against is None else ratio(check.measured)
+    return f"{check.budget}: {measured} {'met' if check.is_met else 'MISSED'}"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """With three digits that mean something."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def _ratio(value: float | None) -> str:
+def ratio(value: float | None) -> str:
+    """A multiple of what somebody else needs."""
     return "-" if value is None else f"{value:.2f}"
 
 

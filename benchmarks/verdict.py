@@ -16,12 +16,7 @@ if TYPE_CHECKING:
     from .figure import Budget, Figure
     from .schedule import Results, Rounds
 
-__all__ = ["Check", "Line", "lines"]
-
-OURS = "ours"
-
-# What a budget may compare ours with in the same answer.
-_WITHIN = {"median": "median_us", "idle p99": "p99_us"}
+__all__ = ["Check", "Line", "lines", "unmeasured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +56,27 @@ class Line:
 
 
 def lines(figures: Iterable[Figure], results: Results) -> list[Line]:
-    """A line for each figure, the missed ones first, those without budget last."""
-    found = [_line(figure, results.rounds[figure.trial.name]) for figure in figures]
+    """A line for each figure that was measured, the missed ones first, those without budget last."""
+    found = [
+        _line(figure, results.rounds[figure.trial.name])
+        for figure in figures
+        if _is_measured(figure, results)
+    ]
     return sorted(found, key=lambda line: ("MISSED", "?", "met", "").index(line.verdict))
+
+
+def unmeasured(figures: Iterable[Figure], results: Results) -> list[tuple[Figure, str]]:
+    """The figures that no line could be made for, each with the reason."""
+    return [
+        (figure, results.failures.get(figure.trial.name) or results.absent.get(figure.subject, "no answer"))
+        for figure in figures
+        if not _is_measured(figure, results)
+    ]
+
+
+def _is_measured(figure: Figure, results: Results) -> bool:
+    answers = results.rounds.get(figure.trial.name, {}).get(figure.subject, [])
+    return bool(answers) and all(figure.key in answer for answer in answers)
 
 
 def _line(figure: Figure, rounds: dict[str, Rounds]) -> Line:
@@ -72,8 +85,13 @@ def _line(figure: Figure, rounds: dict[str, Rounds]) -> Line:
         for name, answers in rounds.items()
         if all(figure.key in answer for answer in answers)
     }
-    ours = series[OURS]
-    ratios = {name: _ratio(ours, theirs) for name, theirs in series.items() if name != OURS}
+    ours = series[figure.subject]
+    # Nothing is a multiple of nothing.
+    ratios = {
+        name: _ratio(ours, theirs)
+        for name, theirs in series.items()
+        if name != figure.subject and all(theirs)
+    }
     return Line(
         figure=figure,
         values={name: median(numbers) for name, numbers in series.items()},
@@ -86,11 +104,12 @@ def _line(figure: Figure, rounds: dict[str, Rounds]) -> Line:
 def _measured(
     budget: Budget, figure: Figure, rounds: dict[str, Rounds], ratios: dict[str, float]
 ) -> float | None:
-    ours = [answer[figure.key] for answer in rounds[OURS]]
+    answers = rounds[figure.subject]
+    ours = [answer[figure.key] for answer in answers]
+    if budget.key is not None:
+        return _ratio(ours, [answer[budget.key] for answer in answers])
     if budget.against is None:
         return median(ours) * figure.scale
-    if budget.against in _WITHIN:
-        return _ratio(ours, [answer[_WITHIN[budget.against]] for answer in rounds[OURS]])
     return ratios.get((figure.floor or "") if budget.against == "floor" else budget.against)
 
 

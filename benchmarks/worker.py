@@ -13,7 +13,7 @@ import psutil
 from . import affinity
 
 if TYPE_CHECKING:
-    from .catalogue import Contestant
+    from .contestant import Contestant
 
 __all__ = ["Worker", "WorkerFailed"]
 

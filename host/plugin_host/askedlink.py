@@ -19,7 +19,8 @@ from plugin_host_sdk.errors import CallTimeout, LocalProtocolError, PluginHostEr
 from plugin_host_sdk.protocol import PENDING_REQUESTS, READY
 
 from .bell import Bell
-from .link import READ_BYTES, Link
+from .link import Link
+from .readroom import READ_BYTES, own_room
 from .signalhold import NO_HOLD, SignalHold
 from .unsent import refusal, too_many
 from .waiter import Waiter
@@ -66,6 +67,7 @@ class AskedLink(Link):
         self._why: Callable[[], Exception] | None = None
         self._standby: Standby | None = None
         self._bell = Bell()
+        self._make_room = own_room  # threads read while those of other links do
         self._poll = select.poll()
         self._poll.register(channel.read_fd, select.POLLIN)
         self._poll.register(self._bell.fd, select.POLLIN)

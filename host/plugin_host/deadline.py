@@ -18,18 +18,19 @@ class Deadlines:
     looks through it when it fires, and is then set anew.
     """
 
-    __slots__ = ("_expire", "_loop", "_timer", "times")
+    __slots__ = ("_expire", "_loop", "_timer", "_when", "times")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[int], None]) -> None:
         self._loop = loop
         self._expire = expire
         self.times: dict[int, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None  # not every loop has a time at its handles
+        self._when = 0.0
 
     def add(self, key: int, when: float) -> None:
         """Watch `key` until `when`, a time of the loop."""
         self.times[key] = when
-        if self._timer is None or when < self._timer.when():
+        if self._timer is None or when < self._when:
             self._set_timer(when)
 
     def close(self) -> None:
@@ -42,7 +43,7 @@ class Deadlines:
     def _set_timer(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._fire)
+        self._timer, self._when = self._loop.call_at(when, self._fire), when
 
     def _fire(self) -> None:
         self._timer = None

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from typing import TYPE_CHECKING
 
-from .environment import RUN_MARK_NAME, run_tokens
+from .environment import RUN_MARK_NAME
 from .errand import apart
 from .processtable import ProcessTable
 from .tree import ProcessIdentity, alive, family
@@ -168,14 +167,10 @@ def _move_rest(batch: Mapping[Enclosure, str], table: ProcessTable) -> bool:
     """Whether anybody was found where the plugin was; what went elsewhere was put there for a reason."""
     is_changed = False
     since = min(one.root.started for one in batch)
-    marks = {
-        row.pid: run_tokens(table.variable(row.pid, RUN_MARK_NAME))
-        for row in table.rows.values()
-        if row.started >= since and not row.dead and row.pid != os.getpid()
-    }
+    carriers = table.carriers(RUN_MARK_NAME)
     for one, origin in batch.items():
         ours = {row.pid: row for row in family(table.rows, (one.root,), table.kin) if not row.dead}
-        ours |= {pid: table.rows[pid] for pid, tokens in marks.items() if one.token in tokens}
+        ours |= {row.pid: row for row in carriers.of(one.token, since)}
         for row in sorted(ours.values(), key=lambda row: (row.started, row.pid)):
             if one.is_wanted and _whereabouts(row.pid) == origin:
                 is_changed = True

@@ -1,7 +1,8 @@
 """Whether one plugin is well: what counts as a sign of life, when to ask for one, when it is enough.
 
 Pure: times are arguments, in seconds of any steady clock. A plugin is asked only when its line was silent
-for a whole interval, when a call has waited for one, or while it is not well. The three signs are kept
+for a whole interval, when a call has waited for one, or while it is not well; one that nothing was asked
+of either, and that has answered before, is left in peace ever longer. The three signs are kept
 apart: the process is its reaper's to watch; an answer of any kind says that the reader lives; its content
 says how the calls and the event loop are. Invariant: time in which the host itself was away is not held
 against a plugin.
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .manifest import Health
 
 __all__ = ["MOVES", "Condition", "HealthMonitor", "HealthVerdict", "Sign", "Vitals"]
+
+# The most looks at which one that is well, silent and unused is not asked, after one at which it was.
+_LONGEST_PEACE = 5
 
 _NAME_CHARACTERS = 200
 _MOST_MS = 1e12  # what is more is no number of milliseconds
@@ -114,7 +118,18 @@ class HealthMonitor:
     `answered` return the new condition when it is one to tell of: unresponsive, or well again after that.
     """
 
-    __slots__ = ("_asked", "_lags", "_misses", "_policy", "condition", "due", "missed", "vitals")
+    __slots__ = (
+        "_asked",
+        "_lags",
+        "_misses",
+        "_peace",
+        "_policy",
+        "_spared",
+        "condition",
+        "due",
+        "missed",
+        "vitals",
+    )
 
     def __init__(self, policy: Health, now: float) -> None:
         self.condition = Condition.WELL
@@ -125,19 +140,26 @@ class HealthMonitor:
         self._asked: float | None = None
         self._misses = 0  # of the question that is open
         self._lags = 0  # answers in a row that found the loop blocked
+        self._peace = 0  # looks after a good answer at which it need not be asked again
+        self._spared = 0  # how many of them there were
 
     @property
     def is_asking(self) -> bool:
         """Whether a question is open. There is never more than one: a dead reader is not fed more."""
         return self._asked is not None
 
-    def look(self, now: float, *, heard: bool, stuck: bool) -> bool:
+    def look(self, now: float, *, heard: bool, stuck: bool, used: bool = True) -> bool:
         """An interval is over; whether to ask now.
 
         `heard`: something came from the plugin since the last look. `stuck`: a call that was its oldest
-        at the last look still is.
+        at the last look still is. `used`: something was sent to it since, or it has a call in flight.
         """
         self.due = self._next_look(self._policy, now)
+        if heard or stuck or used or self.condition is not Condition.WELL:
+            self._peace = self._spared = 0
+        elif self._spared < self._peace:
+            self._spared += 1
+            return False
         return not heard or stuck or self.condition is not Condition.WELL
 
     def asked(self, now: float) -> None:
@@ -166,6 +188,7 @@ class HealthMonitor:
         self.due = self._next_look(policy, now)
         if vitals is None or vitals.loop_s is None or vitals.loop_s < policy.timeout_s:
             self._lags = 0
+            self._peace, self._spared = min(2 * self._peace + 1, _LONGEST_PEACE), 0
             return self._move(Sign.ANSWER)
         self._lags += 1
         self.missed += 1

@@ -2,6 +2,7 @@
 
 Owns one timer while it watches. Looks four times in the idle time, so a plugin is stopped at most a
 quarter of it late; what happened in between is told by a count of uses, which costs a call one addition.
+All of one idle time are looked at in one turn of the loop.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class Idleness:
         self._on_idle = on_idle
         self._seen = -1
         self._quiet = 0
+        self._due = 0.0
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(self._pause, self._look)
+        self._timer: asyncio.TimerHandle | None = self._look_later()
 
     def close(self) -> None:
         """Stop looking."""
@@ -45,4 +47,10 @@ class Idleness:
             self._timer = None
             self._on_idle()
         else:
-            self._timer = self._loop.call_later(self._pause, self._look)
+            self._timer = self._look_later()
+
+    def _look_later(self) -> asyncio.TimerHandle:
+        """At the next multiple of the pause; the loop may have come a moment before the last one."""
+        now = max(self._loop.time(), self._due)
+        self._due = (now // self._pause + 1) * self._pause
+        return self._loop.call_at(self._due, self._look)

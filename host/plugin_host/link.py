@@ -33,6 +33,7 @@ from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS, READY
 
 from .deadline import Deadlines
 from .echo import without_echo
+from .readroom import READ_BYTES, shared_room
 from .stream import Streams
 from .unsent import refusal, too_many
 from .writer import Writer
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "LinkOwner"]
 
-# From 128 KiB on every read maps and unmaps its memory, which costs more than the read.
-READ_BYTES = 64 * 1024
 DRAINED_READS = 1024
 # A full read has more behind it, and another turn of the loop costs half as much as reading that.
 _READS_AT_ONCE = 4
@@ -86,6 +85,8 @@ class LinkOwner:
 class Link:
     """One connection over one channel. `peer` is what messages call the other side."""
 
+    _make_room: Callable[[], memoryview] = staticmethod(shared_room)
+
     def __init__(
         self, channel: Channel, connection: Connection, owner: LinkOwner, peer: str = "plugin"
     ) -> None:
@@ -106,8 +107,7 @@ class Link:
         self._stream_handlers = self.streams.handlers
         self._recv_into = channel.recv_into
         self._receive = connection.receive_data
-        self._buffer = bytearray(READ_BYTES)
-        self._view = memoryview(self._buffer)
+        self._view = self._make_room()
         self._small_view = self._view[:SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
         self.has_heard = True  # set by every read; who wants to know of silence clears it
@@ -362,7 +362,7 @@ class Link:
             if self._is_over:
                 return
             try:
-                size = self._recv_into(self._buffer)
+                size = self._recv_into(self._view)
             except ConnectionResetError:
                 size = 0
             except OSError:

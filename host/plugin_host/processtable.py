@@ -10,6 +10,7 @@ one table for a few milliseconds in all.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +18,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Kin", "ProcessRow", "ProcessTable", "ProcessUse", "is_ending", "read_row", "read_use"]
+__all__ = [
+    "Carriers",
+    "Kin",
+    "ProcessRow",
+    "ProcessTable",
+    "ProcessUse",
+    "is_ending",
+    "read_row",
+    "read_use",
+]
 
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _READ_BYTES = 64 * 1024
@@ -63,10 +73,38 @@ class Kin:
             self.sessions[row.session].append(row)
 
 
+class Carriers:
+    """Rows by each word of one variable of their environment, for many who look for theirs.
+
+    The environments are read the newest process first, and no more of them than asked for. Any thread may
+    ask.
+    """
+
+    __slots__ = ("_by_word", "_left", "_mutex", "_read")
+
+    def __init__(self, rows: Iterable[ProcessRow], read: Callable[[int], str | None]) -> None:
+        self._left = sorted(rows, key=lambda row: row.started)
+        self._read = read
+        self._by_word: dict[str, list[ProcessRow]] = {}
+        self._mutex = threading.Lock()
+
+    def of(self, word: str, since: float) -> list[ProcessRow]:
+        """The living ones that have it and started at `since` or later; never this process."""
+        with self._mutex:
+            while self._left and self._left[-1].started >= since:
+                self._sort_in(self._left.pop())
+        return [row for row in self._by_word.get(word, ()) if row.started >= since]
+
+    def _sort_in(self, row: ProcessRow) -> None:
+        if not row.dead and row.pid != os.getpid():
+            for word in set((self._read(row.pid) or "").split()):
+                self._by_word.setdefault(word, []).append(row)
+
+
 class ProcessTable:
     """Rows by pid, as read since `began` (monotonic seconds)."""
 
-    __slots__ = ("_kin", "_patience", "_values", "began", "rows")
+    __slots__ = ("_carriers", "_kin", "_patience", "_values", "began", "rows")
 
     _last: ProcessTable | None = None
 
@@ -75,6 +113,7 @@ class ProcessTable:
         self.began = began
         self._values: dict[tuple[int, str], str | None] = {}
         self._kin: Kin | None = None
+        self._carriers: dict[str, Carriers] = {}
         self._patience = _PATIENCE_S
 
     @property
@@ -102,6 +141,12 @@ class ProcessTable:
             read = _proc_variable if _HAS_PROC else _psutil_variable
             self._values[key] = read(pid, name, self._wait)
         return self._values[key]
+
+    def carriers(self, name: str) -> Carriers:
+        """Who has which words in this variable."""
+        if name not in self._carriers:
+            self._carriers[name] = Carriers(self.rows.values(), lambda pid: self.variable(pid, name))
+        return self._carriers[name]
 
     def _wait(self) -> bool:
         """Let a process become its program; whether there was time for it."""

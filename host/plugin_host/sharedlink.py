@@ -138,7 +138,7 @@ class SharedLink(AskedLink):
                 if self._is_over or self._has_ended:
                     break
                 try:
-                    size = self._recv_into(self._buffer)
+                    size = self._recv_into(self._view)
                 except ConnectionResetError:
                     size = 0
                 except OSError:

@@ -16,7 +16,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .environment import RUN_MARK_NAME, run_tokens
+from .environment import RUN_MARK_NAME
 from .processtable import Kin, ProcessTable, read_row
 
 if TYPE_CHECKING:
@@ -81,14 +81,7 @@ def marked(token: str, *, since: float = 0, not_before: float | None = None) -> 
     most of the reading.
     """
     table = ProcessTable.read(not_before)
-    return frozenset(
-        _identity(row)
-        for row in table.rows.values()
-        if row.started >= since
-        and not row.dead
-        and row.pid != os.getpid()
-        and token in run_tokens(table.variable(row.pid, RUN_MARK_NAME))
-    )
+    return frozenset(map(_identity, table.carriers(RUN_MARK_NAME).of(token, since)))
 
 
 def listed(members: Callable[[], frozenset[int]]) -> frozenset[ProcessIdentity]:

@@ -1,7 +1,8 @@
 """Watches over the health of all plugins of a host: one timer, and a question where there is silence.
 
 Drives a `HealthMonitor` for each link. All of one interval are looked at in one turn of the loop, so a
-host whose plugins are idle wakes once in an interval, however many there are. Used from its loop's thread.
+host whose plugins are idle wakes once in an interval, however many there are, and an idle plugin once in
+several of them. Used from its loop's thread.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Watch:
         self._monitor = HealthMonitor(policy, self._loop.time())
         self._msgid: int | None = None
         self._oldest: int | None = None  # of the calls, at the last look
+        self._sent = -1  # how much had been sent to it by then
 
     @property
     def due(self) -> float:
@@ -89,8 +91,9 @@ class Watch:
         else:
             heard, oldest = link.has_heard, link.oldest_call
             stuck = oldest is not None and oldest == self._oldest
-            link.has_heard, self._oldest = False, oldest
-            if monitor.look(now, heard=heard, stuck=stuck):
+            used = oldest is not None or link.sent_bytes != self._sent
+            link.has_heard, self._oldest, self._sent = False, oldest, link.sent_bytes
+            if monitor.look(now, heard=heard, stuck=stuck, used=used):
                 self._ask(now)
 
     def _ask(self, now: float) -> None:
@@ -116,7 +119,8 @@ class Watch:
         if self._link.is_over or future.cancelled():
             self.close()
             return
-        self._link.has_heard = False  # but for the answer itself there was silence
+        # But for the question and its answer there was silence.
+        self._link.has_heard, self._sent = False, self._link.sent_bytes
         # Also a refusal is a sign of life.
         vitals = None if is_refused else Vitals.from_wire(future.result())
         now = self._loop.time()
@@ -145,7 +149,8 @@ class Vigil:
         self.loop = asyncio.get_running_loop()
         self.asking = 0  # questions that are open
         self._watches: dict[Watch, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None  # not every loop has a time at its handles
+        self._when = 0.0
 
     def watch(
         self,
@@ -165,7 +170,8 @@ class Vigil:
         watch = Watch(self, link, policy, on_unresponsive, on_recovered, on_miss)
         if not link.connection.raw:
             self._watches[watch] = None
-            self._set_timer()
+            if self._timer is None or watch.due < self._when:
+                self._set_timer()
         return watch
 
     def close(self) -> None:
@@ -188,18 +194,23 @@ class Vigil:
         """Set the timer for what is due first."""
         when = min((watch.due for watch in self._watches), default=None)
         if self._timer is not None:
-            if self._timer.when() == when:
+            if self._when == when:
                 return
             self._timer.cancel()
-        self._timer = None if when is None else self.loop.call_at(when, self._fire)
+            self._timer = None
+        if when is not None:
+            self._timer, self._when = self.loop.call_at(when, self._fire), when
 
     def _fire(self) -> None:
         assert self._timer is not None
         # The loop may come a moment early, and then would find nothing due.
-        now = max(self.loop.time(), self._timer.when())
+        now = max(self.loop.time(), self._when)
         self._timer = None
         due = [watch for watch in self._watches if watch.due <= now]
-        for watch in due[:_AT_ONCE]:
+        asking = self.asking
+        for watch in due:
+            if self.asking - asking >= _AT_ONCE:
+                break
             if watch in self._watches:
                 watch.wake(now)
         self._set_timer()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from benchmarks import table
-from benchmarks.catalogue import Contestant
+from benchmarks.contestant import Contestant
 from benchmarks.figure import Budget, Figure, Trial
 from benchmarks.schedule import Results
-from benchmarks.verdict import Line, lines
+from benchmarks.verdict import Line, lines, unmeasured
 
 TRIAL = Trial("trial", "rtt")
 
@@ -39,7 +39,7 @@ def test_budget_over_its_limit_is_missed_in_its_own_direction() -> None:
     assert line(Budget(1.9, "floor"), ours=[2], bare=[1]).verdict == "MISSED"
     assert line(Budget(1.9, "floor", at_most=False), ours=[2], bare=[1]).verdict == "met"
     assert line(Budget(5.0), ours=[6]).verdict == "MISSED"
-    assert line(Budget(3.0, "median"), ours=[5]).checks[0].measured == 2.5
+    assert line(Budget(3.0, "median", key="median_us"), ours=[5]).checks[0].measured == 2.5
 
 
 def test_budget_against_an_absent_peer_is_unknown() -> None:
@@ -54,7 +54,7 @@ def test_missed_lines_come_first_and_those_without_budget_last() -> None:
         results(ours=[1], bare=[1]),
     )
     assert [one.figure.title for one in found] == ["missed", "met", "none"]
-    peer = Contestant("go-plugin", "peer", list)
+    peer = Contestant("go-plugin", "peer", list, frozenset())
     rows = table.verdicts(found, [peer]).splitlines()
     assert rows[0].split() == ["figure", "unit", "ours", "spread", "floor", "x", "floor", "budget"]
     assert [row.split()[0] for row in rows[1:]] == ["MISSED", "met", "-"]
@@ -62,6 +62,29 @@ def test_missed_lines_come_first_and_those_without_budget_last() -> None:
 
 def test_budget_against_the_idle_figure_compares_ours_with_ours() -> None:
     rounds = {"ours": [{"us": 50.0, "p99_us": 20.0}, {"us": 60.0, "p99_us": 30.0}]}
-    (found,) = lines([figure("it", Budget(2.4, "idle p99"))], Results(rounds={"trial": rounds}))
+    (found,) = lines(
+        [figure("it", Budget(2.4, "idle p99", key="p99_us"))], Results(rounds={"trial": rounds})
+    )
     assert found.checks[0].measured == 2.25
     assert found.verdict == "met"
+
+
+def test_figure_of_a_trial_that_failed_is_named_with_the_reason() -> None:
+    failed, there = figure("it"), Figure("rtt", "that", "µs", Trial("other", "rtt"), "us")
+    found = Results(rounds={"other": {"ours": [{"us": 1.0}]}}, failures={"trial": "ours: no luck"})
+    assert [one.figure.title for one in lines([failed, there], found)] == ["that"]
+    assert unmeasured([failed, there], found) == [(failed, "ours: no luck")]
+
+
+def test_figure_whose_subject_is_absent_says_why() -> None:
+    wanted = Figure("rtt", "it", "µs", TRIAL, "us", subject="ours, uvloop")
+    found = results(ours=[1.0])
+    found.absent["ours, uvloop"] = "not installed"
+    assert lines([wanted], found) == []
+    assert unmeasured([wanted], found) == [(wanted, "not installed")]
+
+
+def test_floor_that_measured_nothing_gives_no_ratio() -> None:
+    found = line(Budget(2.0, "floor"), ours=[2, 3], bare=[0, 1])
+    assert found.ratios == {}
+    assert found.verdict == "?"

@@ -96,6 +96,62 @@ def test_one_that_is_not_well_is_asked_although_it_talks() -> None:
     assert monitor.condition is LATE
 
 
+def peaceful_looks(monitor: HealthMonitor, **seen: bool) -> int:
+    """How many looks pass until it is asked again, while nothing happens but what was `seen` at each."""
+    for spared in range(100):
+        now = monitor.due
+        if monitor.look(now, **{"heard": False, "stuck": False, "used": False, **seen}):
+            monitor.asked(now)
+            return spared
+    return 100
+
+
+def test_one_that_is_idle_and_answers_is_asked_ever_more_rarely_up_to_every_sixth_look() -> None:
+    monitor, spared = asking(), []
+    for _ in range(5):
+        answer(monitor)
+        spared.append(peaceful_looks(monitor))
+    assert spared == [1, 3, 5, 5, 5]
+
+
+@pytest.mark.parametrize("seen", [{"used": True}, {"stuck": True}])
+def test_one_that_is_used_or_owes_an_answer_is_asked_at_every_look(seen: dict[str, bool]) -> None:
+    monitor = asking()
+    for _ in range(5):
+        answer(monitor)
+        assert peaceful_looks(monitor, **seen) == 0
+
+
+def test_use_ends_the_peace_at_once_and_for_the_looks_after_it() -> None:
+    monitor = asking()
+    for _ in range(4):
+        answer(monitor)
+        peaceful_looks(monitor)
+    answer(monitor)
+    assert monitor.look(monitor.due, heard=False, stuck=False, used=True)
+    monitor.asked(monitor.due)
+    answer(monitor)
+    assert peaceful_looks(monitor) == 1
+
+
+def test_one_that_talks_without_being_asked_is_asked_when_it_falls_silent() -> None:
+    monitor = asking()
+    for _ in range(4):
+        answer(monitor)
+        peaceful_looks(monitor)
+    answer(monitor)
+    assert not monitor.look(monitor.due, heard=True, stuck=False, used=False)
+    assert peaceful_looks(monitor) == 0
+
+
+def test_one_whose_loop_is_blocked_or_that_missed_an_answer_has_no_peace() -> None:
+    monitor = asking()
+    answer(monitor, BLOCKED)
+    assert peaceful_looks(monitor) == 0
+    answer(monitor, BLOCKED)
+    assert peaceful_looks(monitor) == 0
+
+
 def test_no_look_while_a_question_is_open() -> None:
     monitor = asking()
     dues = [(monitor.is_asking, monitor.due)]

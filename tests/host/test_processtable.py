@@ -179,3 +179,36 @@ def test_use_is_memory_and_threads(wait_until: WaitUntil) -> None:
         assert found.threads == 1
         assert found.resident < 100_000_000
     assert read_use(pid) is None
+
+
+# Who carries a word.
+
+
+def rows_of(*started: float) -> list[ProcessRow]:
+    """Processes 10, 11, … that began then."""
+    return [ProcessRow(10 + n, 1, 10 + n, 10 + n, at, f"p{n}", dead=False) for n, at in enumerate(started)]
+
+
+def test_carriers_of_many_words_are_found_by_reading_each_environment_once() -> None:
+    read: list[int] = []
+
+    def words(pid: int) -> str:
+        read.append(pid)
+        return f"all w{pid} w{pid}"
+
+    carriers = processtable.Carriers(rows_of(1, 2, 3), words)
+    assert [one.pid for one in carriers.of("w11", since=2)] == [11]
+    assert read == [12, 11]  # the newest first, and none that is older than asked for
+    assert [one.pid for one in carriers.of("all", since=0)] == [12, 11, 10]
+    assert [one.pid for one in carriers.of("all", since=3)] == [12]
+    assert carriers.of("w1", since=0) == []
+    assert read == [12, 11, 10]
+
+
+def test_the_dead_those_without_the_variable_and_this_process_carry_nothing() -> None:
+    dead, without, own = rows_of(1, 2, 3)
+    carriers = processtable.Carriers(
+        [dead._replace(dead=True), without, own._replace(pid=os.getpid())],
+        lambda pid: None if pid == without.pid else "word",
+    )
+    assert carriers.of("word", since=0) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.state import State
@@ -21,16 +22,13 @@ __all__ = ["plugin_map", "status_map"]
 
 def status_map(plugins: Sequence[Plugin], started_at: float) -> dict[str, Any]:
     """A host at this moment; times are seconds, `started_at` since the epoch."""
+    counts = Counter(plugin.state for plugin in plugins)
     return {
         "version": VERSION,
         "pid": os.getpid(),
         "started_at": started_at,
         "uptime_s": round(time.time() - started_at, 3),
-        "plugins": {
-            str(state): count
-            for state in State
-            if (count := sum(plugin.state is state for plugin in plugins))
-        },
+        "plugins": {str(state): counts[state] for state in State if counts[state]},
     }
 
 

@@ -55,7 +55,7 @@ class Encoder:
         self.pack = Packer(
             default=self._default,
             unicode_errors=self._text_errors if self._text_errors != "strict" else None,
-            buf_size=FRAME_BYTES,
+            buf_size=4096,  # it grows, and there is one for every connection
         ).pack
 
     def encode(self, message: list[Any]) -> bytes:

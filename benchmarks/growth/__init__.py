@@ -1,0 +1,1 @@
+"""How costs grow: with plugins, with calls at once and with sessions. `python -m benchmarks growth`."""
