@@ -62,7 +62,7 @@ def test_profile_names_the_costs_of_both_sides() -> None:
     assert text.index("cold start: ") < text.index("plugin_host_sdk") < text.index("one call at a time: ")
     host, plugin = text.index("  host: "), text.index("  plugin: ")
     assert "plugin_host/link.py" in text[host:plugin]
-    assert "runtime/server.py" in text[plugin:]
+    assert "plugin_host_sdk/alone.py" in text[plugin:]
 
 
 def test_row_that_does_not_exist_is_named_beside_those_that_do() -> None:

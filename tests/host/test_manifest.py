@@ -396,13 +396,14 @@ def imported_by(module: str) -> set[str]:
     return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
 
 
-def test_metadata_and_toml_are_read_in_one_place_each() -> None:
+def test_metadata_are_read_by_discovery_alone_and_toml_in_one_place() -> None:
     package = Path(manifest.__file__).parent
     users: dict[str, set[str]] = {"importlib": set(), "tomllib": set()}
     for file in package.glob("*.py"):
         for name in imported_by(file.stem):
             users.get(name.partition(".")[0], set()).add(file.stem)
-    assert users == {"importlib": {"entry_point"}, "tomllib": {"configuration"}}
+    assert users["importlib"] == {"distribution", "entry_point", "installed", "shelf"}
+    assert users["tomllib"] == {"configuration"}
 
 
 def test_a_manifest_is_decoded_with_msgspec_and_small_modules_only() -> None:

@@ -20,6 +20,7 @@ PAIRS = [
     (EventStream, sync.EventStream),
     (plugin_host.Logbook, sync.Logbook),
     (plugin_host.LogStream, sync.LogStream),
+    (plugin_host.DirectTerminal, sync.DirectTerminal),
     (Metadata, sync.Metadata),
     (plugin_host.Actions, sync.Actions),
     (plugin_host.ActionRun, sync.ActionRun),
@@ -31,6 +32,7 @@ PAIRS = [
 ]
 # What other parts of the host call, and embedders do not.
 INSIDE = {
+    plugin_host.DirectTerminal: {"wake"},
     Metadata: {"begin_with", "fill"},
     plugin_host.ActionRun: {
         "accept",
@@ -51,6 +53,7 @@ INSIDE = {
         "consume",
         "detach_viewer",
         "failure",
+        "is_over",
         "join",
         "lose",
         "next_viewer",
@@ -103,6 +106,7 @@ def test_names_are_the_same(theirs: type, ours: type) -> None:
         "last_sign",
         "exit",
         "session",
+        "terminal",
         "number",
         "read_only",
         "start",

@@ -371,6 +371,7 @@ def test_a_plugin_that_is_only_listed_loads_nothing_heavy() -> None:
     assert set(done.stdout.split()) <= {
         "plugin_host_automation",
         "plugin_host_automation.deferred",
+        "plugin_host_sdk.actionerror",
         "plugin_host_sdk.action",
         "plugin_host_sdk.action.capability",
         "plugin_host_sdk.action.handler",

@@ -82,7 +82,7 @@ def test_a_context_without_an_action_says_so() -> None:
         _ = sdk.Context(None, "greet").action  # type: ignore[arg-type]
 
 
-def test_declaring_actions_loads_three_small_modules() -> None:
+def test_declaring_actions_loads_few_small_modules() -> None:
     code = """if True:
         import sys
         import plugin_host_sdk as sdk
@@ -99,7 +99,7 @@ def test_declaring_actions_loads_three_small_modules() -> None:
         check=True,
     )
     assert done.stdout.split() == [
-        f"plugin_host_sdk.action{name}" for name in ("", ".capability", ".handler")
+        f"plugin_host_sdk.action{name}" for name in ("", ".capability", ".handler", "error")
     ]
 
 

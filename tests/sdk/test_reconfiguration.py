@@ -305,7 +305,7 @@ def test_async_change_that_is_cancelled_before_its_first_step_is_given_up() -> N
         blocking = host.ask_command("block")
         assert inside.wait(5)
         msgid = ask(host, timeout_ms=100)
-        while not host.server.plugin.reconfiguration._turn.locked():
+        while (ctx := host.server.running.get(msgid)) is None or not ctx.cancelled._listeners:
             assert host.hears_nothing()
         host.cancel(msgid)
         assert host.hears_nothing()
