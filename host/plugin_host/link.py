@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from plugin_host_sdk.alone import take_only_answer
 from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError
 from plugin_host_sdk.events import (
     CancelReceived,
@@ -306,8 +307,11 @@ class Link:
             return
         self.has_heard = True
         self.received_bytes += size
-        events = self._receive(self._view[:size])
-        spent = 0.0
+        data, spent = self._view[:size], 0.0
+        if alone := take_only_answer(self.connection, data):
+            self._deliver(alone)
+            return
+        events = self._receive(data)
         if len(events) == 1:
             event = events[0]
             if type(event) is ResponseReceived:
