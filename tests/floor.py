@@ -36,7 +36,7 @@ SDK = {
     # What authors write against: beside the core, not on top of it.
     "types": Wing("types", below="ground"),
     "author": Wing(
-        "plugin command exec metadata action endpoint later sink parameter annotation context"
+        "plugin command bundle exec metadata action endpoint later sink parameter annotation context"
         " cancellation reconfiguration",
         below="ground types",
     ),
@@ -103,7 +103,8 @@ HOST = {
         " launching precondition obituary custody engagement instance restart idleness retirement"
         " laziness offer admittance supervisor health vigil stack dumptext hangcause hang intervention"
         " limit verdict shim confinement"
-        " inquiry command batch exec metadata task action reconfiguration flood floodgate logbook level"
+        " inquiry command batch bundle exec metadata task action reconfiguration flood floodgate"
+        " logbook level"
         " failuremap eventmap measurement",
         below="ground metric description hook channel process warm link discovery isolation",
         sdk="ground core connection types",

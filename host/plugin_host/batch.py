@@ -11,6 +11,7 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .bundle import FEATURE, METHOD, Pace, outcomes
 from .command import call_metadata, explained, is_flat, own_failure, positional
 from .errors import CallError
 from .metric.call import OTHER
@@ -55,7 +56,10 @@ async def call_batch(
 
 
 class _Batch:
-    """What is in flight: per call its id, its answer and when it was sent; or why it could not be."""
+    """What is in flight, in order: requests, each with the parameters it is for; or why one was not sent.
+
+    Where the plugin can, several calls share a request, see `bundle`.
+    """
 
     def __init__(
         self, plugin: Plugin, link: Link, command: str, many: Iterable[Any], timeout: float | None
@@ -68,72 +72,164 @@ class _Batch:
         self._timeout = timeout
         self._deadline: float | None = None
         self._meta: dict[str, Any] | None = None
-        if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
+        trace = current_trace.get()
+        if timeout is not None or current_caller.get() is not None or trace is not None:
             self._deadline, self._meta = call_metadata(plugin, command, timeout)
+        # In a trace every call is a span of its own.
+        self._pace = Pace() if trace is None and FEATURE in link.features else None
         self._row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
-        self._waiting: deque[tuple[int, asyncio.Future[Any], float] | CallError] = deque()
+        self._waiting: deque[_Request | CallError] = deque()
+        self._calls = 0  # that are in flight
+        self._done: deque[Any] = deque()  # outcomes that nobody has asked for
 
     async def go_on(self) -> bool:
-        """Send more if there is room for it; whether there is an answer to wait for."""
-        room = IN_FLIGHT - len(self._waiting)
+        """Send more if there is room for it; whether there is an outcome to wait for."""
+        room = IN_FLIGHT - self._calls
         if self._has_more and room >= IN_FLIGHT // 2:
             chunk = list(islice(self._source, room))  # it may be slow, and is not ours
             self._has_more = len(chunk) == room
-            self._link.corked(lambda: self._fill(chunk))
-        return bool(self._waiting)
+            self._link.corked(lambda: self._waiting.extend(self._send(chunk)))
+        return bool(self._waiting or self._done)
 
-    def _fill(self, chunk: list[Any]) -> None:
-        for params in chunk:
-            try:
-                self._waiting.append(self._send(params))
-            except CallError as error:
-                self._row.started += 1
-                self._row.fail(0.0, error)
-                self._waiting.append(error)
+    def _send(self, chunk: list[Any]) -> list[_Request | CallError]:
+        """Send a call for each, alone or with others."""
+        sent: list[_Request | CallError] = []
+        at = 0
+        while at < len(chunk):
+            request: _Request | CallError | None = self._send_together(chunk, at)
+            if request is None:
+                request = self._send_alone(chunk[at])
+                if self._pace is not None:
+                    self._pace.note_single()
+            at += 1 if isinstance(request, CallError) else len(request.many)
+            sent.append(request)
+        return sent
 
-    def _send(self, params: Any) -> tuple[int, asyncio.Future[Any], float]:
-        plugin, command = self._plugin, self._command
-        if plugin.is_raw:
+    def _send_together(self, chunk: list[Any], at: int) -> _Request | None:
+        """A request for the next few, or None: then the next has to go alone."""
+        many = chunk[at : at + (1 if self._pace is None else self._pace.size())]
+        if len(many) == 1:
+            return None
+        begun = perf_counter()
+        try:
+            for params in many:
+                if not is_flat(params):
+                    self._link.survey(params)
+            arguments = {"name": self._command, "many": many}
             msgid, answer = self._link.request(
-                command, positional(plugin, params), None, self._deadline, None, command
+                METHOD, arguments, self._meta, self._deadline, None, self._command
             )
-        else:
-            if not is_flat(params):
+        except CallError:  # each by itself may be sent, or says what is wrong
+            return None
+        return self._note(_Request(msgid, answer, begun, many))
+
+    def _send_alone(self, params: Any) -> _Request | CallError:
+        plugin, command, begun = self._plugin, self._command, perf_counter()
+        method, meta = "command.call", self._meta
+        arguments: Any = {"name": command, "params": params or {}}
+        try:
+            if plugin.is_raw:
+                method, arguments, meta = command, positional(plugin, params), None
+            elif not is_flat(params):
                 self._link.survey(params)
-            arguments = {"name": command, "params": {} if params is None else params}
-            msgid, answer = self._link.request(
-                "command.call", arguments, self._meta, self._deadline, None, command
-            )
-        self._row.started += 1
-        return msgid, answer, perf_counter()
+                arguments["params"] = params
+            msgid, answer = self._link.request(method, arguments, meta, self._deadline, None, command)
+        except CallError as error:
+            self._row.started += 1
+            self._row.fail(0.0, error)
+            return error
+        return self._note(_Request(msgid, answer, begun, [params], is_bundle=False))
+
+    def _note(self, request: _Request) -> _Request:
+        self._row.started += len(request.many)
+        self._calls += len(request.many)
+        return request
 
     async def next(self) -> Any:
         """The next result. Raises CallError."""
-        first = self._waiting[0]
-        if isinstance(first, CallError):
-            self._waiting.popleft()
-            raise first
-        _, answer, begun = first
+        while not self._done:
+            first = self._waiting[0]
+            if not isinstance(first, CallError):
+                self._done.extend(await self._outcomes(first))
+            else:
+                self._waiting.popleft()
+                self._done.append(first)
+        outcome = self._done.popleft()
+        if isinstance(outcome, CallError):
+            raise outcome
+        return outcome
+
+    async def _outcomes(self, request: _Request) -> list[Any]:
+        """What the calls of the first request have ended with, the first of them at least."""
+        plugin, command, count = self._plugin, self._command, len(request.many)
+        ended: list[Any]
         try:
+            answer = request.answer
             result = answer.result() if answer.done() else await answer
-            if not self._plugin.is_raw:
-                if type(result) is not dict or result.get("status") != 0:
-                    raise own_failure(self._plugin, self._command, result)
-                result = result.get("result")
+            if request.is_bundle:
+                ended = outcomes(plugin, command, result, count, self._explained)
+            elif plugin.is_raw:
+                ended = [result]
+            elif type(result) is dict and result.get("status") == 0:
+                ended = [result.get("result")]
+            else:
+                ended = [own_failure(plugin, command, result)]
         except CallError as error:
-            self._waiting.popleft()
-            self._row.fail(perf_counter() - begun, error)
-            raise explained(self._plugin, self._command, self._timeout, self._deadline, error) from None
+            ended = [self._explained(error)] * count
         self._waiting.popleft()
-        self._row.end(perf_counter() - begun)
-        return result
+        self._count(request, ended)
+        if request.is_bundle and self._pace is not None:
+            self._pace.note_answer(len(ended))
+        if len(ended) < count:
+            self._send_again(request.many[len(ended) :])
+        return ended
+
+    def _count(self, request: _Request, ended: list[Any]) -> None:
+        seconds = perf_counter() - request.begun
+        good = 0
+        for one in ended:
+            if isinstance(one, CallError):
+                self._row.fail(seconds, one)
+            else:
+                good += 1
+        self._row.end_many(good, seconds)
+        self._calls -= len(request.many)
+        self._row.started -= len(request.many) - len(ended)
+
+    def _explained(self, error: CallError) -> CallError:
+        return explained(self._plugin, self._command, self._timeout, self._deadline, error)
+
+    def _send_again(self, many: list[Any]) -> None:
+        """Calls of a bundle that were not run, each by itself, and before all others."""
+        again: list[_Request | CallError] = []
+        self._link.corked(lambda: again.extend(map(self._send_alone, many)))
+        self._waiting.extendleft(reversed(again))
 
     def give_up(self) -> None:
         """Cancel what is in flight."""
         while self._waiting:
-            call = self._waiting.popleft()
-            if not isinstance(call, CallError):
-                msgid, answer, begun = call
-                self._link.abandon(msgid)
-                answer.cancel()
-                self._row.end(perf_counter() - begun)
+            request = self._waiting.popleft()
+            if not isinstance(request, CallError):
+                self._link.abandon(request.msgid)
+                request.answer.cancel()
+                self._row.end_many(len(request.many), perf_counter() - request.begun)
+
+
+class _Request:
+    """One that was sent, with the parameters of the calls that it is for."""
+
+    __slots__ = ("answer", "begun", "is_bundle", "many", "msgid")
+
+    def __init__(
+        self,
+        msgid: int,
+        answer: asyncio.Future[Any],
+        begun: float,
+        many: list[Any],
+        is_bundle: bool = True,
+    ) -> None:
+        self.msgid = msgid
+        self.answer = answer
+        self.begun = begun
+        self.many = many
+        self.is_bundle = is_bundle

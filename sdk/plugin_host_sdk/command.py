@@ -38,7 +38,7 @@ _ROUNDING_S = 0.05
 class Handler:
     """One command: its name, the function `function(ctx, ...)`, plain or async, and a line of help."""
 
-    __slots__ = ("_plain", "endpoint", "function", "help", "name", "signature")
+    __slots__ = ("bundle", "endpoint", "function", "help", "name", "plain", "signature")
 
     def __init__(self, name: str, function: Callable[..., Any], help: str | None = None) -> None:
         if not isinstance(name, str) or not name:
@@ -53,9 +53,10 @@ class Handler:
         except (TypeError, ValueError) as error:
             raise RegistrationError(f"the handler of {name!r} cannot serve: {error}") from None
         # Exactly these parameters need no look at each.
-        self._plain = None if self.signature.typed else frozenset(self.signature.names)
+        self.plain = None if self.signature.typed else frozenset(self.signature.names)
         awaits = is_async(function)
         self.endpoint = Endpoint(name, self._run_async if awaits else self._run, is_async=awaits)
+        self.bundle = Endpoint(name, self._run_bundle)
 
     def __repr__(self) -> str:
         return f"Handler({self.name!r})"
@@ -66,27 +67,33 @@ class Handler:
     def _run(self, ctx: Any, params: dict[str, Any]) -> dict[str, Any]:
         """`params` are those of `command.call`, with the handler's own in its `params`."""
         keywords = params.get("params")
-        if keywords is None or keywords.keys() != self._plain:
-            keywords = self._bind(params)
+        if keywords is None or keywords.keys() != self.plain:
+            keywords = self.bind(params)
         try:
             return {"status": 0, "status_message": "", "result": self.function(ctx, **keywords)}
         except CommandError as error:
-            return _own_status(error)
+            return self.own_status(error)
         except BaseException as error:
-            raise self._failure(ctx, error) from None
+            raise self.failure(ctx, error) from None
 
     async def _run_async(self, ctx: Any, params: dict[str, Any]) -> dict[str, Any]:
-        keywords = self._bind(params)
+        keywords = self.bind(params)
         try:
             return {"status": 0, "status_message": "", "result": await self.function(ctx, **keywords)}
         except CommandError as error:
-            return _own_status(error)
+            return self.own_status(error)
         except BaseException as error:
             if type(error).__name__ == "CancelledError" and ctx.cancelled:
                 raise
-            raise self._failure(ctx, error) from None
+            raise self.failure(ctx, error) from None
 
-    def _bind(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Callable[[Any], int]]) -> dict[str, Any]:
+        from .bundle import run_bundle  # most plugins are never asked for one
+
+        return run_bundle(self, ctx, *arguments)
+
+    def bind(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The keywords of the function, from those of `command.call`. Raises CallFailed."""
         try:
             return self.signature.bind(params.get("params") or {}, params.get("text") is True)
         except BadParameters as error:
@@ -95,7 +102,20 @@ class Handler:
         except RegistrationError as error:
             raise self._described(f"command {self.name!r}: {error}", error.__cause__ or error) from None
 
-    def _failure(self, ctx: Any, error: BaseException) -> CallError:
+    @staticmethod
+    def own_status(error: CommandError) -> dict[str, Any]:
+        """The answer that the author's code has chosen itself."""
+        return {"status": error.status, "status_message": error.message, "result": dict(error.fields)}
+
+    def no_map(self, params: Any) -> CallFailed:
+        """What a call with such parameters ends with."""
+        return CallFailed(
+            f"command {self.name!r}: parameters are a map, not {type(params).__name__}",
+            name="command.bad_request",
+            data={"path": "$"},
+        )
+
+    def failure(self, ctx: Any, error: BaseException) -> CallError:
         """What an exception of the author's code becomes.
 
         Those by which a handler gives up a call that nobody waits for stay what they are.
@@ -129,6 +149,7 @@ class Monitor:
         self._runtime: Runtime | None = None
         self.routes: Mapping[str, Resolver] = {
             "command.call": self._resolve_call,
+            "command.call_many": self._resolve_many,
             "command.list": self._resolve_list,
         }
         self._lock = threading.Lock()
@@ -194,12 +215,21 @@ class Monitor:
         if handler is None:
             raise self._not_found(name)
         if type(arguments) is not dict and arguments is not None:
-            raise CallFailed(
-                f"command {handler.name!r}: parameters are a map, not {type(arguments).__name__}",
-                name="command.bad_request",
-                data={"path": "$"},
-            )
+            raise handler.no_map(arguments)
         return handler.endpoint, params
+
+    def _resolve_many(self, params: dict[str, Any]) -> tuple[Endpoint, Any]:
+        name, many = params.get("name"), params.get("many")
+        handler = self._handlers.get(name) if type(name) is str else None
+        if handler is None:
+            raise self._not_found(name)
+        if type(many) is not list:
+            raise CallFailed(
+                f"command {handler.name!r}: the parameters of many calls are a list of maps",
+                name="command.bad_request",
+            )
+        assert self._runtime is not None
+        return handler.bundle, (many, self._runtime.sink.weigh)
 
     def _not_found(self, name: Any) -> CallError:
         if type(name) is not str:
@@ -237,10 +267,6 @@ def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) ->
     if opts is not None:
         monitor.add(opts.handlers)
     return monitor
-
-
-def _own_status(error: CommandError) -> dict[str, Any]:
-    return {"status": error.status, "status_message": error.message, "result": dict(error.fields)}
 
 
 def _said(error: BaseException) -> str:

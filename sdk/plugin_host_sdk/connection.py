@@ -207,6 +207,12 @@ class Connection:
         """Refuse a value that could be encoded and that the peer's decoder would not take."""
         self._encoder.survey(value)
 
+    def weigh(self, value: Any) -> int:
+        """How many bytes a value takes in a message; raises LocalProtocolError when it cannot be sent."""
+        data = self._encode([value])
+        self._encoder.survey(value)
+        return len(data)
+
     def send_error(self, msgid: int, error: Any) -> bytes:
         """An error (see `CallError.to_map`) as the answer to an open request of the peer."""
         data = self._encode([RESPONSE, msgid, error, None])

@@ -95,6 +95,70 @@ def test_failures_stand_in_the_list_where_that_is_asked_for(run: Run) -> None:
     run(body())
 
 
+async def proved(host: Any, command: str, params: dict[str, Any]) -> None:
+    """Call it until its plugin takes it for quick."""
+    link = link_of(host, "obliging")
+    for _ in range(200):
+        _, answer = link.request("command.call_many", {"name": command, "many": [params]})
+        if (await answer)["results"]:
+            return
+        for _ in range(10):
+            await host.call("obliging", command, params)
+    raise AssertionError(f"{command} does not prove quick")
+
+
+def test_calls_of_a_quick_command_share_requests_and_are_the_same(run: Run) -> None:
+    async def body() -> None:
+        async with stage("obliging") as host:
+            await proved(host, "echo", {"value": 0})
+            before = (await host.metrics())["plugins"]["obliging"]["calls"]["echo"]
+            requests: list[str] = []
+            connection = link_of(host, "obliging").connection
+            send = connection.send_request
+
+            def noted(method: str, *rest: Any) -> tuple[int, bytes]:
+                requests.append(method)
+                return send(method, *rest)
+
+            connection.send_request = noted  # type: ignore[method-assign]
+            many: list[dict[str, Any]] = [{"value": number} for number in range(2000)]
+            assert await host.call_many("obliging", "echo", many) == list(range(2000))
+            assert requests.count("command.call_many") >= 1
+            assert len(requests) < 1000
+            many[500] = {"nope": 1}
+            many[700] = {"value": {(1, 2): 3}}
+            many[900] = {"value": [1, {"a": b"b"}]}
+            ended = await host.call_many("obliging", "echo", many, return_exceptions=True)
+            assert [index for index, one in enumerate(ended) if one != index] == [500, 700, 900]
+            assert ended[900] == [1, {"a": b"b"}]
+            assert str(ended[500]).count("obliging echo") == 1
+            assert ended[700].name == "rpc.not_encodable"
+            with pytest.raises(CallFailed, match="unknown parameter 'nope'") as caught:
+                await host.call_many("obliging", "echo", many)
+            assert caught.value.__notes__ == ["call 500 of the batch"]
+            row = (await host.metrics())["plugins"]["obliging"]["calls"]["echo"]
+            assert row["started"] == row["finished"]
+            assert row["started"] - before["started"] >= 4501
+            assert row["failures"] == {"command.bad_request": 2, "rpc.not_encodable": 2}
+
+    run(body())
+
+
+def test_failures_of_calls_that_share_a_request_say_what_single_ones_do(run: Run) -> None:
+    async def body() -> None:
+        async with stage("obliging") as host:
+            (alone,) = await host.call_many("obliging", "own", [{"status": 7}], return_exceptions=True)
+            many = [{"status": 7, "message": "why", "fields": {"a": 1}}] * 300
+            ended = await host.call_many("obliging", "own", many, return_exceptions=True)
+            assert {(str(one), one.code, one.name) for one in ended} == {
+                ("obliging own: why", 7, "command.failed")
+            }
+            assert ended[-1].data == {"a": 1}
+            assert (alone.code, str(alone)) == (7, "obliging own: ended with status 7")
+
+    run(body())
+
+
 def test_time_limit_is_one_for_all(run: Run) -> None:
     async def body() -> None:
         async with stage("steady") as host:

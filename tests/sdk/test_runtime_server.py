@@ -36,7 +36,7 @@ def test_answer_to_initialize_says_who_it_is() -> None:
             "sdk": {"name": "plugin-host-sdk", "version": VERSION},
             "limits": Limits().to_map(),
             "capabilities": {"command": {"commands": ["echo"]}},
-            "features": ["stacks", "vitals", "exec.handover"],
+            "features": ["command.call_many", "stacks", "vitals", "exec.handover"],
         }
 
 

@@ -46,6 +46,11 @@ class CallRow:
         self.seconds += seconds
         self.buckets[bisect_left(BOUNDS, seconds)] += 1
 
+    def end_many(self, count: int, seconds: float) -> None:
+        """So many calls have ended that took so long each."""
+        self.seconds += count * seconds
+        self.buckets[bisect_left(BOUNDS, seconds)] += count
+
     def fail(self, seconds: float, error: BaseException) -> None:
         """A call has ended otherwise than with its result."""
         self.end(seconds)

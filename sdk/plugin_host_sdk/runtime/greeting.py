@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FEATURES", "greet"]
 
-FEATURES = ("stacks", "vitals", *(("exec.handover",) if sys.platform == "linux" else ()))
+FEATURES = (
+    "command.call_many",
+    "stacks",
+    "vitals",
+    *(("exec.handover",) if sys.platform == "linux" else ()),
+)
 """What this runtime answers beyond what every plugin must."""
 
 

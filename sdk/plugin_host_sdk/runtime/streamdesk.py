@@ -114,6 +114,9 @@ class StreamDesk:
     def notify(self, method: str, params: dict[str, Any]) -> None:
         self._wiring.notify(method, params)
 
+    def weigh(self, result: Any) -> int:
+        return self._wiring.weigh(result, "command.not_encodable")
+
     def flush(self) -> None:
         wiring = self._wiring
         wiring.flush(wait=wiring.outbox.bulk_bytes > _BULK_BYTES)

@@ -75,11 +75,15 @@ class Wiring:
         """Queue why a result cannot travel; with the mutex held."""
         if msgid not in self.connection.incoming:
             return
-        if isinstance(error, MessageTooLarge):
-            failure = CallFailed(str(error), name="rpc.too_large")
-        else:
-            failure = CallFailed(f"the result: {error}", name=encode_error)
-        self.put(self.connection.send_error(msgid, failure.to_map()))
+        self.put(self.connection.send_error(msgid, _unsendable(error, encode_error).to_map()))
+
+    def weigh(self, value: Any, encode_error: str) -> int:
+        """The size of a value in bytes. Raises CallFailed when no answer with it could be sent."""
+        with self.mutex:
+            try:
+                return self.connection.weigh(value)
+            except LocalProtocolError as error:
+                raise _unsendable(error, encode_error) from None
 
     def refuse(self, msgid: int, error: CallError) -> None:
         """Queue an error as the answer to a request; with the mutex held."""
@@ -216,6 +220,12 @@ class Wiring:
         with self.mutex:
             self.put(self.connection.send_failure(error.to_map()))
         self.flush()
+
+
+def _unsendable(error: LocalProtocolError, encode_error: str) -> CallFailed:
+    if isinstance(error, MessageTooLarge):
+        return CallFailed(str(error), name="rpc.too_large")
+    return CallFailed(f"the result: {error}", name=encode_error)
 
 
 def _is_owned(lock: threading.RLock) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import CallFailed, LocalProtocolError
 from plugin_host_sdk.protocol import FRAME_BYTES
+from plugin_host_sdk.wire import Encoder
 
 from .stream import ReceivedStream, SentStream, StreamEnd
 
@@ -114,6 +115,12 @@ class RecordingSink:
             if entry is not None and not entry.has_ended and self._is_connected:
                 entry.is_stopped = True
                 self._changed.notify_all()
+
+    def weigh(self, result: Any) -> int:
+        try:
+            return len(Encoder().encode([result]))
+        except LocalProtocolError as error:
+            raise CallFailed(f"the result: {error}", name="command.not_encodable") from None
 
     def forget(self, stream: int) -> None:
         with self._changed:

@@ -1,0 +1,96 @@
+"""Many calls of one command that came in one request: run in their order, answered together.
+
+That is for handlers which have proved quick. Invariant: of the calls that came, the first few are run, each
+once, and each of these has its place in the answer; the others, all of them if need be, are left to whoever
+asked, as if they had not come. So one that turns out slow, or large, holds up nobody.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from .errors import CallFailed, CommandError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from .endpoint import Endpoint
+    from .errors import CallError
+
+    class Single(Protocol):
+        """The handler, as it serves one call."""
+
+        name: str
+        function: Callable[..., Any]
+        endpoint: Endpoint
+        plain: frozenset[str] | None
+
+        @staticmethod
+        def own_status(error: CommandError, /) -> dict[str, Any]: ...
+        def no_map(self, params: Any, /) -> CallError: ...
+        def bind(self, params: dict[str, Any], /) -> dict[str, Any]: ...
+        def failure(self, ctx: Any, error: BaseException, /) -> CallError: ...
+
+
+__all__ = ["run_bundle"]
+
+# After one run over the first no more are begun: a reading thread is held little longer than the second.
+_SLOW_S = 0.002
+_LONGEST_S = 0.004
+_MOST_BYTES = 256 * 1024
+_SMALL = 9  # what a number takes at most
+_SHORT = 64 * 1024
+_INTEGERS = range(-(2**63), 2**64)
+
+
+def run_bundle(handler: Single, ctx: Any, many: list[Any], weigh: Callable[[Any], int]) -> dict[str, Any]:
+    """`{"results": [...], "failures": [[index, how], ...]}` of the first of `many`.
+
+    `how` is the status of a `CommandError` or an error as it travels; the result beside it is None.
+    """
+    results: list[Any] = []
+    failures: list[Any] = []
+    function, plain, given_up, size = handler.function, handler.plain, ctx.cancelled, 0
+    begun = last = perf_counter()
+    for index, params in enumerate(many if handler.endpoint.quick else ()):
+        result = None
+        try:
+            if type(params) is not dict or params.keys() != plain:
+                params = _keywords(handler, params)
+            try:
+                result = function(ctx, **params)
+            except CommandError as error:
+                failures.append([index, handler.own_status(error)])
+            except BaseException as error:
+                failures.append([index, handler.failure(ctx, error).to_map()])
+            else:
+                size += _weight(result, weigh)
+        except CallFailed as error:
+            result = None
+            failures.append([index, error.to_map()])
+        results.append(result)
+        now = perf_counter()
+        # One that was slow may have been so by accident: who runs the others singly sees whether it was.
+        if now - last > _SLOW_S or now - begun > _LONGEST_S or size > _MOST_BYTES or given_up:
+            break
+        last = now
+    return {"results": results, "failures": failures}
+
+
+def _keywords(handler: Single, params: Any) -> dict[str, Any]:
+    if type(params) is not dict and params is not None:
+        raise handler.no_map(params)
+    return handler.bind({"params": params})
+
+
+def _weight(result: Any, weigh: Callable[[Any], int]) -> int:
+    """About how many bytes it takes. Raises CallFailed for what cannot travel."""
+    kind = type(result)
+    if kind is str or kind is bytes:
+        if len(result) < _SHORT and (kind is bytes or result.isascii()):
+            return len(result)
+    elif result is None or kind is bool or kind is float or (kind is int and result in _INTEGERS):
+        return _SMALL
+    return weigh(result)

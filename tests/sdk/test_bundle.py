@@ -1,0 +1,146 @@
+"""Many calls of one command in one request, as the plugin runs them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from plugin_host_sdk import CommandError, Plugin
+from plugin_host_sdk.endpoint import FIRST_PROOF
+from tests.served import Served, serving
+
+
+def demo() -> Plugin:
+    plugin = Plugin("demo", version="1.0.0")
+
+    @plugin.command("echo")
+    def echo(ctx: Any, value: Any = None) -> Any:
+        return value
+
+    @plugin.command("own")
+    def own(ctx: Any, status: Any) -> Any:
+        if status:
+            raise CommandError(status, "odd", more=1)
+        return status
+
+    @plugin.command("nap")
+    def nap(ctx: Any, seconds: Any) -> Any:
+        time.sleep(seconds)
+        return seconds
+
+    @plugin.command("count")
+    def count(ctx: Any, number: int) -> int:
+        return number
+
+    @plugin.command("later")
+    async def later(ctx: Any) -> None:
+        pass
+
+    return plugin
+
+
+def prove(host: Served, command: str, params: dict[str, Any]) -> None:
+    """Have it called until it counts as quick."""
+    endpoint = host.server.plugin.capabilities["command"]._handlers[command].endpoint  # type: ignore[attr-defined]
+    while not endpoint.quick:
+        for _ in range(FIRST_PROOF):
+            host.result(host.ask_command(command, params))
+
+
+def many(host: Served, command: Any, *params: Any) -> Any:
+    return host.result(host.ask("command.call_many", {"name": command, "many": list(params)}))
+
+
+def all_of(host: Served, command: Any, *params: Any) -> tuple[list[Any], dict[int, Any]]:
+    """Results and failures of all, of which each request is answered for the first few at least."""
+    results: list[Any] = []
+    failures: dict[int, Any] = {}
+    while len(results) < len(params):
+        answer = many(host, command, *params[len(results) :])
+        assert answer["results"]
+        failures |= {len(results) + index: how for index, how in answer["failures"]}
+        results += answer["results"]
+    return results, failures
+
+
+def test_calls_are_run_in_order_and_answered_together() -> None:
+    with serving(demo()) as host:
+        prove(host, "echo", {"value": 0})
+        assert many(host, "echo", {"value": 1}, None, {}, {"value": [{"a": 2}]}, {"value": "é"}) == {
+            "results": [1, None, None, [{"a": 2}], "é"],
+            "failures": [],
+        }
+        assert many(host, "echo") == {"results": [], "failures": []}
+
+
+def test_command_that_has_not_proved_quick_is_left_to_single_calls() -> None:
+    with serving(demo()) as host:
+        assert many(host, "echo", {"value": 1}) == {"results": [], "failures": []}
+        assert many(host, "later", {}) == {"results": [], "failures": []}
+
+
+def test_each_failure_has_its_place() -> None:
+    with serving(demo()) as host:
+        prove(host, "own", {"status": 0})
+        results, failures = all_of(
+            host, "own", {"status": 0}, {"status": 4}, {"nope": 1}, [1], {"status": 0}
+        )
+        assert results == [0, None, None, None, 0]
+        assert list(failures) == [1, 2, 3]
+        own, unknown, no_map = failures.values()
+        assert own == {"status": 4, "status_message": "odd", "result": {"more": 1}}
+        assert unknown["name"] == no_map["name"] == "command.bad_request"
+        assert "unknown parameter 'nope'" in unknown["message"]
+        assert "a map, not list" in no_map["message"]
+
+
+@pytest.mark.parametrize("value", [{1}, 2**64, -(2**63) - 1, "\ud800", {(1, 2): 3}, object(), [object()]])
+def test_result_that_cannot_travel_fails_alone(value: Any) -> None:
+    plugin = demo()
+
+    @plugin.command("odd")
+    def odd(ctx: Any, number: Any) -> Any:
+        return value if number == 1 else number
+
+    with serving(plugin) as host:
+        prove(host, "odd", {"number": 0})
+        results, failures = all_of(host, "odd", {"number": 0}, {"number": 1}, {"number": 2})
+        assert results == [0, None, 2]
+        assert [(index, error["name"]) for index, error in failures.items()] == [
+            (1, "command.not_encodable")
+        ]
+
+
+def test_after_a_slow_one_no_more_are_begun() -> None:
+    with serving(demo()) as host:
+        prove(host, "nap", {"seconds": 0})
+        answer = many(host, "nap", {"seconds": 0.01}, {"seconds": 0}, {"seconds": 0})
+        assert answer == {"results": [0.01], "failures": []}
+
+
+def test_large_results_are_not_gathered() -> None:
+    with serving(demo()) as host:
+        prove(host, "echo", {"value": 0})
+        large = "x" * 200_000
+        assert len(many(host, "echo", *[{"value": large}] * 5)["results"]) == 2
+
+
+def test_parameters_are_checked_against_declared_types() -> None:
+    with serving(demo()) as host:
+        prove(host, "count", {"number": 1})
+        results, failures = all_of(host, "count", {"number": 1}, {"number": "one"}, {"number": 3})
+        assert results == [1, None, 3]
+        assert failures[1]["name"] == "command.bad_request"
+
+
+def test_request_that_makes_no_sense_is_refused() -> None:
+    with serving(demo()) as host:
+        for params, name in (
+            ({"name": "nope", "many": []}, "command.not_found"),
+            ({"name": "echo"}, "command.bad_request"),
+            ({"name": "echo", "many": {}}, "command.bad_request"),
+            ({"many": []}, "command.bad_request"),
+        ):
+            assert host.error(host.ask("command.call_many", params))["name"] == name
