@@ -120,7 +120,7 @@ def test_calls_of_a_quick_command_share_requests_and_are_the_same(run: Run) -> N
                 requests.append(method)
                 return send(method, *rest)
 
-            connection.send_request = noted  # type: ignore[method-assign]
+            connection.send_request = noted  # type: ignore[assignment,method-assign]
             many: list[dict[str, Any]] = [{"value": number} for number in range(2000)]
             assert await host.call_many("obliging", "echo", many) == list(range(2000))
             assert requests.count("command.call_many") >= 1
