@@ -43,13 +43,12 @@ async def call_batch(
     results: list[Any] = []
     try:
         while await batch.go_on():
-            try:
-                results.append(await batch.next())
-            except CallError as error:
-                if not return_exceptions:
-                    error.add_note(f"call {len(results)} of the batch")
-                    raise
-                results.append(error)
+            ended, has_failed = await batch.next()
+            if has_failed and not return_exceptions:
+                place, error = next((i, one) for i, one in enumerate(ended) if isinstance(one, CallError))
+                error.add_note(f"call {len(results) + place} of the batch")
+                raise error
+            results += ended
     finally:
         batch.give_up()
     return results
@@ -80,16 +79,15 @@ class _Batch:
         self._row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
         self._waiting: deque[_Request | CallError] = deque()
         self._calls = 0  # that are in flight
-        self._done: deque[Any] = deque()  # outcomes that nobody has asked for
 
     async def go_on(self) -> bool:
-        """Send more if there is room for it; whether there is an outcome to wait for."""
+        """Send more if there is room for it; whether there is an answer to wait for."""
         room = IN_FLIGHT - self._calls
         if self._has_more and room >= IN_FLIGHT // 2:
             chunk = list(islice(self._source, room))  # it may be slow, and is not ours
             self._has_more = len(chunk) == room
             self._link.corked(lambda: self._waiting.extend(self._send(chunk)))
-        return bool(self._waiting or self._done)
+        return bool(self._waiting)
 
     def _send(self, chunk: list[Any]) -> list[_Request | CallError]:
         """Send a call for each, alone or with others."""
@@ -145,22 +143,12 @@ class _Batch:
         self._calls += len(request.many)
         return request
 
-    async def next(self) -> Any:
-        """The next result. Raises CallError."""
-        while not self._done:
-            first = self._waiting[0]
-            if not isinstance(first, CallError):
-                self._done.extend(await self._outcomes(first))
-            else:
-                self._waiting.popleft()
-                self._done.append(first)
-        outcome = self._done.popleft()
-        if isinstance(outcome, CallError):
-            raise outcome
-        return outcome
-
-    async def _outcomes(self, request: _Request) -> list[Any]:
-        """What the calls of the first request have ended with, the first of them at least."""
+    async def next(self) -> tuple[list[Any], bool]:
+        """What the next few calls have ended with, results and CallErrors, and whether one has failed."""
+        request = self._waiting[0]
+        if isinstance(request, CallError):
+            self._waiting.popleft()
+            return [request], True
         plugin, command, count = self._plugin, self._command, len(request.many)
         ended: list[Any]
         try:
@@ -177,24 +165,23 @@ class _Batch:
         except CallError as error:
             ended = [self._explained(error)] * count
         self._waiting.popleft()
-        self._count(request, ended)
+        has_failed = self._count(request, ended)
         if request.is_bundle and self._pace is not None:
             self._pace.note_answer(len(ended))
         if len(ended) < count:
             self._send_again(request.many[len(ended) :])
-        return ended
+        return ended, has_failed
 
-    def _count(self, request: _Request, ended: list[Any]) -> None:
+    def _count(self, request: _Request, ended: list[Any]) -> bool:
+        """Take them out of those in flight; whether one has failed."""
         seconds = perf_counter() - request.begun
-        good = 0
-        for one in ended:
-            if isinstance(one, CallError):
-                self._row.fail(seconds, one)
-            else:
-                good += 1
-        self._row.end_many(good, seconds)
+        failed = [one for one in ended if isinstance(one, CallError)]
+        for error in failed:
+            self._row.fail(seconds, error)
+        self._row.end_many(len(ended) - len(failed), seconds)
         self._calls -= len(request.many)
         self._row.started -= len(request.many) - len(ended)
+        return bool(failed)
 
     def _explained(self, error: CallError) -> CallError:
         return explained(self._plugin, self._command, self._timeout, self._deadline, error)

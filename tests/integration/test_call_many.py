@@ -139,7 +139,8 @@ def test_calls_of_a_quick_command_share_requests_and_are_the_same(run: Run) -> N
             row = (await host.metrics())["plugins"]["obliging"]["calls"]["echo"]
             assert row["started"] == row["finished"]
             assert row["started"] - before["started"] >= 4501
-            assert row["failures"] == {"command.bad_request": 2, "rpc.not_encodable": 2}
+            assert row["failures"].pop("rpc.not_encodable") in (1, 2)  # the first failure ends a batch
+            assert row["failures"] == {"command.bad_request": 2}
 
     run(body())
 
