@@ -77,7 +77,7 @@ def serve_alone(server: LongWay, me: Worker) -> memoryview | None:
         if event is None:
             return data
         server.clock = begun = perf_counter()
-        endpoint = None
+        endpoint = arguments = None
         if event.meta is None and not ending.is_asked:
             try:
                 endpoint, arguments = route(event.method)(event.params)  # type: ignore[misc]
@@ -86,10 +86,10 @@ def serve_alone(server: LongWay, me: Worker) -> memoryview | None:
         if endpoint is None or not endpoint.quick:
             if not server.serve(event, me):
                 return None
+            del event, arguments
             continue
         msgid = event.msgid
-        ctx: Any = Context(server, endpoint.name, msgid)  # type: ignore[arg-type]
-        running[msgid] = ctx
+        running[msgid] = ctx = Context(server, endpoint.name, msgid)  # type: ignore[arg-type]
         crew.turn += 1
         crew.acting = me
         if crew.is_parked:
@@ -122,7 +122,7 @@ def serve_alone(server: LongWay, me: Worker) -> memoryview | None:
             endpoint.ran_slow()
         if answer:
             wiring.write_alone(answer)
-        ctx = event = arguments = result = None  # nobody keeps what the call was about
+        del event, arguments, ctx, result, error, answer  # nobody keeps what the call was about
 
 
 def _queued(outbox: Outbox, answer: bytes) -> bytes:
