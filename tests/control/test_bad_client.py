@@ -131,7 +131,7 @@ def test_it_alone_is_dropped_with_a_reason(
             assert "was dropped: " in told
             grown = process.memory_info().rss - before[0]
             assert grown < 128 * 1024 * 1024, f"the host grew by {grown} bytes"
-            assert len(os.listdir("/proc/self/fd")) <= before[1]
+            await wait_until.aio(lambda: len(os.listdir("/proc/self/fd")) <= before[1])
 
     run(body())
     (reason,) = reasons()
