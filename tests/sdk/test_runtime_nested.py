@@ -161,14 +161,14 @@ def test_end_of_the_connection_fails_every_wait(command: str) -> None:
         try:
             await ctx.host.call("echo")
         except BaseException as error:  # or its cancellation, whichever comes first
-            told.append(str(error) or "the host is gone")
+            told.append(str(error) or "host.echo: the host is gone")
 
     with serving(plugin) as host:
         for _ in range(5):
             host.ask_command(command)
         for _ in range(5):
             host.request("host.echo")
-    assert told == ["the host is gone"] * 5
+    assert told == ["host.echo: the host is gone"] * 5
 
 
 def test_call_after_the_end_fails_at_once(wait_until: WaitUntil) -> None:

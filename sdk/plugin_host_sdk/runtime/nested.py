@@ -95,12 +95,14 @@ class NestedCalls:
         if waiter is not None:
             waiter.deliver(result, error)
 
-    def fail_all(self, error: CallError) -> None:
+    def fail_all(self, reason: str) -> None:
         """The connection ended: nobody will answer."""
         with self._wiring.mutex:
             waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
-            waiter.deliver(None, error)
+            methods = dict(self._wiring.connection.pending)
+        for msgid, waiter in waiters.items():
+            text = f"{methods.get(msgid, 'a request')}: {reason}"
+            waiter.deliver(None, CallFailed(text, name="command.connection"))
 
     def call(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
         """Ask the host and wait on this thread, at most until the deadline of the call being served."""
@@ -170,7 +172,7 @@ class NestedCalls:
             meta |= ctx.trace.outgoing().to_meta()
         with wiring.mutex:
             if wiring.is_broken:
-                raise CallFailed("the host is gone", name="command.connection")
+                raise CallFailed(f"{method}: the host is gone", name="command.connection")
             try:
                 msgid, data = wiring.connection.send_request(method, params, meta)
             except MessageTooLarge as error:

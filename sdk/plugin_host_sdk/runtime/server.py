@@ -457,7 +457,7 @@ class Server:
         self._end(f"the host broke the protocol: {error}")
 
     def _end(self, reason: str) -> None:
-        self.nested.fail_all(CallFailed(reason, name="command.connection"))
+        self.nested.fail_all(reason)
         self.ending.lose(reason)
 
     # What contexts and capabilities ask for.
