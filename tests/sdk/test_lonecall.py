@@ -51,9 +51,14 @@ def test_it_is_run_by_the_thread_that_reads() -> None:
     plugin, seen = demo()
     with serving(plugin) as host:
         proved(host)
-        assert [call(host, number) for number in range(5)] == list(range(5))
-        assert host.server.crew.leader is not None
-        assert seen[-1][1] == host.server.crew.leader.thread
+        for number in range(
+            500
+        ):  # whenever the system takes the processor away, it has to prove itself anew
+            assert call(host, number) == number
+            leader = host.server.crew.leader
+            if leader is not None and seen[-1][1] == leader.thread:
+                return
+        raise AssertionError("another thread runs every call")
 
 
 def test_nothing_of_a_call_is_kept_while_the_next_one_is_awaited(wait_until: WaitUntil) -> None:
