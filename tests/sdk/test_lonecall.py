@@ -51,9 +51,8 @@ def test_it_is_run_by_the_thread_that_reads() -> None:
     plugin, seen = demo()
     with serving(plugin) as host:
         proved(host)
-        for number in range(
-            500
-        ):  # whenever the system takes the processor away, it has to prove itself anew
+        # Whenever the system takes the processor away, it has to prove itself anew.
+        for number in range(500):
             assert call(host, number) == number
             leader = host.server.crew.leader
             if leader is not None and seen[-1][1] == leader.thread:
