@@ -15,6 +15,7 @@ from benchmarks.page import FOLDER
 
 __all__ = ["draw"]
 
+_KIB_OF_A_KB = 1000 / 1024  # budgets are asked for in KB
 _COLORS = ("#0072b2", "#d55e00", "#2a7f62", "#cc79a7")
 
 
@@ -48,7 +49,7 @@ _PANELS = (
             ("plugins", "host_kib", "in the host"),
         ),
         "plugins",
-        100,
+        100 * _KIB_OF_A_KB,
     ),
     _Panel("a call to one plugin of so many", "µs", (("plugins", "rtt_us", "round trip"),), "plugins"),
     _Panel(
@@ -72,7 +73,7 @@ _PANELS = (
         "KiB",
         (("sessions", "host_kib", "in the host"), ("sessions", "plugin_kib", "in the plugin")),
         "sessions, over 10 plugins",
-        10,
+        10 * _KIB_OF_A_KB,
     ),
 )
 
