@@ -51,6 +51,8 @@ class LinkGone(Exception):
 class AskedLink(Link):
     """See `SharedLink`. Threads use `ask`."""
 
+    mutex: threading.RLock
+
     def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
         self.mutex = threading.RLock()
         self._thread = get_ident()

@@ -11,6 +11,7 @@ when the link ends, every future ends.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from plugin_host_sdk.alone import take_only_answer
@@ -85,6 +86,9 @@ class LinkOwner:
 
 class Link:
     """One connection over one channel. `peer` is what messages call the other side."""
+
+    mutex: AbstractContextManager[object] = nullcontext()
+    """Held by who touches what belongs to the link, or is counted with it: for one thread, nothing."""
 
     _make_room: Callable[[], memoryview] = staticmethod(shared_room)
 
