@@ -278,7 +278,7 @@ class PluginHost:
         link = supervisor.link
         if link is None:
             link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
-        if supervisor.idleness is not None:
+        elif supervisor.idleness is not None:
             supervisor.idleness.uses += 1
         return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
 
@@ -321,8 +321,6 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
-        if supervisor.idleness is not None:
-            supervisor.idleness.uses += 1
         return await call_batch(supervisor.plugin, link, command, params, timeout, return_exceptions)
 
     async def exec(

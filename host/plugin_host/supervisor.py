@@ -348,10 +348,13 @@ class Supervisor(InstanceOwner):
     async def admit(self, timeout: float | None, *, fail_fast: bool) -> tuple[Link, float | None]:
         """The link once the plugin is ready, and what is left of `timeout` (seconds) then.
 
-        Starts a lazy plugin. Raises PluginNotReady when it will not be ready by itself, or is not now and
-        `fail_fast`; CallTimeout.
+        Starts a lazy plugin, and counts as a use of it. Raises PluginNotReady when it will not be ready by
+        itself, or is not now and `fail_fast`; CallTimeout.
         """
-        return await admitted(self, timeout, fail_fast=fail_fast)
+        way = await admitted(self, timeout, fail_fast=fail_fast)
+        if self.idleness is not None:
+            self.idleness.uses += 1
+        return way
 
     def wake(self) -> None:
         """Start a lazy plugin, once however many ask."""
