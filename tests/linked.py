@@ -117,6 +117,7 @@ async def linked(
     finally:
         link.close()
         for call in link._futures.values():
+            assert isinstance(call, asyncio.Future)
             call.cancel()
         channel.close()
         theirs.close()

@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from _thread import get_ident
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,7 +49,7 @@ class LinkGone(Exception):
     """The link was given up before the call was sent: ask for the plugin's link anew."""
 
 
-class AskedLink(Link):
+class AskedLink(Link, ABC):
     """See `SharedLink`. Threads use `ask`."""
 
     mutex: threading.RLock
@@ -82,17 +83,17 @@ class AskedLink(Link):
 
     # For those who read; see `SharedLink`.
 
+    @abstractmethod
     def _deal(self, events: list[Event]) -> None:
         """Give threads their answers, and put aside for the loop what is the loop's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _handle_passed(self) -> None:
         """Act on what was put aside for the loop; there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _end(self, error: Exception) -> None:
         """The link is torn; on the loop."""
-        raise NotImplementedError
 
     # Asking from any thread.
 
@@ -154,7 +155,7 @@ class AskedLink(Link):
         if self._is_over:
             if self._why is not None:
                 raise LinkGone
-            waiter.msgid = self._hold(waiter)  # type: ignore[arg-type]
+            waiter.msgid = self._hold(waiter)
             self._lie_down(waiter)
             return
         if connection.state is not READY:
@@ -168,13 +169,14 @@ class AskedLink(Link):
         except LocalProtocolError as error:
             self._hands = None
             raise refusal(error) from None
-        self._futures[msgid] = waiter  # type: ignore[assignment]
+        self._futures[msgid] = waiter
         waiter.msgid = msgid
         if name is not None:
             pending[msgid] = name
         if leader is None and not self._is_barred:
             self._leader = waiter  # before it is sent, or the answer might wake the loop
-            self._standby.disarm()  # type: ignore[union-attr]
+            assert self._standby is not None
+            self._standby.disarm()
         else:
             self._lie_down(waiter)
         writer = self._writer
@@ -203,7 +205,8 @@ class AskedLink(Link):
                     self._hand_on(waiter)
                 else:
                     self._leader = None
-                    self._standby.arm()  # type: ignore[union-attr]
+                    assert self._standby is not None
+                    self._standby.arm()
             elif deadline is not None and deadline <= time.monotonic():
                 raise CallTimeout("no answer within the call's deadline", name="command.timeout")
             elif self._is_barred and self._leader is waiter:
@@ -307,7 +310,8 @@ class AskedLink(Link):
         """At the head if there is nobody, else in the row."""
         if self._leader is None and not self._is_barred:
             self._leader = waiter
-            self._standby.disarm()  # type: ignore[union-attr]
+            assert self._standby is not None
+            self._standby.disarm()
         else:
             self._lie_down(waiter)
 

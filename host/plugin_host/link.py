@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import Event
 
     from .channel import Channel
+    from .waiter import Answer
 
     Progress = Callable[[float, float | None, str], None]
     LinkMaker = Callable[[Channel, Connection, "LinkOwner"], "Link"]
@@ -102,7 +103,7 @@ class Link:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
         self.initialized = self._loop.create_future()
-        self._futures: dict[int, asyncio.Future[Any]] = {}
+        self._futures: dict[int, Answer] = {}
         self._progress: dict[int, Progress] = {}
         self._queued: dict[int, int] = {}  # sizes of the calls that found the channel full
         self._deadlines = Deadlines(self._loop, self._expire)
@@ -231,13 +232,13 @@ class Link:
         except LocalProtocolError as error:
             raise refusal(error) from None
 
-    def _hold(self, future: asyncio.Future[Any]) -> int:
+    def _hold(self, future: Answer) -> int:
         """A call in the moment between the link's end and the word why: it fails like the others."""
         self._held -= 1
         self._futures[self._held] = future
         return self._held
 
-    def abandon(self, msgid: int) -> asyncio.Future[Any] | None:
+    def abandon(self, msgid: int) -> Answer | None:
         """Nobody waits for this call any more: tell the peer, and drop the late answer."""
         future = self._futures.pop(msgid, None)
         if future is not None:

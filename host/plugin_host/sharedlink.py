@@ -59,12 +59,11 @@ class SharedLink(AskedLink):
 
     def _deal(self, events: list[Event]) -> None:
         """Give threads their answers, and put aside for the loop what is the loop's."""
-        futures: dict[int, Any] = self._futures
         event: Any
         for event in events:
             kind = type(event)
             if kind is ResponseReceived or kind is ErrorReceived or kind is ProgressReceived:
-                waiter = futures.get(event.msgid)
+                waiter = self._futures.get(event.msgid)
                 if type(waiter) is Waiter:
                     self._deal_to(waiter, event)
                     continue
