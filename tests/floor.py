@@ -48,7 +48,7 @@ SDK = {
 
 HOST = {
     # Also how a process ended, as plain data: exceptions carry it.
-    "ground": Wing("errors version exitstatus death ring weight subscription", sdk="ground"),
+    "ground": Wing("errors version exitstatus death ring weight subscription undertaking", sdk="ground"),
     # The host's end of the wire to a child: where processes and links touch.
     "channel": Wing("channel", below="ground"),
     # What is counted, as plain numbers, and the trace that calls are part of.

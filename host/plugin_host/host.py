@@ -33,6 +33,7 @@ from .settings import settled
 from .state import State
 from .supervisor import Supervisor
 from .task.tasks import Tasks
+from .undertaking import Undertakings, all_done
 from .version import VERSION
 from .warm.forkserver import Forkserver
 from .warm.switch import switch
@@ -102,7 +103,7 @@ class PluginHost:
         self._facilities: Facilities | None = None
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
-        self._besides: set[asyncio.Task[None]] = set()
+        self._undertakings = Undertakings()
         self._is_closed = False
 
     def _make_spans(self, provider: TracerProvider | None) -> None:
@@ -218,7 +219,7 @@ class PluginHost:
         stops = [asyncio.create_task(one.close()) for one in self._supervisors.values()]
         try:
             if stops:
-                await _all_done([*stops, *self._besides])
+                await all_done([*stops, *self._undertakings.running])
         finally:
             self._bytecode.close()
             self._services.close()
@@ -467,11 +468,8 @@ class PluginHost:
         caller = current_caller.get()
         if caller is None or plugin not in caller.chain:
             await work
-            return
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._besides.add(task)
-        task.add_done_callback(self._besides.discard)
-        await asyncio.shield(task)
+        else:
+            await self._undertakings.finish(work, contextvars.Context())
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -482,17 +480,3 @@ class PluginHost:
         if supervisor is None:
             raise not_found(plugin, self._plugins)
         return supervisor
-
-
-async def _all_done(tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for all of them, also when this task is cancelled; then raise what the first of them raised."""
-    try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        raise
-    for task in tasks:
-        if (error := task.exception()) is not None:
-            raise error
