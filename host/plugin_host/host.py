@@ -16,7 +16,7 @@ from .batch import call_batch
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import PluginHostError, PluginNotFound
+from .errors import PluginHostError
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .facility import Facilities
@@ -196,13 +196,13 @@ class PluginHost:
         self._check_open()
         try:
             self.discover()
-            startable = self._startable()
+            startable = [one for one in self._supervisors.values() if one.plugin.candidate.is_startable]
             for supervisor in startable:
                 if supervisor.is_lazy:
                     supervisor.wait_for_calls()
             if startable:
                 self._keeper.start()
-            await asyncio.gather(*(self._start_quietly(one) for one in startable if not one.is_lazy))
+            await asyncio.gather(*(one.try_start() for one in startable if not one.is_lazy))
         except BaseException:
             await self.close()
             raise
@@ -229,20 +229,6 @@ class PluginHost:
             self._events.close()
             self._logbook.close()
             await asyncio.gather(self._keeper.close(), self._forkserver.close())
-
-    def _startable(self) -> list[Supervisor]:
-        return [
-            one
-            for one in self._supervisors.values()
-            if one.plugin.candidate.error is None and one.plugin.candidate.skipped is None
-        ]
-
-    async def _start_quietly(self, supervisor: Supervisor) -> None:
-        """A plugin that does not start explains itself in `error`; the others are not its business."""
-        try:
-            await supervisor.start()
-        except PluginHostError:
-            pass
 
     def _emit(self, event: HostEvent) -> None:
         self._measurement.count(event)
@@ -428,14 +414,11 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
-        candidates = await asyncio.to_thread(lambda: self._search.find(self._search.configuration()))
-        found = [one for one in candidates if one.id == plugin]
-        if not found:
-            raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
-        if found[0].skipped:
+        candidate = await asyncio.to_thread(self._search.find_again, plugin)
+        if candidate.skipped:
             raise not_ready(supervisor.plugin)
         self._keeper.start()
-        await supervisor.swap(found[0])
+        await supervisor.swap(candidate)
         await supervisor.start()
 
     async def reconfigure(

@@ -61,7 +61,7 @@ class Supervisor(InstanceOwner):
         self._lock = asyncio.Lock()
         self._launching = Launching(facilities.gate)
         self._revival: asyncio.Task[None] | None = None
-        self._laziness = Laziness(plugin.id, self.start, self._stop_if_idle)
+        self._laziness = Laziness(plugin.id, self.try_start, self._stop_if_idle)
         self._is_closed = False
         self._moved: asyncio.Future[None] | None = None
 
@@ -87,6 +87,13 @@ class Supervisor(InstanceOwner):
             if self.plugin.state is State.READY:
                 return
             await self._start(is_restart=False)
+
+    async def try_start(self) -> None:
+        """Start the plugin; one that does not start has the reason as its `error`."""
+        try:
+            await self.start()
+        except PluginHostError:
+            pass
 
     def wait_for_calls(self) -> None:
         """A lazy plugin is there from now on, and started when it is called."""
