@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import Event
 
     from .channel import Channel
-    from .link import LinkOwner, Progress
+    from .link import Progress
+    from .linkowner import LinkOwner
     from .standby import Standby
 
 __all__ = ["AskedLink", "LinkGone", "Row"]
