@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+    from .bundle import Snapshot
     from .endpoint import CapabilityHolder, Resolver, Runtime
 
 __all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
@@ -87,7 +88,7 @@ class Handler:
                 raise
             raise self.failure(ctx, error) from None
 
-    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Callable[[Any], int]]) -> dict[str, Any]:
+    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Snapshot]) -> dict[str, Any]:
         from .bundle import run_bundle  # most plugins are never asked for one
 
         return run_bundle(self, ctx, *arguments)
@@ -229,7 +230,7 @@ class Monitor:
                 name="command.bad_request",
             )
         assert self._runtime is not None
-        return handler.bundle, (many, self._runtime.sink.weigh)
+        return handler.bundle, (many, self._runtime.sink.snapshot)
 
     def _not_found(self, name: Any) -> CallError:
         if type(name) is not str:
