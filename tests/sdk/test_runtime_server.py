@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
 import pytest
 
 from plugin_host_sdk import CommandError, Plugin
-from plugin_host_sdk.events import InitializeRefused
+from plugin_host_sdk.events import InitializeRefused, RequestReceived
 from plugin_host_sdk.handshake import Limits
 from plugin_host_sdk.version import VERSION
 from tests.served import serving
+from tests.wait import WaitUntil
 
 
 def demo(**options: Any) -> Plugin:
@@ -161,6 +163,19 @@ def test_many_requests_are_each_answered_once() -> None:
         assert [host.result(msgid)["result"] for msgid in asked] == list(range(500))
         assert host.hears_nothing()
         assert host.server.running == {}
+
+
+def test_nothing_of_a_request_is_kept_while_the_next_one_is_awaited(wait_until: WaitUntil) -> None:
+    def kept() -> list[Any]:
+        requests = [one for one in gc.get_objects() if type(one) is RequestReceived]
+        return [one for one in requests if one.params.get("params") == {"value": "kept"}]
+
+    with serving(demo()) as host:
+        # Two that come together go the long way.
+        ids = [host.ask_command("echo", {"value": "kept"}) for _ in range(2)]
+        for msgid in ids:
+            host.result(msgid)
+        wait_until(lambda: not kept())
 
 
 def test_error_of_a_handler_that_cannot_travel_is_sent_in_plain_words() -> None:

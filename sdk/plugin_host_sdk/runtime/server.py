@@ -107,9 +107,8 @@ class Server:
                 wiring.flush()
                 return
             with wiring.mutex:
-                events = wiring.connection.receive_data(data)
-                backlog.extend(events)
-            come_alone = len(events) == 1
+                backlog.extend(wiring.connection.receive_data(data))
+            come_alone = len(backlog) == 1
             if not data and not backlog:
                 return
 
