@@ -229,6 +229,7 @@ def test_result_over_the_hosts_limit_fails_that_call_alone() -> None:
 
 def test_request_beyond_the_limit_of_pending_ones_is_answered_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plugin_host_sdk.connection.PENDING_REQUESTS", 10)
+    monkeypatch.setattr("plugin_host_sdk.alone.PENDING_REQUESTS", 10)
     plugin = demo(workers=1)
     gate = threading.Event()
     plugin.commands.register_handler("wait", lambda ctx: gate.wait(10))
