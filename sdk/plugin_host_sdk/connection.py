@@ -123,11 +123,6 @@ class Connection:
         """Bytes that came so far while the answer to initialize is awaited, and are not it."""
         return bytes(self._search.seen) if self._search else b""
 
-    @property
-    def unanswered(self) -> int:
-        """The requests of this side that the peer has not answered, given up or not."""
-        return len(self.pending) + len(self.abandoned)
-
     def _move(self, step: str) -> None:
         self.state = TRANSITIONS[self.state].get(step, self.state)
 
