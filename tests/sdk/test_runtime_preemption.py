@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from plugin_host_sdk.runtime import preemption
@@ -50,3 +52,8 @@ def test_system_tells_of_the_switches_of_a_thread() -> None:
     before = preemption._switches()
     assert before >= 0
     assert preemption._switches() >= before
+
+
+def test_nobody_is_excused_while_nothing_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert not Preemptions().excuse(1000)

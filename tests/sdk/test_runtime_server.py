@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from typing import Any
 
@@ -240,6 +241,24 @@ def test_request_beyond_the_limit_of_pending_ones_is_answered_busy(monkeypatch: 
         assert (refused["name"], refused["retryable"]) == ("rpc.busy", True)
         gate.set()
         assert [host.result(msgid)["status"] for msgid in asked] == [0] * 10
+
+
+@pytest.mark.parametrize(
+    ("method", "module", "meta"),
+    [
+        ("vitals", "vitals", {}),
+        ("stacks", "stack", {}),
+        ("command.list", "span", {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}),
+    ],
+)
+def test_request_for_which_nothing_can_be_loaded_is_refused_alone(
+    method: str, module: str, meta: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(demo()) as host:
+        monkeypatch.setitem(sys.modules, f"plugin_host_sdk.runtime.{module}", None)
+        refused = host.error(host.ask(method, {}, **meta))
+        assert (refused["name"], refused["retryable"]) == ("rpc.busy", True)
+        assert host.call("echo", {"value": 1}) == 1
 
 
 def test_progress_is_told_and_not_after_the_answer() -> None:

@@ -199,10 +199,10 @@ class Server:
                 if ctx.trace is not None:
                     endpoint = self._traced(endpoint, ctx)
         except CallError as error:
-            self._refuse(event.msgid, error)
-            if event.method == "initialize":
-                self.wiring.flush()
-                self._end(error.message)
+            self._refuse_request(event, error)
+            return
+        except (ImportError, OSError) as problem:  # no descriptor is left to load with what it takes
+            self._refuse_request(event, CallFailed(f"{event.method}: {problem}", name="rpc.busy"))
             return
         self.running[event.msgid] = ctx
         if endpoint.quick:
@@ -371,6 +371,12 @@ class Server:
         with self.wiring.mutex:
             self._queue_answer(ctx, result, error)
         self.wiring.flush()
+
+    def _refuse_request(self, event: RequestReceived, error: CallError) -> None:
+        self._refuse(event.msgid, error)
+        if event.method == "initialize":
+            self.wiring.flush()
+            self._end(error.message)
 
     def _refuse(self, msgid: int, error: CallError) -> None:
         with self.wiring.mutex:
