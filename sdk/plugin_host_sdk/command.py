@@ -19,6 +19,7 @@ from .errors import (
     RegistrationError,
     excerpt,
 )
+from .excerpt import said
 from .parameter import BadParameters, Signature, near
 
 TYPE_CHECKING = False
@@ -125,9 +126,7 @@ class Handler:
             return error
         if type(error) is CallTimeout and (left := ctx.remaining()) is not None and left < _ROUNDING_S:
             return error
-        return self._described(
-            f"command {self.name!r} raised {type(error).__name__}: {_said(error)}", error
-        )
+        return self._described(f"command {self.name!r} raised {type(error).__name__}: {said(error)}", error)
 
     def _described(self, message: str, error: BaseException) -> CallFailed:
         """Type, message and traceback of `error` as text."""
@@ -138,7 +137,7 @@ class Handler:
         return CallFailed(
             message,
             name="command.handler_failed",
-            data={"type": type(error).__name__, "message": _said(error), "traceback": text},
+            data={"type": type(error).__name__, "message": said(error), "traceback": text},
         )
 
 
@@ -268,13 +267,6 @@ def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) ->
     if opts is not None:
         monitor.add(opts.handlers)
     return monitor
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as another:  # of the author's class
-        return f"(its text cannot be had: {type(another).__name__})"
 
 
 def _first_line(text: str | None) -> str:
