@@ -95,6 +95,24 @@ def test_failures_come_between_others() -> None:
         assert not host.server.running
 
 
+def test_call_for_which_nothing_can_be_loaded_is_refused_between_others() -> None:
+    plugin, _ = demo()
+    with serving(plugin) as host:
+        proved(host)
+        really = host.server.routes["command.list"]
+
+        def scarce(params: dict[str, Any]) -> Any:
+            raise ImportError("no descriptor is left")
+
+        for _ in range(3):
+            assert call(host, 1) == 1
+            assert host.result(host.ask("command.list"))
+            host.server.routes["command.list"] = scarce
+            assert host.error(host.ask("command.list"))["name"] == "rpc.busy"
+            host.server.routes["command.list"] = really
+        assert not host.server.running
+
+
 def test_calls_with_a_deadline_come_between_others() -> None:
     plugin, _ = demo()
     with serving(plugin) as host:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,8 @@ def test_system_tells_of_the_switches_of_a_thread() -> None:
 
     before = told()
     assert before <= preemption._switches() <= told()
+
+
+def test_nobody_is_excused_while_nothing_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert not Preemptions().excuse(1000)
