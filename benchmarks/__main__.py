@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import document, page, plot, report
+from . import document, page, picture, plot, report
 from .catalogue import ROWS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _publish(results: document.Document) -> None:
     document.write(path, results)
     page.write(page.stored())
     print(f"\nall figures of all rounds: {path}; tables: {page.PAGE}")
-    if (reason := plot.missing()) is not None:
+    if (reason := picture.missing()) is not None:
         print(reason)
         return
     print("pictures:", *plot.draw(page.stored(), page.FOLDER))

@@ -26,11 +26,11 @@ _FIGURES = (
         _FLOOR,
         budgets=(Budget(2.5, "floor"),),
     ),
-    Figure("discovery", "the same, by the installed script", "ms", _SCRIPT, "ms", _FLOOR),
-    Figure("discovery", "the same, nothing remembered", "ms", _LIST_COLD, "ms", _FLOOR),
+    Figure("discovery", "plugin-host list, by the installed script", "ms", _SCRIPT, "ms", _FLOOR),
+    Figure("discovery", "plugin-host list, nothing remembered", "ms", _LIST_COLD, "ms", _FLOOR),
     Figure("discovery", "plugin-host --help", "ms", _HELP, "ms", _FLOOR),
     Figure("discovery", "host start, 300 distributions", "ms", _HOST, "ms"),
-    Figure("discovery", "the same, nothing remembered", "ms", _HOST_COLD, "ms"),
+    Figure("discovery", "host start, nothing remembered", "ms", _HOST_COLD, "ms"),
 )
 
 _COMMANDS = frozenset({"list", "list_script", "list_cold", "help"})

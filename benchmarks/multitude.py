@@ -7,7 +7,6 @@ each figure. Every other session is on a terminal, the others are on pipes.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from plugin_host import PluginHost
 
 from .burden import Burden, burden
 from .crowd import COMMAND, is_terminal
+from .scratch import write_plugins
 from .session_crowd import answers
 
 if TYPE_CHECKING:
@@ -31,17 +31,14 @@ __all__ = ["measure"]
 _SESSIONS, _PLUGINS = 1000, 10
 _SETTLING_S = 0.5
 _IDLE_S = 2.0
-_CODE = """
-import plugin_host_sdk as sdk
-
-plugin = sdk.Plugin({id!r}, version="1.0.0")
+_HANDLER = """
 sdk.exec.register_plugin(plugin, sdk.exec.PluginOpts(handlers=[sdk.exec.Handler("local")]))
 """
 
 
 async def measure(folder: Path, count: int, plugins: int) -> dict[str, float]:
     """The figures, with plugins that are written into `folder`."""
-    ids = [_write(folder, f"many{number}") for number in range(plugins)]
+    ids = write_plugins(folder, plugins, _HANDLER)
     async with PluginHost(plugin_dirs=[folder], entry_points=False) as host:
         for tty in (True, False):  # what the first of each kind loads is no session's cost
             for session in [await host.exec(id, COMMAND, tty=tty) for id in ids]:
@@ -81,15 +78,6 @@ async def _opened(host: PluginHost, ids: Sequence[str], count: int) -> list[Sess
 
     parts = await asyncio.gather(*map(of, range(len(ids))))
     return [session for part in parts for session in part]
-
-
-def _write(folder: Path, id: str) -> str:
-    home = folder / id
-    home.mkdir()
-    manifest = {"id": id, "version": "1.0.0", "launch": {"entry_point": f"{id}_plugin:plugin"}}
-    (home / "plugin_manifest.json").write_text(json.dumps(manifest))
-    (home / f"{id}_plugin.py").write_text(_CODE.format(id=id))
-    return id
 
 
 def _burdens(host: PluginHost) -> list[Burden]:

@@ -5,8 +5,6 @@ python -m benchmarks.plot [docs/speed/results-*.json]
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 import textwrap
 from pathlib import Path
@@ -15,11 +13,12 @@ from typing import Any
 from .document import read
 from .machine import source
 from .page import FOLDER, stored
+from .picture import missing, open_pyplot, save
 from .point import FLOOR, BudgetPoint, RatioPoint, budget_points, ratio_points
 from .scoreboard import Scoreboard, scoreboard
 from .table import TIMES
 
-__all__ = ["draw", "missing"]
+__all__ = ["draw"]
 
 _MET, _MISSED, _MUTED = "#2a7f62", "#c0392b", "#666666"
 _COLORS = {
@@ -30,39 +29,19 @@ _COLORS = {
     "grpcio": "#999933",
 }
 _MARKERS = "os^Dv"
-_DPI = 130
 _LABEL_WIDTH = 200
 _TICKS = [factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 5)]
-
-
-def missing() -> str | None:
-    """Why nothing can be drawn; None when it can."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return "no pictures: matplotlib is not installed (pip install matplotlib)"
-    return None
 
 
 def draw(paths: list[Path], folder: Path) -> list[Path]:
     """Write `budgets` and `ratios` as PNG and SVG; returns their paths."""
     board = scoreboard(map(read, paths))
-    pyplot = _pyplot()
+    pyplot = open_pyplot()
     written = []
     for name, figure in (("budgets", _budgets(board, pyplot)), ("ratios", _ratios(board, pyplot))):
         figure.text(0.01, 0.004, _label(board), fontsize=7, color=_MUTED, va="bottom")
-        for suffix in ("png", "svg"):
-            path = folder / f"{name}.{suffix}"
-            # Without a date inside, the same results give the same file.
-            figure.savefig(path, dpi=_DPI, metadata={"Date": None} if suffix == "svg" else None)
-            written.append(path)
-        pyplot.close(figure)
+        written += save(figure, folder, name)
     return written
-
-
-def _pyplot() -> Any:
-    importlib.import_module("matplotlib").use("Agg")
-    pyplot: Any = importlib.import_module("matplotlib.pyplot")
-    pyplot.rcParams.update({"font.size": 9, "svg.hashsalt": "plugin-host", "svg.fonttype": "none"})
-    return pyplot
 
 
 def _label(board: Scoreboard) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .verdict import ORDER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .document import Document
 
 __all__ = ["Row", "Scoreboard", "scoreboard"]
-
-_ORDER = ("MISSED", "?", "met", "")
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """The worst of all versions."""
-        return min((str(figure["verdict"]) for figure in self.by_python.values()), key=_ORDER.index)
+        return min((str(figure["verdict"]) for figure in self.by_python.values()), key=ORDER.index)
 
     @property
     def first(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def scoreboard(documents: Iterable[Document]) -> Scoreboard:
         row.by_python = dict(sorted(row.by_python.items(), key=lambda item: _number(item[0])))
     return Scoreboard(
         pythons=sorted({python for row in rows.values() for python in row.by_python}, key=_number),
-        rows=sorted(rows.values(), key=lambda row: _ORDER.index(row.verdict)),
+        rows=sorted(rows.values(), key=lambda row: ORDER.index(row.verdict)),
         unmeasured=[absent for title, absent in unmeasured.items() if title not in rows],
         machines=[one["machine"] for one in ordered],
         kinds={name: kind for one in ordered for name, kind in one["contestants"].items()},

@@ -22,13 +22,13 @@ def echo(ctx, payload=None):
 """
 
 
-def write_plugins(folder: Path, count: int) -> list[str]:
-    """Their ids, `p0` and on, in the order in which they were written. Each echoes."""
+def write_plugins(folder: Path, count: int, more: str = "") -> list[str]:
+    """Their ids, `p0` and on, in the order in which they were written. Each echoes, and runs `more` too."""
     ids = [f"p{number}" for number in range(count)]
     for id in ids:
         home = folder / id
         home.mkdir()
         manifest = {"id": id, "version": "1.0.0", "launch": {"entry_point": f"{id}_plugin:plugin"}}
         (home / "plugin_manifest.json").write_text(json.dumps(manifest))
-        (home / f"{id}_plugin.py").write_text(_CODE.format(id=id))
+        (home / f"{id}_plugin.py").write_text(_CODE.format(id=id) + more)
     return ids

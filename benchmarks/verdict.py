@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from .figure import Budget, Figure
     from .schedule import Results, Rounds
 
-__all__ = ["Check", "Line", "lines", "unmeasured"]
+__all__ = ["ORDER", "Check", "Line", "lines", "unmeasured"]
+
+ORDER = ("MISSED", "?", "met", "")
+"""Of verdicts, in every table: what is wrong comes first, and what nothing is asked of last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def lines(figures: Iterable[Figure], results: Results) -> list[Line]:
         for figure in figures
         if _is_measured(figure, results)
     ]
-    return sorted(found, key=lambda line: ("MISSED", "?", "met", "").index(line.verdict))
+    return sorted(found, key=lambda line: ORDER.index(line.verdict))
 
 
 def unmeasured(figures: Iterable[Figure], results: Results) -> list[tuple[Figure, str]]:

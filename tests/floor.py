@@ -48,7 +48,7 @@ SDK = {
 
 HOST = {
     # Also how a process ended, as plain data: exceptions carry it.
-    "ground": Wing("errors version exitstatus death ring weight subscription", sdk="ground"),
+    "ground": Wing("errors version exitstatus death ring weight subscription undertaking", sdk="ground"),
     # The host's end of the wire to a child: where processes and links touch.
     "channel": Wing("channel", below="ground"),
     # What is counted, as plain numbers, and the trace that calls are part of.
@@ -66,7 +66,7 @@ HOST = {
     "seal": Wing("seal", below="ground channel description", sdk="ground"),
     # The protocol; no processes.
     "link": Wing(
-        "link writer deadline stream outbound echo readroom"
+        "link linkowner reply writer deadline stream outbound echo readroom"
         # The same for several threads.
         " unsent askedlink sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
         below="ground channel",

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from plugin_host.channel import open_socketpair
-from plugin_host.link import Link, LinkOwner
+from plugin_host.link import Link
+from plugin_host.linkowner import LinkOwner
 from plugin_host_sdk.connection import HOST, PLUGIN, Connection
 from plugin_host_sdk.events import Event, RequestReceived
 from plugin_host_sdk.handshake import initialize_params
@@ -117,6 +118,7 @@ async def linked(
     finally:
         link.close()
         for call in link._futures.values():
+            assert isinstance(call, asyncio.Future)
             call.cancel()
         channel.close()
         theirs.close()

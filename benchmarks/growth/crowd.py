@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from benchmarks.scratch import write_plugins
 from plugin_host import PluginHost
 from plugin_host.configuration import Configuration, Warm
 from plugin_host.state import State
@@ -22,19 +22,11 @@ Launch = Literal["warm", "cold"]
 
 # After it is ready a plugin is moved to a group of its own, and a forkserver forks the next spare child.
 _SETTLING_S = 0.5
-_CODE = """\
-import plugin_host_sdk as sdk
-
-plugin = sdk.Plugin({id!r}, version="1.0.0")
+_SESSIONS = """
 sdk.exec.register_plugin(
     plugin,
     sdk.exec.PluginOpts(handlers=[sdk.exec.Handler(resource="local", default_command=["cat"])]),
 )
-
-
-@plugin.command("echo")
-def echo(ctx, payload=None):
-    return payload
 """
 
 
@@ -42,18 +34,8 @@ def echo(ctx, payload=None):
 async def folder_of(count: int) -> AsyncIterator[Path]:
     """A folder of so many plugins, p0 and on, each with a file of its own."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for number in range(count):
-            _write(folder, f"p{number}")
-        yield folder
-
-
-def _write(folder: Path, id: str) -> None:
-    home = folder / id
-    home.mkdir()
-    manifest = {"id": id, "version": "1.0.0", "launch": {"entry_point": f"{id}_plugin:plugin"}}
-    (home / "plugin_manifest.json").write_text(json.dumps(manifest))
-    (home / f"{id}_plugin.py").write_text(_CODE.format(id=id))
+        write_plugins(Path(name), count, _SESSIONS)
+        yield Path(name)
 
 
 def host_of(folder: Path, launch: Launch) -> PluginHost:

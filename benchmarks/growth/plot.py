@@ -5,18 +5,17 @@ python -m benchmarks.growth.plot [docs/speed/growth.json]
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import document, machine
+from benchmarks import document, machine, picture
+from benchmarks.page import FOLDER
 
 __all__ = ["draw"]
 
-_DPI = 130
+_KIB_OF_A_KB = 1000 / 1024  # budgets are asked for in KB
 _COLORS = ("#0072b2", "#d55e00", "#2a7f62", "#cc79a7")
 
 
@@ -50,7 +49,7 @@ _PANELS = (
             ("plugins", "host_kib", "in the host"),
         ),
         "plugins",
-        100,
+        100 * _KIB_OF_A_KB,
     ),
     _Panel("a call to one plugin of so many", "µs", (("plugins", "rtt_us", "round trip"),), "plugins"),
     _Panel(
@@ -74,29 +73,20 @@ _PANELS = (
         "KiB",
         (("sessions", "host_kib", "in the host"), ("sessions", "plugin_kib", "in the plugin")),
         "sessions, over 10 plugins",
-        10,
+        10 * _KIB_OF_A_KB,
     ),
 )
 
 
 def draw(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Write growth.png and growth.svg; their paths, none where there is no matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return []
-    importlib.import_module("matplotlib").use("Agg")
-    pyplot: Any = importlib.import_module("matplotlib.pyplot")
-    pyplot.rcParams.update({"font.size": 9, "svg.hashsalt": "plugin-host", "svg.fonttype": "none"})
+    """Write growth.png and growth.svg; their paths. Raises ImportError without matplotlib."""
+    pyplot = picture.open_pyplot()
     figure, grid = pyplot.subplots(2, 3, figsize=(12, 6.6), layout="constrained")
     for axes, panel in zip(grid.flat, _PANELS, strict=True):
         _fill(axes, panel, content)
     figure.suptitle("What one costs when there are more and more, on logarithmic scales: flat is good")
     figure.supxlabel(machine.source(content["machine"]), fontsize=7, color="#666666")
-    paths = [folder / f"growth.{suffix}" for suffix in ("png", "svg")]
-    for path in paths:
-        # Without a date inside, the same results give the same file.
-        figure.savefig(path, dpi=_DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
-    pyplot.close(figure)
-    return paths
+    return picture.save(figure, folder, "growth")
 
 
 def _fill(axes: Any, panel: _Panel, content: dict[str, Any]) -> None:
@@ -125,6 +115,15 @@ def _decades(limits: tuple[float, float]) -> tuple[float, float]:
     return low / max(1.0, math.sqrt(100 * low / high)), high * max(1.0, math.sqrt(100 * low / high))
 
 
+def main(arguments: list[str]) -> int:
+    """0, or 1 without matplotlib."""
+    if (reason := picture.missing()) is not None:
+        print(reason, file=sys.stderr)
+        return 1
+    given = Path(arguments[0]) if arguments else FOLDER / "growth.json"
+    print(*draw(document.read(given), given.parent), sep="\n")
+    return 0
+
+
 if __name__ == "__main__":
-    given = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/speed/growth.json")
-    print("\n".join(map(str, draw(document.read(given), given.parent))))
+    sys.exit(main(sys.argv[1:]))

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +23,7 @@ from plugin_host.localsocket import LocalSocket
 from .crowd import closing, folder_of, host_of, pids, settle
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from plugin_host import PluginHost
@@ -66,11 +68,8 @@ def _own_kib() -> float:
 
 async def _round_trip(host: PluginHost) -> float:
     """Of a call to one of them, in microseconds."""
-    times = []
-    for _ in range(_WARM_UP + _CALLS):
-        begun = time.perf_counter()
-        await host.call("p0", "echo", {"payload": 0})
-        times.append(time.perf_counter() - begun)
+    call = partial(host.call, "p0", "echo", {"payload": 0})
+    times = [await _timed(call) for _ in range(_WARM_UP + _CALLS)]
     return median(times[_WARM_UP:]) * 1e6
 
 
@@ -87,9 +86,9 @@ async def _questions(host: PluginHost, folder: Path) -> dict[str, float]:
     return {"status_ms": median(status) * 1e3, "list_ms": median(listing) * 1e3}
 
 
-async def _timed(ask: object) -> float:
+async def _timed(ask: Callable[[], Awaitable[object]]) -> float:
     begun = time.perf_counter()
-    await ask()  # type: ignore[operator]
+    await ask()
     return time.perf_counter() - begun
 
 

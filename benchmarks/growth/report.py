@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import document, machine
+from benchmarks import document, machine, picture
+from benchmarks.page import FOLDER
 
 from . import plot
 
 __all__ = ["PARTS", "main"]
 
-FOLDER = Path(__file__).parents[2] / "docs" / "speed"
 _TIME_LIMIT_S = 150
 
 
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     document.write(path, content)
     print(f"\nall of it: {path}")
     if asked.plot:
-        print("drawn: " + ", ".join(map(str, plot.draw(content, path.parent))))
+        print(picture.missing() or f"pictures: {' '.join(map(str, plot.draw(content, path.parent)))}")
     return 0
 
 

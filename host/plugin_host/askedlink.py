@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from _thread import get_ident
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import Event
 
     from .channel import Channel
-    from .link import LinkOwner, Progress
+    from .link import Progress
+    from .linkowner import LinkOwner
     from .standby import Standby
 
 __all__ = ["AskedLink", "LinkGone", "Row"]
@@ -48,8 +50,10 @@ class LinkGone(Exception):
     """The link was given up before the call was sent: ask for the plugin's link anew."""
 
 
-class AskedLink(Link):
+class AskedLink(Link, ABC):
     """See `SharedLink`. Threads use `ask`."""
+
+    mutex: threading.RLock
 
     def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
         self.mutex = threading.RLock()
@@ -80,17 +84,17 @@ class AskedLink(Link):
 
     # For those who read; see `SharedLink`.
 
+    @abstractmethod
     def _deal(self, events: list[Event]) -> None:
         """Give threads their answers, and put aside for the loop what is the loop's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _handle_passed(self) -> None:
         """Act on what was put aside for the loop; there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _end(self, error: Exception) -> None:
         """The link is torn; on the loop."""
-        raise NotImplementedError
 
     # Asking from any thread.
 
@@ -152,7 +156,7 @@ class AskedLink(Link):
         if self._is_over:
             if self._why is not None:
                 raise LinkGone
-            waiter.msgid = self._hold(waiter)  # type: ignore[arg-type]
+            waiter.msgid = self._hold(waiter)
             self._lie_down(waiter)
             return
         if connection.state is not READY:
@@ -166,13 +170,14 @@ class AskedLink(Link):
         except LocalProtocolError as error:
             self._hands = None
             raise refusal(error) from None
-        self._futures[msgid] = waiter  # type: ignore[assignment]
+        self._futures[msgid] = waiter
         waiter.msgid = msgid
         if name is not None:
             pending[msgid] = name
         if leader is None and not self._is_barred:
             self._leader = waiter  # before it is sent, or the answer might wake the loop
-            self._standby.disarm()  # type: ignore[union-attr]
+            assert self._standby is not None
+            self._standby.disarm()
         else:
             self._lie_down(waiter)
         writer = self._writer
@@ -201,7 +206,8 @@ class AskedLink(Link):
                     self._hand_on(waiter)
                 else:
                     self._leader = None
-                    self._standby.arm()  # type: ignore[union-attr]
+                    assert self._standby is not None
+                    self._standby.arm()
             elif deadline is not None and deadline <= time.monotonic():
                 raise CallTimeout("no answer within the call's deadline", name="command.timeout")
             elif self._is_barred and self._leader is waiter:
@@ -305,7 +311,8 @@ class AskedLink(Link):
         """At the head if there is nobody, else in the row."""
         if self._leader is None and not self._is_barred:
             self._leader = waiter
-            self._standby.disarm()  # type: ignore[union-attr]
+            assert self._standby is not None
+            self._standby.disarm()
         else:
             self._lie_down(waiter)
 

@@ -6,20 +6,20 @@ results. Invariant: however a batch ends, nothing of it is left in flight.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from itertools import islice
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .bundle import FEATURE, METHOD, Pace, outcomes
+from .bundle import CALLS, FEATURE, METHOD, Pace, outcomes
 from .command import call_metadata, explained, is_flat, own_failure, positional
-from .errors import CallError
+from .errors import CallError, CallTimeout
 from .metric.call import OTHER
 from .service import current_caller
 from .trace import current_trace
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable
 
     from .link import Link
@@ -42,7 +42,7 @@ async def call_batch(
     batch = _Batch(plugin, link, command, many, timeout)
     results: list[Any] = []
     try:
-        while await batch.go_on():
+        while batch.go_on():
             ended, has_failed = await batch.next()
             if has_failed and not return_exceptions:
                 place, error = next((i, one) for i, one in enumerate(ended) if isinstance(one, CallError))
@@ -71,44 +71,49 @@ class _Batch:
         self._timeout = timeout
         self._deadline: float | None = None
         self._meta: dict[str, Any] | None = None
+        self._is_late = False  # the deadline has passed: nothing is sent any more
         trace = current_trace.get()
         if timeout is not None or current_caller.get() is not None or trace is not None:
             self._deadline, self._meta = call_metadata(plugin, command, timeout)
         # In a trace every call is a span of its own.
-        self._pace = Pace() if trace is None and FEATURE in link.features else None
-        self._row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
+        self._pace = Pace(CALLS if trace is None and FEATURE in link.features else 1)
+        with link.mutex:
+            self._row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
         self._waiting: deque[_Request | CallError] = deque()
-        self._calls = 0  # that are in flight
+        self._calls = 0  # that wait there
 
-    async def go_on(self) -> bool:
+    def go_on(self) -> bool:
         """Send more if there is room for it; whether there is an answer to wait for."""
         room = IN_FLIGHT - self._calls
         if self._has_more and room >= IN_FLIGHT // 2:
             chunk = list(islice(self._source, room))  # it may be slow, and is not ours
             self._has_more = len(chunk) == room
-            self._link.corked(lambda: self._waiting.extend(self._send(chunk)))
+            self._link.corked(lambda: self._send(chunk))
         return bool(self._waiting)
 
-    def _send(self, chunk: list[Any]) -> list[_Request | CallError]:
+    def _send(self, chunk: list[Any]) -> None:
         """Send a call for each, alone or with others."""
-        sent: list[_Request | CallError] = []
+        self._note_time()
         at = 0
         while at < len(chunk):
-            request: _Request | CallError | None = self._send_together(chunk, at)
-            if request is None:
-                request = self._send_alone(chunk[at])
-                if self._pace is not None:
-                    self._pace.note_single()
-            at += 1 if isinstance(request, CallError) else len(request.many)
-            sent.append(request)
-        return sent
+            many = chunk[at : at + self._pace.size()]
+            at += len(many)
+            if len(many) == 1 or not self._send_together(many):
+                self._send_singly(many)
+                self._pace.note_single()
 
-    def _send_together(self, chunk: list[Any], at: int) -> _Request | None:
-        """A request for the next few, or None: then the next has to go alone."""
-        many = chunk[at : at + (1 if self._pace is None else self._pace.size())]
-        if len(many) == 1:
-            return None
+    def _note_time(self) -> None:
+        """What is left of it goes with the calls that are sent now."""
+        if self._deadline is not None:
+            left = self._deadline - monotonic()
+            self._is_late = left <= 0
+            self._meta = {**(self._meta or {}), "timeout_ms": max(1, int(left * 1000))}
+
+    def _send_together(self, many: list[Any]) -> bool:
+        """Whether it was sent; else each by itself may be, or says what is wrong."""
         begun = perf_counter()
+        if self._is_late:
+            return False
         try:
             for params in many:
                 if not is_flat(params):
@@ -117,37 +122,46 @@ class _Batch:
             msgid, answer = self._link.request(
                 METHOD, arguments, self._meta, self._deadline, None, self._command
             )
-        except CallError:  # each by itself may be sent, or says what is wrong
-            return None
-        return self._note(_Request(msgid, answer, begun, many))
+        except CallError:
+            return False
+        self._note(_Request(msgid, answer, begun, many), len(many))
+        return True
 
-    def _send_alone(self, params: Any) -> _Request | CallError:
+    def _send_singly(self, many: list[Any]) -> None:
+        for params in many:
+            self._send_alone(params)
+
+    def _send_alone(self, params: Any) -> None:
         plugin, command, begun = self._plugin, self._command, perf_counter()
         method, meta = "command.call", self._meta
-        arguments: Any = {"name": command, "params": params or {}}
+        arguments: Any = {"name": command, "params": {} if params is None else params}
         try:
+            if self._is_late:
+                raise CallTimeout("the deadline passed before the call was sent", name="command.timeout")
             if plugin.is_raw:
                 method, arguments, meta = command, positional(plugin, params), None
             elif not is_flat(params):
                 self._link.survey(params)
-                arguments["params"] = params
             msgid, answer = self._link.request(method, arguments, meta, self._deadline, None, command)
         except CallError as error:
-            self._row.started += 1
+            self._note(self._explained(error), 1)
             self._row.fail(0.0, error)
-            return error
-        return self._note(_Request(msgid, answer, begun, [params], is_bundle=False))
+        else:
+            self._note(_Request(msgid, answer, begun, [params], is_bundle=False), 1)
 
-    def _note(self, request: _Request) -> _Request:
-        self._row.started += len(request.many)
-        self._calls += len(request.many)
-        return request
+    def _note(self, request: _Request | CallError, calls: int) -> None:
+        """It is waited for, from the moment on that it was sent."""
+        self._waiting.append(request)
+        self._calls += calls
+        self._row.started += calls
 
     async def next(self) -> tuple[list[Any], bool]:
         """What the next few calls have ended with, results and CallErrors, and whether one has failed."""
         request = self._waiting[0]
         if isinstance(request, CallError):
+            await asyncio.sleep(0)  # nobody else may have had a turn since it was refused
             self._waiting.popleft()
+            self._calls -= 1
             return [request], True
         plugin, command, count = self._plugin, self._command, len(request.many)
         ended: list[Any]
@@ -166,21 +180,22 @@ class _Batch:
             ended = [self._explained(error)] * count
         self._waiting.popleft()
         has_failed = self._count(request, ended)
-        if request.is_bundle and self._pace is not None:
+        if request.is_bundle:
             self._pace.note_answer(len(ended))
         if len(ended) < count:
             self._send_again(request.many[len(ended) :])
         return ended, has_failed
 
     def _count(self, request: _Request, ended: list[Any]) -> bool:
-        """Take them out of those in flight; whether one has failed."""
+        """Take them out of those that wait; whether one has failed."""
         seconds = perf_counter() - request.begun
         failed = [one for one in ended if isinstance(one, CallError)]
-        for error in failed:
-            self._row.fail(seconds, error)
-        self._row.end_many(len(ended) - len(failed), seconds)
         self._calls -= len(request.many)
-        self._row.started -= len(request.many) - len(ended)
+        with self._link.mutex:  # other threads count in the same row
+            for error in failed:
+                self._row.fail(seconds, error)
+            self._row.end_many(len(ended) - len(failed), seconds)
+            self._row.started -= len(request.many) - len(ended)
         return bool(failed)
 
     def _explained(self, error: CallError) -> CallError:
@@ -188,18 +203,19 @@ class _Batch:
 
     def _send_again(self, many: list[Any]) -> None:
         """Calls of a bundle that were not run, each by itself, and before all others."""
-        again: list[_Request | CallError] = []
-        self._link.corked(lambda: again.extend(map(self._send_alone, many)))
-        self._waiting.extendleft(reversed(again))
+        self._note_time()
+        self._link.corked(lambda: self._send_singly(many))
+        self._waiting.rotate(len(many))
 
     def give_up(self) -> None:
         """Cancel what is in flight."""
-        while self._waiting:
-            request = self._waiting.popleft()
-            if not isinstance(request, CallError):
-                self._link.abandon(request.msgid)
-                request.answer.cancel()
-                self._row.end_many(len(request.many), perf_counter() - request.begun)
+        with self._link.mutex:
+            for request in self._waiting:
+                if not isinstance(request, CallError):
+                    self._link.abandon(request.msgid)
+                    request.answer.cancel()  # which also keeps an error that came from being reported
+                    self._row.end_many(len(request.many), perf_counter() - request.begun)
+        self._waiting.clear()
 
 
 class _Request:

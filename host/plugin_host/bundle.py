@@ -26,20 +26,21 @@ _LONGEST_PAUSE = 4096
 
 
 class Pace:
-    """Whether calls go in bundles: not so many after each time that a plugin ran none of one.
+    """Whether calls go in bundles of `most`: not so many after each time that a plugin ran none of one.
 
     A plugin does that as long as the command has not proved quick.
     """
 
-    __slots__ = ("_pause", "_singles")
+    __slots__ = ("_most", "_pause", "_singles")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = CALLS) -> None:
+        self._most = most
         self._pause = _FIRST_PAUSE
         self._singles = 0  # calls that go singly before the next bundle
 
     def size(self) -> int:
         """How many calls the next request may be for."""
-        return CALLS if not self._singles else 1
+        return self._most if not self._singles else 1
 
     def note_single(self) -> None:
         """A call went by itself."""

@@ -51,6 +51,11 @@ class Candidate:
         if (self.manifest is None) == (self.error is None):
             raise ValueError(f"candidate `{self.id}` needs exactly one of manifest and error")
 
+    @property
+    def is_startable(self) -> bool:
+        """Whether it is sound and to be run."""
+        return self.error is None and self.skipped is None
+
 
 def interpreter_of(manifest: Manifest, root: Path | None) -> str | None:
     """The Python that `launch.interpreter` or `launch.venv` names, absolute; None when neither does.

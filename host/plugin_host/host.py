@@ -16,7 +16,7 @@ from .batch import call_batch
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import PluginHostError, PluginNotFound
+from .errors import PluginHostError
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .facility import Facilities
@@ -33,6 +33,7 @@ from .settings import settled
 from .state import State
 from .supervisor import Supervisor
 from .task.tasks import Tasks
+from .undertaking import Undertakings, all_done
 from .version import VERSION
 from .warm.forkserver import Forkserver
 from .warm.switch import switch
@@ -102,7 +103,7 @@ class PluginHost:
         self._facilities: Facilities | None = None
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
-        self._besides: set[asyncio.Task[None]] = set()
+        self._undertakings = Undertakings()
         self._is_closed = False
 
     def _make_spans(self, provider: TracerProvider | None) -> None:
@@ -195,13 +196,13 @@ class PluginHost:
         self._check_open()
         try:
             self.discover()
-            startable = self._startable()
+            startable = [one for one in self._supervisors.values() if one.plugin.candidate.is_startable]
             for supervisor in startable:
                 if supervisor.is_lazy:
                     supervisor.wait_for_calls()
             if startable:
                 self._keeper.start()
-            await asyncio.gather(*(self._start_quietly(one) for one in startable if not one.is_lazy))
+            await asyncio.gather(*(one.try_start() for one in startable if not one.is_lazy))
         except BaseException:
             await self.close()
             raise
@@ -218,7 +219,7 @@ class PluginHost:
         stops = [asyncio.create_task(one.close()) for one in self._supervisors.values()]
         try:
             if stops:
-                await _all_done([*stops, *self._besides])
+                await all_done([*stops, *self._undertakings.running])
         finally:
             self._bytecode.close()
             self._services.close()
@@ -228,20 +229,6 @@ class PluginHost:
             self._events.close()
             self._logbook.close()
             await asyncio.gather(self._keeper.close(), self._forkserver.close())
-
-    def _startable(self) -> list[Supervisor]:
-        return [
-            one
-            for one in self._supervisors.values()
-            if one.plugin.candidate.error is None and one.plugin.candidate.skipped is None
-        ]
-
-    async def _start_quietly(self, supervisor: Supervisor) -> None:
-        """A plugin that does not start explains itself in `error`; the others are not its business."""
-        try:
-            await supervisor.start()
-        except PluginHostError:
-            pass
 
     def _emit(self, event: HostEvent) -> None:
         self._measurement.count(event)
@@ -278,7 +265,7 @@ class PluginHost:
         link = supervisor.link
         if link is None:
             link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
-        if supervisor.idleness is not None:
+        elif supervisor.idleness is not None:
             supervisor.idleness.uses += 1
         return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
 
@@ -321,8 +308,6 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
-        if supervisor.idleness is not None:
-            supervisor.idleness.uses += 1
         return await call_batch(supervisor.plugin, link, command, params, timeout, return_exceptions)
 
     async def exec(
@@ -429,14 +414,11 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
-        candidates = await asyncio.to_thread(lambda: self._search.find(self._search.configuration()))
-        found = [one for one in candidates if one.id == plugin]
-        if not found:
-            raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
-        if found[0].skipped:
+        candidate = await asyncio.to_thread(self._search.find_again, plugin)
+        if candidate.skipped:
             raise not_ready(supervisor.plugin)
         self._keeper.start()
-        await supervisor.swap(found[0])
+        await supervisor.swap(candidate)
         await supervisor.start()
 
     async def reconfigure(
@@ -469,11 +451,8 @@ class PluginHost:
         caller = current_caller.get()
         if caller is None or plugin not in caller.chain:
             await work
-            return
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._besides.add(task)
-        task.add_done_callback(self._besides.discard)
-        await asyncio.shield(task)
+        else:
+            await self._undertakings.finish(work, contextvars.Context())
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -484,17 +463,3 @@ class PluginHost:
         if supervisor is None:
             raise not_found(plugin, self._plugins)
         return supervisor
-
-
-async def _all_done(tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for all of them, also when this task is cancelled; then raise what the first of them raised."""
-    try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        raise
-    for task in tasks:
-        if (error := task.exception()) is not None:
-            raise error

@@ -19,7 +19,7 @@ from .environment import run_token
 from .errors import LaunchError, SpawnError
 from .event import PluginNotified
 from .launch import LaunchOrder, launch
-from .link import LinkOwner
+from .linkowner import LinkOwner
 from .metric.meter import Meter
 from .processtable import is_ending
 

@@ -17,7 +17,8 @@ from plugin_host_sdk.handshake import initialize_params
 from . import hang, ladder, launchfailure
 from .errors import LaunchError
 from .launchfailure import LaunchFacts
-from .link import Link, LinkOwner
+from .link import Link
+from .linkowner import LinkOwner
 from .process import PluginProcess
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .errors import PluginHostError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -19,7 +17,7 @@ __all__ = ["Laziness"]
 
 
 class Laziness:
-    """Of the plugin `id`, which `start` starts and `stop` stops unless it is used again."""
+    """Of the plugin `id`, which `start` tries to start and `stop` stops unless it is used again."""
 
     def __init__(self, id: str, start: Errand, stop: Errand) -> None:
         self._id = id
@@ -31,13 +29,7 @@ class Laziness:
     def wake(self) -> None:
         """It is needed."""
         if self._waking is None or self._waking.done():
-            self._waking = asyncio.create_task(self._start_quietly(), name=f"start of {self._id}")
-
-    async def _start_quietly(self) -> None:
-        try:
-            await self._start()
-        except PluginHostError:
-            pass  # the state says why
+            self._waking = asyncio.create_task(self._start(), name=f"start of {self._id}")
 
     def doze(self) -> None:
         """It has had nothing to do for long enough."""

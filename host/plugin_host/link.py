@@ -11,6 +11,7 @@ when the link ends, every future ends.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from plugin_host_sdk.alone import take_only_answer
@@ -34,7 +35,8 @@ from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS, READY
 
 from .deadline import Deadlines
 from .echo import without_echo
-from .readroom import READ_BYTES, shared_room
+from .readroom import READ_BYTES, SMALL_READ_BYTES, is_flood, shared_room
+from .reply import error_reply, result_reply
 from .stream import Streams
 from .unsent import refusal, too_many
 from .writer import Writer
@@ -46,45 +48,27 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import Event
 
     from .channel import Channel
+    from .linkowner import LinkOwner
+    from .waiter import Answer
 
     Progress = Callable[[float, float | None, str], None]
-    LinkMaker = Callable[[Channel, Connection, "LinkOwner"], "Link"]
+    LinkMaker = Callable[[Channel, Connection, LinkOwner], "Link"]
 
-__all__ = ["Link", "LinkOwner"]
+__all__ = ["Link"]
 
 DRAINED_READS = 1024
 # A full read has more behind it, and another turn of the loop costs half as much as reading that.
 _READS_AT_ONCE = 4
-# A read that held more messages than this, and no answers, is followed by small ones: a peer that sends
-# without end has its turn of the loop like everybody else, and what it sends waits in the kernel.
-MANY_EVENTS = 128
-SMALL_READ_BYTES = 4 * 1024
 # One that is to slow down has less: after a read its link rests four times as long as that took.
 _REST = 4
 _SHORTEST_REST_S = 0.001
 
 
-class LinkOwner:
-    """What a link tells its owner. Every method is called on the loop and must not block."""
-
-    def stray_output(self, data: bytes) -> None:
-        """Bytes before the answer to initialize that are not of the protocol."""
-
-    def requested(self, event: RequestReceived) -> None:
-        """The peer asks; answer with `Link.answer` or `Link.refuse`."""
-
-    def cancelled(self, msgid: int) -> None:
-        """The peer no longer wants the answer to this request of its."""
-
-    def notified(self, method: str, params: Any) -> None:
-        """The peer says something."""
-
-    def ended(self, error: Exception | None) -> None:
-        """The link is over: None after end of file, else what the peer did wrong. Called once."""
-
-
 class Link:
     """One connection over one channel. `peer` is what messages call the other side."""
+
+    mutex: AbstractContextManager[object] = nullcontext()
+    """Held by who touches what belongs to the link, or is counted with it: for one thread, nothing."""
 
     _make_room: Callable[[], memoryview] = staticmethod(shared_room)
 
@@ -98,7 +82,7 @@ class Link:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
         self.initialized = self._loop.create_future()
-        self._futures: dict[int, asyncio.Future[Any]] = {}
+        self._futures: dict[int, Answer] = {}
         self._progress: dict[int, Progress] = {}
         self._queued: dict[int, int] = {}  # sizes of the calls that found the channel full
         self._deadlines = Deadlines(self._loop, self._expire)
@@ -227,13 +211,13 @@ class Link:
         except LocalProtocolError as error:
             raise refusal(error) from None
 
-    def _hold(self, future: asyncio.Future[Any]) -> int:
+    def _hold(self, future: Answer) -> int:
         """A call in the moment between the link's end and the word why: it fails like the others."""
         self._held -= 1
         self._futures[self._held] = future
         return self._held
 
-    def abandon(self, msgid: int) -> asyncio.Future[Any] | None:
+    def abandon(self, msgid: int) -> Answer | None:
         """Nobody waits for this call any more: tell the peer, and drop the late answer."""
         future = self._futures.pop(msgid, None)
         if future is not None:
@@ -269,29 +253,13 @@ class Link:
 
     def answer(self, msgid: int, result: Any) -> None:
         """The result of a request of the peer; what cannot travel becomes an error."""
-        if self._is_over or msgid not in self.connection.incoming:
-            return
-        try:
-            self.connection.survey(result)
-            data = self.connection.send_response(msgid, result)
-        except LocalProtocolError as error:
-            data = self.connection.send_error(msgid, self._sent(refusal(error)))
-        self._writer.write(data)
+        if not self._is_over and msgid in self.connection.incoming:
+            self._writer.write(result_reply(self.connection, msgid, result))
 
     def refuse(self, msgid: int, error: CallError) -> None:
         """An error as the answer to a request of the peer."""
-        if self._is_over or msgid not in self.connection.incoming:
-            return
-        try:
-            data = self.connection.send_error(msgid, self._sent(error))
-        except LocalProtocolError:
-            plain = CallFailed(error.message[:1000], name=error.name, code=error.code)
-            data = self.connection.send_error(msgid, self._sent(plain))
-        self._writer.write(data)
-
-    def _sent(self, error: CallError) -> Any:
-        """An error as it travels: a map, and to a raw peer, which knows nothing of ours, its text."""
-        return error.message if self.connection.raw else error.to_map()
+        if not self._is_over and msgid in self.connection.incoming:
+            self._writer.write(error_reply(self.connection, msgid, error))
 
     # Reading.
 
@@ -327,9 +295,7 @@ class Link:
                 self._handle_all(events)
             finally:
                 self._loop.call_soon(self._writer.uncork)
-            is_much = len(events) > MANY_EVENTS or size == SMALL_READ_BYTES
-            is_flood = is_much and type(events[-1]) is not ResponseReceived
-            self._room = self._small_view if is_flood else self._view
+            self._room = self._small_view if is_flood(events, size) else self._view
             spent = self._loop.time() - begun
         else:
             self._room = self._view

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import discovery
 from .configuration import Configuration, load
+from .errors import PluginNotFound
 from .extension import Extensions
 
 if TYPE_CHECKING:
@@ -57,3 +58,10 @@ class Search:
             configuration=configuration,
             extensions=self.extensions,
         )
+
+    def find_again(self, plugin: str) -> Candidate:
+        """One plugin as it is there now. Raises PluginNotFound, and as `configuration` and `find` do."""
+        for candidate in self.find(self.configuration()):
+            if candidate.id == plugin:
+                return candidate
+        raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)

@@ -28,7 +28,8 @@ from plugin_host_sdk.events import (
 
 from .askedlink import AskedLink
 from .exclusion import exclusive
-from .link import DRAINED_READS, MANY_EVENTS, SMALL_READ_BYTES, Link
+from .link import DRAINED_READS, Link
+from .readroom import is_flood
 from .sharedstream import SharedStreams
 from .sharedwriter import SharedWriter
 from .standby import standby
@@ -59,12 +60,11 @@ class SharedLink(AskedLink):
 
     def _deal(self, events: list[Event]) -> None:
         """Give threads their answers, and put aside for the loop what is the loop's."""
-        futures: dict[int, Any] = self._futures
         event: Any
         for event in events:
             kind = type(event)
             if kind is ResponseReceived or kind is ErrorReceived or kind is ProgressReceived:
-                waiter = futures.get(event.msgid)
+                waiter = self._futures.get(event.msgid)
                 if type(waiter) is Waiter:
                     self._deal_to(waiter, event)
                     continue
@@ -126,9 +126,7 @@ class SharedLink(AskedLink):
             events = self._receive(self._view[:size])
             self._deal(events)
         self._handle_passed()
-        is_much = len(events) > MANY_EVENTS or size == SMALL_READ_BYTES
-        is_flood = is_much and type(events[-1]) is not ResponseReceived if events else False
-        self._room = self._small_view if is_flood else self._view
+        self._room = self._small_view if is_flood(events, size) else self._view
         if self._is_to_rest:
             self._take_rest(self._loop.time() - begun)
 

@@ -61,7 +61,7 @@ class Supervisor(InstanceOwner):
         self._lock = asyncio.Lock()
         self._launching = Launching(facilities.gate)
         self._revival: asyncio.Task[None] | None = None
-        self._laziness = Laziness(plugin.id, self.start, self._stop_if_idle)
+        self._laziness = Laziness(plugin.id, self.try_start, self._stop_if_idle)
         self._is_closed = False
         self._moved: asyncio.Future[None] | None = None
 
@@ -87,6 +87,13 @@ class Supervisor(InstanceOwner):
             if self.plugin.state is State.READY:
                 return
             await self._start(is_restart=False)
+
+    async def try_start(self) -> None:
+        """Start the plugin; one that does not start has the reason as its `error`."""
+        try:
+            await self.start()
+        except PluginHostError:
+            pass
 
     def wait_for_calls(self) -> None:
         """A lazy plugin is there from now on, and started when it is called."""
@@ -348,10 +355,13 @@ class Supervisor(InstanceOwner):
     async def admit(self, timeout: float | None, *, fail_fast: bool) -> tuple[Link, float | None]:
         """The link once the plugin is ready, and what is left of `timeout` (seconds) then.
 
-        Starts a lazy plugin. Raises PluginNotReady when it will not be ready by itself, or is not now and
-        `fail_fast`; CallTimeout.
+        Starts a lazy plugin, and counts as a use of it. Raises PluginNotReady when it will not be ready by
+        itself, or is not now and `fail_fast`; CallTimeout.
         """
-        return await admitted(self, timeout, fail_fast=fail_fast)
+        way = await admitted(self, timeout, fail_fast=fail_fast)
+        if self.idleness is not None:
+            self.idleness.uses += 1
+        return way
 
     def wake(self) -> None:
         """Start a lazy plugin, once however many ask."""

@@ -77,9 +77,7 @@ class Watch:
         self._vigil.forget(self)
         msgid = self._take_question()
         if msgid is not None and not self._link.is_over:
-            future = self._link.abandon(msgid)
-            if future is not None:
-                future.cancel()
+            self._link.abandon(msgid)
 
     def wake(self, now: float) -> None:
         """The time has come; called by the vigil."""

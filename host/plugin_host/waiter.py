@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -17,10 +17,20 @@ if TYPE_CHECKING:
 
     Progress = Callable[[float, float | None, str], None]
 
-__all__ = ["Waiter"]
+__all__ = ["Answer", "Waiter"]
 
 # Of reports that the caller has not taken note of, so many are kept, the latest.
 _REPORTS_KEPT = 1000
+
+
+class Answer(Protocol):
+    """What a link fills in when a call ends: a future of its loop's, or a `Waiter`."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
 
 
 class Waiter:

@@ -1,8 +1,9 @@
 """Many calls of one command that came in one request: run in their order, answered together.
 
 That is for handlers which have proved quick. Invariant: of the calls that came, the first few are run, each
-once, and each of these has its place in the answer; the others, all of them if need be, are left to whoever
-asked, as if they had not come. So one that turns out slow, or large, holds up nobody.
+once, and each of these has its place in the answer, with what it would have been answered alone. The
+others, all of them if need be, are left to whoever asked, as if they had not come. So one that turns out
+slow, or large, holds up nobody, and what a later one does to a value changes nothing of an earlier one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from .endpoint import Endpoint
     from .errors import CallError
+
+    # What a value is now, and how many bytes it takes; raises CallFailed for what cannot travel.
+    Snapshot = Callable[[Any], tuple[Any, int]]
 
     class Single(Protocol):
         """The handler, as it serves one call."""
@@ -45,7 +49,7 @@ _SHORT = 64 * 1024
 _INTEGERS = range(-(2**63), 2**64)
 
 
-def run_bundle(handler: Single, ctx: Any, many: list[Any], weigh: Callable[[Any], int]) -> dict[str, Any]:
+def run_bundle(handler: Single, ctx: Any, many: list[Any], snapshot: Snapshot) -> dict[str, Any]:
     """`{"results": [...], "failures": [[index, how], ...]}` of the first of `many`.
 
     `how` is the status of a `CommandError` or an error as it travels; the result beside it is None.
@@ -55,22 +59,25 @@ def run_bundle(handler: Single, ctx: Any, many: list[Any], weigh: Callable[[Any]
     function, plain, given_up, size = handler.function, handler.plain, ctx.cancelled, 0
     begun = last = perf_counter()
     for index, params in enumerate(many if handler.endpoint.quick else ()):
-        result = None
+        result = how = None
         try:
             if type(params) is not dict or params.keys() != plain:
                 params = _keywords(handler, params)
             try:
                 result = function(ctx, **params)
             except CommandError as error:
-                failures.append([index, handler.own_status(error)])
+                how, weight = snapshot(handler.own_status(error))
             except BaseException as error:
-                failures.append([index, handler.failure(ctx, error).to_map()])
+                how, weight = _travelling(handler.failure(ctx, error), snapshot)
             else:
-                size += _weight(result, weigh)
+                result, weight = _kept(result, snapshot)
         except CallFailed as error:
             result = None
-            failures.append([index, error.to_map()])
+            how, weight = _travelling(error, snapshot)
         results.append(result)
+        if how is not None:
+            failures.append([index, how])
+        size += weight
         now = perf_counter()
         # One that was slow may have been so by accident: who runs the others singly sees whether it was.
         if now - last > _SLOW_S or now - begun > _LONGEST_S or size > _MOST_BYTES or given_up:
@@ -85,12 +92,20 @@ def _keywords(handler: Single, params: Any) -> dict[str, Any]:
     return handler.bind({"params": params})
 
 
-def _weight(result: Any, weigh: Callable[[Any], int]) -> int:
-    """About how many bytes it takes. Raises CallFailed for what cannot travel."""
+def _kept(result: Any, snapshot: Snapshot) -> tuple[Any, int]:
+    """A result that later calls cannot change, and about how many bytes it takes. Raises CallFailed."""
     kind = type(result)
     if kind is str or kind is bytes:
         if len(result) < _SHORT and (kind is bytes or result.isascii()):
-            return len(result)
+            return result, len(result)
     elif result is None or kind is bool or kind is float or (kind is int and result in _INTEGERS):
-        return _SMALL
-    return weigh(result)
+        return result, _SMALL
+    return snapshot(result)
+
+
+def _travelling(error: CallError, snapshot: Snapshot) -> tuple[Any, int]:
+    """An error as a map that can be sent, whatever its author put in, and how many bytes it takes."""
+    try:
+        return snapshot(error.to_map())
+    except CallFailed as problem:
+        return snapshot(error.reduced(problem).to_map())

@@ -19,6 +19,7 @@ from .errors import (
     RegistrationError,
     excerpt,
 )
+from .excerpt import said
 from .parameter import BadParameters, Signature, near
 
 TYPE_CHECKING = False
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+    from .bundle import Snapshot
     from .endpoint import CapabilityHolder, Resolver, Runtime
 
 __all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
@@ -87,7 +89,7 @@ class Handler:
                 raise
             raise self.failure(ctx, error) from None
 
-    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Callable[[Any], int]]) -> dict[str, Any]:
+    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Snapshot]) -> dict[str, Any]:
         from .bundle import run_bundle  # most plugins are never asked for one
 
         return run_bundle(self, ctx, *arguments)
@@ -124,9 +126,7 @@ class Handler:
             return error
         if type(error) is CallTimeout and (left := ctx.remaining()) is not None and left < _ROUNDING_S:
             return error
-        return self._described(
-            f"command {self.name!r} raised {type(error).__name__}: {_said(error)}", error
-        )
+        return self._described(f"command {self.name!r} raised {type(error).__name__}: {said(error)}", error)
 
     def _described(self, message: str, error: BaseException) -> CallFailed:
         """Type, message and traceback of `error` as text."""
@@ -137,7 +137,7 @@ class Handler:
         return CallFailed(
             message,
             name="command.handler_failed",
-            data={"type": type(error).__name__, "message": _said(error), "traceback": text},
+            data={"type": type(error).__name__, "message": said(error), "traceback": text},
         )
 
 
@@ -229,7 +229,7 @@ class Monitor:
                 name="command.bad_request",
             )
         assert self._runtime is not None
-        return handler.bundle, (many, self._runtime.sink.weigh)
+        return handler.bundle, (many, self._runtime.sink.snapshot)
 
     def _not_found(self, name: Any) -> CallError:
         if type(name) is not str:
@@ -267,13 +267,6 @@ def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) ->
     if opts is not None:
         monitor.add(opts.handlers)
     return monitor
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as another:  # of the author's class
-        return f"(its text cannot be had: {type(another).__name__})"
 
 
 def _first_line(text: str | None) -> str:

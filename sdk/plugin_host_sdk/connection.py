@@ -123,11 +123,6 @@ class Connection:
         """Bytes that came so far while the answer to initialize is awaited, and are not it."""
         return bytes(self._search.seen) if self._search else b""
 
-    @property
-    def unanswered(self) -> int:
-        """The requests of this side that the peer has not answered, given up or not."""
-        return len(self.pending) + len(self.abandoned)
-
     def _move(self, step: str) -> None:
         self.state = TRANSITIONS[self.state].get(step, self.state)
 
@@ -207,11 +202,11 @@ class Connection:
         """Refuse a value that could be encoded and that the peer's decoder would not take."""
         self._encoder.survey(value)
 
-    def weigh(self, value: Any) -> int:
-        """How many bytes a value takes in a message; raises LocalProtocolError when it cannot be sent."""
+    def encoded(self, value: Any) -> bytes:
+        """A value as it would travel, in a list; raises LocalProtocolError when it cannot."""
         data = self._encode([value])
         self._encoder.survey(value)
-        return len(data)
+        return data
 
     def send_error(self, msgid: int, error: Any) -> bytes:
         """An error (see `CallError.to_map`) as the answer to an open request of the peer."""

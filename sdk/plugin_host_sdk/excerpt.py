@@ -1,6 +1,6 @@
-"""Values of a peer, of any size, depth and shape, in a few characters for a message.
+"""Values of others in words for a message: of a peer, of any size, depth and shape; errors of an author's.
 
-Pure. Invariant: neither the time nor the depth that it takes grows with the value.
+Pure. Invariants: it raises nothing; for an excerpt neither time nor depth grows with the value.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["excerpt", "readable"]
+__all__ = ["excerpt", "readable", "said"]
 
 
 def excerpt(value: Any) -> str:
@@ -48,3 +48,11 @@ def readable(error: Any) -> str:
     if isinstance(error, bytes):
         return error.decode("utf-8", "replace")
     return error if isinstance(error, str) else excerpt(error)
+
+
+def said(error: BaseException) -> str:
+    """The text of an error, of whatever class it is."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"(its text cannot be had: {type(another).__name__})"

@@ -11,6 +11,7 @@ import threading
 
 from .endpoint import Endpoint, is_async
 from .errors import CallCancelled, CallFailed, CallTimeout, CommandError, RegistrationError, excerpt
+from .excerpt import said
 from .later import Later
 from .parameter import BadParameters, Signature
 
@@ -170,13 +171,9 @@ def _given_up() -> CallCancelled:
 def _failure(error: BaseException) -> CallFailed:
     import traceback
 
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    try:
-        said = str(error)
-    except Exception as another:  # of the author's class
-        said = f"(its text cannot be had: {type(another).__name__})"
-    kind = type(error).__name__
-    data = {"type": kind, "message": said, "traceback": text}
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    kind, text = type(error).__name__, said(error)
+    data = {"type": kind, "message": text, "traceback": trace}
     return CallFailed(
-        f"the plugin's function for new settings raised {kind}: {said}", name=REFUSED, data=data
+        f"the plugin's function for new settings raised {kind}: {text}", name=REFUSED, data=data
     )

@@ -65,8 +65,11 @@ if TYPE_CHECKING:
         def stop(self, stream: int) -> None:
             """Give an input stream up: what still comes is dropped."""
 
-        def weigh(self, result: Any) -> int:
-            """How many bytes a result takes. Raises CallFailed for one that no answer can hold."""
+        def snapshot(self, result: Any) -> tuple[Any, int]:
+            """A result as its receiver would have it now, and how many bytes it takes.
+
+            Raises CallFailed for one that no answer can hold.
+            """
 
         def forget(self, stream: int) -> None:
             """The request that named a stream failed: it was never opened for the caller."""

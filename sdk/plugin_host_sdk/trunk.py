@@ -94,6 +94,10 @@ class CallError(PluginHostError):
             "retryable": self.retryable,
         }
 
+    def reduced(self, why: object) -> CallFailed:
+        """The same without what cannot travel, and why that cannot."""
+        return CallFailed(f"{self.message[:1000]} ({why})", name=self.name, code=self.code)
+
     @staticmethod
     def from_map(error: Any) -> CallError:
         """The exception for an error map; any other value becomes a `CallFailed` that shows it."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import document, page, plot, report
+from benchmarks import document, page, picture, report
 from tests.benchmarks.board import made
 
 pytestmark = pytest.mark.edges
@@ -39,7 +39,7 @@ def test_whole_run_fills_the_page_and_part_of_one_does_not(
     (tmp_path / "page.md").write_text("<!-- figures -->\n<!-- end -->\n")
     monkeypatch.setattr(page, "FOLDER", tmp_path)
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
-    monkeypatch.setattr(plot, "missing", lambda: "nobody draws here")
+    monkeypatch.setattr(picture, "missing", lambda: "nobody draws here")
     for part in (["rtt"], ["--quick"], ["--no-peers"]):
         call(monkeypatch, made(), *part)
         assert page.stored() == []

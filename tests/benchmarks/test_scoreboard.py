@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import document, page
+from benchmarks.catalogue import FIGURES
 from benchmarks.flatprofile import flat, largest
 from benchmarks.markdown import markdown
 from benchmarks.point import budget_points, ratio_points
@@ -57,6 +58,15 @@ def test_later_run_of_one_version_counts_whatever_the_order() -> None:
     for documents in ([early, late], [late, early]):
         (row,) = [row for row in scoreboard(documents).rows if row.title == "trip"]
         assert row.first["values"]["ours"] == 1.0
+
+
+def test_no_two_figures_have_one_title_so_none_takes_the_row_of_another() -> None:
+    titles = [figure.title for figure in FIGURES]
+    assert sorted(titles) == sorted(set(titles))
+    for path in page.stored():
+        stored = [figure["title"] for figure in document.read(path)["figures"]]
+        assert sorted(stored) == sorted(set(stored))
+        assert {row.title for row in scoreboard([document.read(path)]).rows} == set(stored) <= set(titles)
 
 
 def test_points_are_costs_so_that_less_is_better_for_rates_too() -> None:

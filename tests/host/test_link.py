@@ -181,7 +181,7 @@ def test_calls_beyond_the_limit_are_refused_until_some_are_answered(
             assert (caught.value.name, caught.value.retryable) == ("rpc.busy", True)
             for _ in range(5):
                 await plugin.answer((await plugin.request()).msgid)
-            await wait_until.aio(lambda: link.connection.unanswered == 0)
+            await wait_until.aio(lambda: not link.connection.pending and not link.connection.abandoned)
             link.request("work", {})
 
     run(body())

@@ -8,9 +8,11 @@ import threading
 import tracemalloc
 
 from plugin_host.channel import open_socketpair
-from plugin_host.link import Link, LinkOwner
-from plugin_host.readroom import READ_BYTES, own_room, shared_room
+from plugin_host.link import Link
+from plugin_host.linkowner import LinkOwner
+from plugin_host.readroom import READ_BYTES, SMALL_READ_BYTES, is_flood, own_room, shared_room
 from plugin_host_sdk.connection import HOST, Connection
+from plugin_host_sdk.events import NotificationReceived, ResponseReceived
 from plugin_host_sdk.protocol import FRAME_BYTES
 from tests.linked import linked
 from tests.run import Run
@@ -54,6 +56,15 @@ def test_room_of_ones_own_holds_a_read_and_is_nobody_elses() -> None:
     one[0] = 1
     assert (len(one), one[0], other[0]) == (READ_BYTES, 1, 0)
     assert READ_BYTES == FRAME_BYTES
+
+
+def test_flood_is_many_messages_or_another_full_small_read_and_no_answers() -> None:
+    notice, answer = NotificationReceived("log", {}), ResponseReceived(1, None)
+    assert is_flood([notice] * 129, READ_BYTES)
+    assert not is_flood([notice] * 128, READ_BYTES)
+    assert is_flood([notice], SMALL_READ_BYTES)
+    assert not is_flood([], SMALL_READ_BYTES)
+    assert not is_flood([notice] * 129 + [answer], READ_BYTES)
 
 
 def test_one_more_link_has_room_for_a_message_to_decode_and_for_no_other() -> None:

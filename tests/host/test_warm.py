@@ -27,6 +27,7 @@ from plugin_host.warm import childreaper, forkserver
 from plugin_host.warm.childreaper import ChildReaper, Record
 from plugin_host.warm.fitness import unfit
 from plugin_host.warm.forkserver import COLD_FIRST, PAUSES_S, Forkserver
+from plugin_host.warm.helper import Helper
 from plugin_host.warm.posture import posture
 from plugin_host.warm.switch import switch
 from plugin_host_sdk import forkorder
@@ -398,5 +399,36 @@ def test_forkserver_that_cannot_be_started_costs_nobody_anything(
         monkeypatch.setattr(Fake, "error", None)
         assert await take(server) is made[0]
         await server.close()
+
+    run(body())
+
+
+def test_child_that_nobody_waits_for_any_more_when_its_forkserver_ends_is_discarded(run: Run) -> None:
+    async def body() -> None:
+        helper = Helper(BASE, (), on_line=print, on_end=print)
+        try:
+            assert await helper.up
+            first = await helper.spare(10)
+            assert first is not None
+            first.discard()
+            helper._spares.clear()
+            launch = asyncio.create_task(helper.spare(10))
+            await asyncio.sleep(0)
+            (waiter,) = helper._waiting
+
+            def end(_: object) -> None:
+                helper._drop()
+                launch.cancel()
+
+            waiter.add_done_callback(end)
+            with pytest.raises(asyncio.CancelledError):
+                await launch
+            second = waiter.result()
+            assert second is not None
+            assert second._pidfd == -1
+            assert not helper._spares
+        finally:
+            await asyncio.wait((helper._reaper.exited,), timeout=10)
+            await helper.close()
 
     run(body())

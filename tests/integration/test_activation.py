@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,25 @@ def test_first_calls_that_come_together_start_it_once(run: Run, tmp_path: Path) 
             pids = await asyncio.gather(*(host.call("sleepy", "pid") for _ in range(50)))
             assert len(set(pids)) == 1
             assert moves(events) == ["idle-starting", "starting-ready"]
+
+    run(body())
+
+
+@pytest.mark.parametrize("kind", ["call", "call_text", "call_many", "exec_handlers"])
+def test_whatever_it_is_used_for_counts_as_use(run: Run, tmp_path: Path, kind: str) -> None:
+    async def body() -> None:
+        async with sleepy(tmp_path) as host:
+            uses: dict[str, Callable[[], Awaitable[Any]]] = {
+                "call": lambda: host.call("sleepy", "pid"),
+                "call_text": lambda: host.call_text("sleepy", "pid", {}),
+                "call_many": lambda: host.call_many("sleepy", "pid", [None]),
+                "exec_handlers": lambda: host.exec_handlers("sleepy"),
+            }
+            for count in (1, 2):  # when it has to be started for it, and when it runs
+                await uses[kind]()
+                idleness = host._supervisors["sleepy"].idleness
+                assert idleness is not None
+                assert idleness.uses == count
 
     run(body())
 

@@ -70,7 +70,7 @@ def test_first_failure_is_raised_with_its_place_and_cancels_the_others(
             assert caught.value.__notes__ == ["call 1 of the batch"]
             link = link_of(host, "obliging")
             assert link.in_flight == 0
-            await wait_until.aio(lambda: link.connection.unanswered == 0)
+            await wait_until.aio(lambda: not link.connection.pending and not link.connection.abandoned)
             assert await host.call("obliging", "echo", {"value": 1}) == 1
 
     run(body())

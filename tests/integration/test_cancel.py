@@ -199,7 +199,7 @@ def test_many_cancels_leave_nothing_behind(run: Run, demo: PluginHost, wait_unti
                 for call in calls:
                     call.cancel()
                 await asyncio.wait(calls)
-            await wait_until.aio(lambda: link.connection.unanswered == 0)
+            await wait_until.aio(lambda: not link.connection.pending and not link.connection.abandoned)
             assert link.in_flight == 0
             assert link.connection.late_answers == 1000
 

@@ -9,6 +9,7 @@ import pytest
 
 from plugin_host_sdk import CommandError, Plugin
 from plugin_host_sdk.endpoint import FIRST_PROOF
+from plugin_host_sdk.errors import CallCancelled
 from tests.served import Served, serving
 
 
@@ -27,7 +28,8 @@ def demo() -> Plugin:
 
     @plugin.command("nap")
     def nap(ctx: Any, seconds: Any) -> Any:
-        time.sleep(seconds)
+        if seconds:  # a sleep of no time lets others have the processor, which is not quick
+            time.sleep(seconds)
         return seconds
 
     @plugin.command("count")
@@ -111,6 +113,74 @@ def test_result_that_cannot_travel_fails_alone(value: Any) -> None:
         assert [(index, error["name"]) for index, error in failures.items()] == [
             (1, "command.not_encodable")
         ]
+
+
+@pytest.mark.parametrize("error", [CommandError(3, "no", more={1}), CallCancelled("no", data={1})])
+def test_failure_that_cannot_travel_is_told_as_if_it_were_alone(error: Exception) -> None:
+    plugin = demo()
+
+    @plugin.command("odd")
+    def odd(ctx: Any, number: Any) -> Any:
+        if number:
+            raise error
+        return number
+
+    with serving(plugin) as host:
+        prove(host, "odd", {"number": 0})
+        results, failures = all_of(host, "odd", {"number": 0}, {"number": 1}, {"number": 0})
+        assert results == [0, None, 0]
+        alone = host.error(host.ask_command("odd", {"number": 1}))
+        assert list(failures) == [1]
+        assert (failures[1]["name"], failures[1]["code"]) == (alone["name"], alone["code"])
+
+
+def test_failure_whose_text_is_no_unicode_fails_alone() -> None:
+    plugin = demo()
+
+    @plugin.command("odd")
+    def odd(ctx: Any, number: Any) -> Any:
+        if number:
+            raise LookupError("\udc80")
+        return number
+
+    with serving(plugin) as host:
+        prove(host, "odd", {"number": 0})
+        results, failures = all_of(host, "odd", {"number": 0}, {"number": 1}, {"number": 0})
+        assert results == [0, None, 0]
+        assert failures[1]["name"] == "command.handler_failed"
+        assert "LookupError: \\udc80" in failures[1]["message"]
+
+
+def test_large_failures_are_not_gathered() -> None:
+    plugin = demo()
+
+    @plugin.command("odd")
+    def odd(ctx: Any, text: str) -> Any:
+        if text:
+            raise CommandError(3, "no", text=text)
+
+    with serving(plugin) as host:
+        prove(host, "odd", {"text": ""})
+        assert len(many(host, "odd", *[{"text": "x" * 200_000}] * 5)["failures"]) <= 2
+
+
+def test_value_that_a_later_call_changes_is_answered_as_it_was() -> None:
+    plugin = demo()
+    numbers: list[int] = []
+    buffer = bytearray(1)
+
+    @plugin.command("next")
+    def next_(ctx: Any) -> Any:
+        numbers.append(len(numbers))
+        buffer[0] = len(numbers)
+        return {"numbers": numbers, "buffer": buffer}
+
+    with serving(plugin) as host:
+        prove(host, "next", {})
+        begun = len(numbers)
+        results, _ = all_of(host, "next", {}, {}, {})
+        for place, result in enumerate(results, begun):
+            assert result == {"numbers": list(range(place + 1)), "buffer": bytes([place + 1])}
 
 
 def test_after_a_slow_one_no_more_are_begun() -> None:

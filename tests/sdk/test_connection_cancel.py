@@ -62,15 +62,15 @@ def test_late_answer_is_dropped_and_counted(pair: ConnectionPair) -> None:
     assert pair.host.pending == {}
 
 
-def test_request_that_was_given_up_counts_as_unanswered_until_it_is_answered(pair: ConnectionPair) -> None:
+def test_request_that_was_given_up_is_abandoned_until_it_is_answered(pair: ConnectionPair) -> None:
     first, second = ask(pair), ask(pair)
-    assert pair.host.unanswered == 2
+    assert (set(pair.host.pending), pair.host.abandoned) == ({first, second}, set())
     pair.host.send_cancel(first)
-    assert pair.host.unanswered == 2
+    assert (set(pair.host.pending), pair.host.abandoned) == ({second}, {first})
     pair.to_host(pair.plugin.send_response(first, None))
-    assert pair.host.unanswered == 1
+    assert (set(pair.host.pending), pair.host.abandoned) == ({second}, set())
     pair.to_host(pair.plugin.send_response(second, None))
-    assert pair.host.unanswered == 0
+    assert (set(pair.host.pending), pair.host.abandoned) == (set(), set())
 
 
 def test_late_answer_comes_once(pair: ConnectionPair) -> None:

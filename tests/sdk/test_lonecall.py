@@ -51,9 +51,8 @@ def test_it_is_run_by_the_thread_that_reads() -> None:
     plugin, seen = demo()
     with serving(plugin) as host:
         proved(host)
-        for number in range(
-            500
-        ):  # whenever the system takes the processor away, it has to prove itself anew
+        # Whenever the system takes the processor away, it has to prove itself anew.
+        for number in range(500):
             assert call(host, number) == number
             leader = host.server.crew.leader
             if leader is not None and seen[-1][1] == leader.thread:
@@ -93,6 +92,24 @@ def test_failures_come_between_others() -> None:
             assert host.error(host.ask_command("nope"))["name"] == "command.not_found"
             assert host.error(host.ask("nope.nope"))["name"] == "rpc.method_not_found"
             assert call(host, 2) == 2
+        assert not host.server.running
+
+
+def test_call_for_which_nothing_can_be_loaded_is_refused_between_others() -> None:
+    plugin, _ = demo()
+    with serving(plugin) as host:
+        proved(host)
+        really = host.server.routes["command.list"]
+
+        def scarce(params: dict[str, Any]) -> Any:
+            raise ImportError("no descriptor is left")
+
+        for _ in range(3):
+            assert call(host, 1) == 1
+            assert host.result(host.ask("command.list"))
+            host.server.routes["command.list"] = scarce
+            assert host.error(host.ask("command.list"))["name"] == "rpc.busy"
+            host.server.routes["command.list"] = really
         assert not host.server.running
 
 

@@ -267,6 +267,24 @@ def test_change_that_waits_longer_than_its_deadline_is_refused() -> None:
         assert host.call("settings") == NEW
 
 
+def test_change_that_is_cancelled_is_answered_however_its_error_tells_of_itself() -> None:
+    inside = threading.Event()
+
+    def take(ctx: Any, settings: Any) -> None:
+        if settings == NEW:
+            inside.set()
+            ctx.cancelled.wait(5)
+            raise Mute
+
+    with told(demo(take)) as host:
+        start(host)
+        msgid = ask(host)
+        assert inside.wait(5)
+        host.cancel(msgid)
+        assert "its text cannot be had" in host.error(msgid)["message"]
+        assert host.result(ask(host, {})) == {}
+
+
 @pytest.mark.parametrize("way", ["cancel", "deadline"])
 def test_async_change_that_nobody_waits_for_is_cancelled(way: str) -> None:
     inside = threading.Event()

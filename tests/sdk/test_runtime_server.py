@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from plugin_host_sdk import CommandError, Plugin
-from plugin_host_sdk.events import InitializeRefused
+from plugin_host_sdk.events import InitializeRefused, RequestReceived
 from plugin_host_sdk.handshake import Limits
 from plugin_host_sdk.version import VERSION
 from tests.served import serving
+from tests.wait import WaitUntil
 
 
 def demo(**options: Any) -> Plugin:
@@ -163,6 +166,20 @@ def test_many_requests_are_each_answered_once() -> None:
         assert host.server.running == {}
 
 
+def test_nothing_of_a_request_is_kept_while_the_next_one_is_awaited(wait_until: WaitUntil) -> None:
+    def kept() -> list[Any]:
+        requests = [one for one in gc.get_objects() if type(one) is RequestReceived]
+        return [one for one in requests if one.params.get("params") == {"value": "kept"}]
+
+    with serving(demo()) as host:
+        call = {"name": "echo", "params": {"value": "kept"}}
+        asked = [host.connection.send_request("command.call", call) for _ in range(2)]
+        host.send(b"".join(data for _, data in asked))  # no short way for two
+        for msgid, _ in asked:
+            host.result(msgid)
+        wait_until(lambda: not kept())
+
+
 def test_error_of_a_handler_that_cannot_travel_is_sent_in_plain_words() -> None:
     plugin = demo()
 
@@ -214,6 +231,7 @@ def test_result_over_the_hosts_limit_fails_that_call_alone() -> None:
 
 def test_request_beyond_the_limit_of_pending_ones_is_answered_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plugin_host_sdk.connection.PENDING_REQUESTS", 10)
+    monkeypatch.setattr("plugin_host_sdk.alone.PENDING_REQUESTS", 10)
     plugin = demo(workers=1)
     gate = threading.Event()
     plugin.commands.register_handler("wait", lambda ctx: gate.wait(10))
@@ -223,6 +241,24 @@ def test_request_beyond_the_limit_of_pending_ones_is_answered_busy(monkeypatch: 
         assert (refused["name"], refused["retryable"]) == ("rpc.busy", True)
         gate.set()
         assert [host.result(msgid)["status"] for msgid in asked] == [0] * 10
+
+
+@pytest.mark.parametrize(
+    ("method", "module", "meta"),
+    [
+        ("vitals", "vitals", {}),
+        ("stacks", "stack", {}),
+        ("command.list", "span", {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}),
+    ],
+)
+def test_request_for_which_nothing_can_be_loaded_is_refused_alone(
+    method: str, module: str, meta: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(demo()) as host:
+        monkeypatch.setitem(sys.modules, f"plugin_host_sdk.runtime.{module}", None)
+        refused = host.error(host.ask(method, {}, **meta))
+        assert (refused["name"], refused["retryable"]) == ("rpc.busy", True)
+        assert host.call("echo", {"value": 1}) == 1
 
 
 def test_progress_is_told_and_not_after_the_answer() -> None:

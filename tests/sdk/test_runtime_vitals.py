@@ -170,5 +170,6 @@ def test_both_are_answered_although_too_many_requests_are_open(
     plugin = Plugin("demo", version="1.0.0")
     with serving(plugin) as host:
         monkeypatch.setattr("plugin_host_sdk.connection.PENDING_REQUESTS", 0)
+        monkeypatch.setattr("plugin_host_sdk.alone.PENDING_REQUESTS", 0)
         assert isinstance(host.result(host.ask(method)), dict)
         assert host.error(host.ask("command.list"))["name"] == "rpc.busy"

@@ -13,6 +13,7 @@ import pytest
 from plugin_host_sdk.connection import HOST, Connection
 from plugin_host_sdk.events import Event, Failed, NotificationReceived, RequestRefused
 from plugin_host_sdk.protocol import FRAME_BYTES, MESSAGE_BYTES, PENDING_REQUESTS
+from plugin_host_sdk.wire import Decoder
 from tests.pair import ConnectionPair
 
 pytestmark = pytest.mark.edges
@@ -145,6 +146,21 @@ def test_room_of_large_messages_is_given_back() -> None:
             pair.to_plugin(pair.host.send_notification("failure", {"data": bytes(8 * MIB)}))
         kept = tracemalloc.get_traced_memory()[0]
     assert kept < MIB
+
+
+@pytest.mark.parametrize("size", [10_000, 50_000])  # the unpacker has room for either
+def test_pieces_of_a_message_are_let_go_when_it_is_complete(size: int) -> None:
+    decoder = Decoder()
+    data = msgpack.packb([2, "x", [{"a": b"x" * size}]])
+    with measured() as peak:
+        messages = decoder.feed(data[:6000])
+        for at in range(6000, len(data), READ_BYTES):
+            messages += decoder.feed(data[at : at + READ_BYTES])
+        assert len(messages) == 1
+        del messages
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0]
+    assert kept < 5000 < peak.bytes
 
 
 def test_long_method_names_are_not_remembered() -> None:

@@ -94,8 +94,6 @@ class Actions:
     async def _proxy(self, plugin: str, *, fail_fast: bool) -> ActionProxy:
         supervisor = self._find(plugin)
         link, _ = await supervisor.admit(None, fail_fast=fail_fast)
-        if supervisor.idleness is not None:
-            supervisor.idleness.uses += 1
         if "action" in supervisor.plugin.capabilities:
             for instance in supervisor.instances:
                 if instance.link is link and instance.actions is not None:

@@ -33,7 +33,7 @@ class Inventory:
     @property
     def runnable(self) -> list[Candidate]:
         """Those that a host would start."""
-        return [one for one in self.candidates if one.manifest is not None and one.skipped is None]
+        return [one for one in self.candidates if one.is_startable]
 
 
 def take(

@@ -10,7 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from plugin_host.errors import CallError, CallTimeout, HostLost, PluginHostError
-from plugin_host.link import Link, LinkOwner
+from plugin_host.link import Link
+from plugin_host.linkowner import LinkOwner
 from plugin_host.trace import current_trace
 from plugin_host.version import VERSION
 from plugin_host_sdk.connection import HOST, Connection

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from plugin_host.errors import CallError, CallFailed, PluginHostError
-from plugin_host.link import LinkOwner
+from plugin_host.linkowner import LinkOwner
 from plugin_host.trace import current_trace
 from plugin_host.version import VERSION
 from plugin_host.wording import suggestion

@@ -11,13 +11,14 @@ import asyncio
 import logging
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from plugin_host.channel import over_socket
 from plugin_host.errors import PluginHostError, SocketError
 from plugin_host.localsocket import LocalSocket, check_path, listen, unlink_own
 from plugin_host.logbook import LogRecord
 from plugin_host.peer import peer_of
+from plugin_host.undertaking import Undertakings
 
 from .actionmethod import ActionMethods
 from .admission import Admission
@@ -35,7 +36,6 @@ from .taskmethod import TaskMethods
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Coroutine
     from types import TracebackType
 
     from plugin_host.channel import Channel
@@ -54,7 +54,6 @@ _GREETING_S = 10.0
 # How long `close` waits for sessions of clients to end.
 _CLOSE_S = 5.0
 
-_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +70,8 @@ class ControlServer:
         self.host = host
         self.started_at = time.time()
         self.claims = ClaimTable(share)
-        self.actions = ActionMethods(host, ClaimTable(share), self._errand)
+        self._undertakings = Undertakings()  # that no client's going may interrupt
+        self.actions = ActionMethods(host, ClaimTable(share), self._undertakings.begin)
         self.directory = Directory(host, self._tell, self.claims.forget)
         self.path = _path_of(place)
         self.listen: str | None = None  # the address of a port that admits clients beside the socket
@@ -82,11 +82,11 @@ class ControlServer:
         self._desks: dict[int, Desk] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._last = 0
-        self._errands: set[asyncio.Task[Any]] = set()
-        sessions = ExecMethods(host, self.directory, self.claims, self.finish)
-        self.tasks = TaskMethods(host, ClaimTable(share), sessions, self.finish)
+        finish = self._undertakings.finish
+        sessions = ExecMethods(host, self.directory, self.claims, finish)
+        self.tasks = TaskMethods(host, ClaimTable(share), sessions, finish)
         self.methods: dict[str, Method] = {
-            **HostMethods(host, self.finish, self._status).table(),
+            **HostMethods(host, finish, self._status).table(),
             **sessions.table(),
             **IoMethods(self.directory, self.claims, self.io).table(),
             **FeedMethods(host).table(),
@@ -149,10 +149,10 @@ class ControlServer:
             desk.leave(None)
         for desk in desks:
             await desk.wait_left()
-        if self._errands:
-            _, late = await asyncio.wait(self._errands, timeout=_CLOSE_S)
-            for errand in late:
-                errand.cancel()
+        if running := self._undertakings.running:
+            _, late = await asyncio.wait(running, timeout=_CLOSE_S)
+            for one in late:
+                one.cancel()
         await self.directory.close()
         self._socket = None
 
@@ -203,9 +203,9 @@ class ControlServer:
     def left(self, desk: Desk) -> None:
         """A client has gone: end those of its sessions, tasks and actions that were not to be kept."""
         for key in self.claims.left(desk.number):
-            self._errand(self._close_session(key))
+            self._undertakings.begin(self._close_session(key))
         for task in self.tasks.left(desk.number):
-            self._errand(task.close())
+            self._undertakings.begin(task.close())
         self.actions.left(desk.number)
 
     def gone(self, desk: Desk) -> None:
@@ -233,23 +233,6 @@ class ControlServer:
         for desk in self.desks():
             if self.claims.may_use(key, desk.number, desk.token):
                 desk.link.notify(method, params)
-
-    # Work that nobody's going may interrupt.
-
-    async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Do it to its end, also when the client that asked for it goes."""
-        return await asyncio.shield(self._errand(work))
-
-    def _errand(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, errand: asyncio.Task[Any]) -> None:
-        self._errands.discard(errand)
-        if not errand.cancelled():
-            errand.exception()  # told to who asked for it, if anybody still listens
 
 
 def _path_of(place: LocalSocket | socket.socket) -> str:

@@ -1,8 +1,8 @@
-"""Where a plugin sends the descriptor of a terminal: a socket of one use, whose name nobody can guess.
+"""Where a plugin sends the descriptor of a terminal: a socket of one use, and a token that opens it.
 
-An abstract socket: it leaves nothing in the file system and needs no folder that both may enter. Whoever
-comes without the token is dropped. Invariant: what is returned is its owner's end of a terminal, which does
-not block and is not inherited; whatever else came is closed.
+An abstract socket: it leaves nothing in the file system and needs no folder that both may enter. Its name
+stands in /proc/net/unix, so whoever comes without the token is dropped. Invariant: what is returned is its
+owner's end of a terminal, which does not block and is not inherited; whatever else came is closed.
 """
 
 from __future__ import annotations

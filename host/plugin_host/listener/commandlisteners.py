@@ -138,11 +138,7 @@ class CommandListeners:
         await self.aclose()
 
     def _startable(self) -> list[str]:
-        return [
-            plugin.id
-            for plugin in self._host.plugins.values()
-            if plugin.candidate.error is None and plugin.candidate.skipped is None
-        ]
+        return [plugin.id for plugin in self._host.plugins.values() if plugin.candidate.is_startable]
 
     def _place(self, name: str) -> LocalSocket:
         path = os.path.join(self.folder, name)

@@ -112,7 +112,7 @@ class Helper:
             await asyncio.wait((waiter,), timeout=timeout_s)
         except asyncio.CancelledError:
             if waiter.done() and (spare := waiter.result()) is not None:
-                self._spares.append(spare)
+                self._give_back(spare)
             raise
         finally:
             waiter.cancel()
@@ -120,6 +120,13 @@ class Helper:
                 self._waiting.remove(waiter)
         self._is_late = waiter.cancelled() and bool(self._coming)
         return None if waiter.cancelled() else waiter.result()
+
+    def _give_back(self, spare: Spare) -> None:
+        """Who it was for does not want it any more; another may, unless this has ended meanwhile."""
+        if self._is_closed:
+            spare.discard()
+        else:
+            self._spares.append(spare)
 
     def take(self, pid: int, told: Callable[[Record | None], None]) -> None:
         """See `Parent`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from plugin_host_sdk.errors import ActionFailed, CallCancelled, CallError, CommandError, excerpt
+from plugin_host_sdk.excerpt import said
 from plugin_host_sdk.types.action import KINDS, ReloadResult
 
 if TYPE_CHECKING:
@@ -55,18 +56,11 @@ def _call_error(kind: str, error: BaseException, cancelled: Cancellation) -> Cal
         return error
     if type(error).__name__ == "CancelledError" and cancelled:
         return CallCancelled(f"cancelled: {cancelled.reason}", name="rpc.cancelled")
-    said = _said(error)
+    text = said(error)
     if isinstance(error, CommandError):
-        return ActionFailed(said, data={"status": error.status, **error.fields})
+        return ActionFailed(text, data={"status": error.status, **error.fields})
     import traceback
 
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     name = type(error).__name__
-    return ActionFailed(f"{kind}: {name}: {said}", data={"type": name, "message": said, "traceback": text})
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as another:  # of the author's class
-        return f"(its text cannot be had: {type(another).__name__})"
+    return ActionFailed(f"{kind}: {name}: {text}", data={"type": name, "message": text, "traceback": trace})

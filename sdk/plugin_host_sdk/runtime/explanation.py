@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plugin_host_sdk.errors import CallCancelled, CallError, CallFailed
+from plugin_host_sdk.excerpt import said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def explained(ctx: Context, error: BaseException) -> CallError:
         return error
     if type(error).__name__ == "CancelledError" and ctx.cancelled:
         return cancelled(ctx)
-    return CallFailed(f"{ctx.name}: {type(error).__name__}: {error}", name="rpc.internal")
+    return CallFailed(f"{ctx.name}: {type(error).__name__}: {said(error)}", name="rpc.internal")
 
 
 def cancelled(ctx: Context) -> CallError:

@@ -81,8 +81,8 @@ def serve_alone(server: LongWay, me: Worker) -> memoryview | None:
         if event.meta is None and not ending.is_asked:
             try:
                 endpoint, arguments = route(event.method)(event.params)  # type: ignore[misc]
-            except (CallError, TypeError):
-                pass  # there is no such method, or it does not take this
+            except Exception:
+                pass  # there is no such method, it does not take this, or cannot now: `serve` says which
         if endpoint is None or not endpoint.quick:
             if not server.serve(event, me):
                 return None

@@ -39,7 +39,9 @@ class Preemptions:
 
 def _switches() -> int:
     """How often the system has taken the processor from this thread; 0 where it does not tell."""
-    import resource  # most plugins never need it
-
+    try:
+        import resource  # most plugins never need it
+    except (ImportError, OSError):  # no descriptor is left to read it with
+        return 0
     which = getattr(resource, "RUSAGE_THREAD", None)
     return 0 if which is None else resource.getrusage(which).ru_nivcsw

@@ -25,18 +25,17 @@ from plugin_host_sdk.events import (
 from plugin_host_sdk.later import Later
 from plugin_host_sdk.protocol import FRAME_BYTES
 
-from .callframe import call_of
 from .callmeta import expired, read_meta
 from .coroutine import LoopThread
 from .crew import Crew, Worker
 from .ending import Ending
 from .explanation import cancelled, explained
-from .greeting import greet
 from .lonecall import SLOW, serve_alone
 from .nested import NestedCalls
 from .preemption import Preemptions
 from .roster import Roster
 from .streamdesk import StreamDesk
+from .systemrequest import receive_system_request
 from .wiring import Wiring
 
 TYPE_CHECKING = False
@@ -71,12 +70,12 @@ class Server:
         self.running: dict[int, Context] = {}
         self.sink = StreamDesk(wiring)
         self.preemptions = Preemptions()
-        self._loop = LoopThread()
+        self.loop = LoopThread()
         self.backlog: deque[Event] = deque()
         self.finished = 0  # requests that were answered
         self.clock = 0.0  # when the leader began its turn, or ended its last run
-        self._roster = Roster(plugin)
-        self.routes = self._roster.open(self)
+        self.roster = Roster(plugin)
+        self.routes = self.roster.open(self)
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
@@ -107,9 +106,8 @@ class Server:
                 wiring.flush()
                 return
             with wiring.mutex:
-                events = wiring.connection.receive_data(data)
-                backlog.extend(events)
-            come_alone = len(events) == 1
+                backlog.extend(wiring.connection.receive_data(data))
+            come_alone = len(backlog) == 1
             if not data and not backlog:
                 return
 
@@ -190,7 +188,7 @@ class Server:
         try:
             resolver = self.routes.get(event.method)
             if resolver is None:
-                self._receive_system_request(event)
+                receive_system_request(self, event)
                 return
             if self.ending.is_asked:
                 raise CallCancelled(f"plugin {self.plugin.id!r} is stopping", name="rpc.cancelled")
@@ -201,10 +199,10 @@ class Server:
                 if ctx.trace is not None:
                     endpoint = self._traced(endpoint, ctx)
         except CallError as error:
-            self._refuse(event.msgid, error)
-            if event.method == "initialize":
-                self.wiring.flush()
-                self._end(error.message)
+            self._refuse_request(event, error)
+            return
+        except (ImportError, OSError) as problem:  # no descriptor is left to load with what it takes
+            self._refuse_request(event, CallFailed(f"{event.method}: {problem}", name="rpc.busy"))
             return
         self.running[event.msgid] = ctx
         if endpoint.quick:
@@ -226,47 +224,6 @@ class Server:
         from .span import traced  # most calls have no trace
 
         return traced(endpoint, ctx, self.plugin.id)
-
-    def _receive_system_request(self, event: RequestReceived) -> None:
-        method = event.method
-        if method == "ping":
-            self._answer(event.msgid, event.params)
-        elif method == "vitals":
-            from .vitals import take_vitals  # no plugin is asked before it is ready
-
-            with self.wiring.mutex:
-                vitals = take_vitals(self.running.values(), self.finished, self._loop.lag(), perf_counter())
-            self._answer(event.msgid, vitals)
-        elif method == "stacks":
-            self._answer(event.msgid, self._take_stacks())
-        elif method == "initialize":
-            settings = event.params.get("settings")
-            self.settings = settings if isinstance(settings, dict) else {}
-            # What is registered from now on is told by a notification: it finds the connection ready.
-            with self.wiring.mutex:
-                answer = greet(self.plugin, self.wiring.connection.limits, event.params)
-                self.wiring.answer(event.msgid, answer, "rpc.not_encodable")
-                self.wiring.put_early_logs()
-            self._roster.tell_ready()
-        elif method == "shutdown":
-            if self.ending.msgid is not None:
-                self._answer(event.msgid, {"running": len(self.running)})
-                return
-            self.ending.request(event.msgid, event.params.get("grace_ms"))
-        elif method == "reconfigure":  # and nobody is there to take the settings
-            self._answer(event.msgid, {"restart": True})
-        else:
-            raise CallFailed(
-                f"plugin {self.plugin.id!r} has no method {method!r}", name="rpc.method_not_found"
-            )
-
-    def _take_stacks(self) -> dict[str, Any]:
-        from .stack import take_stacks  # for a plugin that is in trouble
-
-        try:
-            return take_stacks(self._loop.loop, call_of)
-        except Exception as error:  # what is looked at changes under the look, and may be of any class
-            raise CallFailed(f"stacks: {type(error).__name__}: {error}", name="rpc.internal") from None
 
     # Running.
 
@@ -344,7 +301,7 @@ class Server:
             self.wiring.flush()
 
         try:
-            cancel = self._loop.run(work)
+            cancel = self.loop.run(work)
         except (RuntimeError, OSError) as problem:  # this call's lack, not the end of them all
             self._refuse_for_lack(ctx, f"no event loop can be had for it: {problem}")
             return
@@ -415,9 +372,11 @@ class Server:
             self._queue_answer(ctx, result, error)
         self.wiring.flush()
 
-    def _answer(self, msgid: int, result: Any) -> None:
-        with self.wiring.mutex:
-            self.wiring.answer(msgid, result, "rpc.not_encodable")
+    def _refuse_request(self, event: RequestReceived, error: CallError) -> None:
+        self._refuse(event.msgid, error)
+        if event.method == "initialize":
+            self.wiring.flush()
+            self._end(error.message)
 
     def _refuse(self, msgid: int, error: CallError) -> None:
         with self.wiring.mutex:
@@ -445,12 +404,12 @@ class Server:
 
     def close_capabilities(self, grace: float) -> None:
         """Have every capability stop what it runs, within `grace` seconds."""
-        self._roster.close(grace)
+        self.roster.close(grace)
 
     def close(self) -> None:
         """Let every thread end that has no work; the others are not waited for."""
         self.crew.close()
-        self._loop.close()
+        self.loop.close()
 
     def _fail(self, error: RemoteProtocolError) -> None:
         self.wiring.fail(CallFailed(str(error), name="rpc.protocol"))
@@ -466,7 +425,7 @@ class Server:
         return Context(self, name)
 
     def run_async(self, make: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-        return self._loop.run(make)
+        return self.loop.run(make)
 
     def adopt(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings

@@ -114,8 +114,8 @@ class StreamDesk:
     def notify(self, method: str, params: dict[str, Any]) -> None:
         self._wiring.notify(method, params)
 
-    def weigh(self, result: Any) -> int:
-        return self._wiring.weigh(result, "command.not_encodable")
+    def snapshot(self, result: Any) -> tuple[Any, int]:
+        return self._wiring.snapshot(result, "command.not_encodable")
 
     def flush(self) -> None:
         wiring = self._wiring

@@ -16,6 +16,7 @@ from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.errors import CallError, CallFailed, LocalProtocolError, MessageTooLarge, NotEncodable
 from plugin_host_sdk.lane import Outbox
 from plugin_host_sdk.protocol import FRAME_BYTES, INITIALIZING, OPENING, READY, STOPPING
+from plugin_host_sdk.wire import unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,13 +78,17 @@ class Wiring:
             return
         self.put(self.connection.send_error(msgid, _unsendable(error, encode_error).to_map()))
 
-    def weigh(self, value: Any, encode_error: str) -> int:
-        """The size of a value in bytes. Raises CallFailed when no answer with it could be sent."""
+    def snapshot(self, value: Any, encode_error: str) -> tuple[Any, int]:
+        """A value as it is now, whatever becomes of it, and how many bytes it takes.
+
+        Raises CallFailed when no answer with it could be sent.
+        """
         with self.mutex:
             try:
-                return self.connection.weigh(value)
+                data = self.connection.encoded(value)
             except LocalProtocolError as error:
                 raise _unsendable(error, encode_error) from None
+        return unpack(data)[0], len(data)
 
     def refuse(self, msgid: int, error: CallError) -> None:
         """Queue an error as the answer to a request; with the mutex held."""
@@ -93,8 +98,7 @@ class Wiring:
         try:
             data = connection.send_error(msgid, error.to_map())
         except (NotEncodable, MessageTooLarge) as problem:
-            plain = CallFailed(f"{error.message[:1000]} ({problem})", name=error.name, code=error.code)
-            data = connection.send_error(msgid, plain.to_map())
+            data = connection.send_error(msgid, error.reduced(problem).to_map())
         self.put(data)
 
     def notify(self, method: str, params: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import CallFailed, LocalProtocolError
 from plugin_host_sdk.protocol import FRAME_BYTES
-from plugin_host_sdk.wire import Encoder
+from plugin_host_sdk.wire import Encoder, unpack
 
 from .stream import ReceivedStream, SentStream, StreamEnd
 
@@ -116,11 +116,12 @@ class RecordingSink:
                 entry.is_stopped = True
                 self._changed.notify_all()
 
-    def weigh(self, result: Any) -> int:
+    def snapshot(self, result: Any) -> tuple[Any, int]:
         try:
-            return len(Encoder().encode([result]))
+            data = Encoder().encode([result])
         except LocalProtocolError as error:
             raise CallFailed(f"the result: {error}", name="command.not_encodable") from None
+        return unpack(data)[0], len(data)
 
     def forget(self, stream: int) -> None:
         with self._changed:

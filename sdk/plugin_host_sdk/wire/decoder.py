@@ -186,6 +186,7 @@ class Decoder:
             self._muddy()
         else:
             self._is_clear = True
+            self._kept = []  # of the message that is complete
             self.alone = -1 if self._foreign else self._clear_bytes
 
     def _muddy(self) -> None:

@@ -1,0 +1,55 @@
+"""Work that is done to its end, also when whoever asked for it goes.
+
+Invariant: work that was begun is held until it has ended; who still waits for it is told of its error, and
+nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine
+    from contextvars import Context
+
+__all__ = ["Undertakings", "all_done"]
+
+_T = TypeVar("_T")
+
+
+class Undertakings:
+    """What somebody has begun; `running` are the tasks of those that have not ended."""
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[Any]] = set()
+
+    async def finish(self, work: Coroutine[Any, Any, _T], context: Context | None = None) -> _T:
+        """What it returns or raises. Cancelling ends the wait, and not the work."""
+        return await asyncio.shield(self.begin(work, context))
+
+    def begin(self, work: Coroutine[Any, Any, _T], context: Context | None = None) -> asyncio.Task[_T]:
+        """It goes on by itself, in `context` when one is given."""
+        task = asyncio.get_running_loop().create_task(work, context=context)
+        self.running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.running.discard(task)
+        if not task.cancelled():
+            task.exception()  # it is not lost on anybody who waits, and else nobody's
+
+
+async def all_done(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Wait for all of them, also when this task is cancelled; then raise what the first of them raised."""
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
+    for task in tasks:
+        if (error := task.exception()) is not None:
+            raise error
