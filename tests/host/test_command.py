@@ -69,13 +69,13 @@ async def refused(
 
 
 def test_a_deadline_goes_along_in_milliseconds(run: Run) -> None:
-    link = Link(OK)
+    link, before = Link(OK), time.monotonic()
     assert run(call(link, timeout=1.5)) == 42
     [(method, params, meta, deadline)] = link.sent
     assert (method, params) == ("command.call", {"name": "work", "params": {}})
     assert meta == {"timeout_ms": 1500}
     assert deadline is not None
-    assert 1 < deadline - time.monotonic() <= 1.5
+    assert before + 1.5 <= deadline <= time.monotonic() + 1.5
 
 
 def test_the_least_of_deadlines_is_a_millisecond(run: Run) -> None:
@@ -101,7 +101,7 @@ def test_the_outer_calls_deadline_and_chain_go_along(run: Run) -> None:
     link = Link(OK)
 
     async def nested() -> None:
-        current_caller.set(Caller("outer", ("first", "outer"), time.monotonic() + 1))
+        current_caller.set(Caller("outer", ("first", "outer"), time.monotonic() + 60))
         await call(link)
         await call(link, timeout=0.5)
 
@@ -110,7 +110,7 @@ def test_the_outer_calls_deadline_and_chain_go_along(run: Run) -> None:
     assert inherited is not None
     assert shorter == {"timeout_ms": 500, "chain": ["first", "outer"]}
     assert inherited["chain"] == ["first", "outer"]
-    assert 500 < inherited["timeout_ms"] <= 1000
+    assert 500 < inherited["timeout_ms"] <= 60_000
 
 
 def test_a_timeout_says_how_long_was_waited(run: Run) -> None:
@@ -130,7 +130,7 @@ def test_a_timeout_says_how_long_was_waited(run: Run) -> None:
 )
 def test_a_timeout_says_whose_deadline_it_was(timeout: float | None, reason: str, run: Run) -> None:
     async def nested() -> Any:
-        current_caller.set(Caller("outer", deadline=time.monotonic() + 1))
+        current_caller.set(Caller("outer", deadline=time.monotonic() + 20))
         return await refused(Link(CallTimeout("no answer", name="command.timeout")), timeout=timeout)
 
     assert str(run(nested())) == f"demo work: no answer {reason}"

@@ -50,8 +50,8 @@ def census(*folders: str) -> Census:
 
 def test_nobody_there_is_over_soon() -> None:
     began = time.monotonic()
-    assert clear(census(), grace_s=5)
-    assert time.monotonic() - began < 3
+    assert clear(census(), grace_s=60)
+    assert time.monotonic() - began < 10
 
 
 def test_one_that_goes_by_itself_is_left_alone() -> None:

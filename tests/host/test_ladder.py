@@ -26,6 +26,9 @@ DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 POLITE = "import os, signal, sys" + READY + "os.read(0, 100)\n"
 """A program that ends when it is sent anything."""
 
+AT_ONCE_S = 10.0
+"""Much less than any step may last where this is asked for, and enough for a busy machine."""
+
 LEAVE_GRANDCHILD = (
     """
 import os, signal, sys
@@ -81,13 +84,13 @@ def nothing_is_left(child: Child) -> bool:
 def test_plugin_that_leaves_when_asked_is_not_signalled(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         child = await started(wait_until, POLITE)
-        report = await stop(child.process, polite=ask(child.process), mark=TOKEN)
+        report = await stop(child.process, polite=ask(child.process), timeout_s=60, mark=TOKEN)
         assert report.step == "polite request"
         assert report.clean
         assert report.terminated == ()
         assert report.status is not None
         assert report.status.ok
-        assert report.took_s < 1
+        assert report.took_s < AT_ONCE_S
         assert nothing_is_left(child)
         child.process.close()
 
@@ -112,9 +115,9 @@ def test_closed_stdin_comes_after_the_polite_requests_time(
 def test_closed_stdin_comes_at_once_when_the_polite_request_fails(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         child = await started(wait_until, "import sys" + READY + ECHO)
-        report = await stop(child.process, polite=refuse, timeout_s=10, mark=TOKEN)
+        report = await stop(child.process, polite=refuse, timeout_s=60, mark=TOKEN)
         assert report.step == "close stdin"
-        assert report.took_s < 4
+        assert report.took_s < AT_ONCE_S
         child.process.close()
 
     run(body())
@@ -123,9 +126,9 @@ def test_closed_stdin_comes_at_once_when_the_polite_request_fails(run: Run, wait
 def test_peer_without_a_polite_request_ends_by_its_stdin(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         child = await started(wait_until, "import sys" + READY + ECHO)
-        report = await stop(child.process, polite=None, mark=None)
+        report = await stop(child.process, polite=None, timeout_s=60, mark=None)
         assert report.step == "close stdin"
-        assert report.took_s < 1
+        assert report.took_s < AT_ONCE_S
         child.process.close()
 
     run(body())
@@ -229,7 +232,7 @@ def test_what_a_dead_plugin_left_behind_is_ended_too(run: Run, wait_until: WaitU
         assert nothing_is_left(child)
         again = await stop(child.process, polite=hang, mark=TOKEN)
         assert again.clean
-        assert again.took_s < 0.5
+        assert again.terminated == ()
         child.process.close()
 
     run(body())
@@ -299,12 +302,12 @@ def test_tree_that_forks_faster_than_it_can_be_listed_is_killed(
         monkeypatch.setattr(reaper, "PIDFD_SIGNAL_PROCESS_GROUP", 1 << 20)
 
     async def body() -> None:
-        # One process at a time, each living for about a millisecond, for five seconds at most.
+        # One process at a time, each living for about a millisecond, for twenty seconds and more.
         code = """
 import os, sys, time
 sys.stderr.write("ready\\n")
 if not os.fork():
-    for _ in range(5000):
+    for _ in range(20000):
         if os.fork():
             os._exit(0)
         time.sleep(0.001)
@@ -316,7 +319,7 @@ os.read(0, 100)
         assert report.step == "polite request"
         assert report.survivors == ()
         await wait_until.aio(lambda: child.process.stderr.closed)  # each of them held the other end
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < AT_ONCE_S
         child.process.close()
 
     run(body())
@@ -326,13 +329,13 @@ def test_cancelled_stop_leaves_nothing_alive(run: Run, wait_until: WaitUntil) ->
     async def body() -> None:
         child = await started(wait_until, DEAF + LEAVE_GRANDCHILD, "daemon")
         await wait_until.aio(child.said("deaf"))
-        stopping = asyncio.ensure_future(stop(child.process, polite=hang, mark=TOKEN))
+        stopping = asyncio.ensure_future(stop(child.process, polite=hang, timeout_s=60, mark=TOKEN))
         await asyncio.sleep(0)
         began = time.monotonic()
         stopping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stopping
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < AT_ONCE_S
         assert child.process.status is not None
         assert nothing_is_left(child)
         child.process.close()
@@ -478,7 +481,7 @@ def test_hundred_stop_at_once_in_bounded_time_and_without_threads(run: Run, wait
         began = time.monotonic()
         reports = await asyncio.gather(
             *(
-                stop(child.process, polite=ask(child.process), mark=f"{TOKEN}{n}")
+                stop(child.process, polite=ask(child.process), timeout_s=60, mark=f"{TOKEN}{n}")
                 for n, child in enumerate(children)
             )
         )
@@ -488,7 +491,7 @@ def test_hundred_stop_at_once_in_bounded_time_and_without_threads(run: Run, wait
         for child in children:
             child.process.close()
         assert {report.step for report in reports} == {"polite request"}
-        assert took < 5
+        assert took < AT_ONCE_S
 
     run(body())
 

@@ -80,6 +80,12 @@ class Counting:
         return caller.plugin
 
 
+async def turns() -> None:
+    """Time for whoever needs none but a few turns of the loop."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 def test_more_than_there_is_room_for_wait_and_are_all_answered(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         counting = Counting()
@@ -87,7 +93,8 @@ def test_more_than_there_is_room_for_wait_and_are_all_answered(run: Run, wait_un
             link = Link()
             for msgid in range(10):
                 desk.ask(link, msgid)
-            await asyncio.sleep(0.01)
+            await wait_until.aio(lambda: counting.running == 3)
+            await turns()
             assert counting.running == 3
             counting.gate.set()
             await wait_until.aio(lambda: len(link.answers) == 10)
@@ -105,7 +112,8 @@ def test_plugin_does_not_wait_for_another_plugins_calls(run: Run, wait_until: Wa
             for msgid in range(10):
                 desk.ask(greedy, msgid)
             desk.ask(modest, 1, "b")
-            await asyncio.sleep(0.01)
+            await wait_until.aio(lambda: counting.running == 4)
+            await turns()
             assert counting.running == 4
             counting.gate.set()
             await wait_until.aio(lambda: modest.answers == {1: "b"})
@@ -122,7 +130,8 @@ def test_call_that_came_through_the_plugin_before_does_not_wait(run: Run, wait_u
                 desk.ask(link, msgid)
             desk.ask(link, 100, chain=["a", "b", "a"])
             desk.ask(link, 101, chain=["b", "a"])  # for the first time
-            await asyncio.sleep(0.01)
+            await wait_until.aio(lambda: counting.running == 4)
+            await turns()
             assert counting.running == 4
             counting.gate.set()
             await wait_until.aio(lambda: len(link.answers) == 7)

@@ -76,7 +76,7 @@ def test_idle_plugin_has_no_thread_but_its_reader() -> None:
         assert threading.active_count() == before + 1
 
 
-def test_fast_handler_earns_the_leaders_thread() -> None:
+def test_fast_handler_earns_the_leaders_thread(wait_until: WaitUntil) -> None:
     plugin = demo()
     threads: list[int] = []
 
@@ -87,13 +87,18 @@ def test_fast_handler_earns_the_leaders_thread() -> None:
     with serving(plugin) as host:
         prove(host, "fast")
         assert len(threads) >= FIRST_PROOF
-        leader = host.server.crew.leader
-        assert leader is not None
-        host.call("fast")
-        assert threads[-1] == leader.thread
+
+        # Whenever the system takes the processor away, it has to prove itself anew.
+        def is_run_by_the_leader() -> bool:
+            prove(host, "fast")
+            leader = host.server.crew.leader
+            host.call("fast")
+            return leader is not None and threads[-1] == leader.thread
+
+        wait_until(is_run_by_the_leader)
 
 
-def test_quick_handler_that_turns_slow_loses_the_lead_and_its_place() -> None:
+def test_quick_handler_that_turns_slow_loses_the_lead_and_its_place(wait_until: WaitUntil) -> None:
     plugin = demo()
     gate = threading.Event()
     slow = threading.Event()
@@ -113,7 +118,7 @@ def test_quick_handler_that_turns_slow_loses_the_lead_and_its_place() -> None:
         assert host.result(host.ask("ping", {"nonce": 1})) == {"nonce": 1}
         gate.set()
         assert host.result(stuck)["result"] == "done"
-        assert not endpoint(plugin, "moody").quick
+        wait_until(lambda: not endpoint(plugin, "moody").quick)  # perhaps a moment after its answer
         assert endpoint(plugin, "moody").proof == 2 * proof
 
 

@@ -81,10 +81,10 @@ def test_slow_reader_loses_nothing() -> None:
 @pytest.mark.parametrize("size", [None, TERMINAL])
 def test_what_it_leaves_in_the_background_does_not_hold_it_up(size: tuple[int, int] | None) -> None:
     began = time.monotonic()
-    output, status = sh("trap '' HUP; sleep 3 & echo done", size=size)
+    output, status = sh("trap '' HUP; sleep 15 & echo done", size=size)
     assert output.strip() == b"done"
     assert status.code == 0
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 10
 
 
 def test_program_that_closes_its_output_is_waited_for() -> None:
