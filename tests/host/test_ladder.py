@@ -26,8 +26,7 @@ DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 POLITE = "import os, signal, sys" + READY + "os.read(0, 100)\n"
 """A program that ends when it is sent anything."""
 
-AT_ONCE_S = 10.0
-"""Much less than any step may last where this is asked for, and enough for a busy machine."""
+AT_ONCE_S = 10.0  # much less than any step may last there, and enough for a busy machine
 
 LEAVE_GRANDCHILD = (
     """
@@ -263,7 +262,7 @@ if not os.fork():
 
 
 @pytest.mark.parametrize("way", ["polite request", "close stdin"])
-def test_kin_that_the_plugin_cuts_off_while_it_ends_is_known_from_before(
+def test_kin_that_the_plugin_cuts_off_as_it_ends_is_known(
     run: Run, wait_until: WaitUntil, way: str
 ) -> None:
     """Once the one between is gone nothing leads to it: no parent, no mark, no session of the plugin."""
@@ -286,9 +285,7 @@ os.waitpid(between, 0)
         cut_off = await wait_until.aio(child.number("deaf"))
         polite = ask(child.process) if way == "polite request" else None
         report = await stop(child.process, polite=polite, mark=TOKEN)
-        assert report.step == way
-        assert names(report.killed) == [cut_off]
-        assert report.survivors == ()
+        assert (report.step, names(report.killed), report.survivors) == (way, [cut_off], ())
         child.process.close()
 
     run(body())
