@@ -27,8 +27,9 @@ def test_sound():
 def suite(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_some.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "tests.suite", "-c", folder / "pytest.ini", "-p", "xdist", "-n", "1", folder]
+    arguments = ["-c", f"{folder}/pytest.ini", "-p", "xdist", "-n", "1", str(folder)]
     surroundings = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "tests.suite", *arguments]
     return subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
 
 
@@ -46,7 +47,7 @@ def test_what_fails_twice_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_many_failures_are_no_accident(tmp_path: Path) -> None:
-    text = HOLDS_ALONE.replace("def", f'import pytest\n@pytest.mark.parametrize("n", range({FEW + 1}))\ndef', 1)
-    done = suite(tmp_path, text.replace("test_late()", "test_late(n)"))
+    late = HOLDS_ALONE.partition("def test_sound")[0]
+    done = suite(tmp_path, late + "".join(f"test_{n} = test_late\n" for n in range(FEW)))
     assert done.returncode == 1, done.stdout
     assert "Once more" not in done.stdout
