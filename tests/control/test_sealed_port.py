@@ -15,7 +15,6 @@ from plugin_host.control import ControlClient, connect
 from plugin_host.control.address import parse_address
 from plugin_host.control.sealedport import SealedPort
 from plugin_host.errors import CallFailed, ConfigurationError, HostLost, HostUnreachable
-from plugin_host.seal import read_key
 from plugin_host.seal.record import Kind, header
 from plugin_host.seal.refusal import Refusal
 from tests.control.arena import Arena, arena
@@ -41,9 +40,7 @@ async def sealed(
     file = key_file(tmp_path)
     async with (
         arena(tmp_path, own_socket) as scene,
-        SealedPort(
-            scene.server, parse_address("127.0.0.1:0"), read_key(file), handshake_s=handshake_s
-        ) as port,
+        SealedPort(scene.server, parse_address("127.0.0.1:0"), file, handshake_s=handshake_s) as port,
     ):
         yield scene, port, file
 
