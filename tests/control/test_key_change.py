@@ -15,7 +15,6 @@ from plugin_host.control import ControlClient
 from plugin_host.errors import ConfigurationError, HostUnreachable
 from plugin_host.seal import Role, SealedConnection
 from plugin_host.seal import derivation as derivation_module
-from plugin_host.seal import key as key_module
 from plugin_host.seal.event import Confirmed, KeyNeeded
 from plugin_host.seal.key import Keys, derive
 from plugin_host_automation.key import KeyStore
@@ -24,11 +23,12 @@ from tests.control.test_run_socket import is_up, status_at
 from tests.control.test_sealed_port import key_file, reached, sealed
 from tests.host.cli_run import Cli, cli
 from tests.run import Run
+from tests.seal.pair import quick
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
 
-__all__ = ["cli"]
+__all__ = ["cli", "quick"]
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 OLD, NEW, OTHER = (f"the {word} key, long enough\n" for word in ("old", "new", "other"))
@@ -44,12 +44,6 @@ async def enters(address: object, file: Path) -> bool:
         if REFUSED in str(error):
             return False
         raise
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both sides are in this process, and what a derivation costs is not what is tested."""
-    monkeypatch.setattr(key_module, "_N", 16)
 
 
 def replace(file: Path, text: str) -> None:
