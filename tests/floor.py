@@ -81,7 +81,7 @@ HOST = {
     ),
     # How local sockets come to be, who made them and who connects; knows no protocol.
     "socket": Wing(
-        "localsocket socketfolder peer runtimefolder activation readiness",
+        "localsocket socketfolder peer peerrule entrance runtimefolder activation readiness",
         below="ground description process",
     ),
     # Their signatures name candidates and configurations.

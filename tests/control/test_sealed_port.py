@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,15 +17,18 @@ from plugin_host.control import ControlClient, connect
 from plugin_host.control.address import parse_address
 from plugin_host.control.sealedport import SealedPort
 from plugin_host.errors import CallFailed, ConfigurationError, HostLost, HostUnreachable
-from plugin_host.seal import read_key
+from plugin_host.seal import Role, SealedStream, open_stream, read_key
 from plugin_host.seal.record import Kind, header
 from plugin_host.seal.refusal import Refusal
 from tests.control.arena import Arena, arena
 from tests.control.proxy import proxy
 from tests.run import Run
+from tests.seal.pair import quick
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
+
+__all__ = ["key_file", "quick", "reached", "sealed"]
 
 
 def key_file(folder: Path, text: str = "a key of at least sixteen bytes\n", name: str = "psk") -> Path:
@@ -41,9 +46,7 @@ async def sealed(
     file = key_file(tmp_path)
     async with (
         arena(tmp_path, own_socket) as scene,
-        SealedPort(
-            scene.server, parse_address("127.0.0.1:0"), read_key(file), handshake_s=handshake_s
-        ) as port,
+        SealedPort(scene.server, parse_address("127.0.0.1:0"), file, handshake_s=handshake_s) as port,
     ):
         yield scene, port, file
 
@@ -172,6 +175,75 @@ def test_nonsense_and_silence_keep_nobody_from_being_served(
                     assert await client.call("desk", "work", {"steps": 1}) == 1
                 assert await last_words(noisy) == Refusal.RECORD
         assert "begins with b'GET / HT'" in caplog.text
+
+    run(scene())
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "noise",
+    [
+        pytest.param(b"\xc1" * 40, id="no msgpack"),
+        pytest.param(random.Random(7).randbytes(4000), id="random"),
+        pytest.param(b"\x01\x02\x03", id="no messages"),
+    ],
+)
+def test_noise_that_is_validly_sealed_costs_its_sender_the_connection_and_nobody_else_anything(
+    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture, noise: bytes
+) -> None:
+    async def scene() -> None:
+        async with (
+            sealed(tmp_path, own_socket) as (stage, port, file),
+            await reached(port.address, file) as client,
+        ):
+            ends = await asyncio.open_connection(port.address.host, port.address.port)
+            noisy = await open_stream(*ends, read_key(file), Role.CLIENT)
+            await noisy.write(noise)
+            said = [message async for message in messages(noisy)]
+            assert b"rpc.protocol" in b"".join(said)
+            ends[1].close()
+            assert await client.call("desk", "work", {"steps": 1}) == 1
+            assert len(stage.server.desks()) == 1
+
+    with caplog.at_level(logging.WARNING):
+        run(scene())
+    (reason,) = [one for one in caplog.messages if "was dropped" in one]
+    assert re.match(r"client 2 \(unnamed, from 127\.0\.0\.1:\d+\) was dropped: .", reason)
+
+
+async def messages(stream: SealedStream) -> AsyncIterator[bytes]:
+    """All that comes until the peer says that it was all."""
+    while (message := await stream.read()) is not None:
+        yield message
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_two_connections_have_the_same_nonce_of_the_port_or_of_the_client(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            hellos: list[bytes] = []
+
+            def pass_on(number: int, record: bytes) -> list[bytes]:
+                if number == 0:
+                    hellos.append(record)
+                return [record]
+
+            def heard(data: bytes) -> None:
+                if len(hellos) % 2:
+                    hellos.append(data)
+
+            async with proxy(str(port.address), pass_on, heard) as between:
+                for _ in range(2):
+                    async with await reached(between, file):
+                        pass
+            assert [record[:8] for record in hellos] == [
+                header(Kind.CLIENT_HELLO, 16),
+                header(Kind.SERVER_HELLO, 16),
+            ] * 2
+            assert [len(record) for record in hellos] == [24] * 4
+            assert len({record[8:] for record in hellos}) == 4
 
     run(scene())
 

@@ -82,11 +82,11 @@ def test_every_action_through_a_host(tmp_path: Path) -> None:
 
             registered = await done(host, action.Register(key="let me in"))
             assert registered.scripts[0].result.stdout == b"first run\n"
-            offered = await done(host, action.UpdateKey(phase="offer", key="a new key"))
-            proof = action.key_proof("a new key", offered.nonce)
+            offered = await done(host, action.UpdateKey(phase="offer", key="a new key of the machine"))
+            proof = action.key_proof("a new key of the machine", offered.nonce)
             await done(host, action.UpdateKey(phase="prove", proof=proof))
             await done(host, action.UpdateKey(phase="drop"))
-            assert (tmp_path / "state" / "key").read_text() == "a new key\n"
+            assert (tmp_path / "state" / "key").read_text() == "a new key of the machine\n"
 
             beat = await done(host, action.Heartbeat(nonce="n"))
             assert (beat.nonce, beat.properties.hostname) == ("n", os.uname().nodename)
