@@ -19,7 +19,7 @@ from plugin_host.errors import (
     PluginNotFound,
     PluginNotReady,
 )
-from plugin_host.listener.framing import BadRequest
+from plugin_host.listener.framing import BadRequest, RequestCut
 from plugin_host.listener.outcome import reply_to
 from plugin_host.listener.reply import Reply, Status, encoded
 from plugin_host.listener.request import Request
@@ -136,7 +136,14 @@ def test_every_end_has_its_status(error: Exception, status: int) -> None:
     assert reply_to(error).status == status
 
 
-def test_status_103_is_never_sent() -> None:
+def test_status_103_is_of_the_clients_connection_and_of_none_of_a_plugin() -> None:
+    assert reply_to(RequestCut("cut", position=(1, 2, 1), is_lost=True)).to_map() == {
+        "Status": 103,
+        "StatusMessage": "cut",
+        "Line": 1,
+        "Column": 2,
+        "Offset": 1,
+    }
     for name in ("command.connection", "rpc.internal", "command.failed"):
         assert reply_to(CallFailed("x", name=name, code=103)).status != Status.CONNECTION
 

@@ -23,7 +23,7 @@ from plugin_host.errors import (
 )
 from plugin_host_sdk.errors import CommandError
 
-from .framing import BadRequest
+from .framing import BadRequest, RequestCut
 from .reply import Reply, Status
 
 __all__ = ["reply_to"]
@@ -55,7 +55,8 @@ def reply_to(error: Exception, what: str = "") -> Reply:
     if isinstance(error, CommandError):
         return Reply(error.status, error.message, error.fields)
     if isinstance(error, BadRequest):
-        return Reply(Status.BAD_REQUEST, str(error), _position(error))
+        status = Status.CONNECTION if isinstance(error, RequestCut) else Status.BAD_REQUEST
+        return Reply(status, str(error), _position(error))
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             return Reply(status, str(error))

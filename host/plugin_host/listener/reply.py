@@ -25,7 +25,7 @@ class Status(IntEnum):
     NOT_FOUND = 101
     BAD_REQUEST = 102
     CONNECTION = 103
-    """Never sent: it is what a client raises that was not answered."""
+    """Not all of the request came. A client that gets no reply at all raises an error of this number."""
     TIMEOUT = 104
     HANDLER_FAILED = 105
     NOT_ENCODABLE = 106
