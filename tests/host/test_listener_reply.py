@@ -153,6 +153,22 @@ def test_handlers_own_status_keeps_its_text_and_fields() -> None:
     assert reply_to(error, "demo greet").to_map() == {"Status": 7, "StatusMessage": "no luck", "Left": 3}
 
 
+def test_traceback_is_shown_to_who_debugs_alone_and_its_end_when_it_is_long() -> None:
+    data = {"type": "ValueError", "message": "no luck", "traceback": "x" * 100_000 + "the end"}
+    reply = reply_to(CallFailed("x", name="command.handler_failed", data=data))
+    assert reply.to_map() == {"Status": 105, "StatusMessage": "no luck", "ErrorType": "ValueError"}
+    assert "xx" not in encoded(reply).decode() + repr(reply)
+    shown = json.loads(encoded(reply, debug=True))["Traceback"]
+    assert shown.endswith("xthe end")
+    assert len(shown) == 32 * 1024
+
+
+@pytest.mark.parametrize("traceback", [None, 5, ["x"], ""])
+def test_traceback_that_is_none_is_not_shown(traceback: object) -> None:
+    reply = reply_to(CallFailed("x", name="command.handler_failed", data={"traceback": traceback}))
+    assert "Traceback" not in reply.to_map(debug=True)
+
+
 def test_message_of_105_is_the_text_of_the_error() -> None:
     reply = reply_to(ValueError("no luck")).to_map()
     assert reply == {"Status": 105, "StatusMessage": "no luck", "ErrorType": "ValueError"}

@@ -72,6 +72,8 @@ def event(ctx, event: str, **others):
         time.sleep(5)
     if event == "bad":
         raise sdk.CommandError(7, "not now")
+    if event == "wrong":
+        raise LookupError(event)
     return {"event": event, **others}
 """
 ECHO = """
@@ -176,6 +178,50 @@ def test_peer_of_plain_msgpack_takes_a_list(tmp_path: Path, room: Path, run: Run
             assert (await said(place, "add", Params=[1, 2]))["Result"] == ["add", [1, 2]]
             assert (await said(place, "add"))["Result"] == ["add", []]
             assert (await said(place, "add", Params={"a": 1}))["Status"] == 102
+
+    run(body())
+
+
+def test_where_a_handler_failed_is_in_the_log_of_its_plugin_and_not_in_the_reply(
+    tmp_path: Path, room: Path, run: Run
+) -> None:
+    async def body() -> None:
+        host = one(tmp_path)
+        async with listening(room, host):
+            assert (await said(room / "c" / "one", "own"))[
+                "Status"
+            ] == 42  # an end of its own is no failure
+            assert host.logs.records("one", level="warning") == []
+            failed = await said(room / "c" / "one", "fail")
+            assert failed == {"Status": 105, "StatusMessage": "no luck", "ErrorType": "ValueError"}
+            (record,) = host.logs.records("one", level="warning")
+            assert record.message.startswith(
+                "plugin one: command 'fail' failed\nTraceback (most recent call"
+            )
+            assert 'raise ValueError("no luck")' in record.message
+            assert record.message.endswith("ValueError: no luck")
+
+    run(body())
+
+
+def test_tracebacks_are_in_replies_for_who_wants_them(tmp_path: Path, room: Path, run: Run) -> None:
+    def fail(request: object) -> None:
+        raise KeyError("our own")
+
+    async def body() -> None:
+        write_plugin(tmp_path, "two", TWO)
+        write_plugin(tmp_path, "one", ONE)
+        async with listening(room, stage("one", "two", dirs=[tmp_path]), debug=True) as listeners:
+            failed = await said(room / "c" / "one", "fail")
+            assert 'raise ValueError("no luck")' in failed["Traceback"]
+            assert "Traceback" not in await said(room / "c" / "one", "own")
+            listeners.monitor.register("fail", fail)
+            assert 'raise KeyError("our own")' in (await said(room / "c" / "host", "fail"))["Traceback"]
+            told = await said(room / "c" / "host", "host.event", Event="wrong")
+            (result,) = told["Results"]
+            assert "LookupError: wrong" in result["Traceback"]
+            option = await said(room / "c" / "host", "host.getoption", Option="commands.debug")
+            assert option["Value"] == "true"
 
     run(body())
 

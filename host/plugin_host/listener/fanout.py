@@ -33,14 +33,17 @@ _FAILED = 1
 class Fanout:
     """The handler: `Event` is the name, free fields are the parameters; the reply has `Results`.
 
+    With `debug` those of plugins that failed have their tracebacks.
+
     `event` gets the name as the parameter `event`, beside the others. The status is 1 when a plugin's is
     not 0. Each plugin has `timeout_s`. One that is not ready has the status of a call that it cannot take,
     and is named in the message; that does not count as a failure, for it may be stopped or idle on purpose.
     """
 
-    def __init__(self, host: PluginHost, timeout_s: float) -> None:
+    def __init__(self, host: PluginHost, timeout_s: float, *, debug: bool = False) -> None:
         self._host = host
         self._timeout_s = timeout_s
+        self._debug = debug
 
     async def __call__(self, request: Request) -> Reply:
         name = request.get(_EVENT)
@@ -49,7 +52,7 @@ class Fanout:
         params = {key: value for key, value in request.items() if key.casefold() != _EVENT.casefold()}
         wanted = [one for one in self._host.plugins.values() if one.candidate.skipped is None]
         ready = [one for one in wanted if one.state is State.READY]
-        missed = {one.id: _entry(one, reply_to(not_ready(one))) for one in wanted if one not in ready}
+        missed = {one.id: self._entry(one, reply_to(not_ready(one))) for one in wanted if one not in ready}
         told = [(one, command) for one in ready if (command := _listens(one, name)) is not None]
         answers = await asyncio.gather(*(self._tell(one, command, name, params) for one, command in told))
         failed = sorted(one["Plugin"] for one in answers if one["Status"] != 0)
@@ -65,11 +68,10 @@ class Fanout:
         reply = await called(self._host, plugin.id, command, given, self._timeout_s)
         if any(field.casefold() == "plugin" for field in reply.fields):  # would hide whose answer it is
             reply = Reply(reply.status, reply.message, {"Result": dict(reply.fields)})
-        return _entry(plugin, reply)
+        return self._entry(plugin, reply)
 
-
-def _entry(plugin: Plugin, reply: Reply) -> dict[str, Any]:
-    return {"Plugin": plugin.id, **reply.to_map()}
+    def _entry(self, plugin: Plugin, reply: Reply) -> dict[str, Any]:
+        return {"Plugin": plugin.id, **reply.to_map(debug=self._debug)}
 
 
 def _listens(plugin: Plugin, name: str) -> str | None:

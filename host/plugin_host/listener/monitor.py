@@ -39,13 +39,19 @@ class Monitor:
     """Handlers for a command listener at `place`; without a place, none listens.
 
     Handlers are only noted until `start`, or until one is registered inside a running loop, unless the
-    monitor is `deferred`. May be used from any thread, and from inside handlers.
+    monitor is `deferred`. May be used from any thread, and from inside handlers. With `debug` clients are
+    sent the tracebacks of handlers that fail.
     """
 
     def __init__(
-        self, place: LocalSocket | None, limits: Limits | None = None, *, deferred: bool = False
+        self,
+        place: LocalSocket | None,
+        limits: Limits | None = None,
+        *,
+        deferred: bool = False,
+        debug: bool = False,
     ) -> None:
-        self._server = None if place is None else CommandServer(place, self._answer, limits)
+        self._server = None if place is None else CommandServer(place, self._answer, limits, debug=debug)
         self._lock = threading.RLock()
         self._handlers: dict[str, Handler] = {}  # replaced, never changed
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -36,12 +36,18 @@ _log = logging.getLogger("plugin_host")
 
 
 class CommandServer:
-    """Answers requests at `place` by `answer(request)`, which runs on the loop of `start`."""
+    """Answers requests at `place` by `answer(request)`, which runs on the loop of `start`.
 
-    def __init__(self, place: LocalSocket, answer: Answer, limits: Limits | None = None) -> None:
+    With `debug` clients are sent the tracebacks of handlers that fail.
+    """
+
+    def __init__(
+        self, place: LocalSocket, answer: Answer, limits: Limits | None = None, *, debug: bool = False
+    ) -> None:
         self._place = place
         self._answer = answer
         self._limits = limits if limits is not None else Limits()
+        self._debug = debug
         self._listening: BoundSocket | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._stragglers: set[asyncio.Task[Any]] = set()
@@ -138,7 +144,8 @@ class CommandServer:
             sock.close()
             _log.warning("%s: %s", self.path, error)
             return
-        connection = Connection(sock, peer, self._answer, self._limits, self._stragglers)
+        given = (sock, peer, self._answer, self._limits, self._stragglers)
+        connection = Connection(*given, debug=self._debug)
         task = self._loop.create_task(connection.serve(), name=f"commands of process {peer.pid}")
         self._connections[task] = connection
         task.add_done_callback(self._ended)
