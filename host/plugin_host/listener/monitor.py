@@ -12,7 +12,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,10 +29,17 @@ if TYPE_CHECKING:
     from .limit import Limits
     from .request import Request
 
-__all__ = ["Handler", "Monitor"]
+__all__ = ["Handler", "Monitor", "current_monitor"]
 
 Handler: TypeAlias = "Callable[[Request], Any]"
 """Takes the request, which is a map of its free fields; what it returns is the reply's, see `Reply`."""
+
+_current: ContextVar[Monitor] = ContextVar("plugin_host_monitor")
+
+
+def current_monitor() -> Monitor:
+    """The monitor whose handler runs here. Raises LookupError where none runs."""
+    return _current.get()
 
 
 class Monitor:
@@ -164,6 +171,7 @@ class Monitor:
         handler = self._handlers.get(request.command)
         if handler is None:
             return self._not_found(request.command)
+        _current.set(self)  # in the context of this request alone
         if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004 - an object whose call is async
         ):
