@@ -113,7 +113,7 @@ if TYPE_CHECKING:
     from .listener.client import send_command
     from .listener.commandlisteners import CommandListeners
     from .listener.folder import endpoint_path
-    from .listener.monitor import Monitor
+    from .listener.monitor import Monitor, current_monitor
     from .logbook import Logbook, LogRecord, LogStream
     from .manifest import Manifest
     from .metadata.face import Metadata
@@ -255,6 +255,7 @@ __all__ = [
     "Viewer",
     "ViewerReadOnly",
     "__version__",
+    "current_monitor",
     "endpoint_path",
     "hookimpl",
     "send_command",
@@ -314,6 +315,7 @@ _HOMES = {
     "Tasks": "task.tasks",
     "TraceContext": "trace",
     "Viewer": "exec.viewer",
+    "current_monitor": "listener.monitor",
     "endpoint_path": "listener.folder",
     "hookimpl": "hookspecs",
     "send_command": "listener.client",

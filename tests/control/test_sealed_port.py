@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import re
 import socket
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from plugin_host.control import ControlClient, connect
@@ -259,6 +261,30 @@ def test_who_does_not_prove_the_key_in_time_is_told_and_dropped(
         assert "did not prove its key within 0.2 s" in caplog.text
 
     run(scene())
+
+
+def test_both_ends_notice_within_two_minutes_that_the_other_is_gone(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            client = await reached(port.address, file)
+            assert patience() == [120, 120]
+            await client.close()
+
+    run(body())
+
+
+def patience() -> list[int]:
+    """How many seconds each TCP connection of this process takes for the other end's silence."""
+    found = []
+    for file in psutil.Process().net_connections("tcp4"):
+        with socket.socket(fileno=os.dup(file.fd)) as sock:
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+                options = socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT
+                idle, between, times = (sock.getsockopt(socket.IPPROTO_TCP, one) for one in options)
+                found.append(idle + between * times)
+    return found
 
 
 async def last_words(sock: socket.socket) -> int:

@@ -246,6 +246,28 @@ def test_sessions_are_closed_or_kept_when_their_client_goes(
     run(body())
 
 
+def test_viewers_of_a_released_session_are_told_how_it_ended(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            owner, one, two = [await scene.client() for _ in range(3)]
+            session = await owner.exec("desk", sh("echo up; exec sleep 60"), tty=False)
+            views = [await client.session(session.id) for client in (one, two)]
+            readers = [Reader(await view.attach()) for view in views]
+            for reader in readers:
+                await reader.until(b"up\n")
+            await owner.release(session)
+            for view, reader in zip(views, readers, strict=True):
+                await reader.rest()  # the stream ends
+                exit = await view.wait()
+                assert (exit.code, exit.signal) == (None, "SIGTERM")
+                assert exit.reason == "killed by SIGTERM (terminated); the host closed the session"
+            assert await two.sessions() == []
+
+    run(body())
+
+
 def test_a_later_connection_with_the_token_is_the_same_client(
     tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil
 ) -> None:

@@ -33,12 +33,18 @@ _log = logging.getLogger("plugin_host")
 
 
 class CommandServer:
-    """Answers requests at `place` by `answer(request)`, which runs on the loop of `start`."""
+    """Answers requests at `place` by `answer(request)`, which runs on the loop of `start`.
 
-    def __init__(self, place: LocalSocket, answer: Answer, limits: Limits | None = None) -> None:
+    With `debug` clients are sent the tracebacks of handlers that fail.
+    """
+
+    def __init__(
+        self, place: LocalSocket, answer: Answer, limits: Limits | None = None, *, debug: bool = False
+    ) -> None:
         self._place = place
         self._answer = answer
         self._limits = limits if limits is not None else Limits()
+        self._debug = debug
         self._listening: BoundSocket | None = None
         self._entrance: Entrance | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
@@ -134,7 +140,8 @@ class CommandServer:
         peer = None if self._entrance is None else self._entrance.admit(sock)
         if peer is None:
             return
-        connection = Connection(sock, peer, self._answer, self._limits, self._stragglers)
+        given = (sock, peer, self._answer, self._limits, self._stragglers)
+        connection = Connection(*given, debug=self._debug)
         task = self._loop.create_task(connection.serve(), name=f"commands of process {peer.pid}")
         self._connections[task] = connection
         task.add_done_callback(self._ended)
