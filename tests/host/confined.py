@@ -18,12 +18,22 @@ from plugin_host.confinement import Confinement, confine
 from plugin_host.environment import build_environment, run_token
 from plugin_host.exitstatus import ExitStatus
 from plugin_host.limit import How
-from plugin_host.machine import Machine, survey
+from plugin_host.machine import Controller, Machine, survey
 from plugin_host.manifest import Manifest, convert
 from plugin_host.process import PluginProcess, ProcessSpec
 from plugin_host.usage import Excess, Sampler
 
-__all__ = ["HERE", "MIB", "WITHOUT", "Confined", "groups_left", "here_or_without", "nothing_left", "token"]
+__all__ = [
+    "HERE",
+    "MIB",
+    "WITHOUT",
+    "Confined",
+    "groups_left",
+    "here_or_without",
+    "need",
+    "nothing_left",
+    "token",
+]
 
 MIB = 1024 * 1024
 RUN = f"tests-{os.getpid()}"
@@ -39,6 +49,13 @@ _numbers = count(1)
 def token() -> str:
     """A launch's token that no other test has."""
     return run_token(RUN, "child", next(_numbers))
+
+
+def need(controller: Controller) -> None:
+    """Skips a test where this machine has no cgroup with this controller."""
+    if controller not in HERE.places:
+        assert HERE.lacking[controller]
+        pytest.skip(f"no cgroup bounds {controller} here: {HERE.lacking[controller]}")
 
 
 def groups_left() -> list[str]:

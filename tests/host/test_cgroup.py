@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from plugin_host.cgroup import PREFIX, Group, make_group, oom_kills
+from plugin_host import cgroup
+from plugin_host.cgroup import PREFIX, Group, make_group, oom_kills, plain_group
 from plugin_host.machine import Machine, Place
-from tests.host.confined import HERE, MIB, groups_left, nothing_left, token
+from tests.host.confined import HERE, MIB, groups_left, need, nothing_left, token
 from tests.run import Run
 from tests.wait import WaitUntil
 
@@ -48,8 +50,8 @@ def family(group: Group) -> Iterator[None]:
             child.kill()
 
 
-def whole() -> Group | None:
-    """A group with all that this machine has; None where it has nothing."""
+def whole() -> Group:
+    """A group with all that this machine has; the test is skipped where it has nothing."""
     memory, pids = "memory" in HERE.places, "pids" in HERE.places
     group = make_group(
         HERE,
@@ -58,13 +60,14 @@ def whole() -> Group | None:
         processes=30 if pids else None,
     )
     assert bool(group.folders) == bool(memory or pids or HERE.killer)
-    return group if group.folders else None
+    if not group.folders:
+        assert set(HERE.lacking) == {"memory", "pids"}
+        pytest.skip(f"no cgroup can be made here: {HERE.lacking['pids']}")
+    return group
 
 
 def test_group_is_killed_as_a_whole_and_then_removed(run: Run, wait_until: WaitUntil) -> None:
-    if (group := whole()) is None:
-        assert set(HERE.lacking) == {"memory", "pids"}
-        return
+    group = whole()
     with family(group):
         wait_until(lambda: len(group.pids()) == 8)
         assert group.kill()
@@ -74,8 +77,7 @@ def test_group_is_killed_as_a_whole_and_then_removed(run: Run, wait_until: WaitU
 
 
 def test_group_without_a_switch_is_killed_one_by_one(run: Run, wait_until: WaitUntil) -> None:
-    if (group := whole()) is None:
-        return
+    group = whole()
     group._killer = None
     with family(group):
         wait_until(lambda: len(group.pids()) == 8)
@@ -85,8 +87,7 @@ def test_group_without_a_switch_is_killed_one_by_one(run: Run, wait_until: WaitU
 
 
 def test_folder_that_is_still_used_is_given_up_within_its_bound(run: Run, wait_until: WaitUntil) -> None:
-    if (group := whole()) is None:
-        return
+    group = whole()
 
     async def body() -> None:
         with family(group):
@@ -104,36 +105,42 @@ def test_folder_that_is_still_used_is_given_up_within_its_bound(run: Run, wait_u
     run(body())
 
 
-def test_groups_that_a_plugin_made_inside_go_too(run: Run) -> None:
-    if (group := whole()) is None:
-        return
-    for folder in group.folders:
+@pytest.fixture(params=["here", "files"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Group:
+    """A group with nobody in it: one of this machine, and a plain folder, which is removed like one."""
+    if request.param == "here":
+        return whole()
+    group = plain_group(Machine(killer=Place(2, str(tmp_path))), token())
+    assert group is not None
+    group.make()
+    return group
+
+
+def test_groups_that_a_plugin_made_inside_go_too(run: Run, empty: Group) -> None:
+    for folder in empty.folders:
         os.makedirs(f"{folder}/its/own")
-    assert run(group.remove())
+    assert run(empty.remove())
+    assert not any(map(os.path.lexists, empty.folders))
 
 
-def test_removing_twice_is_no_fault(run: Run) -> None:
-    if (group := whole()) is None:
-        return
-    assert run(group.remove())
-    assert run(group.remove())
-    assert group.pids() == frozenset()
-    assert group.peak_memory is None
-    assert (group.oom_kills, group.refused_forks) == (0, 0)
-    assert group.kill()
+def test_removing_twice_is_no_fault(run: Run, empty: Group) -> None:
+    assert run(empty.remove())
+    assert run(empty.remove())
+    assert empty.pids() == frozenset()
+    assert empty.peak_memory is None
+    assert (empty.oom_kills, empty.refused_forks) == (0, 0)
+    assert empty.kill()
 
 
-def test_group_is_removed_where_no_descriptor_is_left(run: Run) -> None:
+def test_group_is_removed_where_no_descriptor_is_left(run: Run, empty: Group) -> None:
     async def body() -> None:
-        if (group := whole()) is None:
-            return
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
         try:
-            assert await group.remove()
+            assert await empty.remove()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-        assert groups_left() == []
+        assert not any(map(os.path.lexists, empty.folders))
 
     run(body())
 
@@ -149,13 +156,11 @@ def test_group_that_cannot_be_made_whole_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_name_that_is_taken_is_an_error() -> None:
-    if not HERE.places and not HERE.killer:
-        return
+    need("pids")
     name = token()
-    first = make_group(HERE, name, processes=9 if "pids" in HERE.places else None)
-    if "pids" in HERE.places:
-        with pytest.raises(FileExistsError):
-            make_group(HERE, name, processes=9)
+    first = make_group(HERE, name, processes=9)
+    with pytest.raises(FileExistsError):
+        make_group(HERE, name, processes=9)
     for folder in first.folders:
         os.rmdir(folder)
 
@@ -208,6 +213,53 @@ def test_version_2_has_everything_in_one_folder(tmp_path: Path, monkeypatch: pyt
     assert oom_kills(Place(2, str(folder))) == 4
     assert group.kill()
     assert (folder / "cgroup.kill").read_text() == "1"
+
+
+def of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Group:
+    """A group of plain files, with limits."""
+    Kernel(tmp_path, monkeypatch)
+    place = Place(2, str(tmp_path))
+    return make_group(Machine(places={"pids": place}, killer=place), "run/demo/2", processes=7)
+
+
+def test_name_of_files_that_is_taken_is_an_error_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = of_files(tmp_path, monkeypatch)
+    with pytest.raises(FileExistsError):
+        of_files(tmp_path, monkeypatch)
+    assert all(map(os.path.isdir, first.folders))
+
+
+@pytest.mark.parametrize("switch", ["none", "refused"])
+def test_those_in_it_are_killed_one_by_one_and_nobody_is_born_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    group = of_files(tmp_path, monkeypatch)
+    (folder,) = map(Path, group.folders)
+    (folder / "cgroup.kill").unlink()
+    if switch == "refused":
+        (folder / "cgroup.kill").symlink_to("/proc/self/stat")  # which nobody may write
+    children = [
+        subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) for _ in "ab"
+    ]
+    (folder / "cgroup.procs").write_text("".join(f"{child.pid}\n" for child in children))
+    assert group.kill()
+    assert (folder / "pids.max").read_text()[0] == "0"
+    for child in children:
+        with child:
+            assert child.wait(10) == -signal.SIGKILL
+
+
+def test_folder_that_cannot_be_removed_is_given_up_and_may_be_tried_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = of_files(tmp_path, monkeypatch)
+    monkeypatch.setattr(cgroup, "_REMOVE_S", 0.05)
+    assert not run(group.remove())
+    for file in Path(group.folders[0]).iterdir():
+        file.unlink()
+    assert run(group.remove())
 
 
 @pytest.mark.parametrize("text", ["", "max\n", "oom_kill x\n", "\0\xff\n"])

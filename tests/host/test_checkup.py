@@ -212,6 +212,13 @@ def test_sdk_beside_another_host_is_told() -> None:
     assert system.version_findings((3, 10, 0), "1.2.0", "1.2.0")[0].level == "fault"
 
 
+def test_versions_of_the_protocol_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "PROTOCOL_VERSIONS", (4, 5))
+    found = system.version_findings((3, 12, 0), "1.2.0", "1.2.0")
+    protocols = [one for one in found if one.subject == "protocol"]
+    assert protocols == [Finding("versions", "ok", "protocol", "4, 5, and msgpack-rpc")]
+
+
 def test_what_the_system_lacks_is_a_note_that_says_what_it_means() -> None:
     found = system.ability_findings(dict.fromkeys(system.abilities(Machine()), False))
     assert {one.level for one in found} == {"note"}

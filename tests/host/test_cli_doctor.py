@@ -70,6 +70,7 @@ def test_sound_plugins_have_no_faults(cli: Cli, plugins: Path) -> None:
     found = examined(cli, "--plugin-dir", plugins)
     assert faults(found) == []
     assert of(found, "plugin-host", "versions")["level"] == "ok"
+    assert of(found, "protocol", "versions")["text"] == "1, and msgpack-rpc"
     assert of(found, str(cli.config), "configuration")["level"] == "ok"
     assert of(found, "odd", "plugins")["text"] == f"1.0.0, folder {plugins}/odd"
     assert of(found, "odd", "interpreters")["text"].startswith(f"{sys.executable}, Python ")

@@ -259,6 +259,38 @@ if not os.fork():
     run(body())
 
 
+@pytest.mark.parametrize("way", ["polite request", "close stdin"])
+def test_kin_that_the_plugin_cuts_off_while_it_ends_is_known_from_before(
+    run: Run, wait_until: WaitUntil, way: str
+) -> None:
+    """Once the one between is gone nothing leads to it: no parent, no mark, no session of the plugin."""
+
+    async def body() -> None:
+        code = """
+import os, signal, sys
+between = os.fork()
+if not between:
+    os.setsid()
+    if not os.fork():
+        os.execve("/bin/sh", ["sh", "-c", "trap '' TERM; echo deaf $$ >&2; exec sleep 30"], {})
+    signal.pause()
+sys.stderr.write("ready\\n")
+os.read(0, 100)
+os.kill(between, signal.SIGKILL)
+os.waitpid(between, 0)
+"""
+        child = await started(wait_until, code)
+        cut_off = await wait_until.aio(child.number("deaf"))
+        polite = ask(child.process) if way == "polite request" else None
+        report = await stop(child.process, polite=polite, mark=TOKEN)
+        assert report.step == way
+        assert names(report.killed) == [cut_off]
+        assert report.survivors == ()
+        child.process.close()
+
+    run(body())
+
+
 @pytest.mark.parametrize("kernel", ["6.9", "older"])
 def test_tree_that_forks_faster_than_it_can_be_listed_is_killed(
     run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch, kernel: str

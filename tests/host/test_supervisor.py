@@ -13,7 +13,7 @@ from plugin_host.admittance import not_ready
 from plugin_host.bytecode import BytecodeFolders
 from plugin_host.candidate import Candidate
 from plugin_host.death import Phase
-from plugin_host.errors import LaunchError, ManifestError, PluginNotReady, SpawnError
+from plugin_host.errors import CallTimeout, LaunchError, ManifestError, PluginNotReady, SpawnError
 from plugin_host.event import HostEvent, StateChanged
 from plugin_host.facility import Facilities
 from plugin_host.keeper.handle import Keeper
@@ -202,5 +202,36 @@ def test_call_says_why_there_is_no_link(run: Run) -> None:
         skipped = Stage(skipped="blocked")
         with pytest.raises(PluginNotReady, match="not ready: blocked"):
             await skipped.supervisor.admit(None, fail_fast=False)
+
+    run(body())
+
+
+def test_calls_of_a_plugin_that_starts_wait_within_their_time_or_not_at_all(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, over = asyncio.Event(), asyncio.Event()
+
+    async def launch(*_: Any) -> Any:
+        began.set()
+        await over.wait()
+        raise LaunchError("it has no head")
+
+    async def body() -> None:
+        monkeypatch.setattr(module, "launch", launch)
+        stage = Stage()
+        start = asyncio.create_task(stage.supervisor.start())
+        await began.wait()
+        with pytest.raises(PluginNotReady, match="is starting, not ready"):
+            await stage.supervisor.admit(60.0, fail_fast=True)
+        with pytest.raises(CallTimeout, match="is starting, not ready; it was waited for until"):
+            await stage.supervisor.admit(0.02, fail_fast=False)
+        patient = asyncio.create_task(stage.supervisor.admit(60.0, fail_fast=False))
+        await asyncio.sleep(0)
+        assert not patient.done()
+        over.set()
+        with pytest.raises(PluginNotReady, match="is failed, not ready: it has no head"):
+            await patient
+        with pytest.raises(LaunchError):
+            await start
 
     run(body())

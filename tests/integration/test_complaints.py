@@ -15,15 +15,19 @@ from pathlib import Path
 import pytest
 
 from plugin_host import PluginDied
+from plugin_host.state import State
 from tests.run import Run
 from tests.served import HostEnd
 from tests.stage import runs, stage, write_plugin
-from tests.victim import Victim
+from tests.victim import Victim, is_there
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
 
 MIB = 1024 * 1024
+
+AT_ONCE_S = 0.5
+"""Less than anybody waits for the end of another: even a keeper gives what it found that much."""
 
 
 def test_killed_plugin_leaves_no_zombie(run: Run, wait_until: WaitUntil) -> None:
@@ -39,22 +43,33 @@ def test_killed_plugin_leaves_no_zombie(run: Run, wait_until: WaitUntil) -> None
     run(body())
 
 
-@pytest.mark.deadline(60)
 def test_next_host_starts_a_plugin_at_once_after_one_that_was_killed(run: Run) -> None:
     """What a killed manager left behind kept its successor from starting for a minute (guest-agent#638).
 
-    Here that is a plugin that ignores all but SIGKILL, and its successor is started in the next moment.
+    Here that is a plugin that ignores all but SIGKILL, and a keeper that is stopped: both stay for as long
+    as the successor may take, so one that waits for their end fails, and one that waits for a while is
+    slower each time than the same start with nothing left behind.
     """
 
-    async def start_another() -> float:
+    async def start_one() -> float:
         began = time.monotonic()
         async with stage("ignores_term") as host:
-            assert host.plugins["ignores_term"].pid not in victim.told["pids"]
-            return time.monotonic() - began
+            took = time.monotonic() - began
+            assert host.plugins["ignores_term"].state is State.READY
+            return took
 
+    usual = run(start_one())
     with Victim(["ignores_term"]) as victim:
-        victim.kill()
-        assert run(start_another()) < 10
+        (left,), keeper = victim.told["pids"], victim.told["keeper"]
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            victim.kill()
+            # A wait that is there is there each time; a machine with other work is not that even.
+            assert any(run(start_one()) < usual + AT_ONCE_S for _ in range(3))
+            assert is_there(left)
+            assert is_there(keeper)
+        finally:
+            os.kill(keeper, signal.SIGCONT)
 
 
 def test_plugin_that_prints_more_than_a_pipe_holds_before_it_is_ready_starts(

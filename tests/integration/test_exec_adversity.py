@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_host import CallFailed, PluginHost
+from plugin_host import CallError, CallFailed, PluginHost
 from tests.run import Run
 from tests.session import PATIENCE_S, Reader, ids, processes, runner, sh
 from tests.wait import WaitUntil
@@ -121,15 +121,17 @@ def test_closed_sessions_give_their_memory_back_at_once(run: Run, tmp_path: Path
     run(body())
 
 
-def test_session_can_be_closed_without_a_descriptor_to_spare(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tty", [True, False], ids=["terminal", "pipes"])
+def test_session_can_be_closed_without_a_descriptor_to_spare(run: Run, tmp_path: Path, tty: bool) -> None:
     async def body() -> None:
         async with runner(tmp_path, ODD) as host:
-            for tty in (True, False):
-                session = await host.exec("desk", sh(f"sleep 60; : {tmp_path}"), resource="local", tty=tty)
-                assert await host.call("desk", "exhaust", {"limit": 60}) >= 0
-                await asyncio.wait_for(session.close(), PATIENCE_S)
-                assert (await session.wait()).signal is not None
-                break  # there is nothing left to open another one with
+            session = await host.exec("desk", sh(f"sleep 60; : {tmp_path}"), resource="local", tty=tty)
+            assert len(processes(tmp_path)) > 0
+            assert await host.call("desk", "exhaust", {"limit": 60}) > 0
+            with pytest.raises(CallError, match="Too many open files"):
+                await host.exec("desk", sh("true"), resource="local", tty=tty)
+            await asyncio.wait_for(session.close(), PATIENCE_S)
+            assert (await session.wait()).signal is not None
             assert processes(tmp_path) == []
 
     run(body())

@@ -106,6 +106,18 @@ def test_early_death_by_signal_is_told_in_words(run: Run, tmp_path: Path) -> Non
     assert "killed by SIGSEGV (segmentation fault" in str(error)
 
 
+def test_program_that_ends_while_it_is_asked_who_it_is_died_in_initialize(run: Run, tmp_path: Path) -> None:
+    code = "import os; os.read(0, 1); os._exit(4)"
+    folder = write_plugin(tmp_path, "shy", launch={"argv": ["python3", "-S", "-c", code]})
+    error = explain(run, "shy", PluginExited, folder)
+    assert isinstance(error, PluginExited)
+    assert error.report is not None
+    assert (error.report.phase, error.report.how) == (
+        "initialize",
+        "exited with status 4 before it was ready",
+    )
+
+
 def test_program_that_ends_at_once_is_asked_whether_it_is_a_plugin(run: Run, tmp_path: Path) -> None:
     folder = write_plugin(tmp_path, "done", launch={"argv": ["true"]})
     error = explain(run, "done", PluginExited, folder)
@@ -150,6 +162,9 @@ def test_plugin_of_another_id_is_refused_naming_both(run: Run, id: str) -> None:
     error = explain(run, id, InitializeFailed)
     assert id in str(error)
     assert "somebody_else" in str(error)
+    assert isinstance(error, InitializeFailed)
+    assert error.report is not None
+    assert error.report.phase == "initialize"  # its code was imported
 
 
 def test_garbage_instead_of_an_answer_is_shown(run: Run) -> None:

@@ -323,10 +323,15 @@ def test_list_goes_on_when_its_last_session_was_forgotten(monkeypatch: pytest.Mo
 
 def test_errors_travel_with_their_names() -> None:
     with serving(plugin_of(Handler("files", command_handler=files))) as host:
+        host.result(host.ask("exec.create", {"id": "ended", "tty": False}))
+        host.notification("exec.exited")
         for method, params, name, code in [
             ("get", {"session": "none"}, "exec.session_not_found", 1),
             ("create", {"id": "s", "handler": "none"}, "exec.handler_not_found", 2),
+            ("resize", {"session": "ended", "rows": 2, "cols": 2}, "exec.session_closed", 3),
+            ("signal", {"session": "ended", "signal": "SIGTERM"}, "exec.session_closed", 3),
             ("create", {"id": "s"}, "exec.terminal_error", 4),
+            ("create", {"id": "ended", "tty": False}, "exec.session_exists", 5),
             ("create", {"id": "s", "rows": 0}, "rpc.invalid_params", 2),
         ]:
             error = host.error(host.ask(f"exec.{method}", params))

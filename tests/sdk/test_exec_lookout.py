@@ -94,20 +94,40 @@ def test_machine_that_cannot_be_looked_at_is_tried_again() -> None:
     assert lookout.after(0) is lookout.recent(0)
 
 
-def test_those_who_ask_at_the_same_time_share_a_look() -> None:
-    begun, go, count = threading.Event(), threading.Event(), 0
+class Queue:
+    """The lock of a lookout, that knows how many have come to it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._come = threading.Semaphore(0)
+
+    def __enter__(self) -> None:
+        self._come.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(count):
+            assert self._come.acquire(timeout=15)
+
+
+@pytest.mark.parametrize("cost", [0.01, 1.0])
+def test_those_who_ask_at_the_same_time_share_a_look(cost: float) -> None:
+    """All have asked before the look of the first ends, however long that takes."""
+    machine, queue, go = Machine(cost), Queue(), threading.Event()
+    look = machine.read
 
     def read() -> ProcessTable:
-        nonlocal count
-        count += 1
-        begun.set()
-        go.wait(10)
-        return ProcessTable(())
+        assert go.wait(15)
+        return look()
 
-    lookout = Lookout(read)
+    machine.lookout = Lookout(read, lambda: machine.now)
+    machine.lookout._lock = queue  # type: ignore[assignment]
     with ThreadPoolExecutor(16) as pool:
-        asked = [pool.submit(lookout.recent, 0.0) for _ in range(16)]
-        begun.wait(10)
+        asked = [pool.submit(machine.lookout.recent, 0.0) for _ in range(16)]
+        queue.wait_for(16)
         go.set()
         assert len({id(one.result()) for one in asked}) == 1
-    assert count == 1
+    assert machine.looks == [100.0]

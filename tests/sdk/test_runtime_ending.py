@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from plugin_host_sdk.runtime.ending import DEFAULT_GRACE, HOST_LOST_GRACE, LONGEST_GRACE, Ending
+from plugin_host_sdk.runtime import serve
+from plugin_host_sdk.runtime.ending import DEFAULT_GRACE, LONGEST_GRACE, Ending
 
 
 def test_nothing_is_asked_at_first() -> None:
@@ -46,7 +48,46 @@ def test_lost_host_gives_little_grace() -> None:
     ending = Ending()
     ending.lose("the host is gone")
     assert ending.is_asked
-    assert (ending.msgid, ending.grace, ending.reason) == (None, HOST_LOST_GRACE, "the host is gone")
+    assert (ending.msgid, ending.grace, ending.reason) == (None, 0.5, "the host is gone")
+
+
+class Clock:
+    """A server that ends, and whose every wait takes what it may take; no time passes but `now`."""
+
+    def __init__(self, ending: Ending, closing_takes: float) -> None:
+        self.now = 100.0
+        self.ending = ending
+        self.running = {7: "a call that never ends"}
+        self.wiring = SimpleNamespace(drain=lambda: None)
+        self.told = ""
+        self._closing_takes = closing_takes
+        ending.wait_idle = self._pass  # type: ignore[method-assign]
+
+    def _pass(self, seconds: float) -> bool:
+        self.now += seconds
+        return False
+
+    def cancel_all(self, reason: str) -> None:
+        self.told = reason
+
+    def close_capabilities(self, seconds: float) -> None:
+        self.now += min(seconds, self._closing_takes)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("closing_takes", [0.0, 0.2, 60.0])
+def test_all_that_runs_has_half_a_second_when_the_host_is_lost(
+    monkeypatch: pytest.MonkeyPatch, closing_takes: float
+) -> None:
+    ending = Ending()
+    ending.lose("the host is gone")
+    clock = Clock(ending, closing_takes)
+    monkeypatch.setattr(serve, "monotonic", lambda: clock.now)
+    assert serve._end(clock) == 0
+    assert clock.told == "the host is gone"
+    assert clock.now - 100 == pytest.approx(0.5)
 
 
 def test_reason_that_came_first_stays() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from plugin_host_sdk.errors import RemoteProtocolError
 from plugin_host_sdk.protocol import CONTAINER_ITEMS, MESSAGE_CONTAINERS
 from plugin_host_sdk.wire import Decoder, ExtType, Timestamp
 
+KIB = 1024
 PORTIONS = [1, 7, 4096, 65_535, 65_536, 65_537, 1 << 30]
 """Sizes of reads; the decoder itself takes slices of 64 KiB."""
 
@@ -52,6 +54,27 @@ def test_large_messages_between_small_ones_come_out_whole_and_in_order(portion: 
     messages = [[1, i, None, [size, b"x" * size, {"tail": [i]}]] for i, size in enumerate(sizes)]
     data = b"".join(map(msgpack.packb, messages))
     assert feed(Decoder(), portions(data, portion)) == messages
+
+
+@pytest.mark.parametrize("head", [[0, 1, "x"], [2, "x"]], ids=["request", "notification"])
+@pytest.mark.parametrize(("value", "size"), [("bytes", 256 * KIB), ("list", 64 * KIB)])
+def test_time_for_a_message_grows_with_its_size_and_not_with_its_square(
+    head: list[Any], value: str, size: int
+) -> None:
+    """16 times as many reads of 4 KiB, which would take 256 times as long."""
+
+    def cpu_s(size: int) -> float:
+        inner = bytes(size) if value == "bytes" else ["seven.."] * (size // 8)
+        parts = list(portions(msgpack.packb([*head, [inner]]), 4096))
+        decoder = Decoder()
+        began = time.thread_time()
+        (message,) = feed(decoder, parts)
+        took = time.thread_time() - began
+        assert len(message[-1][0]) == len(inner)
+        return took
+
+    small, large = (min(cpu_s(factor * size) for _ in range(3)) for factor in (1, 16))
+    assert large < 64 * small
 
 
 @pytest.mark.parametrize("portion", [4096, 65_536, 1 << 30])
