@@ -101,7 +101,8 @@ HOST = {
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " launching precondition obituary custody engagement instance restart idleness retirement"
-        " laziness offer admittance supervisor health vigil stack dumptext hangcause hang intervention"
+        " laziness offer admittance supervisor vitals standstill health vigil stack dumptext hangcause hang"
+        " intervention"
         " limit verdict shim confinement"
         " inquiry command batch bundle exec metadata task action reconfiguration flood floodgate"
         " logbook level"
