@@ -203,12 +203,18 @@ class Viewer:
     # Acting.
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Type into the session; its size becomes this viewer's. Raises ViewerReadOnly, SessionClosed."""
+        """Type into the session; its size becomes this viewer's.
+
+        Raises ViewerReadOnly, SessionClosed, SessionNotFound.
+        """
         self._check_writes()
         await self.session.write_as(self, data)
 
     async def resize(self, *, rows: int, cols: int) -> None:
-        """This viewer has another size. Raises ViewerReadOnly, SessionClosed, TerminalError."""
+        """This viewer has another size.
+
+        Raises ViewerReadOnly, SessionClosed, SessionNotFound, TerminalError.
+        """
         self._check_writes()
         await self.session.resize_as(self, rows, cols)
 
