@@ -177,6 +177,12 @@ def test_description_says_all_that_a_caller_can_use() -> None:
     assert Handler("bare", "demo").describe()["target_builder"] is None
 
 
+@pytest.mark.parametrize("functions", [{}, {"command_handler": files}, {"session_handler": files}])
+def test_handler_that_takes_no_terminal_says_so(functions: dict[str, Any]) -> None:
+    assert Handler("local", **functions).describe()["tty"] is True
+    assert Handler("local", **functions, tty=False).describe()["tty"] is False
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -195,6 +201,8 @@ def test_description_says_all_that_a_caller_can_use() -> None:
             {"resource": "a", "handles_resize": True, "command_handler": files},
             "has no tty_handler",
         ),
+        ({"resource": "a", "tty": False, "tty_handler": terminal}, "a tty_handler, and serves no terminals"),
+        ({"resource": "a", "tty": False, "raw": True}, "raw mode, and serves no terminals"),
         ({"resource": "a", "default_command": "bash"}, "default_command of 'a' is a list"),
         ({"resource": "a", "default_command": [5]}, "5 is none"),
         ({"resource": "a", "default_command": ["a\0"]}, "null character"),

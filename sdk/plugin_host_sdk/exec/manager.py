@@ -225,14 +225,16 @@ class Manager:
 
     def _function(self, session: Session, handler: Handler) -> Callable[..., Any] | None:
         """What to ask for something to run; None when there is nobody to ask."""
-        if handler.runs_commands or (session.options.tty and handler.tty_handler is not None):
-            return None
-        if not handler.serves_pipes:
+        tty = session.options.tty
+        if not (handler.tty if tty else handler.serves_pipes):
+            how = "pipes only: ask with tty=False" if tty else "terminals only: ask with tty=True"
             raise HandlerNotFound(
-                f"{handler.key} serves terminals only: ask with tty=True",
+                f"{handler.key} serves {how}",
                 session=session.id,
                 data={"handlers": sorted(self._handlers)},
             )
+        if handler.runs_commands or (tty and handler.tty_handler is not None):
+            return None
         return handler.session_handler or handler.command_handler
 
     def _begin(
@@ -251,11 +253,11 @@ class Manager:
             raise CallCancelled(f"session {session.id}: {session.closed_by}", name="rpc.cancelled")
         ctx = self._contexts[session.id]
         if handler.runs_commands:
-            self._launcher.run_command(session)
+            self._launcher.run_command(session, handler)
         elif session.options.tty and handler.tty_handler is not None:
             self._launcher.perform(session, handler, ctx)
         else:
-            self._launcher.run(session, result)
+            self._launcher.run(session, handler, result)
 
     def _give_up(self, session: Session, error: BaseException) -> NoReturn:
         """A session that was not to be: nothing of it stays. Raises what the caller is told."""
