@@ -20,6 +20,7 @@ from plugin_host_sdk.errors import (
 )
 
 from .capability import ExecCapability
+from .configuration import SessionLimits, SessionSettings
 from .handler import ActionTargetBuilder, ExecSpec, Handler, PluginOpts, takes_terminal
 
 TYPE_CHECKING = False
@@ -37,7 +38,9 @@ __all__ = [
     "PluginOpts",
     "SessionClosed",
     "SessionExists",
+    "SessionLimits",
     "SessionNotFound",
+    "SessionSettings",
     "TerminalError",
     "register_plugin",
     "takes_terminal",

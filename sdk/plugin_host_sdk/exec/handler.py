@@ -7,7 +7,9 @@ its default command, or the one that is asked for.
 from __future__ import annotations
 
 from plugin_host_sdk.errors import HandlerNotFound, RegistrationError, excerpt
-from plugin_host_sdk.protocol import MOST_REPLAY_BYTES, REPLAY_BYTES
+from plugin_host_sdk.protocol import MOST_REPLAY_BYTES
+
+from .configuration import SessionLimits, SessionSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -224,15 +226,33 @@ def takes_terminal(function: Any) -> bool:
 
 
 class PluginOpts:
-    """What to register. `replay_bytes` is what each session keeps of its output unless a caller says."""
+    """What to register.
 
-    __slots__ = ("handlers", "replay_bytes")
+    `replay_bytes` is what each session keeps of its output unless a caller says, `settings` and `limits`
+    hold for all sessions of the plugin. None leaves each as it is: 1,000,000 bytes, and their defaults.
+    """
 
-    def __init__(self, handlers: Iterable[Handler] = (), replay_bytes: int = REPLAY_BYTES) -> None:
-        if type(replay_bytes) is not int or not 0 <= replay_bytes <= MOST_REPLAY_BYTES:
+    __slots__ = ("handlers", "limits", "replay_bytes", "settings")
+
+    def __init__(
+        self,
+        handlers: Iterable[Handler] = (),
+        replay_bytes: int | None = None,
+        settings: SessionSettings | None = None,
+        limits: SessionLimits | None = None,
+    ) -> None:
+        if replay_bytes is not None and (
+            type(replay_bytes) is not int or not 0 <= replay_bytes <= MOST_REPLAY_BYTES
+        ):
             raise RegistrationError(f"replay_bytes is 0 to {MOST_REPLAY_BYTES}, not {replay_bytes!r}")
+        if not isinstance(settings, (SessionSettings, type(None))):
+            raise RegistrationError(f"settings are SessionSettings, not {settings!r}")
+        if not isinstance(limits, (SessionLimits, type(None))):
+            raise RegistrationError(f"limits are SessionLimits, not {limits!r}")
         self.handlers = list(handlers)
         self.replay_bytes = replay_bytes
+        self.settings = settings
+        self.limits = limits
 
 
 def find_handler(handlers: Mapping[str, Handler], wanted: object) -> Handler:

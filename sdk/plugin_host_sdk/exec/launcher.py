@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from .body import Body
     from .clock import Clock
+    from .configuration import SessionSettings
     from .file import ReadEnd
     from .handler import Handler
     from .identity import Identity
@@ -55,12 +56,18 @@ class Launcher:
     """Starts what sessions run."""
 
     def __init__(
-        self, reactor: Reactor, clock: Clock, terminals: TerminalFactory, run_async: RunAsync
+        self,
+        reactor: Reactor,
+        clock: Clock,
+        terminals: TerminalFactory,
+        run_async: RunAsync,
+        settings: SessionSettings,
     ) -> None:
         self._reactor = reactor
         self._clock = clock
         self._terminals = terminals
         self._run_async = run_async
+        self._settings = settings
         self._sizes = PipeSizes()
         # Ids are the callers', so another plugin's session may have the same.
         self._nonce = secrets.token_hex(4)
@@ -87,6 +94,7 @@ class Launcher:
                 clock=self._clock,
                 run_async=self._run_async,
                 go_on=lambda result: self._go_on(session, handler, terminal, result),
+                resize_timeout=self._settings.resize_timeout,
             )
             outputs = self._connect(session, terminal)
         except BaseException:
@@ -102,8 +110,8 @@ class Launcher:
         elif session.options.tty:
             close_result(result)
             raise TerminalError(
-                f"{session.key} gave {excerpt(result)}, which is no terminal: ask with tty=False, and let its "
-                "plugin register it with tty=False",
+                f"{session.key} gave {excerpt(result)}, which is no terminal: ask with tty=False, and "
+                "register it with tty=False in its plugin",
                 session=session.id,
             )
         else:
@@ -232,6 +240,7 @@ class Launcher:
                 session,
                 is_terminal=True,
                 sizes=self._sizes,
+                chunk=self._settings.read_chunk,
                 close=terminal.close,
                 revive=hold.take if hold is not None else None,
             )
@@ -246,6 +255,7 @@ class Launcher:
             is_terminal=False,
             close=partial(os.close, fd),
             sizes=self._sizes,
+            chunk=self._settings.read_chunk,
         )
 
     def _environment(
@@ -302,6 +312,7 @@ class Launcher:
             close=end.close,
             before=end.buffered,
             sizes=self._sizes,
+            chunk=self._settings.read_chunk,
         )
 
 

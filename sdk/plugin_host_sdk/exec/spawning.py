@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 
     from .identity import Identity
 
-__all__ = ["SPAWN_LOCK", "Start", "bad_folder", "expect_fork", "has_ordinary_signals", "make_raw", "prepare"]
+__all__ = [
+    "SPAWN_LOCK",
+    "Start",
+    "bad_folder",
+    "expect_fork",
+    "has_ordinary_signals",
+    "make_raw",
+    "prepare",
+]
 
 # From the making of a descriptor that a child could inherit until it no longer can, and from fork to exec:
 # programs start one after the other.
@@ -44,7 +52,19 @@ class Start:
     `path` is what is executed, relative to the child's folder; `file` is the same as seen from here.
     """
 
-    __slots__ = ("_argv", "_cwd", "_env", "_ignored", "argv", "cwd", "env", "file", "identity", "path", "raw")
+    __slots__ = (
+        "_argv",
+        "_cwd",
+        "_env",
+        "_ignored",
+        "argv",
+        "cwd",
+        "env",
+        "file",
+        "identity",
+        "path",
+        "raw",
+    )
 
     def __init__(
         self,
