@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from typing import Any
 
 import msgpack
 import msgspec
@@ -17,14 +18,15 @@ TEXTS = ["stdout", "stderr"]
 def test_members_are_their_texts() -> None:
     assert list(StreamTarget) == TEXTS
     for target, text in zip(StreamTarget, TEXTS, strict=True):
-        assert {text: 1}[target] == {target: 1}[text] == 1
+        by_target: dict[str, int] = {target: 1}
+        assert {text: 1}[target] == by_target[text] == 1
         assert (str(target), f"{target}", repr(target)) == (text, text, repr(text))
         assert StreamTarget(text) is target
         assert pickle.loads(pickle.dumps(target)) is target
 
 
 @pytest.mark.parametrize("text", ["", "stdin", "STDOUT", "unknown", None, 0])
-def test_what_is_no_output_is_refused(text: object) -> None:
+def test_what_is_no_output_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="is not a valid StreamTarget"):
         StreamTarget(text)
 

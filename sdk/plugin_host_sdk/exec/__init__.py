@@ -20,12 +20,13 @@ from plugin_host_sdk.errors import (
 )
 
 from .capability import ExecCapability
-from .configuration import SessionLimits, SessionSettings
 from .handler import ActionTargetBuilder, ExecSpec, Handler, PluginOpts, takes_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plugin_host_sdk.endpoint import CapabilityHolder
+
+    from .configuration import SessionLimits, SessionSettings
 
 __all__ = [
     "ActionTargetBuilder",
@@ -45,6 +46,15 @@ __all__ = [
     "register_plugin",
     "takes_terminal",
 ]
+
+if not TYPE_CHECKING:  # for the few who set something
+
+    def __getattr__(name):
+        if name not in ("SessionLimits", "SessionSettings"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import configuration
+
+        return getattr(configuration, name)
 
 
 def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) -> ExecCapability:

@@ -12,7 +12,6 @@ from plugin_host_sdk.endpoint import Endpoint, is_async
 from plugin_host_sdk.errors import CallFailed, RegistrationError
 from plugin_host_sdk.protocol import REPLAY_BYTES
 
-from .configuration import SessionLimits, SessionSettings
 from .handler import Handler, find_handler
 
 TYPE_CHECKING = False
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.context import Context
     from plugin_host_sdk.endpoint import Resolver, Runtime
 
+    from .configuration import SessionLimits, SessionSettings
     from .desk import Desk
     from .handler import PluginOpts
 
@@ -48,8 +48,8 @@ class ExecCapability:
 
     def __init__(self, plugin: str) -> None:
         self.replay_bytes = REPLAY_BYTES
-        self.settings = SessionSettings()
-        self.limits = SessionLimits()
+        self.settings: SessionSettings | None = None
+        self.limits: SessionLimits | None = None
         self.handlers: dict[str, Handler] = {}
         self._plugin = plugin
         self._runtime: Runtime | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from plugin_host_sdk.errors import RegistrationError
 from plugin_host_sdk.protocol import FULL_PAYLOAD_BYTES, MOST_REPLAY_BYTES
 
-__all__ = ["SessionLimits", "SessionSettings"]
+__all__ = ["SessionLimits", "SessionSettings", "check_kinds"]
 
 _LEAST_QUEUE = 64 * 1024  # a viewer that may lose bytes is behind by no less than a frame
 _LONGEST_S = 24 * 60 * 60.0
@@ -60,6 +60,14 @@ class SessionLimits:
 
     def __repr__(self) -> str:
         return f"SessionLimits(ended_sessions={self.ended_sessions}, ended_s={self.ended_s:g})"
+
+
+def check_kinds(settings: object, limits: object) -> None:
+    """Raise RegistrationError for what is neither None nor of its class."""
+    if not isinstance(settings, (SessionSettings, type(None))):
+        raise RegistrationError(f"settings are SessionSettings, not {settings!r}")
+    if not isinstance(limits, (SessionLimits, type(None))):
+        raise RegistrationError(f"limits are SessionLimits, not {limits!r}")
 
 
 def _whole(name: str, value: int, least: int, most: int) -> int:

@@ -82,8 +82,8 @@ class Desk:
         runtime: Runtime,
         replay_bytes: int,
         *,
-        settings: SessionSettings,
-        limits: SessionLimits,
+        settings: SessionSettings | None,
+        limits: SessionLimits | None,
     ) -> None:
         _prepare()
         self.manager = Manager(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from plugin_host_sdk.errors import HandlerNotFound, RegistrationError, excerpt
 from plugin_host_sdk.protocol import MOST_REPLAY_BYTES
 
-from .configuration import SessionLimits, SessionSettings
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
+
+    from .configuration import SessionLimits, SessionSettings
 
 __all__ = ["ActionTargetBuilder", "ExecSpec", "Handler", "PluginOpts", "find_handler", "takes_terminal"]
 
@@ -229,7 +229,7 @@ class PluginOpts:
     """What to register.
 
     `replay_bytes` is what each session keeps of its output unless a caller says, `settings` and `limits`
-    hold for all sessions of the plugin. None leaves each as it is: 1,000,000 bytes, and their defaults.
+    hold for all sessions of the plugin. None leaves each as it is: at first 1,000,000 bytes, and defaults.
     """
 
     __slots__ = ("handlers", "limits", "replay_bytes", "settings")
@@ -245,10 +245,10 @@ class PluginOpts:
             type(replay_bytes) is not int or not 0 <= replay_bytes <= MOST_REPLAY_BYTES
         ):
             raise RegistrationError(f"replay_bytes is 0 to {MOST_REPLAY_BYTES}, not {replay_bytes!r}")
-        if not isinstance(settings, (SessionSettings, type(None))):
-            raise RegistrationError(f"settings are SessionSettings, not {settings!r}")
-        if not isinstance(limits, (SessionLimits, type(None))):
-            raise RegistrationError(f"limits are SessionLimits, not {limits!r}")
+        if settings is not None or limits is not None:
+            from .configuration import check_kinds
+
+            check_kinds(settings, limits)
         self.handlers = list(handlers)
         self.replay_bytes = replay_bytes
         self.settings = settings
