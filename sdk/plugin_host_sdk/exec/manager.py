@@ -237,7 +237,11 @@ class Manager:
         """What to ask for something to run; None when there is nobody to ask."""
         tty = session.options.tty
         if not (handler.tty if tty else handler.serves_pipes):
-            how = "pipes only: ask with tty=False" if tty else "terminals only: ask with tty=True"
+            how = (
+                "pipes only: ask with tty=False, on the command line without -t"
+                if tty
+                else "terminals only: ask with tty=True, on the command line with -t"
+            )
             raise HandlerNotFound(
                 f"{handler.key} serves {how}",
                 session=session.id,
