@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo
+    from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo, StreamTarget
     from plugin_host_sdk.types.task import FolderEntry
 
     from .action.actions import Actions
@@ -241,6 +241,7 @@ __all__ = [
     "SpawnError",
     "State",
     "StateChanged",
+    "StreamTarget",
     "Task",
     "TaskChanged",
     "TaskInfo",
@@ -307,6 +308,7 @@ _HOMES = {
     "Snapshot": "metric.snapshot",
     "State": "state",
     "StateChanged": "event",
+    "StreamTarget": "exec.viewer",
     "Task": "task.task",
     "TaskChanged": "event",
     "TaskInfo": "task.info",

@@ -48,6 +48,31 @@ def test_program_sees_its_size_from_its_first_instruction(rows: int, cols: int) 
     finish(terminal)
 
 
+RAW = "-icanon -echo -isig -opost -ixon -icrnl"
+
+
+def modes(fd: int) -> set[str]:
+    """The flags of `RAW` as they are."""
+    shown = subprocess.run(["stty", "-a"], stdin=fd, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return set(shown.replace(";", " ").split()) & {*RAW.split(), *RAW.replace("-", "").split()}
+
+
+def test_raw_terminal_is_raw_before_its_program_begins() -> None:
+    for raw, expected in ((True, RAW), (False, RAW.replace("-", ""))):
+        terminal = FACTORY.spawn(["sleep", "60"], cwd=None, env=ENV, rows=5, cols=7, raw=raw)
+        assert modes(terminal.master_fd) == set(expected.split())
+        finish(terminal)
+
+
+def test_raw_terminal_with_nothing_on_it_is_raw() -> None:
+    for raw, expected in ((True, RAW), (False, RAW.replace("-", ""))):
+        terminal = FACTORY.open(5, 7, raw=raw)
+        slave = terminal.open_slave()
+        assert modes(slave) == set(expected.split())
+        os.close(slave)
+        terminal.close()
+
+
 def test_program_leads_the_session_of_its_terminal() -> None:
     terminal = spawn("sh", "-c", "tty; ps -o tpgid= -p $$; echo $$")
     name, foreground, pid = read_all(terminal.master_fd).split()
