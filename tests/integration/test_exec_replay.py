@@ -13,6 +13,8 @@ from tests.run import Run
 from tests.session import Reader, read, runner, sh, waiting_bytes
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 NUMBERS = b"".join(b"%d\n" % number for number in range(1, 400_001))  # what `seq 400000` prints
 
 

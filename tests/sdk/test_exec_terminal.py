@@ -27,6 +27,8 @@ from tests.sdk.ends import (
 )
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 FACTORY = RealTerminalFactory()
 
 

@@ -21,6 +21,8 @@ from plugin_host.seal.refusal import Refusal
 from plugin_host_sdk.errors import LocalProtocolError
 from tests.seal.pair import CLIENT_NONCE, KEY, OTHER_KEY, agreed, fresh, keys, shake
 
+pytestmark = pytest.mark.edges
+
 MESSAGES = st.lists(st.binary(max_size=64), min_size=1, max_size=6)
 
 
