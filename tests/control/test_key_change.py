@@ -6,29 +6,32 @@ import asyncio
 import logging
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from plugin_host import action
-from plugin_host.control import ControlClient
+from plugin_host import Configuration, PluginHost, action
+from plugin_host.configuration import PluginConfiguration
+from plugin_host.control import ControlClient, ControlServer
+from plugin_host.control.address import parse_address
+from plugin_host.control.sealedport import SealedPort
 from plugin_host.errors import ConfigurationError, HostUnreachable
+from plugin_host.localsocket import LocalSocket
 from plugin_host.seal import Role, SealedConnection
 from plugin_host.seal import derivation as derivation_module
 from plugin_host.seal.event import Confirmed, KeyNeeded
 from plugin_host.seal.key import Keys, derive
 from plugin_host_automation.key import KeyStore
 from plugin_host_automation.state import State
-from tests.control.test_run_socket import is_up, status_at
 from tests.control.test_sealed_port import key_file, reached, sealed
-from tests.host.cli_run import Cli, cli
 from tests.run import Run
 from tests.seal.pair import quick
-from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
 
-__all__ = ["cli", "quick"]
+__all__ = ["quick"]  # fixture
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 OLD, NEW, OTHER = (f"the {word} key, long enough\n" for word in ("old", "new", "other"))
@@ -189,19 +192,27 @@ def test_a_port_does_not_open_without_a_key(tmp_path: Path, own_socket: str, run
     run(scene())
 
 
-@pytest.mark.deadline(60)  # two hosts, one after the other
+@asynccontextmanager
+async def automated(tmp_path: Path, own_socket: str) -> AsyncIterator[SealedPort]:
+    """The port of a host that listens with the key of its plugin `automation`."""
+    settings = {"state_dir": str(tmp_path / "state")}
+    config = Configuration(plugins={"automation": PluginConfiguration(settings=settings)})
+    async with (
+        PluginHost(plugin_dirs=[PLUGINS], entry_points=False, only=["automation"], config=config) as host,
+        ControlServer(host, LocalSocket(path=own_socket)) as server,
+        SealedPort(server, parse_address("127.0.0.1:0"), tmp_path / "state" / "key") as port,
+    ):
+        yield port
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_change_of_keys_by_the_action_holds_for_the_port_and_through_restarts(
-    cli: Cli, own_socket: str, wait_until: WaitUntil, run: Run, tmp_path: Path
+    own_socket: str, run: Run, tmp_path: Path
 ) -> None:
     state = State(str(tmp_path / "state"))  # made as the plugin makes it, with a first key
     KeyStore(state).begin(OLD.strip())
     state.close()
     old, new = (key_file(tmp_path, text, text.split()[1]) for text in (OLD, NEW))
-    cli.config.write_text(
-        f'entry_points = false\nplugin_dirs = ["{PLUGINS}"]\nonly = ["automation"]\n'
-        f'[control]\nlisten = "127.0.0.1:0"\npsk_file = "{tmp_path}/state/key"\n'
-        f'[plugins.automation.settings]\nstate_dir = "{tmp_path}/state"\n'
-    )
 
     async def ask(client: ControlClient, **fields: str) -> action.KeyResult:
         request = action.UpdateKey(**fields)  # type: ignore[arg-type]
@@ -209,22 +220,22 @@ def test_a_change_of_keys_by_the_action_holds_for_the_port_and_through_restarts(
         assert isinstance(result, action.KeyResult)
         return result
 
-    async def change(address: str) -> None:
-        async with await reached(address, old) as running:
-            nonce = (await ask(running, phase="offer", key=NEW.strip())).nonce
-            async with await reached(address, new) as client:
-                await ask(client, phase="prove", proof=action.key_proof(NEW.strip(), nonce))
-                await ask(client, phase="drop")
-            assert not await enters(address, old)
-            assert (await running.restart("automation"))["state"] == "ready", "who has come in stays"
-        assert await enters(address, new)
+    async def entered(port: SealedPort) -> list[bool]:
+        return [await enters(port.address, one) for one in (old, new)]
 
-    with cli.background("run", "--json") as host:
-        wait_until(lambda: is_up(host))
-        run(change(run(status_at(own_socket))["listen"]))
-    assert host.process.returncode == -9
-    with cli.background("run", "--json") as host:
-        wait_until(lambda: is_up(host))
-        address = run(status_at(own_socket))["listen"]
-        assert run(enters(address, new))
-        assert not run(enters(address, old))
+    async def scene() -> None:
+        async with automated(tmp_path, own_socket) as port, await reached(port.address, old) as running:
+            assert await entered(port) == [True, False]
+            nonce = (await ask(running, phase="offer", key=NEW.strip())).nonce
+            assert await entered(port) == [True, True]
+            async with await reached(port.address, new) as client:
+                await ask(client, phase="prove", proof=action.key_proof(NEW.strip(), nonce))
+                assert await entered(port) == [True, True]
+                await ask(client, phase="drop")
+            assert await entered(port) == [False, True]
+            assert (await running.restart("automation"))["state"] == "ready", "who has come in stays"
+            assert await entered(port) == [False, True]
+        async with automated(tmp_path, own_socket) as port:
+            assert await entered(port) == [False, True]
+
+    run(scene())
