@@ -170,8 +170,8 @@ HANDLER = {
     "default_command": "what runs when no command is named; empty when the handler decides",
     "target_builder": "nil, or a map of `label`, `label_selector`, `paths`, `selectors`: how a caller "
     "finds what to open",
-    "tty": "whether it serves terminals",
-    "pipes": "whether it serves pipes",
+    "tty": "whether it serves terminals; who asks for one all the same gets `exec.handler_not_found`",
+    "pipes": "whether it serves pipes; likewise",
     "handles_resize": "whether sizes go to the handler instead of the terminal",
 }
 KINDS = {protocol.REQUEST: "request", protocol.NOTIFICATION: "notification"}

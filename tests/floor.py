@@ -81,7 +81,7 @@ HOST = {
     ),
     # How local sockets come to be, who made them and who connects; knows no protocol.
     "socket": Wing(
-        "localsocket socketfolder peer runtimefolder activation readiness",
+        "localsocket socketfolder peer peerrule entrance runtimefolder activation readiness",
         below="ground description process",
     ),
     # Their signatures name candidates and configurations.
@@ -101,7 +101,8 @@ HOST = {
     "supervision": Wing(
         "state event plugin service servicethread facility journal launchspec launchfailure launch"
         " launching precondition obituary custody engagement instance restart idleness retirement"
-        " laziness offer admittance supervisor health vigil stack dumptext hangcause hang intervention"
+        " laziness offer admittance supervisor vitals standstill health vigil stack dumptext hangcause hang"
+        " intervention"
         " limit verdict shim confinement"
         " inquiry command batch bundle exec metadata task action reconfiguration flood floodgate"
         " logbook level"

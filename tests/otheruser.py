@@ -19,6 +19,21 @@ from plugin_host.account import Account
 from tests.venv import SDK_AND_ITS_NEEDS
 
 NOBODY = pwd.getpwnam("nobody")
+_EXCHANGE = """
+import socket, sys
+sock = socket.socket(socket.AF_UNIX)
+try:
+    sock.connect(sys.argv[1])
+except OSError as error:
+    sys.exit(error.errno)
+try:
+    sock.sendall(sys.stdin.buffer.read())
+    sock.shutdown(socket.SHUT_WR)
+except BrokenPipeError:
+    pass
+while data := sock.recv(65536):
+    sys.stdout.buffer.write(data)
+"""
 _ACCOUNT = Account("nobody", NOBODY.pw_uid, NOBODY.pw_gid, (NOBODY.pw_gid,))
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change users")
@@ -35,6 +50,27 @@ def reachable_python() -> str:
         if subprocess.run([python, "-c", recent], check=False, timeout=20).returncode == 0:
             return python
     raise AssertionError("no Python from 3.11 on is within the reach of all users: install python3")
+
+
+def answer_to_nobody(path: Path | str, data: bytes, *groups: int) -> bytes:
+    """All that is said to the user nobody, a member of `groups`, who connects and sends `data`.
+
+    Raises OSError where the kernel does not let it connect.
+    """
+    ran = subprocess.run(
+        [reachable_python(), "-c", _EXCHANGE, str(path)],
+        input=data,
+        stdout=subprocess.PIPE,
+        user=NOBODY.pw_uid,
+        group=NOBODY.pw_gid,
+        extra_groups=groups,
+        cwd="/",
+        check=False,
+        timeout=20,
+    )
+    if ran.returncode:
+        raise OSError(ran.returncode, os.strerror(ran.returncode))
+    return ran.stdout
 
 
 @pytest.fixture

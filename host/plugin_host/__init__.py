@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo
+    from plugin_host_sdk.types.session import Exit, HandlerInfo, SessionFailure, SessionInfo, StreamTarget
     from plugin_host_sdk.types.task import FolderEntry
 
     from .action.actions import Actions
@@ -113,7 +113,7 @@ if TYPE_CHECKING:
     from .listener.client import send_command
     from .listener.commandlisteners import CommandListeners
     from .listener.folder import endpoint_path
-    from .listener.monitor import Monitor
+    from .listener.monitor import Monitor, current_monitor
     from .logbook import Logbook, LogRecord, LogStream
     from .manifest import Manifest
     from .metadata.face import Metadata
@@ -241,6 +241,7 @@ __all__ = [
     "SpawnError",
     "State",
     "StateChanged",
+    "StreamTarget",
     "Task",
     "TaskChanged",
     "TaskInfo",
@@ -255,6 +256,7 @@ __all__ = [
     "Viewer",
     "ViewerReadOnly",
     "__version__",
+    "current_monitor",
     "endpoint_path",
     "hookimpl",
     "send_command",
@@ -306,6 +308,7 @@ _HOMES = {
     "Snapshot": "metric.snapshot",
     "State": "state",
     "StateChanged": "event",
+    "StreamTarget": "exec.viewer",
     "Task": "task.task",
     "TaskChanged": "event",
     "TaskInfo": "task.info",
@@ -314,6 +317,7 @@ _HOMES = {
     "Tasks": "task.tasks",
     "TraceContext": "trace",
     "Viewer": "exec.viewer",
+    "current_monitor": "listener.monitor",
     "endpoint_path": "listener.folder",
     "hookimpl": "hookspecs",
     "send_command": "listener.client",

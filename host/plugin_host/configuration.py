@@ -161,11 +161,12 @@ class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Commands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The JSON command listeners: their folder and who may open them."""
+    """The JSON command listeners: their folder, who may open them, and whether replies have tracebacks."""
 
     dir: FilePath | None = None
     mode: Mode | None = None
     group: Name | None = None
+    debug: bool = False
 
 
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -352,7 +352,7 @@ class KeyFileError(ConfigurationError):
 
 
 class ListenerUnreachable(CallError):
-    """A request to a command listener got no reply: its `code` is 103, which no listener sends."""
+    """A request to a command listener got no reply. Its `code` is 103."""
 
     def __init__(self, message: str, *, path: str) -> None:
         super().__init__(message, name="command.connection")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.types.session import Exit, SessionInfo
 
     from .death import DeathReport
+    from .health import Cause
     from .state import State
 
 __all__ = [
@@ -75,10 +76,15 @@ class DeathTold(HostEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthChanged(HostEvent):
-    """A plugin became unresponsive, or answers again; `reason` says by which sign, and what it does."""
+    """A plugin became unresponsive, or answers again; `reason` says by which sign, and what it does.
+
+    `cause` is that sign: its reader is `silent`, its `loop` is blocked, or its calls are `stalled`, for
+    which it is never ended; None when it is well again. When the cause changes, that is told as well.
+    """
 
     healthy: bool
     reason: str
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

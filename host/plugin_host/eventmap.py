@@ -4,7 +4,7 @@ Pure. The forms are a contract; each has `event` and `at`, in seconds since the 
 
     state           plugin, old, new, reason, pid, and `error` when new is "failed" or "backoff"
     death           plugin, report: how and in the middle of what it ended, and what happens next
-    health          plugin, healthy, reason
+    health          plugin, healthy, reason, cause: silent, loop or stalled; null when it is well again
     swapped         plugin, old_version, new_version, pid
     session_opened  plugin, session, handler, tty, command, pid
     session_ended   plugin, session, exit: code, signal, reason, …; null when it was lost with its plugin
@@ -57,7 +57,7 @@ def _told(event: HostEvent) -> tuple[str, dict[str, Any]]:
     if isinstance(event, DeathTold):
         return "death", {"report": event.report.to_map()}
     if isinstance(event, HealthChanged):
-        return "health", {"healthy": event.healthy, "reason": event.reason}
+        return "health", {"healthy": event.healthy, "reason": event.reason, "cause": event.cause}
     if isinstance(event, PluginSwapped):
         versions = {"old_version": event.old_version, "new_version": event.new_version}
         return "swapped", {**versions, "pid": event.pid}

@@ -1,29 +1,33 @@
 """Whether one plugin is well: what counts as a sign of life, when to ask for one, when it is enough.
 
 Pure: times are arguments, in seconds of any steady clock. A plugin is asked only when its line was silent
-for a whole interval, when a call has waited for one, or while it is not well; one that nothing was asked
-of either, and that has answered before, is left in peace ever longer. The three signs are kept
-apart: the process is its reaper's to watch; an answer of any kind says that the reader lives; its content
-says how the calls and the event loop are. Invariant: time in which the host itself was away is not held
-against a plugin.
+for a whole interval, when a call has waited for one, when calls waited to begin at its last answer, or
+while it is not well; one that nothing was asked of either, and that has answered before, is left in peace
+ever longer. The three signs are kept apart: the process is its reaper's to watch; an answer of any kind
+says that the reader lives; its content says whether the event loop comes round and calls go on.
+Invariants: time in which the host itself was away is not held against a plugin; none is ended because its
+calls do not end.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from .standstill import Standstill
 
 if TYPE_CHECKING:
     from .manifest import Health
+    from .vitals import Vitals
 
-__all__ = ["MOVES", "Condition", "HealthMonitor", "HealthVerdict", "Sign", "Vitals"]
+__all__ = ["MOVES", "TOLD", "Cause", "Condition", "HealthMonitor", "HealthVerdict", "Sign"]
+
+# By which sign a plugin is held to be unresponsive.
+Cause = Literal["silent", "loop", "stalled"]
 
 # The most looks at which one that is well, silent and unused is not asked, after one at which it was.
 _LONGEST_PEACE = 5
-
-_NAME_CHARACTERS = 200
-_MOST_MS = 1e12  # what is more is no number of milliseconds
 
 
 class Condition(StrEnum):
@@ -31,91 +35,96 @@ class Condition(StrEnum):
 
     WELL = "well"
     LATE = "late"
+    STALLED = "stalled"  # it answers, and its calls do not go on
     UNRESPONSIVE = "unresponsive"
 
 
 class Sign(StrEnum):
-    """What was seen of it: an answer that leaves nothing to wish, a miss, or as many as are enough."""
+    """What was seen of it: an answer that leaves nothing to wish, a miss, or as many as are enough.
+
+    A stall is the miss of one that answers: its calls do not go on.
+    """
 
     ANSWER = "answer"
+    STALL = "stall"
+    ENOUGH_STALLS = "enough stalls"
     MISS = "miss"
     ENOUGH = "enough"
 
 
 MOVES: dict[tuple[Condition, Sign], Condition] = {
     (Condition.WELL, Sign.ANSWER): Condition.WELL,
+    (Condition.WELL, Sign.STALL): Condition.LATE,
+    (Condition.WELL, Sign.ENOUGH_STALLS): Condition.STALLED,
     (Condition.WELL, Sign.MISS): Condition.LATE,
     (Condition.WELL, Sign.ENOUGH): Condition.UNRESPONSIVE,
     (Condition.LATE, Sign.ANSWER): Condition.WELL,
+    (Condition.LATE, Sign.STALL): Condition.LATE,
+    (Condition.LATE, Sign.ENOUGH_STALLS): Condition.STALLED,
     (Condition.LATE, Sign.MISS): Condition.LATE,
     (Condition.LATE, Sign.ENOUGH): Condition.UNRESPONSIVE,
+    (Condition.STALLED, Sign.ANSWER): Condition.WELL,
+    (Condition.STALLED, Sign.STALL): Condition.STALLED,
+    (Condition.STALLED, Sign.ENOUGH_STALLS): Condition.STALLED,
+    (Condition.STALLED, Sign.MISS): Condition.STALLED,
+    (Condition.STALLED, Sign.ENOUGH): Condition.UNRESPONSIVE,
     (Condition.UNRESPONSIVE, Sign.ANSWER): Condition.WELL,
+    (Condition.UNRESPONSIVE, Sign.STALL): Condition.LATE,
+    (Condition.UNRESPONSIVE, Sign.ENOUGH_STALLS): Condition.STALLED,
     (Condition.UNRESPONSIVE, Sign.MISS): Condition.UNRESPONSIVE,
     (Condition.UNRESPONSIVE, Sign.ENOUGH): Condition.UNRESPONSIVE,
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Vitals:
-    """What a plugin's reader says of its calls; None is what it did not say.
-
-    `running` calls have begun, `waiting` ones have not, `finished` were answered since its start. `oldest`
-    is the name of the call that runs longest, for `oldest_s` seconds. `loop_s` is how long its event loop
-    has not come round; 0 when it does.
-    """
-
-    running: int | None = None
-    waiting: int | None = None
-    finished: int | None = None
-    oldest: str | None = None
-    oldest_s: float | None = None
-    loop_s: float | None = None
-
-    @classmethod
-    def from_wire(cls, answer: Any) -> Vitals | None:
-        """Of whatever came as an answer, what can be used; None when that is nothing."""
-        if not isinstance(answer, dict):
-            return None
-        oldest = answer.get("oldest")
-        return cls(
-            running=_count(answer.get("running")),
-            waiting=_count(answer.get("waiting")),
-            finished=_count(answer.get("finished")),
-            oldest=oldest[:_NAME_CHARACTERS] if isinstance(oldest, str) else None,
-            oldest_s=_seconds(answer.get("oldest_ms")),
-            loop_s=_seconds(answer.get("loop_ms")),
-        )
+# The conditions that are told of, also when one follows on the other, and when one is over.
+TOLD = frozenset({Condition.STALLED, Condition.UNRESPONSIVE})
 
 
 @dataclass(frozen=True, slots=True)
 class HealthVerdict:
     """Why a plugin is held to be unresponsive.
 
-    `cause` is `silent` when its reader does not answer, `loop` when its event loop does not come round;
-    `seconds` is for how long, `misses` how often that was seen. `vitals` are the last it gave.
+    `cause` is `silent` when its reader does not answer, `loop` when its event loop does not come round,
+    `stalled` when calls wait to begin and none ends. `seconds` is for how long, `misses` how often that was
+    seen. `vitals` are the last it gave.
     """
 
-    cause: Literal["silent", "loop"]
+    cause: Cause
     seconds: float
     misses: int
     vitals: Vitals | None = None
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the plugin may be ended for it. Not while it answers and a call only takes its time."""
+        return self.cause != "stalled"
 
     def describe(self) -> str:
         """It in words, to follow "plugin `x` is unresponsive: "."""
         if self.cause == "silent":
             return f"it has not answered for {self.seconds:.1f} s"
-        text = f"its event loop has not come round for {self.seconds:.1f} s"
+        if self.cause == "loop":
+            text = f"its event loop has not come round for {self.seconds:.1f} s"
+        else:
+            text = f"none of its calls has ended for {self.seconds:.1f} s{self._counts()}"
         vitals = self.vitals
         if vitals is not None and vitals.oldest is not None and vitals.oldest_s is not None:
             text += f"; its oldest call is `{vitals.oldest}`, for {vitals.oldest_s:.1f} s"
         return text
+
+    def _counts(self) -> str:
+        vitals = self.vitals
+        if vitals is None or vitals.waiting is None:
+            return ""
+        running = f"{vitals.running} running and " if vitals.running is not None else ""
+        return f", with {running}{vitals.waiting} waiting"
 
 
 class HealthMonitor:
     """One plugin's health under one policy, from `now` on.
 
     At `due` its driver calls `expire` while a question is open (`is_asking`), else `look`. `expire` and
-    `answered` return the new condition when it is one to tell of: unresponsive, or well again after that.
+    `answered` return the new condition when it is one to tell of: one of `TOLD`, of which `verdict` says
+    why, or what follows on one of them, which is recovery.
     """
 
     __slots__ = (
@@ -125,6 +134,7 @@ class HealthMonitor:
         "_peace",
         "_policy",
         "_spared",
+        "_standstill",
         "condition",
         "due",
         "missed",
@@ -140,6 +150,7 @@ class HealthMonitor:
         self._asked: float | None = None
         self._misses = 0  # of the question that is open
         self._lags = 0  # answers in a row that found the loop blocked
+        self._standstill = Standstill()
         self._peace = 0  # looks after a good answer at which it need not be asked again
         self._spared = 0  # how many of them there were
 
@@ -152,15 +163,18 @@ class HealthMonitor:
         """An interval is over; whether to ask now.
 
         `heard`: something came from the plugin since the last look. `stuck`: a call that was its oldest
-        at the last look still is. `used`: something was sent to it since, or it has a call in flight.
+        at the last look still is, or callers gave up and have no answer yet. `used`: something was sent
+        to it since, or it has a call in flight.
         """
+        self._excuse(now)
         self.due = self._next_look(self._policy, now)
-        if heard or stuck or used or self.condition is not Condition.WELL:
+        doubted = stuck or self._standstill.since is not None or self.condition is not Condition.WELL
+        if heard or used or doubted:
             self._peace = self._spared = 0
         elif self._spared < self._peace:
             self._spared += 1
             return False
-        return not heard or stuck or self.condition is not Condition.WELL
+        return not heard or doubted
 
     def asked(self, now: float) -> None:
         """The question was sent."""
@@ -170,9 +184,8 @@ class HealthMonitor:
     def expire(self, now: float) -> Condition | None:
         """The time for the answer, or another interval, is over: a miss, unless the host was away."""
         policy = self._policy
-        if now - self.due > policy.timeout_s / 2:
-            # Suspended, or blocked: then so may the plugin have been, and its time begins again.
-            self.due = now + policy.timeout_s
+        if self._excuse(now):
+            self.due = now + policy.timeout_s  # its time begins again
             return None
         self._misses += 1
         self.missed += 1
@@ -181,31 +194,52 @@ class HealthMonitor:
 
     def answered(self, now: float, vitals: Vitals | None) -> Condition | None:
         """The reader answered, late or not; with what, if it was asked for vitals."""
-        policy = self._policy
+        self._excuse(now)
         self._asked = None
         self._misses = 0
         self.vitals = vitals or self.vitals
-        self.due = self._next_look(policy, now)
-        if vitals is None or vitals.loop_s is None or vitals.loop_s < policy.timeout_s:
-            self._lags = 0
+        self.due = self._next_look(self._policy, now)
+        sign = self._read(now, vitals)
+        if sign is Sign.ANSWER:
             self._peace, self._spared = min(2 * self._peace + 1, _LONGEST_PEACE), 0
-            return self._move(Sign.ANSWER)
-        self._lags += 1
-        self.missed += 1
-        return self._move(Sign.ENOUGH if self._lags >= policy.misses else Sign.MISS)
+        else:
+            self.missed += 1
+        return self._move(sign)
 
     def verdict(self, now: float) -> HealthVerdict:
-        """Why it is unresponsive."""
+        """Why it is in the condition that is told of."""
+        standstill, vitals = self._standstill, self.vitals
+        if self.condition is Condition.STALLED and standstill.since is not None:
+            return HealthVerdict("stalled", now - standstill.since, standstill.seen, vitals)
         if self._asked is not None:
-            return HealthVerdict("silent", now - self._asked, self._misses, self.vitals)
-        lag = self.vitals.loop_s if self.vitals else None
-        return HealthVerdict("loop", lag or 0.0, self._lags, self.vitals)
+            return HealthVerdict("silent", now - self._asked, self._misses, vitals)
+        lag = vitals.loop_s if vitals else None
+        return HealthVerdict("loop", lag or 0.0, self._lags, vitals)
+
+    def _read(self, now: float, vitals: Vitals | None) -> Sign:
+        """What an answer says. A loop that is blocked may be why calls wait, so it goes before them."""
+        policy = self._policy
+        stands_still = self._standstill.see(now, vitals, policy.timeout_s)
+        if vitals is not None and vitals.loop_s is not None and vitals.loop_s >= policy.timeout_s:
+            self._lags += 1
+            return Sign.ENOUGH if self._lags >= policy.misses else Sign.MISS
+        self._lags = 0
+        if not stands_still:
+            return Sign.ANSWER
+        return Sign.ENOUGH_STALLS if self._standstill.seen >= policy.misses else Sign.STALL
+
+    def _excuse(self, now: float) -> bool:
+        """Whether the host was suspended or blocked, as it comes this late: so may the plugin have been."""
+        away = now - self.due
+        was_away = away > self._policy.timeout_s / 2
+        if was_away:
+            self._standstill.excuse(away)
+        return was_away
 
     def _move(self, sign: Sign) -> Condition | None:
         old, new = self.condition, MOVES[self.condition, sign]
         self.condition = new
-        is_told = new is not old and Condition.UNRESPONSIVE in (old, new)
-        return new if is_told else None
+        return new if new is not old and (old in TOLD or new in TOLD) else None
 
     @staticmethod
     def _next_look(policy: Health, now: float) -> float:
@@ -213,11 +247,3 @@ class HealthMonitor:
         interval = policy.interval_s
         due = (now // interval + 1) * interval
         return due if due > now else due + interval  # a multiple of 0.05 is not quite one
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
-
-
-def _seconds(value: object) -> float | None:
-    return value / 1000 if type(value) in (int, float) and 0 <= value < _MOST_MS else None  # type: ignore[operator]

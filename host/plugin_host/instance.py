@@ -60,7 +60,7 @@ class InstanceOwner(Protocol):
         """The plugin registered or unregistered commands."""
 
     def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
-        """The plugin does not answer, or its event loop does not come round."""
+        """The plugin does not answer, or its reader alone does; `verdict` says whether it may be ended."""
 
     def recovered(self, instance: Instance) -> None:
         """It is well again."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from .errors import SocketError, SocketInUse
 from .peer import Peer, peer_of
+from .peerrule import PeerRule, rule_for
 from .socketfolder import give, locked, made
 from .wording import shown
 
@@ -26,6 +27,7 @@ __all__ = [
     "LocalSocket",
     "check_path",
     "listen",
+    "rule_of",
     "unlink_dead",
     "unlink_own",
 ]
@@ -74,10 +76,11 @@ class _Identity(NamedTuple):
 
 
 class BoundSocket(socket.socket):
-    """A listening socket that knows the name it was given in the file system."""
+    """A listening socket that knows the name it was given in the file system, and whom it is for."""
 
     path: str = ""
     identity: _Identity | None = None
+    rule: PeerRule | None = None
 
 
 def listen(place: LocalSocket, backlog: int = 128) -> BoundSocket:
@@ -115,6 +118,12 @@ def check_path(path: str, setting: str = _SETTING) -> str:
             path=absolute,
         )
     return absolute
+
+
+def rule_of(listening: socket.socket) -> PeerRule:
+    """Who may connect to a socket that was made by `listen`, or handed over."""
+    rule = listening.rule if isinstance(listening, BoundSocket) else None
+    return rule or rule_for(listening)
 
 
 def unlink_own(listening: socket.socket) -> bool:
@@ -162,6 +171,7 @@ def _bound(path: str, mode: int, gid: int | None, backlog: int) -> BoundSocket:
         os.chmod(made_at, mode)
         listening.listen(backlog)
         listening.path, listening.identity = path, _identity(made_at)
+        listening.rule = PeerRule.of(os.lstat(made_at))
         os.rename(made_at, path)
     except BaseException:
         listening.close()

@@ -5,6 +5,8 @@ Invariant: nothing here is taken from what the other end says.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,9 +16,11 @@ from .errors import SocketError
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
 
-__all__ = ["Peer", "RemotePeer", "peer_of"]
+__all__ = ["Peer", "RemotePeer", "groups_of", "peer_of"]
 
 _UCRED = struct.Struct("=iII")
+_GID_BYTES = 4
+_SO_PEERGROUPS = 59  # as Linux has it; `socket` does not name it
 
 
 class Peer(NamedTuple):
@@ -56,3 +60,17 @@ def peer_of(connection: socket.socket | TransportSocket) -> Peer:
         return Peer(*_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, option, _UCRED.size)))
     except OSError as error:
         raise SocketError(f"cannot tell who is connected: {error.strerror}") from None
+
+
+def groups_of(connection: socket.socket) -> frozenset[int]:
+    """The supplementary groups of the process at the other end, when it connected. Raises SocketError."""
+    import ctypes  # `getsockopt` of Python takes no more than 256 groups
+
+    size, ask = ctypes.c_uint32(0), ctypes.CDLL(None, use_errno=True).getsockopt
+    where = connection.fileno(), socket.SOL_SOCKET, _SO_PEERGROUPS
+    if ask(*where, None, ctypes.byref(size)) and ctypes.get_errno() != errno.ERANGE:
+        raise SocketError(f"cannot tell the groups of who is connected: {os.strerror(ctypes.get_errno())}")
+    found = (ctypes.c_uint32 * (size.value // _GID_BYTES))()
+    if ask(*where, found, ctypes.byref(size)):
+        raise SocketError(f"cannot tell the groups of who is connected: {os.strerror(ctypes.get_errno())}")
+    return frozenset(found)

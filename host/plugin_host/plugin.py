@@ -27,7 +27,8 @@ class Plugin:
     `pid` is None while no process runs; `capabilities` maps the name of each to what the plugin said of
     it; `error` is why it is not running, if something went wrong. `death` is the report of its last
     death, also after it was started again; `restarts` counts how often it was started again by itself.
-    `healthy` is False while it does not answer. `meter` counts what it does.
+    `healthy` is False while it does not answer, or its calls wait and none ends. `meter` counts what it
+    does.
     """
 
     def __init__(self, candidate: Candidate, changed: Callable[[StateChanged], None]) -> None:

@@ -58,10 +58,12 @@ class Retirement:
         await old.stop()
 
     def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
-        """One of them does not answer."""
-        self._hung[instance] = asyncio.create_task(
-            _end_hung(instance, verdict), name=f"end of {instance.mark}"
-        )
+        """One of them does not answer. One that does, and whose calls do not end, is waited for."""
+        self.spare(instance)
+        if verdict.may_end:
+            self._hung[instance] = asyncio.create_task(
+                _end_hung(instance, verdict), name=f"end of {instance.mark}"
+            )
 
     def spare(self, instance: Instance) -> None:
         """It is not to be ended any more, or it has ended."""

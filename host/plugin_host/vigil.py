@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import CallError
 
-from .health import Condition, HealthMonitor, Vitals
+from .health import TOLD, HealthMonitor
+from .vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .health import HealthVerdict
+    from .health import Condition, HealthVerdict
     from .link import Link
     from .manifest import Health
 
@@ -88,8 +89,10 @@ class Watch:
             self._tell(monitor.expire(now), now)
         else:
             heard, oldest = link.has_heard, link.oldest_call
-            stuck = oldest is not None and oldest == self._oldest
             used = oldest is not None or link.sent_bytes != self._sent
+            # That callers give up is no sign of life: what they called may hold a worker for good.
+            has_given_up = used and bool(link.connection.abandoned)
+            stuck = has_given_up or (oldest is not None and oldest == self._oldest)
             link.has_heard, self._oldest, self._sent = False, oldest, link.sent_bytes
             if monitor.look(now, heard=heard, stuck=stuck, used=used):
                 self._ask(now)
@@ -130,9 +133,9 @@ class Watch:
             if self._monitor.missed > self._missed and self._on_miss is not None:
                 self._missed = self._monitor.missed
                 self._on_miss()
-            if news is Condition.UNRESPONSIVE:
+            if news in TOLD:
                 self._on_unresponsive(self._monitor.verdict(now))
-            elif news is Condition.WELL:
+            elif news is not None:
                 self._on_recovered()
         except Exception as error:  # it is not ours, and the other plugins are still to be watched
             self._loop.call_exception_handler(
@@ -162,8 +165,8 @@ class Vigil:
         """Watch a plugin that is ready from now on.
 
         A raw peer is never asked anything: the watch of one does nothing. The callbacks are called on the
-        loop and must not block; `on_unresponsive` once, until `on_recovered`; `on_miss` each time that a
-        sign of life does not come.
+        loop and must not block; `on_unresponsive` when it is that or stalled, and when it goes from one to
+        the other, until `on_recovered`; `on_miss` each time that a sign of life does not come.
         """
         watch = Watch(self, link, policy, on_unresponsive, on_recovered, on_miss)
         if not link.connection.raw:

@@ -115,11 +115,13 @@ class Plugin:
         target_builder: ActionTargetBuilder | None = None,
         default_command: Sequence[str] = (),
         handles_resize: bool = False,
+        tty: bool = True,
+        raw: bool = False,
     ) -> Callable[[Function], Function]:
         """Decorator: register a function as the exec handler of a resource; see `exec.Handler`.
 
         One that takes `(ctx, opts, tty, resize)` has a terminal's descriptor; one that takes
-        `(ctx, opts)` returns what to run, or files.
+        `(ctx, opts)` returns what to run, or files. Say `tty=False` of one that gives files only.
         """
         from . import exec as _exec
 
@@ -131,6 +133,8 @@ class Plugin:
                 target_builder,
                 default_command,
                 handles_resize=handles_resize,
+                tty=tty,
+                raw=raw,
                 **{kind: function},
             )
             _exec.register_plugin(self, _exec.PluginOpts([handler]))

@@ -72,12 +72,20 @@ class Arena:
 
 @asynccontextmanager
 async def arena(
-    folder: Path, path: str, *, share: Share = "user", code: str = "", **keys: Any
+    folder: Path,
+    path: str,
+    *,
+    share: Share = "user",
+    code: str = "",
+    mode: int = 0o600,
+    group: int | None = None,
+    **keys: Any,
 ) -> AsyncIterator[Arena]:
     """A host with the plugin `desk`, which runs programs and has more `code`, served at `path`."""
+    place = LocalSocket(path=path, mode=mode, group=group)
     async with (
         runner(folder, textwrap.dedent(CODE) + textwrap.dedent(code), **keys) as host,
-        ControlServer(host, LocalSocket(path=path), share=share) as server,
+        ControlServer(host, place, share=share) as server,
         AsyncExitStack() as stack,
     ):
         yield Arena(host, server, stack)

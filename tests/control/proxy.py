@@ -15,14 +15,19 @@ Meddle = Callable[[int, bytes], list[bytes]]
 
 
 @asynccontextmanager
-async def proxy(target: str, meddle: Meddle) -> AsyncIterator[str]:
-    """The address to connect to instead of `target`; what the client sends goes through `meddle`."""
+async def proxy(
+    target: str, meddle: Meddle, heard: Callable[[bytes], None] = lambda data: None
+) -> AsyncIterator[str]:
+    """The address to connect to instead of `target`; what the client sends goes through `meddle`.
+
+    `heard` gets what comes back, as it comes.
+    """
     there = parse_address(target)
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward_reader, onward = await asyncio.open_connection(there.host, there.port)
-        back = asyncio.create_task(_pass_on(onward_reader, writer))
+        back = asyncio.create_task(_pass_on(onward_reader, writer, heard))
         tasks.add(back)
         number = 0
         try:
@@ -45,9 +50,12 @@ async def proxy(target: str, meddle: Meddle) -> AsyncIterator[str]:
     await asyncio.gather(*tasks)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Callable[[bytes], None]
+) -> None:
     try:
         while data := await reader.read(65536):
+            heard(data)
             writer.write(data)
             await writer.drain()
     except ConnectionError:

@@ -18,6 +18,8 @@ from tests.control.arena import Arena, RawClient, arena
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 HELLO = msgpack.packb([0, INITIALIZE_ID, "initialize", [{"protocols": [1]}]])
 Misdeed = Callable[[RawClient], Awaitable[None]]
 

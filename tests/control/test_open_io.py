@@ -21,7 +21,7 @@ from plugin_host import Session
 from plugin_host.control import ControlClient, open_descriptors
 from plugin_host.errors import CallFailed, PluginDied, SessionClosed, SessionNotFound
 from tests.control.arena import Arena, arena
-from tests.otheruser import NOBODY, needs_root, open_folder
+from tests.otheruser import answer_to_nobody, needs_root, open_folder
 from tests.run import Run
 from tests.session import sh
 from tests.stage import logged
@@ -196,41 +196,43 @@ def test_a_token_is_good_once_and_for_a_time(tmp_path: Path, own_socket: str, ru
     run(body())
 
 
-AS_NOBODY = """
-import os, socket, sys
-os.setgid(int(sys.argv[4])); os.setuid(int(sys.argv[3]))
-sock = socket.socket(socket.AF_UNIX)
-try:
-    sock.connect(sys.argv[1])
-except PermissionError:
-    sys.exit("may not connect")
-sock.sendall(sys.argv[2].encode() + b"\\n")
-sys.exit(sock.recv(1000).decode())
-"""
-
-
 @needs_root
 def test_another_user_gets_nothing_and_spends_the_token(
     tmp_path: Path, open_folder: Path, run: Run
 ) -> None:
-    path = str(open_folder / "c.sock")
-
-    async def show(token: str) -> str:
-        user = [str(NOBODY.pw_uid), str(NOBODY.pw_gid)]
-        command = [sys.executable, "-c", AS_NOBODY, f"{path}.io", token, *user]
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
-        return done.stderr
-
     async def body() -> None:
-        async with arena(tmp_path, path) as scene:
+        async with arena(tmp_path, str(open_folder / "c.sock"), mode=0o666) as scene:
             client = await scene.client()
             session = await client.exec("desk", ["cat"], tty=False)
             ticket = await client.open_io(session, ["stdin", "stdout"])
-            assert "may not connect" in await show(ticket.token)
-            os.chmod(ticket.socket, 0o666)
-            assert "token is that of another user" in await show(ticket.token)
+            shown = f"{ticket.token}\n".encode()
+            said = await asyncio.to_thread(answer_to_nobody, ticket.socket, shown)
+            assert said.startswith(b"Ethis token is that of another user")
             with pytest.raises(CallFailed, match="no such token"):
                 await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
+
+    run(body())
+
+
+@needs_root
+def test_who_is_not_admitted_is_told_and_spends_no_token(
+    tmp_path: Path, open_folder: Path, run: Run, logged: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, str(open_folder / "c.sock")) as scene:
+            client = await scene.client()
+            session = await client.exec("desk", ["cat"], tty=False)
+            ticket = await client.open_io(session, ["stdin"])
+            shown = f"{ticket.token}\n".encode()
+            with pytest.raises(PermissionError):
+                await asyncio.to_thread(answer_to_nobody, ticket.socket, shown)
+            os.chmod(ticket.socket, 0o666)
+            said = await asyncio.to_thread(answer_to_nobody, ticket.socket, shown)
+            assert said.startswith(b"Eprocess ")
+            assert b"of uid 65534 is not admitted: this socket is for root" in said
+            assert "c.sock.io: process" in logged.text
+            for fd in await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token):
+                os.close(fd)
 
     run(body())
 

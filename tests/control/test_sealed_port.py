@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from plugin_host.control import ControlClient, connect
 from plugin_host.control.address import parse_address
 from plugin_host.control.sealedport import SealedPort
 from plugin_host.errors import CallFailed, ConfigurationError, HostLost, HostUnreachable
-from plugin_host.seal import read_key
+from plugin_host.seal import Role, SealedStream, open_stream, read_key
 from plugin_host.seal.record import Kind, header
 from plugin_host.seal.refusal import Refusal
 from tests.control.arena import Arena, arena
 from tests.control.proxy import proxy
 from tests.run import Run
+from tests.seal.pair import quick
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
+
+__all__ = ["key_file", "quick", "reached", "sealed"]
 
 
 def key_file(folder: Path, text: str = "a key of at least sixteen bytes\n", name: str = "psk") -> Path:
@@ -41,9 +48,7 @@ async def sealed(
     file = key_file(tmp_path)
     async with (
         arena(tmp_path, own_socket) as scene,
-        SealedPort(
-            scene.server, parse_address("127.0.0.1:0"), read_key(file), handshake_s=handshake_s
-        ) as port,
+        SealedPort(scene.server, parse_address("127.0.0.1:0"), file, handshake_s=handshake_s) as port,
     ):
         yield scene, port, file
 
@@ -176,6 +181,75 @@ def test_nonsense_and_silence_keep_nobody_from_being_served(
     run(scene())
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "noise",
+    [
+        pytest.param(b"\xc1" * 40, id="no msgpack"),
+        pytest.param(random.Random(7).randbytes(4000), id="random"),
+        pytest.param(b"\x01\x02\x03", id="no messages"),
+    ],
+)
+def test_noise_that_is_validly_sealed_costs_its_sender_the_connection_and_nobody_else_anything(
+    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture, noise: bytes
+) -> None:
+    async def scene() -> None:
+        async with (
+            sealed(tmp_path, own_socket) as (stage, port, file),
+            await reached(port.address, file) as client,
+        ):
+            ends = await asyncio.open_connection(port.address.host, port.address.port)
+            noisy = await open_stream(*ends, read_key(file), Role.CLIENT)
+            await noisy.write(noise)
+            said = [message async for message in messages(noisy)]
+            assert b"rpc.protocol" in b"".join(said)
+            ends[1].close()
+            assert await client.call("desk", "work", {"steps": 1}) == 1
+            assert len(stage.server.desks()) == 1
+
+    with caplog.at_level(logging.WARNING):
+        run(scene())
+    (reason,) = [one for one in caplog.messages if "was dropped" in one]
+    assert re.match(r"client 2 \(unnamed, from 127\.0\.0\.1:\d+\) was dropped: .", reason)
+
+
+async def messages(stream: SealedStream) -> AsyncIterator[bytes]:
+    """All that comes until the peer says that it was all."""
+    while (message := await stream.read()) is not None:
+        yield message
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_two_connections_have_the_same_nonce_of_the_port_or_of_the_client(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            hellos: list[bytes] = []
+
+            def pass_on(number: int, record: bytes) -> list[bytes]:
+                if number == 0:
+                    hellos.append(record)
+                return [record]
+
+            def heard(data: bytes) -> None:
+                if len(hellos) % 2:
+                    hellos.append(data)
+
+            async with proxy(str(port.address), pass_on, heard) as between:
+                for _ in range(2):
+                    async with await reached(between, file):
+                        pass
+            assert [record[:8] for record in hellos] == [
+                header(Kind.CLIENT_HELLO, 16),
+                header(Kind.SERVER_HELLO, 16),
+            ] * 2
+            assert [len(record) for record in hellos] == [24] * 4
+            assert len({record[8:] for record in hellos}) == 4
+
+    run(scene())
+
+
 def test_who_does_not_prove_the_key_in_time_is_told_and_dropped(
     tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -187,6 +261,30 @@ def test_who_does_not_prove_the_key_in_time_is_told_and_dropped(
         assert "did not prove its key within 0.2 s" in caplog.text
 
     run(scene())
+
+
+def test_both_ends_notice_within_two_minutes_that_the_other_is_gone(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            client = await reached(port.address, file)
+            assert patience() == [120, 120]
+            await client.close()
+
+    run(body())
+
+
+def patience() -> list[int]:
+    """How many seconds each TCP connection of this process takes for the other end's silence."""
+    found = []
+    for file in psutil.Process().net_connections("tcp4"):
+        with socket.socket(fileno=os.dup(file.fd)) as sock:
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+                options = socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT
+                idle, between, times = (sock.getsockopt(socket.IPPROTO_TCP, one) for one in options)
+                found.append(idle + between * times)
+    return found
 
 
 async def last_words(sock: socket.socket) -> int:

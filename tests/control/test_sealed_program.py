@@ -33,6 +33,9 @@ def test_commands_use_a_host_over_tcp(
         refused = cli("status", "--connect", address, "--psk-file", other)
         assert refused.status == 3
         assert "compare the two key files" in refused.err
+        other.rename(file)  # which is the key from then on
+        changed = cli("call", "odd", "echo", "value=there", "--connect", address, "--psk-file", file)
+        assert (changed.status, changed.out) == (0, "there\n"), changed.err
         both = cli("call", "--connect", address, "--socket", own_socket, "demo", "greet")
         assert both.status == 2
         assert "--connect names the host" in both.err

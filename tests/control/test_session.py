@@ -7,6 +7,7 @@ import hashlib
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ from tests.wait import WaitUntil
 pytestmark = pytest.mark.edges
 
 ECHO = "while read line; do echo got $line; done"
+LATE: tuple[Callable[[Session], Awaitable[object]], ...] = (
+    lambda session: session.write(b"too late"),
+    lambda session: session.signal("SIGTERM"),
+    lambda session: session.resize(rows=10, cols=10),
+    Session.close_stdin,
+    Session.attach,
+)
 
 
 def test_two_clients_see_and_type_into_one_session(tmp_path: Path, own_socket: str, run: Run) -> None:
@@ -188,9 +196,76 @@ def test_errors_of_sessions_are_what_they_are_in_a_host_of_ones_own(
                 await session.resize(rows=70_000, cols=1)
             await session.signal("SIGTERM")
             assert (await session.wait()).signal == "SIGTERM"
+            with pytest.raises(SessionClosed):
+                await session.write(b"too late")
             await session.close()
             with pytest.raises(SessionNotFound):
                 await session.close()
+
+    run(body())
+
+
+def test_a_session_that_one_client_closed_is_forgotten_for_all(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            one, two = await scene.client(), await scene.client()
+            session = await one.exec("desk", ["true"], tty=True)
+            same = await two.session(session.id)
+            for view in (session, same):
+                await view.wait()
+                with pytest.raises(SessionClosed):
+                    await view.write(b"too late")
+                await view.close_stdin()
+            await same.close()
+            for view in (session, same):
+                for act in LATE:
+                    with pytest.raises(SessionNotFound):
+                        await act(view)
+
+    run(body())
+
+
+def test_a_successor_of_the_same_id_is_another_session_in_lists(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            one, two = await scene.client(), await scene.client()
+            old = await one.exec("desk", ["true"], id="id", tty=True)
+            await old.wait()
+            await (await two.session("id")).close()
+            await two.exec("desk", ["cat"], id="id", tty=True)
+            (successor,) = await one.sessions()
+            assert successor is not old
+            assert successor.exit is None
+            for act in LATE:
+                with pytest.raises(SessionNotFound, match="another's"):
+                    await act(old)
+            assert (await successor.get()).state == "running"
+            await successor.close()
+
+    run(body())
+
+
+def test_a_session_that_the_host_itself_closed_is_forgotten_for_its_clients(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            client = await scene.client()
+
+            def open_input(session: Session) -> Awaitable[object]:
+                return client.open_io(session, ["stdin"])
+
+            for act in (*LATE, open_input):
+                session = await client.exec("desk", ["true"], tty=True)
+                await session.wait()
+                (same,) = await scene.host.sessions()
+                await same.close()
+                with pytest.raises(SessionNotFound):
+                    await act(session)
 
     run(body())
 
@@ -242,6 +317,28 @@ def test_sessions_are_closed_or_kept_when_their_client_goes(
 
     async def _only(client: object, id: str) -> bool:
         return [one.id for one in await client.sessions()] == [id]  # type: ignore[attr-defined]
+
+    run(body())
+
+
+def test_viewers_of_a_released_session_are_told_how_it_ended(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            owner, one, two = [await scene.client() for _ in range(3)]
+            session = await owner.exec("desk", sh("echo up; exec sleep 60"), tty=False)
+            views = [await client.session(session.id) for client in (one, two)]
+            readers = [Reader(await view.attach()) for view in views]
+            for reader in readers:
+                await reader.until(b"up\n")
+            await owner.release(session)
+            for view, reader in zip(views, readers, strict=True):
+                await reader.rest()  # the stream ends
+                exit = await view.wait()
+                assert (exit.code, exit.signal) == (None, "SIGTERM")
+                assert exit.reason == "killed by SIGTERM (terminated); the host closed the session"
+            assert await two.sessions() == []
 
     run(body())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import page, walk
+from tests.host.cli_fork import ForkServer
 from tests.source import ROOT
 
 pytestmark = pytest.mark.edges
@@ -38,13 +39,15 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.deadline(180)
 @each_page
-def test_examples_do_what_the_page_says(path: Path, folder: Path, env: dict[str, str]) -> None:
+def test_examples_do_what_the_page_says(
+    path: Path, folder: Path, env: dict[str, str], cli_server: ForkServer | None
+) -> None:
     if path == README:
         # As the reader has it after the first line: the plugins of this checkout are there.
         Path(env["PLUGIN_HOST_CONFIG"]).write_text(
             f'entry_points = false\nplugin_dirs = ["{ROOT / "plugins"}"]\n'
         )
-    walking = walk.Walk(folder, env)
+    walking = walk.Walk(folder, env, cli_server)
     for block in page.blocks(path):
         walking.run(block)
     walking.finish(path.name)

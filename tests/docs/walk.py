@@ -23,10 +23,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.docs.page import Block
+from tests.host.cli_fork import ForkServer
 
 # What installs or fetches, or runs all tests: shown to readers, and run by continuous integration.
 NOT_RUN = frozenset({"pip", "pipx", "git", "apt-get", "tox"})
 EXAMPLE_S = 30.0
+# A command that a shell would only split into words.
+_NO_SHELL = re.compile(r"plugin-host( ('[^']*'|[^ '\"|&;<>()$`*?~\\#{}\[\]])+)*")
 
 _INSIDE_HOST = """\
 import asyncio
@@ -49,10 +52,14 @@ asyncio.run(main())
 
 
 class Walk:
-    """Runs blocks one after the other; `problems` says which of them are not as the page says."""
+    """Runs blocks one after the other; `problems` says which of them are not as the page says.
 
-    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
+    With a `server`, programs and commands are forks that need not import `plugin_host` again.
+    """
+
+    def __init__(self, folder: Path, env: Mapping[str, str], server: ForkServer | None = None) -> None:
         self.folder = folder
+        self._server = server
         self.problems: list[str] = []
         self._env = dict(env)
         self._printed: str | None = None
@@ -104,6 +111,10 @@ class Walk:
         text = block.text
         if "host" in block.marks:
             text = _INSIDE_HOST.format(body=textwrap.indent(text, " " * 4))
+        if self._server and self._server.is_up:
+            status, out, err = self._fork(self._server, ["-c", text])
+            assert status == 0, f"ended with status {status}:\n{out}{err}"
+            return out + err
         ran = subprocess.run(
             [sys.executable, "-P", "-W", "error", "-c", text],
             cwd=self.folder,
@@ -131,6 +142,9 @@ class Walk:
         assert not wrong, "\n".join(wrong)
 
     def _run_command(self, command: str) -> str:
+        if self._server and self._server.is_up and _NO_SHELL.fullmatch(command):
+            self._status, printed, _ = self._fork(self._server, shlex.split(command)[1:], joined=True)
+            return printed
         ran = subprocess.run(
             # The status of the command before is there for `echo $?`.
             ["bash", "-c", f"(exit {self._status}); {command}"],
@@ -144,6 +158,11 @@ class Walk:
         )
         self._status = ran.returncode
         return ran.stdout
+
+    def _fork(self, server: ForkServer, words: list[str], joined: bool = False) -> tuple[int, str, str]:
+        done = server.run(words, b"", self._env, EXAMPLE_S, folder=self.folder, joined=joined)
+        out, err = (text.decode().replace("\r\n", "\n") for text in done[1:])
+        return done[0], out, err
 
     def _interrupt(self, command: str, before: str, after: str) -> None:
         """Run it until it has printed what stands before `^C`, then press those keys."""

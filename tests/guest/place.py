@@ -138,11 +138,15 @@ class Place:
 
 @asynccontextmanager
 async def serving(
-    *command: str, times: GuestTimes = TIMES, path: str | None = None, **given: Any
+    *command: str,
+    times: GuestTimes = TIMES,
+    path: str | None = None,
+    token: str | None = None,
+    **given: Any,
 ) -> AsyncIterator[Place]:
     """A task and the server of its guest."""
     task = offered(*command, **given)
-    server = GuestServer(task, times=times, path=path)
+    server = GuestServer(task, times=times, path=path, token=token)
     async with server:
         place = Place(server, task)
         try:

@@ -14,6 +14,7 @@ import pytest
 from plugin_host.errors import ConfigurationError, ResourceConflict, SocketInUse, TaskLost
 from plugin_host.guest import GuestServer, GuestTimes
 from plugin_host.guest.report import TaskReport
+from plugin_host.task.task import Task
 from tests.guest.place import TIMES, Place, offered, serving
 from tests.run import Run
 from tests.wait import WaitUntil
@@ -75,6 +76,33 @@ def test_fault_of_the_host_has_an_incident(run: Run, monkeypatch: pytest.MonkeyP
             assert (answer.status, answer.code) == (500, "InternalError")
             assert "incident" in answer.json["message"]
             assert "disk" not in answer.json["message"]
+
+    run(body())
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_log_whose_sink_fails_is_a_fault_of_the_host(
+    run: Run, monkeypatch: pytest.MonkeyPatch, framing: str
+) -> None:
+    async def fail(task: Task, data: bytes) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Task, "feed", fail)
+
+    async def body() -> None:
+        async with serving() as place:
+            log = await place.line()
+            if framing == "length":
+                log.send("POST", "log", b"some")
+            else:
+                log.begin("POST", "log", Transfer_Encoding="chunked")
+                log.chunk(b"some")  # and the end of it does not come
+            answer = await log.answer()
+            assert (answer.status, answer.code) == (500, "InternalError")
+            assert "incident" in answer.json["message"]
+            assert "disk" not in answer.json["message"]
+            assert (await place.ask("PUT", "failed")).status == 200  # nothing waits for that log
+            assert (await place.task.result()).success is False
 
     run(body())
 

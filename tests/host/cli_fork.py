@@ -48,18 +48,25 @@ class ForkServer:
         return self._socket.fileno() >= 0
 
     def run(
-        self, words: Sequence[str], data: bytes, env: Mapping[str, str], timeout: float
+        self,
+        words: Sequence[str],
+        data: bytes,
+        env: Mapping[str, str],
+        timeout: float,
+        *,
+        folder: Path | None = None,
+        joined: bool = False,
     ) -> tuple[int, bytes, bytes]:
-        """Run one command with `data` as its stdin; its status, stdout and stderr.
+        """Run one command with `data` as its stdin; its status, stdout and stderr (on stdout if `joined`).
 
-        A negative status is a signal's number. Raises TimeoutError after `timeout` seconds, and the
-        command is killed.
+        `words` are those of `plugin-host`, or `-c` and a program. A negative status is a signal's number.
+        Raises TimeoutError after `timeout` seconds, and the command is killed.
         """
         pid = 0
         self._socket.settimeout(timeout)
         try:
-            with _Pipes(data) as pipes:
-                request = json.dumps([list(words), dict(env), os.getcwd()]).encode()
+            with _Pipes(data, joined) as pipes:
+                request = json.dumps([list(words), dict(env), os.fspath(folder or Path.cwd())]).encode()
                 socket.send_fds(self._socket, [request], pipes.give())
                 pipes.given()
                 pid = int(self._answer())
@@ -101,13 +108,16 @@ def cli_server() -> Iterator[ForkServer | None]:
 class _Pipes:
     """The standard streams of one command, written and read by threads as fast as it wants."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, joined: bool) -> None:
         self._data = data
+        self._joined = joined
         self._read: dict[str, bytes] = {}
 
     def __enter__(self) -> _Pipes:
         ends = [os.pipe() for _ in range(3)]
         self._theirs = [ends[0][0], ends[1][1], ends[2][1]]
+        if self._joined:
+            os.dup2(ends[1][1], ends[2][1])
         self._threads = [
             threading.Thread(target=self._write, args=[open(ends[0][1], "wb", buffering=0)]),
             threading.Thread(target=self._drain, args=["out", open(ends[1][0], "rb")]),

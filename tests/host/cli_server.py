@@ -1,7 +1,7 @@
 """The program that ``tests.host.cli_fork`` starts: it imports `plugin-host`, then forks for each command.
 
-A fork takes over standard streams, environment, folder and words, runs the entry point, and leaves
-through the interpreter's ordinary end.
+A fork takes over standard streams, environment, folder and words, runs the entry point, or the program
+behind `-c`, and leaves through the interpreter's ordinary end.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 
 import plugin_host.control
@@ -50,7 +51,18 @@ def _become(request: bytes, fds: Sequence[int]) -> list[str]:
     return [*sys.argv[:1], *words]
 
 
+def _run_program(text: str) -> None:
+    """What `python -P -W error -c` does."""
+    del sys.path[0]
+    warnings.simplefilter("error")
+    sys.argv = ["-c"]
+    exec(compile(text, "<string>", "exec", dont_inherit=True), {"__name__": "__main__"})
+
+
 if __name__ == "__main__":
     gc.freeze()
     sys.argv = _serve(socket.socket(fileno=int(sys.argv[1])))
-    sys.exit(main())
+    if sys.argv[1:2] == ["-c"]:
+        _run_program(sys.argv[2])
+    else:
+        sys.exit(main())

@@ -231,6 +231,23 @@ def test_upload(hosted: Hosted, tmp_path: Path, source: str) -> None:
     assert ended.err == ""
 
 
+def test_upload_with_exit_ends_the_plugin_and_one_without_does_not(
+    alone: Hosted, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    def states() -> list[str]:
+        plugins = alone.cli("status", "--json").json["plugins"]
+        return [str(one["state"]) for one in plugins if one["id"] == "robot"]
+
+    (tmp_path / "source").write_bytes(b"new")
+    words = ["action", "upload", "robot", str(tmp_path / "source"), str(tmp_path / "dest")]
+    before = alone.cli("call", "robot", "pid").out
+    assert alone.cli(*words).status == 0
+    assert alone.cli("call", "robot", "pid").out == before
+    assert alone.cli(*words, "--exit").status == 0
+    wait_until(lambda: states() == ["stopped"])
+    assert (tmp_path / "dest").read_bytes() == b"new"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -67,6 +67,7 @@ deep = { list = [1, "x"] }
 dir = "run/commands"
 mode = "0600"
 group = "100"
+debug = true
 """
 
 
@@ -109,7 +110,7 @@ def test_every_documented_key_is_read(file: Path, monkeypatch: pytest.MonkeyPatc
     assert found.metadata == {"name": "nightly", "deep": {"list": [1, "x"]}}
     assert "nightly" not in repr(found)
     assert found.commands.dir == f"{base}/run/commands"
-    assert (found.commands.mode, found.commands.group) == ("0600", "100")
+    assert (found.commands.mode, found.commands.group, found.commands.debug) == ("0600", "100", True)
 
 
 def test_an_empty_file_is_the_default(file: Path) -> None:

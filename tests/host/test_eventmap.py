@@ -41,9 +41,19 @@ EVENTS: list[tuple[HostEvent, dict[str, Any], str]] = [
         "stopped: ended",
     ),
     (
-        HealthChanged(plugin="demo", healthy=False, reason="no answer"),
-        {"event": "health", "healthy": False, "reason": "no answer"},
+        HealthChanged(plugin="demo", healthy=False, reason="no answer", cause="silent"),
+        {"event": "health", "healthy": False, "reason": "no answer", "cause": "silent"},
         "unresponsive: no answer",
+    ),
+    (
+        HealthChanged(plugin="demo", healthy=False, reason="2 running", cause="stalled"),
+        {"event": "health", "healthy": False, "reason": "2 running", "cause": "stalled"},
+        "stalled: 2 running",
+    ),
+    (
+        HealthChanged(plugin="demo", healthy=True, reason="it answers"),
+        {"event": "health", "healthy": True, "reason": "it answers", "cause": None},
+        "well again: it answers",
     ),
     (
         PluginSwapped(plugin="demo", old_version="1", new_version="2", pid=8),

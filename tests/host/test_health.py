@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 
-from plugin_host.health import MOVES, Condition, HealthMonitor, HealthVerdict, Sign, Vitals
+from plugin_host.health import MOVES, Condition, HealthMonitor, HealthVerdict, Sign
 from plugin_host.manifest import Health
+from plugin_host.vitals import Vitals
+from tests.host.monitored import POLICY, answer, ask_again, asking, miss, peaceful_looks
 
-POLICY = Health(interval_s=10, timeout_s=3, misses=3)
-WELL, LATE, UNRESPONSIVE = Condition.WELL, Condition.LATE, Condition.UNRESPONSIVE
+WELL, LATE, STALLED, UNRESPONSIVE = Condition
 BLOCKED, FREE = Vitals(loop_s=20.0), Vitals(loop_s=0.0)
-
-
-def asking(policy: Health = POLICY, now: float = 100.0) -> HealthMonitor:
-    """A monitor that has just asked, at a multiple of its interval."""
-    monitor = HealthMonitor(policy, now)
-    assert monitor.look(now, heard=False, stuck=False)
-    monitor.asked(now)
-    return monitor
-
-
-def miss(monitor: HealthMonitor) -> Condition | None:
-    """The time for an answer, or for the next one, passes."""
-    return monitor.expire(monitor.due)
-
-
-def answer(monitor: HealthMonitor, vitals: Vitals | None = None, after: float = 0.1) -> Condition | None:
-    return monitor.answered(monitor.due - 3 + after, vitals)
-
-
-def ask_again(monitor: HealthMonitor) -> float:
-    """At its next look; the time of it."""
-    now = monitor.due
-    assert monitor.look(now, heard=False, stuck=False)
-    monitor.asked(now)
-    return now
 
 
 # The table.
@@ -48,15 +23,29 @@ def test_every_condition_has_a_move_for_every_sign() -> None:
 
 
 @pytest.mark.parametrize("condition", Condition)
-def test_an_answer_makes_well_and_enough_makes_unresponsive_from_anywhere(condition: Condition) -> None:
-    assert MOVES[condition, Sign.ANSWER] is WELL
-    assert MOVES[condition, Sign.ENOUGH] is UNRESPONSIVE
+@pytest.mark.parametrize(
+    ("sign", "becomes"),
+    [(Sign.ANSWER, WELL), (Sign.ENOUGH_STALLS, STALLED), (Sign.ENOUGH, UNRESPONSIVE)],
+)
+def test_what_is_enough_leads_to_the_same_from_anywhere(
+    condition: Condition, sign: Sign, becomes: Condition
+) -> None:
+    assert MOVES[condition, sign] is becomes
 
 
 def test_a_miss_never_makes_better() -> None:
     order = list(Condition)
     for condition in Condition:
         assert order.index(MOVES[condition, Sign.MISS]) >= order.index(condition)
+
+
+@pytest.mark.parametrize(
+    ("condition", "becomes"), [(WELL, LATE), (LATE, LATE), (STALLED, STALLED), (UNRESPONSIVE, LATE)]
+)
+def test_an_answer_with_calls_that_wait_ends_silence_and_nothing_else(
+    condition: Condition, becomes: Condition
+) -> None:
+    assert MOVES[condition, Sign.STALL] is becomes
 
 
 # When it is asked.
@@ -94,16 +83,6 @@ def test_one_that_is_not_well_is_asked_although_it_talks() -> None:
     answer(monitor, BLOCKED)
     assert monitor.look(monitor.due, heard=True, stuck=False)
     assert monitor.condition is LATE
-
-
-def peaceful_looks(monitor: HealthMonitor, **seen: bool) -> int:
-    """How many looks pass until it is asked again, while nothing happens but what was `seen` at each."""
-    for spared in range(100):
-        now = monitor.due
-        if monitor.look(now, **{"heard": False, "stuck": False, "used": False, **seen}):
-            monitor.asked(now)
-            return spared
-    return 100
 
 
 def test_one_that_is_idle_and_answers_is_asked_ever_more_rarely_up_to_every_sixth_look() -> None:
@@ -319,33 +298,3 @@ def test_the_last_vitals_stay_while_nothing_is_answered() -> None:
         now = monitor.due
         miss(monitor)
     assert monitor.verdict(now).vitals is vitals
-
-
-# What came over the wire.
-
-
-def test_vitals_are_read_from_what_the_sdk_sends() -> None:
-    sent = {"running": 2, "waiting": 1, "finished": 9, "oldest": "nap", "oldest_ms": 1500, "loop_ms": 40}
-    assert Vitals.from_wire(sent) == Vitals(2, 1, 9, "nap", 1.5, 0.04)
-
-
-@pytest.mark.parametrize("sent", [None, 5, "text", [], b"", [{"running": 1}]], ids=repr)
-def test_an_answer_that_is_no_map_has_no_vitals(sent: Any) -> None:
-    assert Vitals.from_wire(sent) is None
-
-
-@pytest.mark.parametrize("value", [None, "5", -1, True, [], {}, 1e300, float("nan"), float("inf"), 2**80])
-def test_what_is_no_number_of_milliseconds_is_not_said(value: Any) -> None:
-    vitals = Vitals.from_wire({"oldest_ms": value, "loop_ms": value})
-    assert vitals == Vitals()
-
-
-@pytest.mark.parametrize("value", [None, "5", -1, True, [], 1.5])
-def test_what_is_no_count_is_not_said(value: Any) -> None:
-    assert Vitals.from_wire({"running": value, "waiting": value, "finished": value}) == Vitals()
-
-
-def test_a_name_without_end_is_cut() -> None:
-    vitals = Vitals.from_wire({"oldest": "x" * 10_000})
-    assert vitals is not None
-    assert vitals.oldest == "x" * 200

@@ -163,12 +163,26 @@ def test_unknown_command_is_told_the_nearest_known_ones(room: Path, run: Run) ->
     run(body())
 
 
-def test_end_in_the_middle_of_a_request_is_told(room: Path, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("data", "answered", "offset"),
+    [
+        (b'{"Command":', 0, 11),
+        (b"{", 0, 1),
+        (b'{"Command":"echo","n":"\xc3', 0, 23),
+        (ECHO + b"\n" + ECHO[:-1], 1, len(ECHO) - 1),
+    ],
+)
+def test_end_in_the_middle_of_a_request_really_hears_103(
+    room: Path, run: Run, data: bytes, answered: int, offset: int
+) -> None:
     async def body() -> None:
         async with serving(room):
-            (reply,) = await exchanged(room / "s", b'{"Command":', end=True)
-            assert (reply["Status"], reply["Column"]) == (102, 12)
-            assert "ends in the middle" in reply["StatusMessage"]
+            *others, cut = await exchanged(room / "s", data, end=True)
+            assert [one["Status"] for one in others] == [0] * answered
+            assert (cut["Status"], cut["Offset"]) == (103, offset)
+            assert "ends in the middle" in cut["StatusMessage"]
+            (wrong,) = await exchanged(room / "s", b'{"Command" "echo', end=True)
+            assert wrong["Status"] == 102
 
     run(body())
 

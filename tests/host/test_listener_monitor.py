@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugin_host.listener.limit import Limits
-from plugin_host.listener.monitor import Monitor
+from plugin_host.listener.monitor import Monitor, current_monitor
 from plugin_host.listener.request import Request
 from plugin_host.localsocket import LocalSocket
 from plugin_host_sdk.errors import RegistrationError
@@ -129,6 +129,30 @@ def test_handler_may_register_and_unregister_itself_and_others(room: Path, run: 
         assert (reply["Status"], reply["listening"], reply["names"]) == (0, False, [])
         assert not (room / "s").exists()
         await made.aclose()
+
+    run(body())
+
+
+@pytest.mark.parametrize("kind", ["async", "plain"])
+def test_handler_finds_its_own_monitor_and_nobody_else_finds_one(room: Path, run: Run, kind: str) -> None:
+    found: list[Monitor] = []
+
+    async def find(request: Request) -> None:
+        found.append(current_monitor())
+
+    def find_in_thread(request: Request) -> None:
+        found.append(current_monitor())
+
+    async def body() -> None:
+        one, other = monitor(room), Monitor(LocalSocket(path=str(room / "o")), Limits())
+        for made in (one, other):
+            made.register("find", find if kind == "async" else find_in_thread)
+        for name in ("s", "o", "s"):
+            assert (await said(room / name, "find"))["Status"] == 0
+        assert found == [one, other, one]
+        with pytest.raises(LookupError):
+            current_monitor()
+        await asyncio.gather(one.aclose(), other.aclose())
 
     run(body())
 

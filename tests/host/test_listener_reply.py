@@ -19,7 +19,7 @@ from plugin_host.errors import (
     PluginNotFound,
     PluginNotReady,
 )
-from plugin_host.listener.framing import BadRequest
+from plugin_host.listener.framing import BadRequest, RequestCut
 from plugin_host.listener.outcome import reply_to
 from plugin_host.listener.reply import Reply, Status, encoded
 from plugin_host.listener.request import Request
@@ -136,7 +136,14 @@ def test_every_end_has_its_status(error: Exception, status: int) -> None:
     assert reply_to(error).status == status
 
 
-def test_status_103_is_never_sent() -> None:
+def test_status_103_is_of_the_clients_connection_and_of_none_of_a_plugin() -> None:
+    assert reply_to(RequestCut("cut", position=(1, 2, 1), is_lost=True)).to_map() == {
+        "Status": 103,
+        "StatusMessage": "cut",
+        "Line": 1,
+        "Column": 2,
+        "Offset": 1,
+    }
     for name in ("command.connection", "rpc.internal", "command.failed"):
         assert reply_to(CallFailed("x", name=name, code=103)).status != Status.CONNECTION
 
@@ -144,6 +151,22 @@ def test_status_103_is_never_sent() -> None:
 def test_handlers_own_status_keeps_its_text_and_fields() -> None:
     error = CallFailed("demo greet: no luck", name="command.failed", code=7, data={"Left": 3})
     assert reply_to(error, "demo greet").to_map() == {"Status": 7, "StatusMessage": "no luck", "Left": 3}
+
+
+def test_traceback_is_shown_to_who_debugs_alone_and_its_end_when_it_is_long() -> None:
+    data = {"type": "ValueError", "message": "no luck", "traceback": "x" * 100_000 + "the end"}
+    reply = reply_to(CallFailed("x", name="command.handler_failed", data=data))
+    assert reply.to_map() == {"Status": 105, "StatusMessage": "no luck", "ErrorType": "ValueError"}
+    assert "xx" not in encoded(reply).decode() + repr(reply)
+    shown = json.loads(encoded(reply, debug=True))["Traceback"]
+    assert shown.endswith("xthe end")
+    assert len(shown) == 32 * 1024
+
+
+@pytest.mark.parametrize("traceback", [None, 5, ["x"], ""])
+def test_traceback_that_is_none_is_not_shown(traceback: object) -> None:
+    reply = reply_to(CallFailed("x", name="command.handler_failed", data={"traceback": traceback}))
+    assert "Traceback" not in reply.to_map(debug=True)
 
 
 def test_message_of_105_is_the_text_of_the_error() -> None:

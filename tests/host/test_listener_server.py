@@ -7,9 +7,10 @@ import dataclasses
 import json
 import os
 import stat
-import subprocess
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from plugin_host.listener.monitor import Monitor
 from plugin_host.listener.request import Request
 from plugin_host.localsocket import LocalSocket, listen
 from tests.host.talk import ECHO, SLOW, Held, Talk, echo, exchanged, monitor, room, said, serving
-from tests.otheruser import NOBODY, needs_root, open_folder
+from tests.otheruser import NOBODY, answer_to_nobody, needs_root, open_folder
 from tests.run import Run
 from tests.stage import logged
 from tests.wait import WaitUntil
@@ -236,38 +237,40 @@ def test_listener_answers_with_every_mode(room: Path, run: Run, mode: int) -> No
 
 
 @needs_root
-def test_another_user_is_admitted_only_by_the_mode(
+def test_another_user_is_admitted_only_by_the_mode_it_was_made_with(
     open_folder: Path, run: Run, logged: pytest.LogCaptureFixture
 ) -> None:
     """Also over a descriptor that got around the socket's own permissions."""
-    code = (
-        "import os, socket, sys; s = socket.socket(socket.AF_UNIX);"
-        f"os.setgroups([]); os.setegid({NOBODY.pw_gid}); os.seteuid({NOBODY.pw_uid});"
-        "s.connect(sys.argv[1]); s.sendall(b'{}'); print(s.recv(100)[:15].decode())"
-    )
+    place = open_folder / "s"
 
-    def ask() -> str:
-        ran = subprocess.run(
-            ["/usr/bin/python3", "-c", code, str(open_folder / "s")],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=20,
-        )
-        return ran.stdout or ran.stderr.splitlines()[-1]
+    async def ask(*groups: int) -> str:
+        return (await asyncio.to_thread(answer_to_nobody, place, b"{}", *groups)).decode()
 
     async def body() -> None:
-        for mode, expected in ((0o600, "Permission denied"), (0o666, '{"Status": 101,')):
-            made = Monitor(LocalSocket(path=str(open_folder / "s"), mode=mode))
-            made.register("echo", echo)
-            assert expected in await asyncio.to_thread(ask)
-            if mode == 0o600:
-                (open_folder / "s").chmod(0o666)  # as if it had been passed on
-                await asyncio.to_thread(ask)
-                assert f"of uid {NOBODY.pw_uid} is not admitted" in logged.text
-            await made.aclose()
+        async with serving_at(LocalSocket(path=str(place))):
+            with pytest.raises(PermissionError):
+                await ask()
+            place.chmod(0o666)  # as if it had been passed on
+            assert '"Status": 107' in await ask()
+            assert f"of uid {NOBODY.pw_uid} is not admitted" in logged.text
+        async with serving_at(LocalSocket(path=str(place), mode=0o660, group=4242)):
+            place.chmod(0o666)
+            assert '"Status": 107' in await ask()
+            assert '"Status": 101' in await ask(4242)
+        async with serving_at(LocalSocket(path=str(place), mode=0o666)):
+            assert '"Status": 101' in await ask()
 
     run(body())
+
+
+@asynccontextmanager
+async def serving_at(place: LocalSocket) -> AsyncIterator[None]:
+    made = Monitor(place)
+    made.register("echo", echo)
+    try:
+        yield
+    finally:
+        await made.aclose()
 
 
 def test_second_listener_at_the_place_is_an_error_that_leaves_the_first_alone(room: Path, run: Run) -> None:

@@ -18,6 +18,8 @@ from plugin_host.reaper import Reaper
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 @pytest.fixture(params=["pidfd", "no pidfd", "no pidfd any more"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -21,6 +21,8 @@ from tests.effort import examples
 from tests.run import Run
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 
 class Pipe:
     """A reader, the lines it handed over, and the writing end."""

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from plugin_host.health import Condition, HealthVerdict, Vitals
+from plugin_host.health import Condition, HealthVerdict
 from plugin_host.link import Link
 from plugin_host.manifest import Health
 from plugin_host.vigil import Vigil, Watch
+from plugin_host.vitals import Vitals
 from plugin_host_sdk.errors import CallFailed
 from plugin_host_sdk.events import CancelReceived, RequestReceived
 from tests.linked import PluginEnd, initialize, linked
@@ -48,14 +49,16 @@ async def plugin(*features: Any, raw: bool = False) -> AsyncIterator[tuple[Link,
 
 
 @contextmanager
-def answering(ends: Iterable[PluginEnd], answer: Any = None) -> Iterator[list[str]]:
-    """Have the plugins' ends answer every question; the methods that were asked for."""
+def answering(ends: Iterable[PluginEnd], answer: Any = None, *, unless: str = "") -> Iterator[list[str]]:
+    """Have the plugins' ends answer every question but one; the methods that were asked for."""
     loop, asked = asyncio.get_running_loop(), list[str]()
 
     def answer_one(end: PluginEnd) -> None:
         for event in end.connection.receive_data(end.socket.recv(65536)):
             if isinstance(event, RequestReceived):
                 asked.append(event.method)
+                if event.method == unless:
+                    continue
                 end.socket.send(end.connection.send_response(event.msgid, answer))
 
     ends = list(ends)
@@ -216,6 +219,48 @@ def test_blocked_loop_becomes_a_verdict(run: Run, wait_until: WaitUntil) -> None
     run(body())
 
 
+def test_calls_that_stand_still_are_told_although_the_plugin_talks_and_its_callers_give_up(
+    run: Run, wait_until: WaitUntil
+) -> None:
+    """Each caller is gone at the next look, what waited is answered, and what runs never is."""
+
+    async def body() -> None:
+        async with plugin("vitals") as (link, end):
+            vigil, told = Vigil(), Told()
+            watch = told.watch(vigil, link, Health(interval_s=1000, timeout_s=0.001, misses=2))
+            finished, asked = 5, 0
+
+            async def look() -> None:
+                nonlocal asked
+                msgid, call = link.request("command.call", {})
+                await end.expect(RequestReceived)
+                link.abandon(msgid)
+                call.cancel()
+                await end.send(end.connection.send_notification("log", {"level": "info"}))
+                await wait_until.aio(lambda: link.has_heard)
+                watch.wake(watch.due)
+                if not watch.is_asking:
+                    return
+                asked += 1
+                question = await end.expect(RequestReceived)
+                assert question.method == "vitals"
+                await end.answer(question.msgid, {"running": 2, "waiting": 3, "finished": finished})
+                await wait_until.aio(lambda: not watch.is_asking)
+
+            while not told.verdicts:
+                await look()
+            assert asked == 3
+            (verdict,) = told.verdicts
+            assert (verdict.cause, verdict.misses) == ("stalled", 2)
+            assert (watch.condition, told.recoveries) == (Condition.STALLED, 0)
+            finished = 6
+            await look()
+            assert (watch.condition, told.recoveries) == (Condition.WELL, 1)
+            vigil.close()
+
+    run(body())
+
+
 def test_closed_watch_takes_its_question_back_and_tells_nothing(run: Run) -> None:
     async def body() -> None:
         async with plugin("vitals") as (link, end):
@@ -350,6 +395,29 @@ def test_idle_plugin_is_left_in_peace_until_something_is_sent_to_it(
                 ]
                 await link.request("work", {})[1]
                 assert [look for look in range(4) if await asks()] == [1, 3]
+            vigil.close()
+
+    run(body())
+
+
+def test_idle_plugin_that_still_serves_a_call_that_was_given_up_is_left_in_peace(
+    run: Run, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with plugin("vitals") as (link, end):
+            vigil = Vigil()
+            watch = Told().watch(vigil, link, Health(interval_s=1000, timeout_s=2, misses=2))
+            msgid, call = link.request("work", {})
+            link.abandon(msgid)
+            call.cancel()
+            asked = []
+            with answering([end], {"running": 1, "waiting": 0, "finished": 0}, unless="work"):
+                for _ in range(8):
+                    watch.wake(watch.due)
+                    asked.append(watch.is_asking)
+                    await wait_until.aio(lambda: not watch.is_asking)
+            assert link.connection.abandoned == {msgid}
+            assert asked == [True, False, True, False, False, False, True, False]
             vigil.close()
 
     run(body())

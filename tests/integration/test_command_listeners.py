@@ -72,6 +72,8 @@ def event(ctx, event: str, **others):
         time.sleep(5)
     if event == "bad":
         raise sdk.CommandError(7, "not now")
+    if event == "wrong":
+        raise LookupError(event)
     return {"event": event, **others}
 """
 ECHO = """
@@ -180,6 +182,50 @@ def test_peer_of_plain_msgpack_takes_a_list(tmp_path: Path, room: Path, run: Run
     run(body())
 
 
+def test_where_a_handler_failed_is_in_the_log_of_its_plugin_and_not_in_the_reply(
+    tmp_path: Path, room: Path, run: Run
+) -> None:
+    async def body() -> None:
+        host = one(tmp_path)
+        async with listening(room, host):
+            assert (await said(room / "c" / "one", "own"))[
+                "Status"
+            ] == 42  # an end of its own is no failure
+            assert host.logs.records("one", level="warning") == []
+            failed = await said(room / "c" / "one", "fail")
+            assert failed == {"Status": 105, "StatusMessage": "no luck", "ErrorType": "ValueError"}
+            (record,) = host.logs.records("one", level="warning")
+            assert record.message.startswith(
+                "plugin one: command 'fail' failed\nTraceback (most recent call"
+            )
+            assert 'raise ValueError("no luck")' in record.message
+            assert record.message.endswith("ValueError: no luck")
+
+    run(body())
+
+
+def test_tracebacks_are_in_replies_for_who_wants_them(tmp_path: Path, room: Path, run: Run) -> None:
+    def fail(request: object) -> None:
+        raise KeyError("our own")
+
+    async def body() -> None:
+        write_plugin(tmp_path, "two", TWO)
+        write_plugin(tmp_path, "one", ONE)
+        async with listening(room, stage("one", "two", dirs=[tmp_path]), debug=True) as listeners:
+            failed = await said(room / "c" / "one", "fail")
+            assert 'raise ValueError("no luck")' in failed["Traceback"]
+            assert "Traceback" not in await said(room / "c" / "one", "own")
+            listeners.monitor.register("fail", fail)
+            assert 'raise KeyError("our own")' in (await said(room / "c" / "host", "fail"))["Traceback"]
+            told = await said(room / "c" / "host", "host.event", Event="wrong")
+            (result,) = told["Results"]
+            assert "LookupError: wrong" in result["Traceback"]
+            option = await said(room / "c" / "host", "host.getoption", Option="commands.debug")
+            assert option["Value"] == "true"
+
+    run(body())
+
+
 def test_event_reaches_every_plugin_that_listens_at_once_and_each_is_named(
     tmp_path: Path, room: Path, run: Run
 ) -> None:
@@ -206,7 +252,8 @@ def test_event_reaches_every_plugin_that_listens_at_once_and_each_is_named(
             assert (bad["Status"], bad["StatusMessage"]) == (1, "1 of 1 plugins failed: two")
             assert bad["Results"][0] == {"Plugin": "two", "Status": 7, "StatusMessage": "not now"}
             slow = await said(place, "host.event", Event="slow")
-            assert slow["Results"][0]["Status"] == 104
+            assert (slow["Status"], slow["StatusMessage"]) == (1, "1 of 1 plugins failed: two")
+            assert [(one["Plugin"], one["Status"]) for one in slow["Results"]] == [("two", 104)]
             for wrong in ({}, {"Event": ""}, {"Event": 5}):
                 assert (await said(place, "host.event", **wrong))["Status"] == 102
 
@@ -218,6 +265,69 @@ def test_event_that_no_plugin_listens_to_has_no_results(tmp_path: Path, room: Pa
         async with listening(room, one(tmp_path)):
             reply = await said(room / "c" / "host", "host.event", Event="other")
             assert reply == {"Status": 0, "StatusMessage": "", "Event": "other", "Results": []}
+
+    run(body())
+
+
+MEETS = """
+import os, time
+
+@plugin.command("event.meet")
+def meet(ctx, folder: str, others: list):
+    open(os.path.join(folder, plugin.id), "w").close()
+    end = time.monotonic() + 5
+    while not all(os.path.exists(os.path.join(folder, one)) for one in others):
+        if time.monotonic() > end:
+            raise sdk.CommandError(9, "the others were not told")
+        time.sleep(0.01)
+"""
+
+
+def test_plugins_hear_of_an_event_while_others_still_work_on_it(
+    tmp_path: Path, room: Path, run: Run
+) -> None:
+    names = ["left", "right"]
+    for name in names:
+        write_plugin(tmp_path, name, MEETS)
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+
+    async def body() -> None:
+        async with listening(room, stage(*names, dirs=[tmp_path]), Limits(event_s=15)):
+            place = room / "c" / "host"
+            met = await said(place, "host.event", Event="meet", folder=str(meeting), others=names)
+            assert met["Results"] == [{"Plugin": name, "Status": 0, "StatusMessage": ""} for name in names]
+
+    run(body())
+
+
+def test_plugins_that_are_not_ready_are_named_and_not_told(tmp_path: Path, room: Path, run: Run) -> None:
+    write_plugin(tmp_path, "lazy", TWO, activation="lazy")
+    write_plugin(tmp_path, "broken", launch={"entry_point": "nowhere:plugin"})
+    write_plugin(tmp_path, "one", ONE)
+    write_plugin(tmp_path, "two", TWO)
+    write_plugin(tmp_path, "unwanted", TWO)
+
+    async def body() -> None:
+        host = stage("two", "one", "broken", "lazy", dirs=[tmp_path])
+        async with listening(room, host):
+            await host.stop("one")
+            reply = await said(room / "c" / "host", "host.event", Event="start")
+            broken, lazy, one, two = reply["Results"]
+            assert two == {"Plugin": "two", "Status": 0, "StatusMessage": "", "event": "start"}
+            assert (broken["Plugin"], broken["Status"]) == ("broken", 501)
+            assert broken["StatusMessage"].startswith("plugin `broken` is failed, not ready: ")
+            assert "nowhere" in broken["StatusMessage"]
+            text = "plugin `lazy` is idle, not ready"
+            assert lazy == {"Plugin": "lazy", "Status": 501, "StatusMessage": text}
+            text = "plugin `one` is stopped, not ready"
+            assert one == {"Plugin": "one", "Status": 501, "StatusMessage": text}
+            missed = "not ready, so not told: broken, lazy, one"
+            assert (reply["Status"], reply["StatusMessage"]) == (0, missed)
+            assert host.plugins["lazy"].state is State.IDLE
+            bad = await said(room / "c" / "host", "host.event", Event="bad")
+            assert bad["Status"] == 1
+            assert bad["StatusMessage"] == f"1 of 1 plugins failed: two; {missed}"
 
     run(body())
 

@@ -12,6 +12,8 @@ from tests.run import Run
 from tests.session import Reader, ids, is_alive, processes, runner, sh
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 PIPES_AND_TERMINALS = pytest.mark.parametrize("tty", [False, True])
 
 

@@ -21,6 +21,8 @@ from tests.session import PATIENCE_S, ids, processes, runner, sh
 from tests.stage import link_of, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 BASH = ["bash", "--norc", "--noprofile", "-i"]
 PROMPT = {"PS1": "ready> ", "TERM": "xterm"}
 

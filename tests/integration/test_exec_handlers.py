@@ -260,3 +260,48 @@ def test_function_that_waits_holds_nobody_else(run: Run, tmp_path: Path) -> None
                 assert (await session.wait()).code == 0
 
     run(body())
+
+
+# Raw terminals.
+
+
+def test_raw_terminal_passes_on_what_is_typed_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    code = """
+        cat = ["sh", "-c", "printf '?'; exec head -c 6"]
+        Handler = sdk.exec.Handler
+        sdk.exec.register_plugin(plugin, sdk.exec.PluginOpts(handlers=[
+            Handler("command", default_command=cat, raw=True),
+            Handler("spec", session_handler=lambda ctx, opts: sdk.exec.ExecSpec(cat, raw=True)),
+            Handler("inherits", session_handler=lambda ctx, opts: sdk.exec.ExecSpec(cat), raw=True),
+            Handler("successor", tty_handler=lambda *given: sdk.exec.ExecSpec(cat), raw=True),
+            Handler("cooked", session_handler=lambda *given: sdk.exec.ExecSpec(cat, raw=False), raw=True),
+        ]))
+
+        @plugin.exec("terminal", raw=True)
+        def terminal(ctx, opts, tty, resize):
+            tty.write(b"?")
+            left = 6
+            while left:
+                data = tty.read(left)
+                tty.write(data)
+                left -= len(data)
+    """
+    # Ctrl-C, Ctrl-D, a line's end and what erases are bytes like others.
+    typed = b"\x03\x04a\r\x7f\n"
+
+    async def body() -> None:
+        async with runner(tmp_path, code) as host:
+            for resource in ("command", "spec", "inherits", "successor", "terminal"):
+                session = await host.exec("desk", resource=resource)
+                reader = Reader(await session.attach())
+                await reader.until(b"?")
+                await session.write(typed)
+                assert (await reader.rest()).stdout == b"?" + typed
+                assert (await session.wait()).code == 0
+            session = await host.exec("desk", resource="cooked")
+            reader = Reader(await session.attach())
+            await reader.until(b"?")
+            await session.write(b"abcde\n")
+            assert (await reader.rest()).stdout == b"?" + b"abcde\r\n" * 2
+
+    run(body())

@@ -14,6 +14,8 @@ from plugin_host import SessionClosed
 from tests.run import Run
 from tests.session import PATIENCE_S, Reader, read, runner, sh
 
+pytestmark = pytest.mark.edges
+
 MIB = 1024 * 1024
 EVERY_BYTE = bytes(range(256))
 RAW = "stty raw -echo; echo ready; "

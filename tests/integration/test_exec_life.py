@@ -274,15 +274,15 @@ def test_closed_session_is_forgotten(run: Run, tmp_path: Path, tty: bool) -> Non
                     session.close,
                     session.get,
                     session.attach,
+                    lambda: session.write(b"more"),  # noqa: B023
                     lambda: session.signal("SIGTERM"),  # noqa: B023
                     lambda: session.resize(rows=10, cols=10),  # noqa: B023
+                    session.close_stdin,
                 ]
                 for act in refused:
                     with pytest.raises(SessionNotFound) as caught:
                         await act()
                     assert caught.value.session == session.id
-                with pytest.raises(SessionClosed):
-                    await session.write(b"more")
                 await session.detach()
                 assert (await session.wait()) is session.exit
             assert await ids(host) == []
@@ -290,10 +290,59 @@ def test_closed_session_is_forgotten(run: Run, tmp_path: Path, tty: bool) -> Non
     run(body())
 
 
+ACTS: list[Callable[[Session], Awaitable[object]]] = [
+    lambda session: session.write(b"more"),
+    lambda session: session.signal("SIGTERM"),
+    lambda session: session.resize(rows=10, cols=10),
+]
+MORE = (Session.close_stdin, Session.get, Session.attach, Session.close)
+
+
+def test_successor_of_the_same_id_is_not_reached_through_its_predecessor(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            closed = await host.exec("desk", ["true"], id="one", tty=True)
+            await closed.wait()
+            await closed.close()
+            pushed_out = await host.exec("desk", ["true"], id="two", tty=True)
+            await pushed_out.wait()
+            for _ in range(64):
+                await (await host.exec("desk", ["true"], tty=False)).wait()
+            for old in (closed, pushed_out):
+                successor = await host.exec("desk", ["cat"], id=old.id, tty=True)
+                for act in (*ACTS, *MORE):
+                    with pytest.raises(SessionNotFound):
+                        await act(old)
+                assert successor.exit is None
+                assert (await successor.get()).state == "running"
+                await successor.close()
+
+    run(body())
+
+
+def test_viewer_of_a_forgotten_session_types_into_nothing(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            session = await host.exec("desk", ["true"], tty=True)
+            viewer = await session.attach(rows=10, cols=10)
+            other = await session.attach(rows=20, cols=20)
+            await session.wait()
+            with pytest.raises(SessionClosed):
+                await viewer.write(b"more")
+            await session.close()
+            for one in (viewer, other):
+                with pytest.raises(SessionNotFound):
+                    await one.write(b"more")
+                with pytest.raises(SessionNotFound):
+                    await one.resize(rows=30, cols=30)
+
+    run(body())
+
+
 def test_sixty_four_ended_sessions_are_kept_the_newest(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:
-            held = [await host.exec("desk", ["true"], tty=False) for _ in range(3)]
+            held = [await host.exec("desk", ["true"], tty=False) for _ in range(4)]
             watched = await held[0].attach()
             running = await host.exec("desk", ["sleep", "60"], tty=False)
             for session in held:
@@ -303,10 +352,17 @@ def test_sixty_four_ended_sessions_are_kept_the_newest(run: Run, tmp_path: Path)
                 later.append(await host.exec("desk", ["true"], tty=False))
                 await later[-1].wait()
             assert await ids(host) == [running.id, *(session.id for session in later)]
-            for session in held:
-                with pytest.raises(SessionNotFound):
-                    await session.attach()
+            # Whatever is tried first finds that out.
+            for session, act in zip(held, (*ACTS, Session.close_stdin), strict=True):
+                for again in (act, *ACTS, *MORE):
+                    with pytest.raises(SessionNotFound) as caught:
+                        await again(session)
+                    assert caught.value.session == session.id
                 assert (await session.wait()).code == 0
+            for act in ACTS:
+                with pytest.raises(SessionClosed):
+                    await act(later[0])
+            await later[0].close_stdin()
             assert (await Reader(watched).rest()).stdout == b""
             await running.close()
 

@@ -84,18 +84,39 @@ def test_handler_that_does_not_serve_what_was_asked_says_how(run: Run, tmp_path:
         def terminal(ctx, opts, tty, resize):
             pass
 
-        @plugin.exec("files")
+        @plugin.exec("files", tty=False)
         def files(ctx, opts):
-            return None, None
+            return open("/proc/self/stat", "rb"), None
+
+        @plugin.exec("undeclared")
+        def undeclared(ctx, opts):
+            return files(ctx, opts)
+
+        sdk.exec.register_plugin(plugin, sdk.exec.PluginOpts([sdk.exec.Handler("piped", tty=False)]))
     """
 
     async def body() -> None:
         async with runner(tmp_path, code) as host:
-            with pytest.raises(HandlerNotFound, match="tty=True") as caught:
+            assert {one.resource: (one.tty, one.pipes) for one in await host.exec_handlers("desk")} == {
+                "files": (False, True),
+                "local": (True, True),
+                "piped": (False, True),
+                "terminal": (True, False),
+                "undeclared": (True, True),
+            }
+            with pytest.raises(HandlerNotFound, match="terminals only: ask with tty=True") as caught:
                 await host.exec("desk", resource="terminal", tty=False)
-            assert caught.value.data["handlers"] == ["desk/files", "desk/local", "desk/terminal"]
+            keys = [f"desk/{name}" for name in ("files", "local", "piped", "terminal", "undeclared")]
+            assert caught.value.data["handlers"] == keys
+            for resource, command in (("files", None), ("piped", ["true"])):
+                with pytest.raises(HandlerNotFound, match="pipes only: ask with tty=False") as caught:
+                    await host.exec("desk", command, resource=resource, tty=True)
+                assert caught.value.data["handlers"] == keys
+                session = await host.exec("desk", command, resource=resource, tty=False)
+                assert (await session.wait()).code == 0
+                await session.close()
             with pytest.raises(TerminalError, match="tty=False"):
-                await host.exec("desk", resource="files", tty=True)
+                await host.exec("desk", resource="undeclared", tty=True)
             assert await host.sessions() == []
 
     run(body())

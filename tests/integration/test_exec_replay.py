@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from plugin_host import CallFailed, Gap, PluginHost, Session, SessionClosed
+from plugin_host import CallFailed, Gap, PluginHost, Session, SessionClosed, StreamTarget
 from plugin_host_sdk.protocol import TERMINAL_WINDOW_BYTES
 from tests.run import Run
 from tests.session import Reader, read, runner, sh, waiting_bytes
 from tests.wait import WaitUntil
+
+pytestmark = pytest.mark.edges
 
 NUMBERS = b"".join(b"%d\n" % number for number in range(1, 400_001))  # what `seq 400000` prints
 
@@ -202,6 +204,9 @@ def test_number_counts_for_stdout_and_a_map_for_each(run: Run, tmp_path: Path) -
             assert await from_(7) == (b"789", b"abcdefghij")
             assert await from_({"stdout": 7, "stderr": 8}) == (b"789", b"ij")
             assert await from_({"stderr": 8}) == (b"0123456789", b"ij")
+            assert await from_({StreamTarget.STDERR: 8}) == (b"0123456789", b"ij")
+            items = (await read(session)).items
+            assert {id(item.stream) for item in items} == {id(target) for target in StreamTarget}
             assert await from_({"stdout": None, "stderr": -1}) == (b"0123456789", b"")
             assert await from_(-1) == (b"", b"")
 

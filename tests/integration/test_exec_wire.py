@@ -203,6 +203,41 @@ def test_exit_may_come_before_the_answer_that_opens_the_session(run: Run) -> Non
     run(body())
 
 
+def test_plugin_that_does_not_say_whether_it_keeps_an_ended_session_keeps_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugin_host.exec.session._KEPT_S", 0.05)
+
+    async def body() -> None:
+        async with stage("odd_sessions") as host:
+            session = await opened(host)
+            await say(host, exited())
+            await session.wait()
+            for odd in ({"silent": True}, {"result": 7}):
+                await answer(host, "get", **odd)
+                with pytest.raises(SessionClosed):
+                    await session.write(b"more")
+
+    run(body())
+
+
+def test_id_that_became_anothers_elsewhere_is_found_out_by_its_time(run: Run) -> None:
+    async def body() -> None:
+        async with stage("odd_sessions") as host:
+            session = await opened(host)
+            await say(host, exited())
+            await session.wait()
+            successor = {"id": session.id, "handler": "odd_sessions/one", "created_at": 1e9}
+            await answer(host, "get", result=successor)
+            for _ in range(2):
+                with pytest.raises(SessionNotFound, match="another's"):
+                    await session.write(b"more")
+            with pytest.raises(SessionNotFound, match="another's"):
+                await session.signal("SIGTERM")
+
+    run(body())
+
+
 def test_first_exit_counts_and_others_are_ignored(run: Run) -> None:
     async def body() -> None:
         async with stage("odd_sessions") as host:
@@ -317,7 +352,7 @@ def test_close_that_is_answered_ends_the_waiting_even_without_an_exit(run: Run) 
             exit = await waiting
             assert (exit.code, exit.signal) == (None, None)
             assert "did not say" in exit.reason
-            with pytest.raises(SessionClosed):
+            with pytest.raises(SessionNotFound):
                 await session.write(b"more")
 
     run(body())

@@ -17,6 +17,8 @@ from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 CODE = """
     import asyncio
 

@@ -18,6 +18,7 @@ from plugin_host import (
     Output,
     PluginDied,
     SessionClosed,
+    SessionNotFound,
     TerminalError,
     ViewerReadOnly,
 )
@@ -111,6 +112,10 @@ def test_errors_are_those_of_the_asyncio_host(host: PluginHost) -> None:
     with session.attach(read_only=True) as viewer, pytest.raises(ViewerReadOnly):
         viewer.write(b"x")
     session.close()
+    acts = (lambda: session.write(b"x"), lambda: session.signal("SIGTERM"), session.close_stdin)
+    for act in (*acts, session.attach, session.close):
+        with pytest.raises(SessionNotFound):
+            act()
 
 
 def test_sessions_are_listed_and_one_session_is_one_object(host: PluginHost) -> None:

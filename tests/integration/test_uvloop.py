@@ -107,15 +107,15 @@ def test_hang_is_noticed_and_the_plugin_comes_back(tmp_path: Path) -> None:
             tmp_path,
             "patient",
             HANGS,
-            health={"interval_s": 0.1, "timeout_s": 0.2, "misses": 1},
+            health={"interval_s": 0.1, "timeout_s": 0.5, "misses": 2},
             restart={"backoff_initial_s": 0.05},
         )
         async with stage("patient", dirs=[tmp_path]) as host:
             events = host.events()
             call = asyncio.create_task(host.call("patient", "hang"))
+            # On a busy machine it may have seemed silent for a moment before.
             async for event in events:
-                if isinstance(event, HealthChanged):
-                    assert not event.healthy
+                if isinstance(event, HealthChanged) and event.cause == "loop":
                     break
             with pytest.raises(PluginDied, match="unresponsive"):
                 await call

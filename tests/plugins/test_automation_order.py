@@ -78,7 +78,7 @@ def test_no_key_is_in_a_log(
 ) -> None:
     bench = serve(registration_key_file=key_file, first_run=[script(tmp_path, "one", "echo $0")])
     key = registered(bench).key
-    bench.trigger(UpdateKey(phase="offer", key="hunter2")).result()
+    bench.trigger(UpdateKey(phase="offer", key="hunter2 hunter2 hunter2")).result()
     logged = f"{bench.logs} {caplog.text} {bench.trigger(Heartbeat(nonce='n')).result()}"
     assert not any(secret in logged for secret in (key, "let me in", "hunter2"))
 
@@ -324,7 +324,7 @@ def test_another_folder_for_the_state_takes_a_restart(serve: Serve, tmp_path: Pa
     bench.settings = {"config": str(config)}
     config.write_text(f"state_dir = '{tmp_path / 'two'}'\n")
     assert bench.trigger(ReloadConfig()).result() == ReloadResult(restart=False)  # nothing is in use yet
-    bench.trigger(UpdateKey(phase="offer", key="k")).result()
+    bench.trigger(UpdateKey(phase="offer", key="a key for the state")).result()
     config.write_text(f"state_dir = '{tmp_path / 'three'}'\nresult_bytes = 1\n")
     assert bench.trigger(ReloadConfig()).result() == ReloadResult(restart=True)
     assert bench.trigger(RunScript(data=b"echo hello")).result().stdout == b"hello\n"

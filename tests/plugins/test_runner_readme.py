@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import page, walk
+from tests.host.cli_fork import ForkServer
 from tests.source import ROOT
 
 pytestmark = pytest.mark.edges
@@ -17,14 +18,14 @@ README = RUNNER / "README.md"
 
 
 @pytest.mark.deadline(60)
-def test_examples_do_what_the_readme_says(tmp_path: Path) -> None:
+def test_examples_do_what_the_readme_says(tmp_path: Path, cli_server: ForkServer | None) -> None:
     folder, home = tmp_path / "checkout", tmp_path / "home"
     (folder / "plugins").mkdir(parents=True)
     (folder / "plugins" / "runner").symlink_to(RUNNER)
     home.mkdir()
     config = tmp_path / "plugin-host.toml"
     config.write_text("entry_points = false\n")
-    walking = walk.Walk(folder, walk.environment(home, config))
+    walking = walk.Walk(folder, walk.environment(home, config), cli_server)
     for block in page.blocks(README):
         walking.run(block)
     walking.finish(README.name)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.docs import page, walk
+from tests.host.cli_fork import ForkServer
 from tests.source import ROOT
 from tests.wait import WaitUntil
 
@@ -49,8 +50,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.deadline(90)
-def test_examples_do_what_the_readme_says(folder: Path, env: dict[str, str]) -> None:
-    walking = walk.Walk(folder, env)
+def test_examples_do_what_the_readme_says(
+    folder: Path, env: dict[str, str], cli_server: ForkServer | None
+) -> None:
+    walking = walk.Walk(folder, env, cli_server)
     for block in page.blocks(README):
         if "terminal" not in block.marks:
             walking.run(block)

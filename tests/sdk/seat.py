@@ -24,6 +24,7 @@ class Seat:
         is_terminal: bool = False,
         before: bytes = b"",
         revive: Callable[[], bool] | None = None,
+        chunk: int | None = None,
     ) -> None:
         self.reactor = TurnedReactor()
         self.sizes = PipeSizes()
@@ -48,6 +49,7 @@ class Seat:
             before=before,
             sizes=self.sizes,
             revive=revive,
+            chunk=chunk,
         )
 
     def _close(self) -> None:

@@ -22,7 +22,7 @@ from plugin_host_sdk.exec import (
     takes_terminal,
 )
 from plugin_host_sdk.exec.handler import find_handler
-from plugin_host_sdk.protocol import MOST_REPLAY_BYTES, REPLAY_BYTES
+from plugin_host_sdk.protocol import MOST_REPLAY_BYTES
 
 WRONG: Any = object()
 
@@ -177,6 +177,12 @@ def test_description_says_all_that_a_caller_can_use() -> None:
     assert Handler("bare", "demo").describe()["target_builder"] is None
 
 
+@pytest.mark.parametrize("functions", [{}, {"command_handler": files}, {"session_handler": files}])
+def test_handler_that_takes_no_terminal_says_so(functions: dict[str, Any]) -> None:
+    assert Handler("local", **functions).describe()["tty"] is True
+    assert Handler("local", **functions, tty=False).describe()["tty"] is False
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -195,6 +201,11 @@ def test_description_says_all_that_a_caller_can_use() -> None:
             {"resource": "a", "handles_resize": True, "command_handler": files},
             "has no tty_handler",
         ),
+        (
+            {"resource": "a", "tty": False, "tty_handler": terminal},
+            "a tty_handler, and serves no terminals",
+        ),
+        ({"resource": "a", "tty": False, "raw": True}, "raw mode, and serves no terminals"),
         ({"resource": "a", "default_command": "bash"}, "default_command of 'a' is a list"),
         ({"resource": "a", "default_command": [5]}, "5 is none"),
         ({"resource": "a", "default_command": ["a\0"]}, "null character"),
@@ -249,7 +260,7 @@ def test_function_with_room_for_the_terminal_takes_it(function: Any, takes: bool
 
 def test_options_have_defaults() -> None:
     opts = PluginOpts()
-    assert (opts.handlers, opts.replay_bytes) == ([], REPLAY_BYTES)
+    assert (opts.handlers, opts.replay_bytes, opts.settings, opts.limits) == ([], None, None, None)
 
 
 @pytest.mark.parametrize("size", [0, 1, MOST_REPLAY_BYTES])
@@ -257,7 +268,7 @@ def test_replay_may_be_nothing_or_much(size: int) -> None:
     assert PluginOpts(replay_bytes=size).replay_bytes == size
 
 
-@pytest.mark.parametrize("size", [-1, MOST_REPLAY_BYTES + 1, 1.5, None, True, "1"])
+@pytest.mark.parametrize("size", [-1, MOST_REPLAY_BYTES + 1, 1.5, True, "1"])
 def test_replay_that_is_no_size_is_refused(size: Any) -> None:
     with pytest.raises(RegistrationError, match="replay_bytes is 0 to"):
         PluginOpts(replay_bytes=size)

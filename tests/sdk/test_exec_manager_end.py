@@ -17,7 +17,6 @@ from plugin_host_sdk.errors import (
     TerminalError,
 )
 from plugin_host_sdk.exec import ExecSpec, Handler
-from plugin_host_sdk.exec.manager import KEPT_S, KEPT_SESSIONS
 from plugin_host_sdk.types.session import SessionOptions
 from tests.run import Run
 from tests.sdk.managed import CHANGES, Manage, Managed, Outcome, PipeFiles, Script, gives, is_open, waits
@@ -236,7 +235,7 @@ def test_ended_session_stays_for_a_minute(manage: Manage) -> None:
     managed = manage(gives(b"x"))
     open_and_end(managed, "s")
     managed.turn()
-    managed.clock.advance(KEPT_S - 0.001)
+    managed.clock.advance(60 - 0.001)
     managed.turn()
     assert not managed.is_gone()
     managed.clock.advance(0.001)
@@ -248,12 +247,12 @@ def test_minute_begins_when_the_last_viewer_leaves(manage: Manage) -> None:
     open_and_end(managed, "s")
     managed.attach(window=1)
     for _ in range(10):
-        managed.clock.advance(KEPT_S)
+        managed.clock.advance(60)
         managed.turn()
     assert managed.manager.get("s").viewers == 1
-    managed.clock.advance(KEPT_S / 2)
+    managed.clock.advance(60 / 2)
     managed.manager.detach("s", 1)
-    managed.clock.advance(KEPT_S - 0.001)
+    managed.clock.advance(60 - 0.001)
     managed.turn()
     assert not managed.is_gone()
     managed.pass_time_until(managed.is_gone)
@@ -262,20 +261,20 @@ def test_minute_begins_when_the_last_viewer_leaves(manage: Manage) -> None:
 def test_no_more_than_so_many_ended_sessions_stay_and_the_oldest_go_first(manage: Manage) -> None:
     managed = manage(gives(b"x"), waits())
     managed.create("alive", handler="wait")
-    for number in range(KEPT_SESSIONS + 3):
+    for number in range(64 + 3):
         managed.create(f"s{number:02}", tty=False, handler="files")
         managed.sink.wait_for_exit(f"s{number:02}")
         managed.clock.advance(0.01)
     managed.turn()
     names = [info.id for info in managed.manager.list()]
-    assert names == ["alive", *(f"s{number:02}" for number in range(3, KEPT_SESSIONS + 3))]
+    assert names == ["alive", *(f"s{number:02}" for number in range(3, 64 + 3))]
 
 
 def test_session_that_has_the_id_of_a_forgotten_one_has_its_own_minute(manage: Manage) -> None:
     managed = manage(gives(b"x"))
     open_and_end(managed, "s")
     managed.manager.close("s")
-    managed.clock.advance(KEPT_S - 1)
+    managed.clock.advance(60 - 1)
     open_and_end(managed, "s")
     managed.turn()
     managed.clock.advance(2)

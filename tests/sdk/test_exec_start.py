@@ -20,6 +20,8 @@ from plugin_host_sdk.exec.process import spawn_pipes
 from plugin_host_sdk.exec.terminal import RealTerminalFactory
 from tests.sdk.ends import ENV, descriptors, end_of, handling, has_children, outcome, read_all, signal_set
 
+pytestmark = pytest.mark.edges
+
 Said = Callable[..., bytes]
 """Starts a program and gives all it says, once it has ended."""
 

@@ -27,6 +27,8 @@ from tests.sdk.ends import (
 )
 from tests.wait import WaitUntil
 
+pytestmark = pytest.mark.edges
+
 FACTORY = RealTerminalFactory()
 
 
@@ -46,6 +48,31 @@ def test_program_sees_its_size_from_its_first_instruction(rows: int, cols: int) 
     terminal = spawn("stty", "size", rows=rows, cols=cols)
     assert read_all(terminal.master_fd) == b"%d %d\r\n" % (rows, cols)
     finish(terminal)
+
+
+RAW = "-icanon -echo -isig -opost -ixon -icrnl"
+
+
+def modes(fd: int) -> set[str]:
+    """The flags of `RAW` as they are."""
+    shown = subprocess.run(["stty", "-a"], stdin=fd, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return set(shown.replace(";", " ").split()) & {*RAW.split(), *RAW.replace("-", "").split()}
+
+
+def test_raw_terminal_is_raw_before_its_program_begins() -> None:
+    for raw, expected in ((True, RAW), (False, RAW.replace("-", ""))):
+        terminal = FACTORY.spawn(["sleep", "60"], cwd=None, env=ENV, rows=5, cols=7, raw=raw)
+        assert modes(terminal.master_fd) == set(expected.split())
+        finish(terminal)
+
+
+def test_raw_terminal_with_nothing_on_it_is_raw() -> None:
+    for raw, expected in ((True, RAW), (False, RAW.replace("-", ""))):
+        terminal = FACTORY.open(5, 7, raw=raw)
+        slave = terminal.open_slave()
+        assert modes(slave) == set(expected.split())
+        os.close(slave)
+        terminal.close()
 
 
 def test_program_leads_the_session_of_its_terminal() -> None:

@@ -17,6 +17,8 @@ from tests.fuzz.promise import check_end, events_of, shown
 from tests.fuzz.start import CALLS, ROLES, STARTS, initializing, ready
 from tests.pair import ANSWER, ConnectionPair
 
+pytestmark = pytest.mark.edges
+
 scalars = (
     st.none()
     | st.booleans()

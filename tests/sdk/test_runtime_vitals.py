@@ -84,7 +84,7 @@ def test_vitals_are_answered_while_every_worker_is_stuck(wait_until: WaitUntil) 
         assert vitals == {"running": 0, "waiting": 0, "finished": 5}
 
 
-def test_failed_and_cancelled_calls_are_finished_too() -> None:
+def test_failed_and_cancelled_calls_are_finished_too(wait_until: WaitUntil) -> None:
     plugin = Plugin("demo", version="1.0.0")
 
     @plugin.command("fail")
@@ -98,9 +98,31 @@ def test_failed_and_cancelled_calls_are_finished_too() -> None:
     with serving(plugin) as host:
         host.error(host.ask_command("fail"))
         msgid = host.ask_command("until")
+        wait_until(lambda: host.result(host.ask("vitals"))["running"] == 1)
         host.cancel(msgid)
         host.answer(msgid)
         assert host.result(host.ask("vitals"))["finished"] == 2
+
+
+def test_calls_that_ended_before_they_began_are_not_finished(wait_until: WaitUntil) -> None:
+    plugin = Plugin("demo", version="1.0.0", workers=1)
+    gate = threading.Event()
+
+    @plugin.command("wait")
+    def wait(ctx: Any) -> None:
+        gate.wait(10)
+
+    with serving(plugin) as host:
+        first = host.ask_command("wait")
+        wait_until(lambda: host.result(host.ask("vitals"))["running"] == 1)
+        second = host.ask_command("wait")
+        host.cancel(second)
+        host.error(second)
+        vitals = host.result(host.ask("vitals"))
+        assert (vitals["running"], vitals["waiting"], vitals["finished"]) == (1, 0, 0)
+        gate.set()
+        host.result(first)
+        assert host.result(host.ask("vitals"))["finished"] == 1
 
 
 def test_blocked_loop_is_seen_at_the_second_look_and_free_again_after_it(wait_until: WaitUntil) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 
+import pytest
+
+from plugin_host.seal import key as key_module
 from plugin_host.seal.connection import Role, SealedConnection, State
 from plugin_host.seal.event import Event, KeyNeeded
 from plugin_host.seal.key import Keys, derive
 
-__all__ = ["CLIENT_NONCE", "KEY", "OTHER_KEY", "SERVER_NONCE", "agreed", "fresh", "keys", "shake"]
+__all__ = ["CLIENT_NONCE", "KEY", "OTHER_KEY", "SERVER_NONCE", "agreed", "fresh", "keys", "quick", "shake"]
 
 KEY = b"a key of at least sixteen bytes"
 OTHER_KEY = b"another key, as long as the one"
@@ -16,6 +19,12 @@ CLIENT_NONCE = bytes(range(16))
 SERVER_NONCE = bytes(range(16, 32))
 
 keys = functools.cache(derive)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For two sides in this process, where what a derivation costs is not what is tested."""
+    monkeypatch.setattr(key_module, "_N", 16)
 
 
 def fresh(limit: int = 1024) -> tuple[SealedConnection, SealedConnection]:

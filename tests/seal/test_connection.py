@@ -15,11 +15,13 @@ from plugin_host.errors import (
     SealTruncated,
 )
 from plugin_host.seal.connection import Role, SealedConnection, State
-from plugin_host.seal.event import Confirmed, Ended, Event, Failed, MessageReceived
+from plugin_host.seal.event import Confirmed, Ended, Event, Failed, KeyNeeded, MessageReceived
 from plugin_host.seal.record import Kind, header
 from plugin_host.seal.refusal import Refusal
 from plugin_host_sdk.errors import LocalProtocolError
 from tests.seal.pair import CLIENT_NONCE, KEY, OTHER_KEY, agreed, fresh, keys, shake
+
+pytestmark = pytest.mark.edges
 
 MESSAGES = st.lists(st.binary(max_size=64), min_size=1, max_size=6)
 
@@ -239,3 +241,56 @@ def test_nothing_can_be_sealed_before_agreement() -> None:
     client, _ = fresh()
     with pytest.raises(LocalProtocolError):
         client.send_message(b"early")
+
+
+# A server with more than one key.
+
+
+def test_a_server_with_another_key_left_is_asked_for_it_before_it_refuses() -> None:
+    client, server = fresh()
+    (needed,) = server.receive_data(client.data_to_send())
+    assert isinstance(needed, KeyNeeded)
+    client.receive_data(server.data_to_send())
+    client.keyed(keys(OTHER_KEY, needed.salt))
+    assert server.keyed(keys(KEY, needed.salt), is_last=False) == []
+    assert server.receive_data(client.data_to_send()) == [needed]
+    assert server.data_to_send() == b""
+    assert server.keyed(keys(OTHER_KEY, needed.salt)) == [Confirmed()]
+    assert client.receive_data(server.data_to_send()) == [Confirmed()]
+    assert messages(server.receive_data(client.send_message(b"hello"))) == [b"hello"]
+    assert messages(client.receive_data(server.send_message(b"there"))) == [b"there"]
+
+
+def test_a_client_whose_key_is_none_of_the_servers_is_refused() -> None:
+    client, server = fresh()
+    (needed,) = server.receive_data(client.data_to_send())
+    assert isinstance(needed, KeyNeeded)
+    client.receive_data(server.data_to_send())
+    client.keyed(keys(b"a third key that nobody knows", needed.salt))
+    server.keyed(keys(KEY, needed.salt), is_last=False)
+    server.receive_data(client.data_to_send())
+    assert isinstance(failure(server.keyed(keys(OTHER_KEY, needed.salt))), KeyMismatch)
+    assert isinstance(failure(client.receive_data(server.data_to_send())), KeyMismatch)
+
+
+def test_a_proof_that_came_before_the_first_keys_is_tried_with_the_second() -> None:
+    client, server = fresh()
+    (needed,) = server.receive_data(client.data_to_send())
+    assert isinstance(needed, KeyNeeded)
+    client.receive_data(server.data_to_send())
+    client.keyed(keys(OTHER_KEY, needed.salt))
+    assert server.receive_data(client.data_to_send()) == []
+    assert server.keyed(keys(KEY, needed.salt), is_last=False) == [needed]
+    assert server.keyed(keys(OTHER_KEY, needed.salt)) == [Confirmed()]
+
+
+def test_what_comes_behind_a_proof_while_other_keys_are_derived_is_refused() -> None:
+    client, server = fresh()
+    (needed,) = server.receive_data(client.data_to_send())
+    assert isinstance(needed, KeyNeeded)
+    client.receive_data(server.data_to_send())
+    client.keyed(keys(OTHER_KEY, needed.salt))
+    server.keyed(keys(KEY, needed.salt), is_last=False)
+    events = server.receive_data(client.data_to_send() + b"x")
+    assert isinstance(failure(events), RecordMalformed)
+    assert server.state is State.FAILED

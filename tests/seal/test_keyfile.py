@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_host.errors import KeyFileError
-from plugin_host.seal import read_key
+from plugin_host.seal import read_key, read_keys
 
 
 def made(file: Path, data: bytes, mode: int = 0o600) -> Path:
@@ -52,3 +52,43 @@ def test_a_key_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(file, 65534, 65534)
     with pytest.raises(KeyFileError, match="user 65534"):
         read_key(file)
+
+
+def test_a_new_key_is_valid_beside_the_other_and_behind_it(tmp_path: Path) -> None:
+    file = made(tmp_path / "psk", b"the key in force\n")
+    assert read_keys(file) == [b"the key in force"]
+    made(tmp_path / "psk.new", b"the key to come!\n")
+    assert read_keys(file) == [b"the key in force", b"the key to come!"]
+    made(file, b"the key to come!\n")
+    assert read_keys(file) == [b"the key to come!"]
+
+
+def test_a_new_key_does_not_stand_in_for_one_that_is_missing(tmp_path: Path) -> None:
+    made(tmp_path / "psk.new", b"the key to come!\n")
+    with pytest.raises(KeyFileError, match="cannot be read"):
+        read_keys(tmp_path / "psk")
+
+
+@pytest.mark.parametrize(("data", "mode"), [(b"x" * 15, 0o600), (b"x" * 32, 0o640)])
+def test_a_new_key_that_cannot_be_used_is_logged_and_left_out(
+    tmp_path: Path, data: bytes, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    made(tmp_path / "psk.new", data, mode)
+    assert read_keys(made(tmp_path / "psk", b"the key in force\n")) == [b"the key in force"]
+    assert f"this new key is not taken: {tmp_path}/psk.new" in caplog.text
+
+
+def test_a_key_that_moves_while_it_is_read_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = made(tmp_path / "psk", b"the key in force\n")
+    new = made(tmp_path / "psk.new", b"the key to come!\n")
+
+    def read_then_moved(path: str | os.PathLike[str]) -> bytes:
+        key = read_key(path)
+        if new.exists():
+            new.rename(file)
+        return key
+
+    monkeypatch.setattr("plugin_host.seal.keyfile.read_key", read_then_moved)
+    assert b"the key to come!" in read_keys(file)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from plugin_host.errors import KeyMismatch, SealTruncated
 from plugin_host.seal import Role, SealedStream, open_stream, read_message, write_message
-from plugin_host.seal.derivation import AT_ONCE, derive_beside
+from plugin_host.seal.derivation import derive_beside
+from plugin_host.seal.key import Keys, derive
+from plugin_host.seal.record import HEADER_BYTES, Kind, header
 from tests.run import Run
-from tests.seal.pair import KEY, OTHER_KEY
+from tests.seal.pair import KEY, OTHER_KEY, quick
+
+__all__ = ["quick"]  # fixture
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -69,25 +76,106 @@ def test_a_wrong_key_is_told_to_both(run: Run) -> None:
     run(scene())
 
 
-def test_few_keys_are_derived_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
-    import time
+class Recorder:
+    """A writer that remembers what was written first."""
 
-    running, most, lock = 0, 0, threading.Lock()
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.first = b""
+        self._writer = writer
 
-    def derive(secret: bytes, salt: bytes) -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.02)
-        with lock:
-            running -= 1
+    def write(self, data: bytes) -> None:
+        self.first = self.first or data
+        self._writer.write(data)
 
-    monkeypatch.setattr("plugin_host.seal.derivation.derive", derive)
+    async def drain(self) -> None:
+        await self._writer.drain()
 
+
+@pytest.mark.usefixtures("quick")
+def test_each_side_of_each_connection_throws_in_16_bytes_of_its_own(run: Run) -> None:
     async def scene() -> None:
-        await asyncio.gather(*(derive_beside(b"", b"") for _ in range(3 * AT_ONCE)))
+        nonces = set()
+        for _ in range(2):
+            ends = await joined()
+            recorders = [Recorder(writer) for _, writer in ends]
+            await asyncio.gather(
+                *(
+                    open_stream(reader, recorder, KEY, role)
+                    for (reader, _), recorder, role in zip(ends, recorders, Role, strict=True)
+                )
+            )
+            for recorder, kind in zip(recorders, (Kind.CLIENT_HELLO, Kind.SERVER_HELLO), strict=True):
+                head, nonce = recorder.first[:HEADER_BYTES], recorder.first[HEADER_BYTES:]
+                assert (head, len(nonce)) == (header(kind, 16), 16)
+                nonces.add(nonce)
+            for end in ends:
+                await shut(end)
+        assert len(nonces) == 4
 
     run(scene())
-    assert 1 <= most <= AT_ONCE
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_key_is_derived_once_for_each_side_of_a_connection_whatever_is_said_on_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    salts = []
+
+    def counted(secret: bytes, salt: bytes) -> Keys:
+        salts.append(salt)
+        return derive(secret, salt)
+
+    monkeypatch.setattr("plugin_host.seal.derivation.derive", counted)
+
+    async def scene() -> None:
+        for number in (1, 2):
+            here, there = await joined()
+            client, server = await both(here, there)
+            assert isinstance(client, SealedStream)
+            assert isinstance(server, SealedStream)
+            for _ in range(5):
+                await write_message(client, b"ask")
+                assert await read_message(server) == b"ask"
+                await write_message(server, b"answer")
+                assert await read_message(client) == b"answer"
+            await client.end()
+            assert await read_message(server) is None
+            assert (len(salts), len(set(salts))) == (2 * number, number), "one salt for both sides"
+            await shut(here)
+            await shut(there)
+
+    run(scene())
+
+
+class CountingPool(ThreadPoolExecutor):
+    """Counts what it is given; there is a thread for everything."""
+
+    count = 0
+
+    def submit(self, *arguments: Any, **more: Any) -> Future[Any]:
+        self.count += 1
+        return super().submit(*arguments, **more)
+
+
+def test_four_keys_are_derived_at_once_and_no_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr("plugin_host.seal.derivation.derive", lambda secret, salt: gate.wait(10))
+
+    async def scene() -> None:
+        pool = CountingPool(20)
+        asyncio.get_running_loop().set_default_executor(pool)
+        tasks = [asyncio.ensure_future(derive_beside(b"", b"")) for _ in range(12)]
+        tasks[0].cancel()  # before it has begun: that takes no place
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert pool.count == 4
+        tasks[1].cancel()  # the work goes on, and its place is taken
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert pool.count == 4
+        gate.set()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(one, BaseException) for one in done] == [True] * 2 + [False] * 10
+        assert pool.count == 11
+
+    run(scene())

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plugin_host.errors import CallFailed
+from plugin_host_sdk.types.session import StreamTarget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ENDED", "LOST", "REPORTED", "RUNNING", "STREAMS", "TRANSITIONS", "RunState"]
 
-STREAMS = ("stdout", "stderr")
+STREAMS: tuple[str, ...] = tuple(StreamTarget)
 
 RUNNING = "running"
 REPORTED = "reported"  # the plugin has said how it ended; output is still on the way

@@ -74,7 +74,7 @@ def _what(event: Mapping[str, Any], is_brief: bool) -> str:
     if name == "state":
         return _move(event, is_brief)
     if name == "health":
-        return f"{'answers again' if event['healthy'] else 'unresponsive'}: {event['reason']}"
+        return f"{_health(event)}: {event['reason']}"
     if name == "swapped":
         return f"replaced {event['old_version']} by {event['new_version']} (pid {event['pid']})"
     if name == "action_started":
@@ -88,6 +88,12 @@ def _what(event: Mapping[str, Any], is_brief: bool) -> str:
     if name == "task" and event["state"] in _TOLD_OF_TASKS:
         return f"task {event['task']} {_TOLD_OF_TASKS[event['state']]}"
     return ""
+
+
+def _health(event: Mapping[str, Any]) -> str:
+    if event["healthy"]:
+        return "well again"
+    return "stalled" if event.get("cause") == "stalled" else "unresponsive"
 
 
 def _ending(exit: Mapping[str, Any] | None) -> str:

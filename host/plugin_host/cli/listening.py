@@ -61,4 +61,5 @@ def listeners(
         mode=None if said.mode is None else mode_of(said.mode),
         group=said.group,
         configuration=configuration,
+        debug=said.debug,
     )

@@ -58,12 +58,11 @@ async def serving(
 
 
 def _sealed_port(server: ControlServer, place: str, psk_file: str) -> SealedPort:
-    """Raises ConfigurationError for an address or a key that cannot be used."""
+    """Raises ConfigurationError for an address that cannot be used."""
     from plugin_host.control.address import parse_address
     from plugin_host.control.sealedport import SealedPort
-    from plugin_host.seal.keyfile import read_key
 
-    return SealedPort(server, parse_address(place), read_key(psk_file))
+    return SealedPort(server, parse_address(place), psk_file)
 
 
 def _metrics_port(host: PluginHost, config: Configuration, port: int | None) -> MetricsPort | None:

@@ -195,17 +195,20 @@ class ExecMethods:
 
     async def resize(self, ask: Ask) -> Any:
         asked = ask.read(_Resize)
-        await (await self._seat(ask, asked)).resize(asked.rows, asked.cols)
+        seat = await self._seat(ask, asked)
+        await self._gone_is_forgotten(seat.session, seat.resize(asked.rows, asked.cols))
         return {}
 
     async def signal(self, ask: Ask) -> Any:
         asked = ask.read(_Signal)
-        await (await self._session(ask, asked)).signal(asked.signal)
+        session = await self._session(ask, asked)
+        await self._gone_is_forgotten(session, session.signal(asked.signal))
         return {}
 
     async def close_stdin(self, ask: Ask) -> Any:
         asked = ask.read(_CloseStdin)
-        await (await self._seat(ask, asked)).close_stdin(asked.total)
+        seat = await self._seat(ask, asked)
+        await self._gone_is_forgotten(seat.session, seat.close_stdin(asked.total))
         return {}
 
     async def close(self, ask: Ask) -> Any:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from plugin_host.errors import CallFailed
+from plugin_host.errors import CallFailed, SessionNotFound
 from plugin_host.peer import RemotePeer
 from plugin_host_sdk.types.session import Offset
 
 from .grant import Grant, check_streams
 
 if TYPE_CHECKING:
+    from plugin_host.exec.session import Session
+
     from .ask import Ask, Method
     from .claim import ClaimTable
     from .directory import Directory
@@ -56,8 +58,8 @@ class IoMethods:
         if not may_use((session.plugin, session.id)):
             text = f"session {asked.session} is another client's: only its owner may use it here"
             raise CallFailed(text, name="host.permission_denied")
+        await self._check_kept(session)
         check_streams(asked.streams, session)
-        session.check_plugin()
         grant = Grant(
             session=session,
             streams=tuple(asked.streams),
@@ -68,3 +70,11 @@ class IoMethods:
         )
         token = self._sockets.issue(grant)
         return {"token": token, "expires_s": self._sockets.life_s, "socket": self._sockets.path}
+
+    async def _check_kept(self, session: Session) -> None:
+        """Raise SessionNotFound for one that is not there any more, and why its plugin is not."""
+        try:
+            await session.check_kept()
+        except SessionNotFound:
+            self._directory.forget((session.plugin, session.id))
+            raise

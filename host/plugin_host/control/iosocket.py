@@ -14,9 +14,9 @@ import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from plugin_host.entrance import Entrance
 from plugin_host.errors import CallFailed, PluginHostError, SocketError
-from plugin_host.localsocket import LocalSocket, listen, unlink_own
-from plugin_host.peer import Peer, peer_of
+from plugin_host.localsocket import LocalSocket, listen, rule_of, unlink_own
 
 from .admission import Admission
 from .hangup import HangupWatch
@@ -24,6 +24,8 @@ from .splice import Splice
 from .ticket import TicketTable
 
 if TYPE_CHECKING:
+    from plugin_host.peer import Peer
+
     from .grant import Grant
 
 __all__ = ["IoSocket", "io_path", "io_place"]
@@ -66,6 +68,7 @@ class IoSocket:
         self._place = place
         self._tickets: TicketTable[Grant] = TicketTable()
         self._socket: socket.socket | None = None
+        self._entrance: Entrance | None = None
         self._watch: HangupWatch | None = None
         self._admission = Admission()
         self._waiting: set[asyncio.Task[None]] = set()
@@ -95,6 +98,7 @@ class IoSocket:
             listening.close()
             raise SocketError(f"{self.path}: {error.strerror}", path=self.path) from None
         self._socket = listening
+        self._entrance = Entrance(self.path, rule_of(listening), _refusal)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -105,6 +109,8 @@ class IoSocket:
         self._admission.close()
         self._socket.close()
         self._socket = None
+        assert self._entrance is not None
+        self._entrance.close()
         while tasks := self._waiting | self._splices:
             for task in tasks:
                 task.cancel()
@@ -115,11 +121,9 @@ class IoSocket:
     # One connection.
 
     def _admit(self, connection: socket.socket) -> None:
-        try:
-            peer = peer_of(connection)
-        except SocketError as error:
-            _log.warning("a client of descriptors was turned away: %s", error)
-            connection.close()
+        assert self._entrance is not None
+        peer = self._entrance.admit(connection)
+        if peer is None:
             return
         if len(self._waiting) >= _WAITING or len(self._splices) >= _SPLICES:
             _log.warning("process %d was turned away: too many wait or hold descriptors", peer.pid)
@@ -150,7 +154,7 @@ class IoSocket:
             splice = await self._redeem(await _read_token(connection), peer)
         except PluginHostError as error:
             _log.warning("process %d (uid %d) gets no descriptors: %s", peer.pid, peer.uid, error)
-            _refuse(connection, error)
+            _refuse(connection, str(error))
             return None
         try:
             _hand_over(connection, splice)
@@ -204,8 +208,12 @@ def _hand_over(connection: socket.socket, splice: Splice) -> None:
     socket.send_fds(connection, [b"F" * len(fds)], fds)
 
 
-def _refuse(connection: socket.socket, error: PluginHostError) -> None:
+def _refuse(connection: socket.socket, text: str) -> None:
     try:
-        connection.send(b"E" + str(error).encode("utf-8", "replace")[:_REASON_BYTES])
+        connection.send(_refusal(text))
     except OSError:
         pass  # gone, or no reader: the log has it
+
+
+def _refusal(text: str) -> bytes:
+    return b"E" + text.encode("utf-8", "replace")[:_REASON_BYTES]

@@ -7,8 +7,11 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from plugin_host.state import State
 from plugin_host.version import VERSION
+from plugin_host_sdk.types.session import HandlerInfo
 
 from .errormap import to_map
 
@@ -47,6 +50,20 @@ def plugin_map(plugin: Plugin) -> dict[str, Any]:
         "skipped": candidate.skipped,
         "capabilities": sorted(plugin.capabilities),
         "commands": plugin.commands,
+        "handlers": _handlers(plugin.capabilities.get("exec")),
         "error": None if plugin.error is None else to_map(plugin.error),
         "death": None if plugin.death is None else plugin.death.to_map(),
     }
+
+
+class _Offered(msgspec.Struct):
+    handlers: list[HandlerInfo] = []
+
+
+def _handlers(offered: Any) -> list[dict[str, Any]]:
+    """What sessions a plugin offers, and whether on terminals, on pipes or on both."""
+    try:
+        handlers = msgspec.convert(offered, _Offered).handlers
+    except msgspec.ValidationError:
+        return []  # none, or described oddly
+    return [{"key": one.key, "tty": one.tty, "pipes": one.pipes} for one in handlers]

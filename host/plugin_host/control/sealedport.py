@@ -1,7 +1,8 @@
 """The TCP port of a host: who has the pre-shared key becomes a client, as at the control socket.
 
-Invariants: nobody is a client before both sides have proved the key; who has not yet is one of a few, has a
-few seconds, and costs at most one derivation.
+The key's file is read for every connection, so a key that was changed is in force at once. Invariants:
+nobody is a client before both sides have proved a key that is valid then; who has not yet is one of a few,
+has a few seconds, and costs at most one derivation for each valid key: one, and two during a change.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from plugin_host.errors import SealError, SealRefused, SocketError
+from plugin_host.errors import KeyFileError, KeyMismatch, SealError, SealRefused, SocketError
 from plugin_host.peer import RemotePeer
 from plugin_host.seal.agreement import agree
 from plugin_host.seal.channel import RECORD_BYTES, SealedChannel
 from plugin_host.seal.codec import require_cipher
 from plugin_host.seal.connection import Role, SealedConnection
+from plugin_host.seal.keyfile import read_keys
 from plugin_host.seal.record import NONCE_BYTES
 from plugin_host.seal.refusal import Refusal
 
@@ -28,6 +30,8 @@ from .tcp import resolved, tune
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from plugin_host.seal.event import Event
 
     from .server import ControlServer
 
@@ -47,15 +51,21 @@ _log = logging.getLogger(__name__)
 class SealedPort:
     """Admits clients to `server`, which runs already; an async context manager, left before the server.
 
-    `secret` is the pre-shared key. `address` is where it listens, with the real port once it does.
+    `key_file` holds the pre-shared key, and a file called like it with `.new` behind that one that is about
+    to take its place. `address` is where it listens, with the real port once it does.
     """
 
     def __init__(
-        self, server: ControlServer, address: Address, secret: bytes, *, handshake_s: float = _HANDSHAKE_S
+        self,
+        server: ControlServer,
+        address: Address,
+        key_file: str | os.PathLike[str],
+        *,
+        handshake_s: float = _HANDSHAKE_S,
     ) -> None:
         self.server = server
         self.address = address
-        self._secret = secret
+        self._key_file = key_file
         self._handshake_s = handshake_s
         self._socket: socket.socket | None = None
         self._admission = Admission()
@@ -66,8 +76,9 @@ class SealedPort:
         return f"<SealedPort {self.address} unproved={self._unproved.total()}>"
 
     async def start(self) -> None:
-        """Listen. Raises SocketError, and ConfigurationError where no cipher is installed."""
+        """Listen. Raises SocketError, KeyFileError, and ConfigurationError where no cipher is installed."""
         require_cipher()
+        await self._keys()
         try:
             family, place = await resolved(self.address, listens=True)
             self._socket = _listening(family, place)
@@ -133,24 +144,38 @@ class SealedPort:
     async def _shake_hands(
         self, sock: socket.socket, connection: SealedConnection, peer: RemotePeer
     ) -> None:
-        loop = asyncio.get_running_loop()
         try:
             tune(sock)
             async with asyncio.timeout(self._handshake_s):
-                early = await agree(
-                    connection,
-                    self._secret,
-                    lambda: loop.sock_recv(sock, _READ_BYTES),
-                    lambda data: loop.sock_sendall(sock, data),
-                )
+                early = await self._agree(sock, connection)
         except TimeoutError:
             _say(sock, connection.refuse(Refusal.SLOW))
             text = f"it did not prove its key within {self._handshake_s:g} s"
             self._drop(sock, peer, SealRefused(text))
+        except KeyFileError as error:
+            _say(sock, connection.refuse(Refusal.NO_KEY))
+            self._drop(sock, peer, error)
         except (SealError, OSError) as error:
             self._drop(sock, peer, error)
         else:
             self.server.admit(SealedChannel(sock, connection, early), peer)
+
+    async def _agree(self, sock: socket.socket, connection: SealedConnection) -> list[Event]:
+        """What came behind the handshake. Raises SealError, KeyFileError and OSError."""
+        loop = asyncio.get_running_loop()
+        agreed = await agree(
+            connection,
+            self._keys,
+            lambda: loop.sock_recv(sock, _READ_BYTES),
+            lambda data: loop.sock_sendall(sock, data),
+        )
+        # A client that took its time does not outlive a change of keys by that.
+        if agreed.secret not in await self._keys():
+            raise KeyMismatch("the client has a pre-shared key that was changed in this moment")
+        return agreed.early
+
+    async def _keys(self) -> list[bytes]:
+        return await asyncio.to_thread(read_keys, self._key_file)
 
     def _drop(self, sock: socket.socket, peer: RemotePeer, error: Exception) -> None:
         _log.warning("a connection %s was dropped: %s", peer, error)

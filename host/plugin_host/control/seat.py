@@ -155,6 +155,7 @@ class Seat:
             finally:
                 waiting.cancel()
             if inbound.taken < total:
+                await self.session.check_kept()
                 raise SessionClosed("it takes no more input", session=self.session.id)
         await self.session.close_stdin()
 

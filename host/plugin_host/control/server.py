@@ -14,11 +14,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.channel import over_socket
-from plugin_host.errors import PluginHostError, SocketError
-from plugin_host.localsocket import LocalSocket, check_path, listen, unlink_own
+from plugin_host.entrance import Entrance
+from plugin_host.errors import CallFailed, PluginHostError, SocketError
+from plugin_host.localsocket import LocalSocket, check_path, listen, rule_of, unlink_own
 from plugin_host.logbook import LogRecord
-from plugin_host.peer import peer_of
 from plugin_host.undertaking import Undertakings
+from plugin_host_sdk.protocol import INITIALIZE_ID, RESPONSE
+from plugin_host_sdk.wire import Encoder
 
 from .actionmethod import ActionMethods
 from .admission import Admission
@@ -78,6 +80,7 @@ class ControlServer:
         self.io = IoSocket(io_place(place, self.path))
         self._place = place
         self._socket: socket.socket | None = None
+        self._entrance: Entrance | None = None
         self._admission = Admission()
         self._desks: dict[int, Desk] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -132,6 +135,7 @@ class ControlServer:
                 self._socket.close()
                 self._socket = None
                 raise
+        self._entrance = Entrance(self.path, rule_of(self._socket), _refusal, self.note)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -141,6 +145,8 @@ class ControlServer:
         await asyncio.to_thread(unlink_own, self._socket)
         self._admission.close()
         self._socket.close()
+        assert self._entrance is not None
+        self._entrance.close()
         await self.io.close()
         for timer in self._timers.values():
             timer.cancel()
@@ -168,13 +174,10 @@ class ControlServer:
     # Clients.
 
     def _admit(self, connection: socket.socket) -> None:
-        try:
-            peer = peer_of(connection)
-        except SocketError as error:
-            _log.warning("a client was turned away: %s", error)
-            connection.close()
-            return
-        self.admit(over_socket(connection), peer)
+        assert self._entrance is not None
+        peer = self._entrance.admit(connection)
+        if peer is not None:
+            self.admit(over_socket(connection), peer)
 
     def admit(self, channel: Channel, peer: Peer | RemotePeer) -> None:
         """One more client, over a channel that is the server's from now on."""
@@ -240,3 +243,9 @@ def _path_of(place: LocalSocket | socket.socket) -> str:
         return check_path(place.path)
     name = place.getsockname()
     return name if isinstance(name, str) else ""
+
+
+def _refusal(text: str) -> bytes:
+    """The answer to the `initialize` that a client begins with: its id is always the same."""
+    error = CallFailed(text, name="host.not_admitted").to_map()
+    return Encoder().encode([RESPONSE, INITIALIZE_ID, error, None])

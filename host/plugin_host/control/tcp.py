@@ -53,19 +53,23 @@ async def reach(address: Address, key_file: str | os.PathLike[str]) -> SealedCha
     require_cipher()
     secret = await asyncio.to_thread(read_key, key_file)
     loop = asyncio.get_running_loop()
+
+    async def secrets() -> tuple[bytes]:
+        return (secret,)
+
     family, place = await resolved(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         tune(sock)
         await loop.sock_connect(sock, place)
         connection = SealedConnection(Role.CLIENT, os.urandom(NONCE_BYTES), limit=RECORD_BYTES)
-        early = await agree(
+        agreed = await agree(
             connection,
-            secret,
+            secrets,
             lambda: loop.sock_recv(sock, _READ_BYTES),
             lambda data: loop.sock_sendall(sock, data),
         )
-        return SealedChannel(sock, connection, early)
+        return SealedChannel(sock, connection, agreed.early)
     except BaseException:
         sock.close()
         raise

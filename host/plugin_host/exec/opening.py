@@ -12,7 +12,7 @@ from plugin_host.errors import CallFailed, PluginDied, TerminalError
 from plugin_host_sdk.types.session import SessionInfo, SessionOptions
 
 from .handover import HandoverSocket
-from .session import Session
+from .session import TAKEN, Session
 from .terminal import DirectTerminal
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ async def open_session(
         raise
     proxy.meter.opened += 1
     session.opened(created)
+    if isinstance(before, Session):
+        before.forget(TAKEN)
     proxy.announcement.opened(created.session)
     return session
 
@@ -123,10 +125,13 @@ async def _list(proxy: ExecProxy) -> list[Session]:
 
 def session_of(proxy: ExecProxy, info: SessionInfo) -> Session:
     """The one object for a session."""
-    session = proxy.held(info.id)
-    if not isinstance(session, Session):
-        session = Session(proxy, info)
-        proxy.hold(session, info.exit is None)
-    else:
-        session.info = info
+    held = proxy.held(info.id)
+    before = held if isinstance(held, Session) else None
+    if before is not None and not before.precedes(info):
+        before.info = info
+        return before
+    session = Session(proxy, info)
+    proxy.hold(session, info.exit is None, None if before is None else before.exit)
+    if before is not None:
+        before.forget(TAKEN)
     return session

@@ -242,11 +242,11 @@ class ExecProxy:
         """The sessions that somebody holds, in no order."""
         return list(self._known.values())
 
-    def hold(self, session: Held, is_running: bool) -> None:
-        """An object for a session that was opened by another."""
+    def hold(self, session: Held, is_running: bool, before: Exit | None = None) -> None:
+        """An object for a session that was opened by another; `before` ended an earlier one of its id."""
         self._known[session.id] = session
         told = self._exits.get(session.id)
-        if is_running and told is not None:
+        if is_running and told is not None and told.exit is not before:
             session.note_exit(told.exit, told.totals)
         elif is_running:
             self._running.add(session)

@@ -1,16 +1,18 @@
 """A session as embedders hold it.
 
 Everything is asked of the plugin; what is kept here is what the plugin cannot know: who looks from this
-host and with which size, and how the session ended once that was told. Invariant: after the exit, or the
-plugin's end, nobody waits any more.
+host and with which size, and how the session ended once that was told. Invariants: after the exit, or the
+plugin's end, nobody waits any more; what is known to be forgotten is never asked for again, because its
+id may be another's by then.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from plugin_host.errors import CallError, SessionClosed, SessionNotFound, TerminalError
+from plugin_host.errors import CallError, CallFailed, SessionClosed, SessionNotFound, TerminalError
 from plugin_host_sdk.protocol import OUTPUT_WINDOW_BYTES, TERMINAL_WINDOW_BYTES
 from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
 
@@ -19,7 +21,7 @@ from .size import Sizes
 from .viewer import Viewer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from plugin_host.errors import PluginHostError
     from plugin_host_sdk.types.session import Created
@@ -29,13 +31,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Exit", "HandlerInfo", "Session", "SessionFailure", "SessionInfo"]
 
+TAKEN = "its id is another's by now"
+# How long a plugin may take to say whether it still keeps a session that has ended.
+_KEPT_S = 2.0
+
 
 class Session:
     """One exec session; made by `PluginHost.exec` and `PluginHost.sessions`.
 
     `info` is the session as it was when it was last opened or listed, `exit` how it ended, None while it
     runs, `terminal` its terminal when it was opened `direct`. Every method raises PluginDied, which is
-    retryable, when its plugin dies, and SessionNotFound when the plugin has forgotten the session.
+    retryable, when its plugin dies. Of a session that has ended, `write`, `resize` and `signal` raise
+    SessionClosed while the plugin keeps it. Once it is forgotten they raise SessionNotFound, and so do
+    `close_stdin`, `attach`, `get` and `close`.
     """
 
     def __init__(self, proxy: SessionCarrier, info: SessionInfo) -> None:
@@ -50,6 +58,7 @@ class Session:
         self._viewers: dict[int, Viewer] = {}
         self._totals: Mapping[str, int] = {name: kept.end for name, kept in info.output.items()}
         self._over = asyncio.Event()
+        self._forgotten = ""  # why it is not there any more
         if info.exit is not None:
             self._over.set()
 
@@ -73,7 +82,8 @@ class Session:
 
     async def get(self) -> SessionInfo:
         """The session at this moment, from the plugin."""
-        return await self._proxy.get(self.id)
+        with self._forgettable():
+            return await self._proxy.get(self.id)
 
     # Looking.
 
@@ -110,7 +120,12 @@ class Session:
 
         It may be given bytes before this returns.
         """
-        self.check_plugin()
+        with self._forgettable():
+            await self._join_viewer(viewer, offset, lossless)
+
+    async def _join_viewer(
+        self, viewer: Viewer, offset: int | Mapping[str, int | None] | None, lossless: bool
+    ) -> None:
         wanted = offset if offset is None or isinstance(offset, int) else dict(offset)
         streams = self._proxy.streams
         window = TERMINAL_WINDOW_BYTES if self.tty else OUTPUT_WINDOW_BYTES
@@ -187,9 +202,13 @@ class Session:
         """Write input, all of it, waiting while the program does not read.
 
         Raises SessionClosed when the session has ended, when its program takes no more, and after
-        `close_stdin`.
+        `close_stdin`; SessionNotFound when it has ended and is forgotten.
         """
-        await (await self._open_input()).write(data)
+        try:
+            await (await self._open_input()).write(data)
+        except SessionClosed:
+            await self.check_kept()
+            raise
 
     async def write_as(self, viewer: Viewer, data: bytes | bytearray | memoryview) -> None:
         """See `Viewer.write`."""
@@ -200,13 +219,16 @@ class Session:
         """End the input after what was written: the program reads end of file.
 
         A terminal has no end: there the end-of-file character, Ctrl-D, is typed, and again whenever the
-        program is silent after it has put something out. Does nothing when the session has ended.
+        program is silent after it has put something out. Does nothing when the session has ended; raises
+        SessionNotFound when it is forgotten, too.
         """
         if self.exit is not None:
+            await self.check_kept()
             return
         total = await (await self._open_input()).end()
         try:
-            await self._proxy.close_stdin(self.id, total)
+            with self._forgettable():
+                await self._proxy.close_stdin(self.id, total)
         except SessionClosed:
             pass  # it has just ended, or closed its input itself
 
@@ -214,7 +236,7 @@ class Session:
         """Give the terminal a size, 1 to 65535 each way.
 
         Raises CallFailed out of that range, TerminalError for a session on pipes and for a handler that
-        does not take the size, SessionClosed.
+        does not take the size, SessionClosed, SessionNotFound.
         """
         await self._resize(None, rows, cols)
 
@@ -223,7 +245,8 @@ class Session:
         await self._resize(viewer.number, rows, cols)
 
     async def _resize(self, viewer: int | None, rows: int, cols: int) -> None:
-        await self._proxy.resize(self.id, rows, cols)
+        with self._forgettable():
+            await self._proxy.resize(self.id, rows, cols)
         self._sizes.resized(viewer, (rows, cols))
         self._sizes.current = (rows, cols)
 
@@ -233,7 +256,8 @@ class Session:
             return
         self._sizes.current = size
         try:
-            await self._proxy.resize(self.id, *size)
+            with self._forgettable():
+                await self._proxy.resize(self.id, *size)
         except (SessionClosed, TerminalError):
             pass  # it has just ended, or its handler is deaf to sizes
 
@@ -241,9 +265,10 @@ class Session:
         """Send a signal by name, "SIGTERM": to the program's process group.
 
         What a keyboard sends (SIGINT, SIGQUIT, SIGTSTP) goes to whoever has the terminal. Raises
-        CallFailed for a name there is not, SessionClosed.
+        CallFailed for a name there is not, SessionClosed, SessionNotFound.
         """
-        await self._proxy.signal(self.id, signal)
+        with self._forgettable():
+            await self._proxy.signal(self.id, signal)
 
     async def _open_input(self) -> Input:
         self._check_runs()
@@ -266,7 +291,7 @@ class Session:
 
     def _check_runs(self) -> None:
         """Raise why it takes no more input, if so."""
-        self.check_plugin()
+        self._check_known()
         if self.exit is not None:
             raise SessionClosed(f"it has ended: {self.exit.reason}", session=self.id)
 
@@ -293,10 +318,57 @@ class Session:
 
         Returns when it is gone. Raises SessionNotFound the second time.
         """
-        await self._proxy.close(self.id)
+        with self._forgettable():
+            await self._proxy.close(self.id)
+        self.forget("it was closed")
         self._proxy.drop(self)
         # A program that nothing can end is the last to be told of.
         self.note_exit(Exit(reason="it was closed, and its plugin did not say how it ended"), {})
+
+    # Being forgotten.
+
+    async def check_kept(self) -> None:
+        """Raise SessionNotFound when the session has ended and its plugin has forgotten it since.
+
+        A plugin tells of no such thing by itself, so it is asked, unless that is known; one that does not
+        answer keeps it.
+        """
+        self._check_known()
+        if self.exit is None:
+            return
+        try:
+            async with asyncio.timeout(_KEPT_S):
+                info = await self.get()
+        except (TimeoutError, CallFailed):
+            return
+        if info.created_at != self.info.created_at:
+            self.forget(TAKEN)
+            self._check_known()
+
+    def precedes(self, info: SessionInfo) -> bool:
+        """Whether that is a later session, which has its id since it was forgotten."""
+        return self.exit is not None and 0 < self.info.created_at < info.created_at
+
+    def forget(self, reason: str) -> None:
+        """The plugin has it no longer, for this reason."""
+        self._forgotten = self._forgotten or f"there is no such session any more: {reason}"
+
+    def _check_known(self) -> None:
+        """Raise why there is nobody, or nothing, to ask for, if so."""
+        self.check_plugin()
+        if self._forgotten:
+            raise SessionNotFound(self._forgotten, session=self.id)
+
+    @contextmanager
+    def _forgettable(self) -> Iterator[None]:
+        """In which the plugin is asked for the session, and may answer that it has it no longer."""
+        self._check_known()
+        try:
+            yield
+        except SessionNotFound as error:
+            if self.exit is not None:
+                self._forgotten = error.message
+            raise
 
     # The proxy's.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from plugin_host.errors import CallFailed, PluginHostError, RemoteProtocolError, ViewerReadOnly
+from plugin_host_sdk.types.session import StreamTarget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from plugin_host_sdk.types.session import Attached, AttachedStream
 
-__all__ = ["Gap", "Output", "Viewed", "Viewer"]
+__all__ = ["Gap", "Output", "StreamTarget", "Viewed", "Viewer"]
 
 
 class Viewed(Protocol):
@@ -55,7 +56,7 @@ class Viewed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Bytes of `stream` ("stdout", also for a terminal, or "stderr") at their offset in the session."""
+    """Bytes at their offset in `stream`, a `StreamTarget`: "stdout", also of a terminal, or "stderr"."""
 
     stream: str
     offset: int
@@ -64,7 +65,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """`size` bytes of `stream` at `offset` that this viewer does not get."""
+    """`size` bytes of `stream`, a `StreamTarget`, at `offset` that this viewer does not get."""
 
     stream: str
     offset: int
@@ -85,10 +86,10 @@ class Viewer:
         self.attached: Attached | None = None  # the plugin's answer
         self.start: dict[str, int] = {}
         self.evicted: dict[str, int] = {}
-        self._names: dict[int, str] = {}  # of the streams that have not ended
+        self._names: dict[int, StreamTarget] = {}  # of the streams that have not ended
         self._bases: dict[str, int] = {}
         self._ends: dict[str, int] = {}
-        self._waiting: deque[tuple[int, str, int, bytes | int]] = deque()
+        self._waiting: deque[tuple[int, StreamTarget, int, bytes | int]] = deque()
         self._taken = (0, 0)  # the stream and size of what was given out last
         self._wake: asyncio.Future[None] | None = None
         self._is_detached = False
@@ -101,12 +102,12 @@ class Viewer:
 
     def name(self, stream: int, name: str) -> None:
         """One of its streams, before the plugin is asked."""
-        self._names[stream] = name
+        self._names[stream] = StreamTarget(name)
 
     def joined(self, attached: Attached) -> None:
         """The plugin has answered. Raises CallFailed for an output without a place."""
         self.attached = attached
-        for name, place in (("stdout", attached.stdout), ("stderr", attached.stderr)):
+        for name, place in zip(StreamTarget, (attached.stdout, attached.stderr), strict=True):
             if place is not None:
                 self._join(name, place)
         if missing := sorted(set(self._names.values()) - self._bases.keys()):
@@ -115,7 +116,7 @@ class Viewer:
                 name="rpc.foreign",
             )
 
-    def _join(self, name: str, place: AttachedStream) -> None:
+    def _join(self, name: StreamTarget, place: AttachedStream) -> None:
         self._bases[name] = place.base
         self.start[name] = place.start
         self.evicted[name] = place.evicted
@@ -203,12 +204,18 @@ class Viewer:
     # Acting.
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Type into the session; its size becomes this viewer's. Raises ViewerReadOnly, SessionClosed."""
+        """Type into the session; its size becomes this viewer's.
+
+        Raises ViewerReadOnly, SessionClosed, SessionNotFound.
+        """
         self._check_writes()
         await self.session.write_as(self, data)
 
     async def resize(self, *, rows: int, cols: int) -> None:
-        """This viewer has another size. Raises ViewerReadOnly, SessionClosed, TerminalError."""
+        """This viewer has another size.
+
+        Raises ViewerReadOnly, SessionClosed, SessionNotFound, TerminalError.
+        """
         self._check_writes()
         await self.session.resize_as(self, rows, cols)
 

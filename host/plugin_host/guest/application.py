@@ -21,6 +21,7 @@ from plugin_host.wording import shown
 from .action import IDLE, Action
 from .actiontable import Reply
 from .body import Body, BodyCut
+from .credential import CHALLENGE, check
 from .refusal import refusal
 from .report import OUTCOME_BYTES
 from .reported import HEADER
@@ -72,6 +73,7 @@ class Application:
             return guest
         body = Body(request, guest.times.stall)
         try:
+            check(request.headers, guest.token)
             return await self._endpoint(request)(guest, request, body)
         except BodyCut as cut:
             return None if cut.has_left else _stalled()
@@ -152,13 +154,14 @@ class Application:
             await websocket.send_denial_response(guest)
             return
         try:
+            check(websocket.headers, guest.token)
             if websocket.url.path != _BASE + _REPLY:
                 raise _not_upgraded(websocket.url.path, self._routes)
             reply = _reply_of(websocket, "GET", is_upgrade=True)
             carrier = await guest.desk.answer(_action_id(websocket), reply, websocket)
         except Exception as error:
             status, body = refusal(error, f"websocket {websocket.url.path}")
-            await websocket.send_denial_response(Response(body, status))
+            await websocket.send_denial_response(Response(body, status, _challenge(status)))
             return
         await carrier.link.run(websocket)
 
@@ -201,7 +204,11 @@ async def _refused(error: Exception, request: Request, body: Body) -> Response:
     """The answer to a request that failed. Who is still sending hears it, if that is not too long."""
     await body.drain()
     status, text = refusal(error, f"{request.method} {request.url.path}")
-    return Response(text, status, headers=None if body.is_read else {"connection": "close"})
+    return Response(text, status, _challenge(status) | ({} if body.is_read else {"connection": "close"}))
+
+
+def _challenge(status: int) -> dict[str, str]:
+    return dict(CHALLENGE) if status == 401 else {}
 
 
 def _stalled() -> Response:

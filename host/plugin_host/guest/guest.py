@@ -20,11 +20,15 @@ __all__ = ["Guest"]
 
 
 class Guest:
-    """The guest of `task`. Raises ResourceConflict when that has a worker already, or has ended."""
+    """The guest of `task`, which shows `token`.
 
-    def __init__(self, task: Task, times: GuestTimes) -> None:
+    Raises ResourceConflict when the task has a worker already, or has ended.
+    """
+
+    def __init__(self, task: Task, times: GuestTimes, token: str | None = None) -> None:
         self.task = task
         self.times = times
+        self.token = token
         self.desk = ActionDesk(times)
         self.worker = GuestWorker(self.desk, times)
         self.report = TaskReport(task, times)

@@ -20,6 +20,8 @@ from plugin_host.errors import (
     UnknownActionId,
 )
 
+from .credential import Unauthorized
+
 __all__ = ["STATUS", "refusal"]
 
 STATUS: dict[type[MetadataError], int] = {
@@ -29,6 +31,7 @@ STATUS: dict[type[MetadataError], int] = {
     ResourceConflict: 409,
     UnknownActionId: 400,
     InvalidPayload: 400,
+    Unauthorized: 401,
 }
 """The kinds of refusal, by the exceptions whose names they bear."""
 

@@ -15,6 +15,7 @@ from plugin_host.errors import ConfigurationError
 from plugin_host.localsocket import LocalSocket, listen, unlink_own
 
 from .application import Application
+from .credential import check_token
 from .guest import Guest
 from .origin import objection
 from .source import Sources, is_loopback
@@ -40,7 +41,8 @@ class GuestServer:
     Without `task` the guests are told apart by their addresses: see `assign`. `mode` and `group` say who
     may connect to a unix socket. `names` are those that guests may use for this machine, besides its
     addresses; `origins` those whose web pages may ask, none by default. Raises ValueError for an address
-    that other machines can reach, unless `loopback_only` is False.
+    that other machines can reach, unless `loopback_only` is False. With a `token` only requests that show
+    it are served: at a port, every program that can reach it would be the guest otherwise.
 
     An async context manager; or `start` and `close`.
     """
@@ -57,6 +59,7 @@ class GuestServer:
         loopback_only: bool = True,
         names: Collection[str] = (),
         origins: Collection[str] = (),
+        token: str | None = None,
         times: GuestTimes | None = None,
     ) -> None:
         if path is not None and host is not None:
@@ -70,6 +73,7 @@ class GuestServer:
         self.port = port
         self._place = LocalSocket.configured(self.path or "", mode, group, setting=_SETTING)
         self._names, self._origins = frozenset(names), frozenset(origins)
+        self._token = check_token(token)
         self._times = times or GuestTimes()
         self._listening: socket.socket | None = None
         self._wire: Wire | None = None
@@ -89,17 +93,18 @@ class GuestServer:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self.port}"
 
-    def assign(self, network: str, task: Task | None) -> None:
+    def assign(self, network: str, task: Task | None, *, token: str | None = None) -> None:
         """Who asks from `network`, an address or "10.0.3.0/24", works on `task`; None is told 404.
 
-        Every other address is told 403. Raises ValueError, also for a network that has a task, and
-        ResourceConflict.
+        `token` is that guest's own, in place of the server's. Every other address is told 403. Raises
+        ValueError, also for a network that has a task, and ResourceConflict.
         """
+        own = check_token(token) or self._token
         if self._task is not None:
             raise ValueError("this server is that of one guest, wherever it asks from")
         if self._sources.has(network):
             raise ValueError(f"{network} is another guest's; withdraw that first")
-        guest = None if task is None else Guest(task, self._times)
+        guest = None if task is None else Guest(task, self._times, own)
         self._sources.assign(network, guest)
         if guest is not None:
             self._guests.add(guest)
@@ -120,7 +125,7 @@ class GuestServer:
         self._listening = self._listen()
         if self._task is not None:
             try:
-                self._only = Guest(self._task, self._times)
+                self._only = Guest(self._task, self._times, self._token)
             except BaseException:
                 unlink_own(self._listening)
                 self._listening.close()

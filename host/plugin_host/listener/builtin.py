@@ -27,7 +27,7 @@ BUILT_IN = ("host.event", "host.getoption", "host.plugins", "host.status")
 
 
 def register_built_in(
-    monitor: Monitor, host: PluginHost, options: Mapping[str, Any], event_s: float
+    monitor: Monitor, host: PluginHost, options: Mapping[str, Any], event_s: float, *, debug: bool = False
 ) -> None:
     """Register them; raises as `Monitor.register`."""
     began = time.monotonic()
@@ -46,7 +46,7 @@ def register_built_in(
         return {"Plugins": [_plugin(host.plugins[id]) for id in sorted(host.plugins)]}
 
     handlers: dict[str, Handler] = {
-        "host.event": Fanout(host, event_s),
+        "host.event": Fanout(host, event_s, debug=debug),
         "host.getoption": Options(options),
         "host.plugins": plugins,
         "host.status": status,

@@ -32,8 +32,8 @@ def send_command(
 
     `timeout` is in seconds, for all of it. A reply is returned whatever its `Status`. Blocks.
 
-    Raises ListenerUnreachable (its `code` is 103, which no listener sends), CallTimeout, SocketError for a
-    path that no socket can have, and TypeError for a request that JSON cannot carry.
+    Raises ListenerUnreachable, whose `code` is 103, CallTimeout, SocketError for a path that no socket can
+    have, and TypeError for a request that JSON cannot carry.
     """
     place = check_path(str(path))
     line = to_json(dict(request)).encode()

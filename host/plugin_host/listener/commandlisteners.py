@@ -44,7 +44,8 @@ class CommandListeners:
 
     `folder` is made when it is missing. `mode` and `group` say who may connect, as for `LocalSocket`.
     `plugins` are those that get a listener: by default all that can be started. `configuration` is what
-    `host.getoption` reads. `monitor` takes further commands of the host's own.
+    `host.getoption` reads. With `debug` clients are sent the tracebacks of handlers that fail. `monitor`
+    takes further commands of the host's own.
     """
 
     def __init__(
@@ -57,21 +58,23 @@ class CommandListeners:
         plugins: Iterable[str] | None = None,
         configuration: Configuration | None = None,
         limits: Limits | None = None,
+        debug: bool = False,
     ) -> None:
         self.folder = os.path.abspath(folder)
         self._host = host
         self._mode, self._group = mode, group
         self._wanted = None if plugins is None else tuple(plugins)
         self._limits = limits if limits is not None else Limits()
+        self._debug = debug
         self._servers: dict[str, CommandServer] = {}
         self._makes_folder = False
-        self.monitor = Monitor(self._place(HOST_LISTENER), self._limits, deferred=True)
+        self.monitor = Monitor(self._place(HOST_LISTENER), self._limits, deferred=True, debug=debug)
         place = self._place("")
-        commands = {"dir": self.folder, "mode": f"{place.mode:04o}", "group": group}
+        commands = {"dir": self.folder, "mode": f"{place.mode:04o}", "group": group, "debug": debug}
         options = option_tree(
             configuration, commands=commands, version=VERSION, limits=dataclasses.asdict(self._limits)
         )
-        register_built_in(self.monitor, host, options, self._limits.event_s)
+        register_built_in(self.monitor, host, options, self._limits.event_s, debug=debug)
 
     def __repr__(self) -> str:
         return f"<CommandListeners {self.folder} {', '.join(self.names) or 'none'}>"
@@ -115,7 +118,8 @@ class CommandListeners:
         server = self._servers.get(plugin)
         if server is None:
             forwarder = Forwarder(self._host, plugin, self._limits.handle_s)
-            server = CommandServer(self._place(plugin), forwarder.answer, self._limits)
+            place = self._place(plugin)
+            server = CommandServer(place, forwarder.answer, self._limits, debug=self._debug)
             self._servers[plugin] = server
         server.start()
 

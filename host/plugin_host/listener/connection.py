@@ -49,6 +49,8 @@ class Connection:
         answer: Answer,
         limits: Limits,
         stragglers: set[asyncio.Task[Any]],
+        *,
+        debug: bool = False,
     ) -> None:
         self.is_handling = False
         self._stragglers = stragglers  # handlers that have not ended yet, though their time is over
@@ -56,6 +58,7 @@ class Connection:
         self._peer = peer
         self._answer = answer
         self._limits = limits
+        self._debug = debug
         self._loop = asyncio.get_running_loop()
         self._framing = Framing(limits.request_bytes)
         self._has_ended = False  # the client sends nothing more
@@ -95,7 +98,7 @@ class Connection:
             reply = Reply(Status.TIMEOUT, text)
         if is_lost and reply is not None:
             _log.info("the connection of process %d is given up: %s", self._peer.pid, reply.message)
-        if reply is None or not await self._write(encoded(reply)):
+        if reply is None or not await self._write(encoded(reply, debug=self._debug)):
             return False
         return not is_lost and self._is_kept()
 

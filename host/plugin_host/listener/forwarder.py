@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
+
+from plugin_host.journal import Journal
 
 from .outcome import reply_to
 from .reply import Reply, Status, lifted
@@ -47,8 +50,15 @@ class Forwarder:
 async def called(
     host: PluginHost, plugin: str, command: str, params: Any, timeout_s: float | None
 ) -> Reply:
-    """The reply that one call comes to, however it ends."""
+    """The reply that one call comes to, however it ends.
+
+    Where a handler failed is told in the log of its plugin: nobody else hears of it.
+    """
     try:
         return Reply(fields=lifted(await host.call(plugin, command, params, timeout=timeout_s)))
     except Exception as error:
-        return reply_to(error, f"{plugin} {command}")
+        reply = reply_to(error, f"{plugin} {command}")
+    if reply.traceback:
+        text = f"plugin {plugin}: command {command!r} failed\n{reply.traceback.rstrip()}"
+        Journal(plugin, host.logs).tell(logging.WARNING, text)
+    return reply

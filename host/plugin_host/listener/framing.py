@@ -15,7 +15,7 @@ from plugin_host.notation import BadNotation, from_json
 
 from .scanner import Malformed, Scanner
 
-__all__ = ["BadRequest", "Framing"]
+__all__ = ["BadRequest", "Framing", "RequestCut"]
 
 _BLANKS = re.compile(r"[ \t\r]*")
 
@@ -32,6 +32,10 @@ class BadRequest(ValueError):
         super().__init__(message)
         self.position = position
         self.is_lost = is_lost
+
+
+class RequestCut(BadRequest):
+    """The client has ended its sending in the middle of a request."""
 
 
 class Framing:
@@ -94,11 +98,12 @@ class Framing:
             return None
         return (self._completed(text, end),)
 
-    def ended(self) -> BadRequest | None:
+    def ended(self) -> RequestCut | None:
         """What is wrong when nothing more comes."""
         if not self.is_begun:
             return None
-        return self._located("it ends in the middle", sum(map(len, self._taken)))
+        error = self._located("the request ends in the middle", sum(map(len, self._taken)))
+        return RequestCut(str(error), position=error.position, is_lost=True)
 
     def _completed(self, text: str, end: int) -> Any:
         whole = "".join(self._taken)

@@ -12,7 +12,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,23 +29,36 @@ if TYPE_CHECKING:
     from .limit import Limits
     from .request import Request
 
-__all__ = ["Handler", "Monitor"]
+__all__ = ["Handler", "Monitor", "current_monitor"]
 
 Handler: TypeAlias = "Callable[[Request], Any]"
 """Takes the request, which is a map of its free fields; what it returns is the reply's, see `Reply`."""
+
+_current: ContextVar[Monitor] = ContextVar("plugin_host_monitor")
+
+
+def current_monitor() -> Monitor:
+    """The monitor whose handler runs here. Raises LookupError where none runs."""
+    return _current.get()
 
 
 class Monitor:
     """Handlers for a command listener at `place`; without a place, none listens.
 
     Handlers are only noted until `start`, or until one is registered inside a running loop, unless the
-    monitor is `deferred`. May be used from any thread, and from inside handlers.
+    monitor is `deferred`. May be used from any thread, and from inside handlers. With `debug` clients are
+    sent the tracebacks of handlers that fail.
     """
 
     def __init__(
-        self, place: LocalSocket | None, limits: Limits | None = None, *, deferred: bool = False
+        self,
+        place: LocalSocket | None,
+        limits: Limits | None = None,
+        *,
+        deferred: bool = False,
+        debug: bool = False,
     ) -> None:
-        self._server = None if place is None else CommandServer(place, self._answer, limits)
+        self._server = None if place is None else CommandServer(place, self._answer, limits, debug=debug)
         self._lock = threading.RLock()
         self._handlers: dict[str, Handler] = {}  # replaced, never changed
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -158,6 +171,7 @@ class Monitor:
         handler = self._handlers.get(request.command)
         if handler is None:
             return self._not_found(request.command)
+        _current.set(self)  # in the context of this request alone
         if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004 - an object whose call is async
         ):

@@ -1,12 +1,13 @@
 """Which reply an exception becomes.
 
-Invariant: every exception has exactly one status, decided here; tracebacks, which may hold secrets, stay
-in the host.
+Invariant: every exception has exactly one status, decided here; the traceback of a handler stays beside
+the fields, as it may hold secrets.
 """
 
 from __future__ import annotations
 
 import logging
+from traceback import format_exception
 from typing import Any
 
 from plugin_host.errors import (
@@ -23,10 +24,13 @@ from plugin_host.errors import (
 )
 from plugin_host_sdk.errors import CommandError
 
-from .framing import BadRequest
+from .framing import BadRequest, RequestCut
 from .reply import Reply, Status
 
 __all__ = ["reply_to"]
+
+# Of a plugin's, which may be of any size.
+_TRACEBACK_CHARS = 32 * 1024
 
 _log = logging.getLogger("plugin_host")
 
@@ -55,15 +59,18 @@ def reply_to(error: Exception, what: str = "") -> Reply:
     if isinstance(error, CommandError):
         return Reply(error.status, error.message, error.fields)
     if isinstance(error, BadRequest):
-        return Reply(Status.BAD_REQUEST, str(error), _position(error))
+        status = Status.CONNECTION if isinstance(error, RequestCut) else Status.BAD_REQUEST
+        return Reply(status, str(error), _position(error))
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             return Reply(status, str(error))
     if isinstance(error, CallFailed):
         return _of_call(error, what)
-    if not isinstance(error, CallError):
-        _log.warning("a command's handler failed", exc_info=error)
-    return Reply(Status.HANDLER_FAILED, _said(error), {"ErrorType": type(error).__name__})
+    fields = {"ErrorType": type(error).__name__}
+    if isinstance(error, CallError):
+        return Reply(Status.HANDLER_FAILED, _said(error), fields)
+    _log.warning("a command's handler failed", exc_info=error)
+    return Reply(Status.HANDLER_FAILED, _said(error), fields, _tail("".join(format_exception(error))))
 
 
 def _of_call(error: CallFailed, what: str) -> Reply:
@@ -72,11 +79,17 @@ def _of_call(error: CallFailed, what: str) -> Reply:
     data = _map(error.data)
     if error.name == "command.handler_failed":
         message = data.get("message")
+        text = message if isinstance(message, str) else error.message
         fields = {"ErrorType": kind} if (kind := data.get("type")) else {}
-        return Reply(Status.HANDLER_FAILED, message if isinstance(message, str) else error.message, fields)
+        return Reply(Status.HANDLER_FAILED, text, fields, _tail(data.get("traceback")))
     path = data.get("path")
     fields = {"Path": path} if isinstance(path, str) else {}
     return Reply(_NAMES.get(error.name, Status.HANDLER_FAILED), error.message, fields)
+
+
+def _tail(traceback: Any) -> str:
+    """The end of it, where the fault is."""
+    return traceback[-_TRACEBACK_CHARS:] if isinstance(traceback, str) else ""
 
 
 def _position(error: BadRequest) -> dict[str, int]:

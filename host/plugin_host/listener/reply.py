@@ -17,6 +17,7 @@ __all__ = ["Reply", "Status", "encoded", "lifted"]
 
 _RESERVED = frozenset({"status", "statusmessage"})
 _RESULT = "Result"
+_TRACEBACK = "Traceback"
 
 
 class Status(IntEnum):
@@ -25,25 +26,28 @@ class Status(IntEnum):
     NOT_FOUND = 101
     BAD_REQUEST = 102
     CONNECTION = 103
-    """Never sent: it is what a client raises that was not answered."""
+    """Not all of the request came. A client that gets no reply at all raises an error of this number."""
     TIMEOUT = 104
     HANDLER_FAILED = 105
     NOT_ENCODABLE = 106
+    NOT_ADMITTED = 107
     PLUGIN_UNAVAILABLE = 501
     PLUGIN_DIED = 502
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer; `fields` stand beside the status."""
+    """One answer; `fields` stand beside the status. `traceback` is that of a handler which failed."""
 
     status: int = 0
     message: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    traceback: str = field(default="", repr=False)
 
-    def to_map(self) -> dict[str, Any]:
-        """As it is sent."""
-        return {"Status": int(self.status), "StatusMessage": self.message, **lifted(self.fields)}
+    def to_map(self, *, debug: bool = False) -> dict[str, Any]:
+        """As it is sent; with the traceback to those who `debug` alone, as there may be secrets in it."""
+        shown = {"Status": int(self.status), "StatusMessage": self.message, **lifted(self.fields)}
+        return shown | {_TRACEBACK: self.traceback} if debug and self.traceback else shown
 
 
 def lifted(result: Any) -> dict[str, Any]:
@@ -60,10 +64,10 @@ def lifted(result: Any) -> dict[str, Any]:
     return {_RESULT: result}
 
 
-def encoded(reply: Reply) -> bytes:
+def encoded(reply: Reply, *, debug: bool = False) -> bytes:
     """The line to send; status 106 in place of a reply that JSON cannot carry."""
     try:
-        text = to_json(reply.to_map())
+        text = to_json(reply.to_map(debug=debug))
     except (TypeError, ValueError, RecursionError, AttributeError) as error:
         problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         text = to_json(

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
-from plugin_host.errors import SocketError
-from plugin_host.localsocket import BoundSocket, listen, unlink_own
-from plugin_host.peer import peer_of
+from plugin_host.entrance import Entrance
+from plugin_host.localsocket import BoundSocket, listen, rule_of, unlink_own
 
 from .connection import Connection, current_connection
 from .limit import Limits
+from .reply import Reply, Status, encoded
 
 if TYPE_CHECKING:
     from plugin_host.localsocket import LocalSocket
-    from plugin_host.peer import Peer
 
     from .connection import Answer
 
@@ -30,19 +28,25 @@ __all__ = ["CommandServer"]
 _BACKLOG = 1024
 _ACCEPTED_AT_ONCE = 16
 _PAUSE_S = 0.2  # after which a process without descriptors tries again
-_ANYBODY = 0o022
 
 _log = logging.getLogger("plugin_host")
 
 
 class CommandServer:
-    """Answers requests at `place` by `answer(request)`, which runs on the loop of `start`."""
+    """Answers requests at `place` by `answer(request)`, which runs on the loop of `start`.
 
-    def __init__(self, place: LocalSocket, answer: Answer, limits: Limits | None = None) -> None:
+    With `debug` clients are sent the tracebacks of handlers that fail.
+    """
+
+    def __init__(
+        self, place: LocalSocket, answer: Answer, limits: Limits | None = None, *, debug: bool = False
+    ) -> None:
         self._place = place
         self._answer = answer
         self._limits = limits if limits is not None else Limits()
+        self._debug = debug
         self._listening: BoundSocket | None = None
+        self._entrance: Entrance | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._stragglers: set[asyncio.Task[Any]] = set()
         self._is_accepting = False
@@ -65,6 +69,7 @@ class CommandServer:
             return
         self._loop = asyncio.get_running_loop()
         self._listening = listen(self._place, _BACKLOG)
+        self._entrance = Entrance(self.path, rule_of(self._listening), _refusal)
         self._resume()
         _log.debug("commands are taken at %s", self._place.path)
 
@@ -77,6 +82,8 @@ class CommandServer:
         self._listening = None
         unlink_own(listening)
         listening.close()
+        if self._entrance is not None:
+            self._entrance.close()
         for task, connection in self._connections.items():
             connection.stop()
             if not connection.is_handling and task is not asyncio.current_task(self._loop):
@@ -129,26 +136,22 @@ class CommandServer:
     def _admit(self, listening: BoundSocket) -> None:
         """Let one client in. May raise OSError."""
         sock, _ = listening.accept()
-        try:
-            sock.setblocking(False)
-            peer = peer_of(sock)
-            if not self._is_welcome(peer):
-                raise SocketError(f"process {peer.pid} of uid {peer.uid} is not admitted")
-        except SocketError as error:
-            sock.close()
-            _log.warning("%s: %s", self.path, error)
+        sock.setblocking(False)
+        peer = None if self._entrance is None else self._entrance.admit(sock)
+        if peer is None:
             return
-        connection = Connection(sock, peer, self._answer, self._limits, self._stragglers)
+        given = (sock, peer, self._answer, self._limits, self._stragglers)
+        connection = Connection(*given, debug=self._debug)
         task = self._loop.create_task(connection.serve(), name=f"commands of process {peer.pid}")
         self._connections[task] = connection
         task.add_done_callback(self._ended)
-
-    def _is_welcome(self, peer: Peer) -> bool:
-        """Whom the socket's mode lets in; this holds also for a descriptor that was passed on."""
-        return bool(self._place.mode & _ANYBODY) or peer.uid in (0, os.geteuid())
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         del self._connections[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s: a connection failed", self.path, exc_info=error)
         self._resume()
+
+
+def _refusal(text: str) -> bytes:
+    return encoded(Reply(Status.NOT_ADMITTED, text))

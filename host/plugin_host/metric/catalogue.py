@@ -123,7 +123,10 @@ METRICS: tuple[Metric, ...] = (
         _states,
     ),
     _plugin(
-        "plugin_healthy", "gauge", "0 while a plugin does not answer, else 1.", lambda one: one["healthy"]
+        "plugin_healthy",
+        "gauge",
+        "0 while a plugin does not answer or is stalled, else 1.",
+        lambda one: one["healthy"],
     ),
     _plugin(
         "plugin_starts_total", "counter", "Launches of a plugin, of every kind.", lambda one: one["starts"]
@@ -149,7 +152,7 @@ METRICS: tuple[Metric, ...] = (
     _plugin(
         "plugin_unresponsive_total",
         "counter",
-        "How often a plugin was found unresponsive.",
+        "How often a plugin was found unresponsive or stalled.",
         lambda one: one["unresponsive"],
     ),
     _plugin(

@@ -2,7 +2,7 @@
 
 from .codec import Opener, Sealer, decode_message, encode_message
 from .connection import Role, SealedConnection
-from .keyfile import read_key
+from .keyfile import read_key, read_keys
 from .stream import SealedStream, open_stream, read_message, write_message
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "encode_message",
     "open_stream",
     "read_key",
+    "read_keys",
     "read_message",
     "write_message",
 ]

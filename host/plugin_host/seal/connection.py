@@ -82,6 +82,8 @@ class SealedConnection:
         self._out = bytearray(self._hello if role is Role.CLIENT else b"")
         self._in = bytearray()
         self._keys: Keys | None = None
+        self._has_other_keys = False
+        self._salt = b""
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
 
@@ -130,11 +132,16 @@ class SealedConnection:
         self._in += data
         return self._advance()
 
-    def keyed(self, keys: Keys) -> list[Event]:
-        """The keys that `KeyNeeded` asked for, and what was waiting for them."""
+    def keyed(self, keys: Keys, *, is_last: bool = True) -> list[Event]:
+        """The keys that `KeyNeeded` asked for, and what was waiting for them.
+
+        A server that has more than one pre-shared key is asked again, unless `is_last`, when the client
+        proves another.
+        """
         if self.state is not State.KEY:
             raise LocalProtocolError(f"no keys are awaited on a connection that is {self.state.value}")
         self._keys = keys
+        self._has_other_keys = not is_last
         self.state = State.PROOF
         if self.role is Role.CLIENT:
             self._prove()
@@ -191,18 +198,20 @@ class SealedConnection:
         self._peer_hello = header(found.kind, found.length) + body
         nonce = self._hello[HEADER_BYTES:]
         if self.role is Role.CLIENT:
-            salt, self._transcript = nonce + body, self._hello + self._peer_hello
+            self._salt, self._transcript = nonce + body, self._hello + self._peer_hello
         else:
-            salt, self._transcript = body + nonce, self._peer_hello + self._hello
+            self._salt, self._transcript = body + nonce, self._peer_hello + self._hello
             self._out += self._hello
         self.state = State.KEY
-        return KeyNeeded(salt)
+        return KeyNeeded(self._salt)
 
     def _take_proof(self, found: Header, body: bytes) -> Event:
         keys, transcript = self._keys, self._transcript
         assert keys is not None
         is_client = self.role is Role.CLIENT
         if not is_proof(keys.server_proof if is_client else keys.client_proof, transcript, body):
+            if self._has_other_keys:
+                return self._ask_again(found, body)
             raise KeyMismatch(f"the {_OTHER[self.role].value} has another pre-shared key than this side")
         if not is_client:
             self._prove()
@@ -213,6 +222,13 @@ class SealedConnection:
         self._keys = None
         self.state = State.OPEN
         return Confirmed()
+
+    def _ask_again(self, found: Header, body: bytes) -> Event:
+        """The client may have another of this server's keys: its proof is kept for that one."""
+        self._in[:0] = header(found.kind, found.length) + body
+        self._keys = None
+        self.state = State.KEY
+        return KeyNeeded(self._salt)
 
     def _prove(self) -> None:
         keys = self._keys

@@ -1,22 +1,48 @@
-"""Reading a pre-shared key from its file.
+"""Reading a pre-shared key from its file, and the one that is about to take its place.
 
 Invariant: a key that others than its owner and root can read or replace is refused, not warned of.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 
 from plugin_host.errors import KeyFileError
 from plugin_host.wording import shown
 
-__all__ = ["LONGEST_KEY", "SHORTEST_KEY", "read_key"]
+__all__ = ["LONGEST_KEY", "SHORTEST_KEY", "read_key", "read_keys"]
 
+_NEW = ".new"  # behind the name of a key's file
 SHORTEST_KEY = 16
 LONGEST_KEY = 4096
 
 _MAKE = "make one with `(umask 077; head -c 32 /dev/urandom | base64 > FILE)`"
+
+_log = logging.getLogger(__name__)
+
+
+def read_keys(file: str | os.PathLike[str]) -> list[bytes]:
+    """The keys that are valid now: that in `file`, and behind it that in `file`.new, if there is one.
+
+    A new key that cannot be used is logged and left out. Raises KeyFileError for the other.
+    """
+    # In this order: a key that moves from one name to the other meanwhile is found at one of them.
+    new = _new_key(f"{os.fspath(file)}{_NEW}")
+    keys = [read_key(file)]
+    return keys if new is None or new in keys else [*keys, new]
+
+
+def _new_key(path: str) -> bytes | None:
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_key(path)
+    except KeyFileError as error:
+        if os.path.lexists(path):  # it was not withdrawn in this moment
+            _log.warning("this new key is not taken: %s", error)
+        return None
 
 
 def read_key(file: str | os.PathLike[str]) -> bytes:

@@ -19,12 +19,14 @@ class Refusal(enum.IntEnum):
     RECORD = 2
     BUSY = 3
     SLOW = 4
+    NO_KEY = 5
 
 
 _TEXTS = {
     Refusal.RECORD: "it could not make sense of what this side sent",
     Refusal.BUSY: "too many clients are connecting to it at this moment; try again",
     Refusal.SLOW: "this side took too long to prove its key",
+    Refusal.NO_KEY: "it cannot use its own key file at this moment; its log says why",
 }
 _WRONG_KEY = "it has another pre-shared key than this side: compare the two key files"
 

@@ -94,9 +94,12 @@ async def open_stream(
         writer.write(data)
         await writer.drain()
 
+    async def secrets() -> tuple[bytes]:
+        return (secret,)
+
     async with asyncio.timeout(timeout):
-        early = await agree(connection, secret, lambda: reader.read(_READ_BYTES), send)
-    return SealedStream(reader, writer, connection, early)
+        agreed = await agree(connection, secrets, lambda: reader.read(_READ_BYTES), send)
+    return SealedStream(reader, writer, connection, agreed.early)
 
 
 async def read_message(stream: SealedStream) -> bytes | None:

@@ -86,19 +86,31 @@ class Session:
         self._thread.run(self._session.detach())
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Write input, all of it, waiting while the program does not read. Raises SessionClosed."""
+        """Write input, all of it, waiting while the program does not read.
+
+        Raises SessionClosed, and SessionNotFound when it has ended and is forgotten.
+        """
         self._thread.run(self._session.write(data))
 
     def close_stdin(self) -> None:
-        """End the input after what was written: the program reads end of file."""
+        """End the input after what was written: the program reads end of file.
+
+        Does nothing when the session has ended. Raises SessionNotFound when it is forgotten, too.
+        """
         self._thread.run(self._session.close_stdin())
 
     def resize(self, *, rows: int, cols: int) -> None:
-        """Give the terminal a size, 1 to 65535 each way. Raises TerminalError, SessionClosed."""
+        """Give the terminal a size, 1 to 65535 each way.
+
+        Raises TerminalError, SessionClosed, SessionNotFound.
+        """
         self._thread.run(self._session.resize(rows=rows, cols=cols))
 
     def signal(self, signal: str) -> None:
-        """Send a signal by name, "SIGTERM": to the program's process group."""
+        """Send a signal by name, "SIGTERM": to the program's process group.
+
+        Raises CallFailed for a name there is not, SessionClosed, SessionNotFound.
+        """
         self._thread.run(self._session.signal(signal))
 
     def wait(self, timeout: float | None = None) -> Exit:

@@ -72,11 +72,17 @@ class Viewer:
         return self._iteration.next()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Type into the session; its size becomes this viewer's. Raises ViewerReadOnly, SessionClosed."""
+        """Type into the session; its size becomes this viewer's.
+
+        Raises ViewerReadOnly, SessionClosed, SessionNotFound.
+        """
         self._thread.run(self._viewer.write(data))
 
     def resize(self, *, rows: int, cols: int) -> None:
-        """This viewer has another size. Raises ViewerReadOnly, SessionClosed, TerminalError."""
+        """This viewer has another size.
+
+        Raises ViewerReadOnly, SessionClosed, SessionNotFound, TerminalError.
+        """
         self._thread.run(self._viewer.resize(rows=rows, cols=cols))
 
     def detach(self) -> None:

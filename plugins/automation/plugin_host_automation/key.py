@@ -1,10 +1,12 @@
 """The key by which this machine is known, and the one that may take its place.
 
-    state_dir/key        the key in force, one line; `--psk-file` of the host takes such a file
-    state_dir/key.new    a key that was offered, with the nonce that is to be proved
+    state_dir/key          the key in force, one line: a file as `--psk-file` of the host takes it
+    state_dir/key.new      a key that was offered; the host takes it beside the other
+    state_dir/key.change   how far the change to it is
 
-Invariant: the key in force is replaced by one that was proved and by no other, in one step; whatever fails
-before leaves it as it was.
+A host that listens with `state_dir/key` looks at both keys at each connection, so what is written here is
+in force at once. Invariants: the key in force is replaced by one that was proved and by no other, in one
+step; whatever fails before leaves it as it was; no key is taken that a host would not read.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -24,11 +26,20 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyStore", "Offer", "fingerprint", "new_key"]
 
-_KEY, _OFFER = "key", "key.new"
+_KEY, _NEW, _CHANGE = "key", "key.new", "key.change"
 _KEY_BYTES = 32
+_SHORTEST = 16
 
 
-class Offer(Struct, frozen=True):
+class Change(Struct, frozen=True):
+    """How far a change is: `print` is the new key's fingerprint."""
+
+    print: str
+    nonce: str
+    proved: bool = False
+
+
+class Offer(NamedTuple):
     """A new key. Its proof is `key_proof(key, nonce)`."""
 
     key: str
@@ -55,33 +66,37 @@ class KeyStore:
     @property
     def current(self) -> str | None:
         """The key in force; None before there was one."""
-        data = self._state.read(_KEY)
-        return None if data is None else data.decode().rstrip("\n")
+        return self._line(_KEY)
 
     @property
     def offer(self) -> Offer | None:
         """The key that was offered and is not in force yet."""
-        data = self._state.read(_OFFER)
-        if data is None:
+        key, data = self._line(_NEW), self._state.read(_CHANGE)
+        if key is None or data is None:
             return None
         try:
-            return msgspec.json.decode(data, type=Offer)
+            change = msgspec.json.decode(data, type=Change)
         except msgspec.DecodeError as error:
-            raise ActionFailed(f"{self._state.path}/{_OFFER} is not what was written: {error}") from None
-
-    def accepts(self, key: str) -> bool:
-        """Whether `key` is valid: the one in force or, beside it, the one that was offered."""
-        offer = self.offer
-        known = [self.current, None if offer is None else offer.key]
-        # All are looked at, so that the time it takes tells nothing.
-        found = [hmac.compare_digest(key.encode(), one.encode()) for one in known if one is not None]
-        return any(found)
+            raise ActionFailed(f"{self._state.path}/{_CHANGE} is not what was written: {error}") from None
+        if change.print != fingerprint(key):
+            raise ActionFailed(f"{self._state.path}/{_NEW} is not what was written: it is another key")
+        return Offer(key, change.nonce, change.proved)
 
     def propose(self, key: str) -> Offer:
-        """Take a new key beside the one in force; one that was offered before is forgotten."""
+        """Take a new key beside the one in force; one that was offered before is forgotten.
+
+        Raises KeyRejected for a key that a host would not read as it is.
+        """
+        if len(key.encode()) < _SHORTEST or key[-1] in "\r\n":
+            raise KeyRejected(
+                f"a new key has at least {_SHORTEST} bytes and no line end behind it, or no host could "
+                "read it; the old key is still valid"
+            )
         with self._state.turn:
             offer = Offer(key, secrets.token_hex(16))
+            self._forget()
             self._keep(offer)
+            self._state.write(_NEW, f"{key}\n".encode())
             return offer
 
     def prove(self, proof: str) -> Offer:
@@ -90,7 +105,7 @@ class KeyStore:
             offer = self._offered("prove")
             if not hmac.compare_digest(proof.encode(), key_proof(offer.key, offer.nonce).encode()):
                 raise KeyRejected("the proof of the new key is wrong; the old key is still valid")
-            self._keep(proved := Offer(offer.key, offer.nonce, proved=True))
+            self._keep(proved := offer._replace(proved=True))
             return proved
 
     def drop(self) -> Offer:
@@ -100,13 +115,13 @@ class KeyStore:
             if not offer.proved:
                 raise KeyRejected("the new key has not been proved; the old key is still valid")
             self._state.write(_KEY, f"{offer.key}\n".encode())
-            self._state.remove(_OFFER)
+            self._forget()
             return offer
 
     def withdraw(self) -> None:
         """Forget a new key."""
         with self._state.turn:
-            self._state.remove(_OFFER)
+            self._forget()
 
     def begin(self, key: str) -> None:
         """The first key of this machine. Raises KeyRejected when it has one."""
@@ -121,5 +136,15 @@ class KeyStore:
             raise KeyRejected(f"there is no new key to {what}: offer one first")
         return offer
 
+    def _line(self, name: str) -> str | None:
+        data = self._state.read(name)
+        return None if data is None else data.decode().rstrip("\n")
+
     def _keep(self, offer: Offer) -> None:
-        self._state.write(_OFFER, msgspec.json.encode(offer))
+        change = Change(fingerprint(offer.key), offer.nonce, offer.proved)
+        self._state.write(_CHANGE, msgspec.json.encode(change))
+
+    def _forget(self) -> None:
+        """The key first: what is left of a change without it is none."""
+        self._state.remove(_NEW)
+        self._state.remove(_CHANGE)

@@ -26,6 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plugin_host_sdk.endpoint import CapabilityHolder
 
+    from .configuration import SessionLimits, SessionSettings
+
 __all__ = [
     "ActionTargetBuilder",
     "ExecCapability",
@@ -37,11 +39,22 @@ __all__ = [
     "PluginOpts",
     "SessionClosed",
     "SessionExists",
+    "SessionLimits",
     "SessionNotFound",
+    "SessionSettings",
     "TerminalError",
     "register_plugin",
     "takes_terminal",
 ]
+
+if not TYPE_CHECKING:  # for the few who set something
+
+    def __getattr__(name):
+        if name not in ("SessionLimits", "SessionSettings"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import configuration
+
+        return getattr(configuration, name)
 
 
 def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) -> ExecCapability:

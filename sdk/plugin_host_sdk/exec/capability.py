@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.context import Context
     from plugin_host_sdk.endpoint import Resolver, Runtime
 
+    from .configuration import SessionLimits, SessionSettings
     from .desk import Desk
     from .handler import PluginOpts
 
@@ -41,12 +42,14 @@ _METHODS = (
 
 
 class ExecCapability:
-    """The exec handlers of plugin `plugin`. `replay_bytes` is what its sessions keep of their output."""
+    """The exec handlers of plugin `plugin`; `replay_bytes`, `settings` and `limits` as in `PluginOpts`."""
 
     name = "exec"
 
     def __init__(self, plugin: str) -> None:
         self.replay_bytes = REPLAY_BYTES
+        self.settings: SessionSettings | None = None
+        self.limits: SessionLimits | None = None
         self.handlers: dict[str, Handler] = {}
         self._plugin = plugin
         self._runtime: Runtime | None = None
@@ -72,9 +75,13 @@ class ExecCapability:
 
     def configure(self, opts: PluginOpts | None) -> None:
         """Take what an author declares. Raises RegistrationError."""
-        if opts is not None:
-            self.add(opts.handlers)
+        if opts is None:
+            return
+        self.add(opts.handlers)
+        if opts.replay_bytes is not None:
             self.replay_bytes = opts.replay_bytes
+        self.settings = opts.settings or self.settings
+        self.limits = opts.limits or self.limits
 
     def describe(self) -> dict[str, Any]:
         return {"handlers": [self.handlers[key].describe() for key in sorted(self.handlers)]}
@@ -123,7 +130,13 @@ class ExecCapability:
                         raise CallFailed("the plugin is not served", name="rpc.internal")
                     from .desk import Desk
 
-                    self._desk = Desk(self.handlers.values(), self._runtime, self.replay_bytes)
+                    self._desk = Desk(
+                        self.handlers.values(),
+                        self._runtime,
+                        self.replay_bytes,
+                        settings=self.settings,
+                        limits=self.limits,
+                    )
         return self._desk
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plugin_host_sdk.context import Context
     from plugin_host_sdk.endpoint import Runtime
 
+    from .configuration import SessionLimits, SessionSettings
     from .handler import Handler
 
 __all__ = ["Desk"]
@@ -75,13 +76,23 @@ class _Close(_Named):
 class Desk:
     """One method for each request: parameters as a map in, the answer out. Raises CallError."""
 
-    def __init__(self, handlers: Iterable[Handler], runtime: Runtime, replay_bytes: int) -> None:
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        runtime: Runtime,
+        replay_bytes: int,
+        *,
+        settings: SessionSettings | None,
+        limits: SessionLimits | None,
+    ) -> None:
         _prepare()
         self.manager = Manager(
             handlers,
             sink=runtime.sink,
             runtime=runtime,
             replay_bytes=replay_bytes,
+            settings=settings,
+            limits=limits,
             logger=lambda level, message: runtime.log(level, "exec", message, {}),
         )
 

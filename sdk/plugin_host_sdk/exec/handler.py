@@ -7,12 +7,14 @@ its default command, or the one that is asked for.
 from __future__ import annotations
 
 from plugin_host_sdk.errors import HandlerNotFound, RegistrationError, excerpt
-from plugin_host_sdk.protocol import MOST_REPLAY_BYTES, REPLAY_BYTES
+from plugin_host_sdk.protocol import MOST_REPLAY_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
+
+    from .configuration import SessionLimits, SessionSettings
 
 __all__ = ["ActionTargetBuilder", "ExecSpec", "Handler", "PluginOpts", "find_handler", "takes_terminal"]
 
@@ -73,10 +75,11 @@ class ExecSpec:
 
     `argv` is the program and its arguments, `cwd` where it starts, `env` what is added to the plugin's
     environment; a None there takes a variable away. `user`, a name or a number, is whom it runs as; a
-    plugin that is not privileged can run it as its own user only.
+    plugin that is not privileged can run it as its own user only. `raw` is whether its terminal starts in
+    raw mode, None for the handler's choice.
     """
 
-    __slots__ = ("argv", "cwd", "env", "user")
+    __slots__ = ("argv", "cwd", "env", "raw", "user")
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class ExecSpec:
         cwd: str | None = None,
         env: Mapping[str, str | None] | None = None,
         user: str | int | None = None,
+        raw: bool | None = None,
     ) -> None:
         self.argv = _words("argv of an ExecSpec", argv)
         if not self.argv:
@@ -91,6 +95,7 @@ class ExecSpec:
         self.cwd = cwd
         self.env = dict(env or {})
         self.user = user
+        self.raw = raw
 
     def __repr__(self) -> str:
         # The environment may hold what nobody should read in a log.
@@ -105,7 +110,9 @@ class Handler:
     `command_handler(ctx, opts)` gives `(stdout, stderr)` and `session_handler(ctx, opts)` gives
     `(stdin, stdout, stderr)`, binary files or None. Each may instead return an `ExecSpec`, or a Popen.
     Without any of them the command that is asked for is run, `default_command` when none is.
-    With `handles_resize` sizes go to the handler's `resize` only.
+    With `handles_resize` sizes go to the handler's `resize` only. `tty` False says that nothing here is
+    for a terminal, as of a function that gives files only: who asks for one is refused before anything
+    is called. With `raw` terminals start in raw mode: they echo nothing, gather no lines, send no signals.
     """
 
     __slots__ = (
@@ -113,9 +120,11 @@ class Handler:
         "default_command",
         "handles_resize",
         "plugin",
+        "raw",
         "resource",
         "session_handler",
         "target_builder",
+        "tty",
         "tty_handler",
     )
 
@@ -129,6 +138,8 @@ class Handler:
         command_handler: Callable[..., Any] | None = None,
         session_handler: Callable[..., Any] | None = None,
         handles_resize: bool = False,
+        tty: bool = True,
+        raw: bool = False,
     ) -> None:
         if not isinstance(resource, str) or not resource:
             raise RegistrationError(f"an exec handler's resource is a text, not {resource!r}")
@@ -144,6 +155,9 @@ class Handler:
                 raise RegistrationError(f"a handler of {resource!r} cannot be called: {function!r}")
         if handles_resize and tty_handler is None:
             raise RegistrationError(f"{resource!r} handles resizes and has no tty_handler to do it")
+        if not tty and (raw or tty_handler is not None):
+            what = "a tty_handler" if tty_handler is not None else "terminals in raw mode"
+            raise RegistrationError(f"{resource!r} has {what}, and serves no terminals: tty is False")
         try:
             self.default_command = _words(f"default_command of {resource!r}", default_command)
         except (TypeError, ValueError) as error:
@@ -155,6 +169,8 @@ class Handler:
         self.command_handler = command_handler
         self.session_handler = session_handler
         self.handles_resize = bool(handles_resize)
+        self.tty = bool(tty)
+        self.raw = bool(raw)
 
     def __repr__(self) -> str:
         return f"Handler({self.resource!r})" if self.plugin is None else f"Handler({self.key!r})"
@@ -182,7 +198,7 @@ class Handler:
             "resource": self.resource,
             "default_command": list(self.default_command),
             "target_builder": self.target_builder.to_wire() if self.target_builder else None,
-            "tty": True,
+            "tty": self.tty,
             "pipes": self.serves_pipes,
             "handles_resize": self.handles_resize,
         }
@@ -210,15 +226,33 @@ def takes_terminal(function: Any) -> bool:
 
 
 class PluginOpts:
-    """What to register. `replay_bytes` is what each session keeps of its output unless a caller says."""
+    """What to register.
 
-    __slots__ = ("handlers", "replay_bytes")
+    `replay_bytes` is what each session keeps of its output unless a caller says, `settings` and `limits`
+    hold for all sessions of the plugin. None leaves each as it is: at first 1,000,000 bytes, and defaults.
+    """
 
-    def __init__(self, handlers: Iterable[Handler] = (), replay_bytes: int = REPLAY_BYTES) -> None:
-        if type(replay_bytes) is not int or not 0 <= replay_bytes <= MOST_REPLAY_BYTES:
+    __slots__ = ("handlers", "limits", "replay_bytes", "settings")
+
+    def __init__(
+        self,
+        handlers: Iterable[Handler] = (),
+        replay_bytes: int | None = None,
+        settings: SessionSettings | None = None,
+        limits: SessionLimits | None = None,
+    ) -> None:
+        if replay_bytes is not None and (
+            type(replay_bytes) is not int or not 0 <= replay_bytes <= MOST_REPLAY_BYTES
+        ):
             raise RegistrationError(f"replay_bytes is 0 to {MOST_REPLAY_BYTES}, not {replay_bytes!r}")
+        if settings is not None or limits is not None:
+            from .configuration import check_kinds
+
+            check_kinds(settings, limits)
         self.handlers = list(handlers)
         self.replay_bytes = replay_bytes
+        self.settings = settings
+        self.limits = limits
 
 
 def find_handler(handlers: Mapping[str, Handler], wanted: object) -> Handler:

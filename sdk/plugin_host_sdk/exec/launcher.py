@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from .body import Body
     from .clock import Clock
+    from .configuration import SessionSettings
     from .file import ReadEnd
     from .handler import Handler
     from .identity import Identity
@@ -55,28 +56,34 @@ class Launcher:
     """Starts what sessions run."""
 
     def __init__(
-        self, reactor: Reactor, clock: Clock, terminals: TerminalFactory, run_async: RunAsync
+        self,
+        reactor: Reactor,
+        clock: Clock,
+        terminals: TerminalFactory,
+        run_async: RunAsync,
+        settings: SessionSettings,
     ) -> None:
         self._reactor = reactor
         self._clock = clock
         self._terminals = terminals
         self._run_async = run_async
+        self._settings = settings
         self._sizes = PipeSizes()
         # Ids are the callers', so another plugin's session may have the same.
         self._nonce = secrets.token_hex(4)
 
-    def run_command(self, session: Session) -> None:
+    def run_command(self, session: Session, handler: Handler) -> None:
         """Run the command that was asked for. Raises TerminalError."""
         if not session.options.command:
             raise TerminalError(f"{session.key} has no default command: name one", session=session.id)
-        self._run_spec(session, ExecSpec(session.options.command), session.run)
+        self._run_spec(session, handler, ExecSpec(session.options.command), session.run)
 
     def perform(self, session: Session, handler: Handler, ctx: Context) -> None:
         """Call `handler.tty_handler` with a terminal. Raises TerminalError."""
         options = session.options
         if options.handover is not None:
             raise refuse_to_pass_on(session.id, session.key)
-        terminal = self._terminals.open(options.rows, options.cols)
+        terminal = self._terminals.open(options.rows, options.cols, raw=handler.raw)
         try:
             performance = Performance(
                 session,
@@ -86,7 +93,8 @@ class Launcher:
                 reactor=self._reactor,
                 clock=self._clock,
                 run_async=self._run_async,
-                go_on=lambda result: self._go_on(session, terminal, result),
+                go_on=lambda result: self._go_on(session, handler, terminal, result),
+                resize_timeout=self._settings.resize_timeout,
             )
             outputs = self._connect(session, terminal)
         except BaseException:
@@ -95,20 +103,21 @@ class Launcher:
         session.run(performance, outputs)
         performance.start(options)
 
-    def run(self, session: Session, result: Any) -> None:
+    def run(self, session: Session, handler: Handler, result: Any) -> None:
         """Run what a handler returned. Raises TerminalError."""
         if isinstance(result, ExecSpec):
-            self._run_spec(session, result, session.run)
+            self._run_spec(session, handler, result, session.run)
         elif session.options.tty:
             close_result(result)
             raise TerminalError(
-                f"{session.key} gave {excerpt(result)}, which is no terminal: ask with tty=False",
+                f"{session.key} gave {excerpt(result)}, which is no terminal: ask with tty=False, and "
+                "register it with tty=False in its plugin",
                 session=session.id,
             )
         else:
             self._run_files(session, result)
 
-    def _go_on(self, session: Session, terminal: Terminal, result: Any) -> None:
+    def _go_on(self, session: Session, handler: Handler, terminal: Terminal, result: Any) -> None:
         """A terminal handler has named what is to take its place."""
         if is_popen(result):
             status = partial(popen_status, result)
@@ -116,7 +125,7 @@ class Launcher:
             session.replace_body(program)
             program.start()
         elif isinstance(result, ExecSpec):
-            self._run_spec(session, result, session.replace_body)
+            self._run_spec(session, handler, result, session.replace_body)
         else:
             raise TypeError(
                 f"a tty_handler returns an exit code, None, an ExecSpec or a Popen, not {excerpt(result)}"
@@ -140,7 +149,11 @@ class Launcher:
         )
 
     def _run_spec(
-        self, session: Session, spec: ExecSpec, run: Callable[[Body, Iterable[Output]], None]
+        self,
+        session: Session,
+        handler: Handler,
+        spec: ExecSpec,
+        run: Callable[[Body, Iterable[Output]], None],
     ) -> None:
         options = session.options
         cwd = options.cwd if options.cwd is not None else spec.cwd
@@ -148,8 +161,9 @@ class Launcher:
         env = self._environment(session, spec.env, identity)
         if options.tty:
             rows, cols = session.size  # of now: another may have had the terminal before
+            raw = handler.raw if spec.raw is None else spec.raw
             terminal = self._terminals.spawn(
-                spec.argv, cwd=cwd, env=env, rows=rows, cols=cols, identity=identity
+                spec.argv, cwd=cwd, env=env, rows=rows, cols=cols, identity=identity, raw=raw
             )
             assert terminal.pid is not None
             hold = Hold(terminal)
@@ -226,6 +240,7 @@ class Launcher:
                 session,
                 is_terminal=True,
                 sizes=self._sizes,
+                chunk=self._settings.read_chunk,
                 close=terminal.close,
                 revive=hold.take if hold is not None else None,
             )
@@ -240,6 +255,7 @@ class Launcher:
             is_terminal=False,
             close=partial(os.close, fd),
             sizes=self._sizes,
+            chunk=self._settings.read_chunk,
         )
 
     def _environment(
@@ -296,6 +312,7 @@ class Launcher:
             close=end.close,
             before=end.buffered,
             sizes=self._sizes,
+            chunk=self._settings.read_chunk,
         )
 
 

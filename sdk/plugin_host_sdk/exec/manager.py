@@ -1,8 +1,8 @@
 """All sessions of one plugin: opening, finding, closing and forgetting them.
 
 The plugin's end of `Provider`. Author code runs on the thread that calls `create`, never under a lock. An
-id is reserved before a handler is asked. Sessions that ended stay for who wants to read them: up to a
-minute after the last look, and no more than 64 of them.
+id is reserved before a handler is asked. Sessions that ended stay for who wants to read them, for as long
+after the last look and as many as the limits say.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from plugin_host_sdk.types.session import Created, HandlerInfo
 from .attention import Attention
 from .clock import SystemClock
 from .closing import GRACE_S, Closing
+from .configuration import SessionLimits, SessionSettings
 from .failure import error_of
 from .handler import ExecSpec, find_handler
 from .launcher import Launcher, close_result
@@ -58,11 +59,10 @@ if TYPE_CHECKING:
 
     Logger = Callable[[str, str], None]
 
-__all__ = ["KEPT_S", "KEPT_SESSIONS", "MOST_TOLD_BYTES", "Manager"]
+__all__ = ["MOST_TOLD_BYTES", "Manager"]
 
-KEPT_S = 60.0
-KEPT_SESSIONS = 64
 MOST_TOLD_BYTES = 1024 * 1024
+_LOOK_S = 1.0  # between two looks at an ended session that is still looked at
 
 
 def _check_told(options: SessionOptions) -> None:
@@ -83,6 +83,7 @@ class Manager:
 
     `sink` is where output goes; `terminals`, `clock` and `logger(level, message)` stand for the machine's.
     `runtime` gives handlers their context; without one they have a context that knows no host.
+    `replay_bytes`, `settings` and `limits` are as in `PluginOpts`.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class Manager:
         logger: Logger | None = None,
         runtime: Runtime | None = None,
         replay_bytes: int = REPLAY_BYTES,
+        settings: SessionSettings | None = None,
+        limits: SessionLimits | None = None,
     ) -> None:
         self._handlers = {handler.key: handler for handler in handlers}
         self._sink = sink
@@ -102,10 +105,16 @@ class Manager:
         self._log = logger or (lambda level, message: None)
         self._runtime = runtime or Solitude(sink, self._log)
         self._replay_bytes = replay_bytes
+        self._settings = settings or SessionSettings()
+        self._limits = limits or SessionLimits()
         self._attention = Attention()
         self._reactor = Reactor(self._clock, lambda text: self._log("error", text))
         self._launcher = Launcher(
-            self._reactor, self._clock, terminals or RealTerminalFactory(), self._runtime.run_async
+            self._reactor,
+            self._clock,
+            terminals or RealTerminalFactory(),
+            self._runtime.run_async,
+            self._settings,
         )
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
@@ -199,6 +208,7 @@ class Manager:
             clock=self._clock,
             attention=self._attention,
             ended=self._retire,
+            event_queue=self._settings.event_queue,
         )
         ctx = self._runtime.context(f"exec {handler.key}")
         if call is not None:
@@ -225,14 +235,20 @@ class Manager:
 
     def _function(self, session: Session, handler: Handler) -> Callable[..., Any] | None:
         """What to ask for something to run; None when there is nobody to ask."""
-        if handler.runs_commands or (session.options.tty and handler.tty_handler is not None):
-            return None
-        if not handler.serves_pipes:
+        tty = session.options.tty
+        if not (handler.tty if tty else handler.serves_pipes):
+            how = (
+                "pipes only: ask with tty=False, on the command line without -t"
+                if tty
+                else "terminals only: ask with tty=True, on the command line with -t"
+            )
             raise HandlerNotFound(
-                f"{handler.key} serves terminals only: ask with tty=True",
+                f"{handler.key} serves {how}",
                 session=session.id,
                 data={"handlers": sorted(self._handlers)},
             )
+        if handler.runs_commands or (tty and handler.tty_handler is not None):
+            return None
         return handler.session_handler or handler.command_handler
 
     def _begin(
@@ -251,11 +267,11 @@ class Manager:
             raise CallCancelled(f"session {session.id}: {session.closed_by}", name="rpc.cancelled")
         ctx = self._contexts[session.id]
         if handler.runs_commands:
-            self._launcher.run_command(session)
+            self._launcher.run_command(session, handler)
         elif session.options.tty and handler.tty_handler is not None:
             self._launcher.perform(session, handler, ctx)
         else:
-            self._launcher.run(session, result)
+            self._launcher.run(session, handler, result)
 
     def _give_up(self, session: Session, error: BaseException) -> NoReturn:
         """A session that was not to be: nothing of it stays. Raises what the caller is told."""
@@ -405,21 +421,25 @@ class Manager:
         with self._lock:
             ended = [one for one in self._sessions.values() if one.state == ENDED]
         ended.sort(key=lambda one: one.ended_at)
-        for one in ended[: max(0, len(ended) - KEPT_SESSIONS)]:
+        for one in ended[: max(0, len(ended) - self._limits.ended_sessions)]:
             self._forget_ended(one)
         if self._sweeping is None:
-            self._sweeping = self._reactor.call_at(self._clock.monotonic() + KEPT_S, self._sweep)
+            self._sweeping = self._reactor.call_at(
+                self._clock.monotonic() + self._limits.ended_s, self._sweep
+            )
 
     def _sweep(self) -> None:
         """Forget those that have ended long enough ago; the timer holds none of them."""
         self._sweeping = None
-        now = self._clock.monotonic()
+        now, kept_s = self._clock.monotonic(), self._limits.ended_s
         with self._lock:
             ended = [one for one in self._sessions.values() if one.state == ENDED]
         left = []
         for one in ended:
-            until = now + KEPT_S if one.is_watched else one.last_seen + KEPT_S
-            if until <= now:
+            until = one.last_seen + kept_s
+            if one.is_watched:
+                left.append(now + max(kept_s, _LOOK_S))
+            elif until <= now:
                 self._forget_ended(one)
             else:
                 left.append(until)

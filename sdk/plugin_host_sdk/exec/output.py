@@ -48,8 +48,8 @@ __all__ = ["Output"]
 
 _CHUNK = FULL_PAYLOAD_BYTES  # of a pipe
 _TERMINAL_CHUNK = 4 * 1024
-_TURN_BYTES = 2 * 4095  # of a terminal: two of the pieces that it is read in
-_CALM_TURN_BYTES = 4 * _TURN_BYTES  # while nothing else waits: a turn costs as much as a piece does
+_PIECE_BYTES = 4095  # a terminal gives no more at a time; a turn takes two of them
+_CALM_TURNS = 4  # in one while nothing else waits: a turn costs as much as a piece does
 _GATHERED_BYTES = 64 * 1024
 _FULL_READS = 16  # after so many a pipe is worth to be made larger
 _READS_A_TURN = 4  # of a pipe that is full; what they bring is passed on together
@@ -67,12 +67,13 @@ class Output:
     """A descriptor that is read for a session. Owns it, and ends with `close`.
 
     `before` is what was read from it already; `sizes` may make its pipe larger; `revive` is asked whether
-    an end is one.
+    an end is one; `chunk` bytes are read at a time unless it is None.
     """
 
     __slots__ = (
         "_before",
         "_budget",
+        "_chunk",
         "_close",
         "_fd",
         "_full_reads",
@@ -85,6 +86,7 @@ class Output:
         "_reader",
         "_revive",
         "_sizes",
+        "_turn",
         "_unhurried",
         "is_terminal",
         "name",
@@ -102,6 +104,7 @@ class Output:
         before: bytes = b"",
         sizes: PipeSizes,
         revive: Callable[[], bool] | None = None,
+        chunk: int | None = None,
     ) -> None:
         self.name = name
         self.is_terminal = is_terminal
@@ -112,6 +115,8 @@ class Output:
         self._before = before
         self._sizes = sizes
         self._revive = revive
+        self._chunk = chunk or (_TERMINAL_CHUNK if is_terminal else _CHUNK)
+        self._turn = 2 * min(self._chunk, _PIECE_BYTES)
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._has_breath = False
@@ -161,7 +166,7 @@ class Output:
         """Wait for the end no longer: what lies in the kernel now is still read, within the budget."""
         self._pass_on()
         while self._fd >= 0 and self._budget > 0:
-            data = self._read(min(_CHUNK, self._budget))
+            data = self._read(min(self._chunk, self._budget))
             if not data:
                 break
             self._reader.feed(self.name, data)
@@ -197,15 +202,15 @@ class Output:
             self._read_pipe(room)
 
     def _read_pipe(self, room: int) -> None:
-        reader, size = self._reader, 0
+        reader, size, chunk = self._reader, 0, self._chunk
         is_calm = self._reactor.is_alone and not reader.gives_way
-        most = min(_READS_A_TURN * _CHUNK if is_calm else _CHUNK, room)
-        while data := self._read(min(_CHUNK, room)):
+        most = min(_READS_A_TURN * chunk if is_calm else chunk, room)
+        while data := self._read(min(chunk, room)):
             goes_on = reader.feed(self.name, data)
             size += len(data)
-            if len(data) < _CHUNK:
+            if len(data) < chunk:
                 break
-            if self._full_reads < _FULL_READS:
+            if self._full_reads < _FULL_READS and chunk == _CHUNK:
                 self._note_full_read()
             if size >= most or not goes_on:
                 break
@@ -230,7 +235,8 @@ class Output:
     def _read_terminal(self, room: int) -> None:
         before = self._gathered_bytes
         is_calm = self._reactor.is_alone and not self._reader.gives_way
-        most = min(_CALM_TURN_BYTES if is_calm else _TURN_BYTES, _GATHERED_BYTES - before, room)
+        turn = _CALM_TURNS * self._turn if is_calm else self._turn
+        most = min(turn, _GATHERED_BYTES - before, room)
         size, has_ended = self._read_on(most)
         self._budget -= size
         self._gathered_bytes += size
@@ -251,10 +257,10 @@ class Output:
 
     def _read_on(self, most: int) -> tuple[int, bool]:
         """Gather what is there now, up to `most` bytes: how many there were, and whether that is all."""
-        read, fd, gather, size = os.read, self._fd, self._gathered.append, 0
+        read, fd, gather, size, chunk = os.read, self._fd, self._gathered.append, 0, self._chunk
         try:
             while size < most:
-                data = read(fd, min(_TERMINAL_CHUNK, most - size))
+                data = read(fd, min(chunk, most - size))
                 if not data:
                     return size, True
                 gather(data)

@@ -38,9 +38,8 @@ if TYPE_CHECKING:
 
     RunAsync = Callable[[Callable[[], Coroutine[Any, Any, None]]], Callable[[], None]]
 
-__all__ = ["RESIZE_TIMEOUT_S", "Performance"]
+__all__ = ["Performance"]
 
-RESIZE_TIMEOUT_S = 0.5
 _LARGEST_CODE = 2**31 - 1
 # How long a successor waits for the end of a terminal that something else may hold.
 _LAST_OUTPUT_S = 0.5
@@ -65,6 +64,7 @@ class Performance:
         clock: Clock,
         run_async: RunAsync,
         go_on: Callable[[Any], None],
+        resize_timeout: float,
     ) -> None:
         self._session = session
         self._handler = handler
@@ -74,6 +74,7 @@ class Performance:
         self._clock = clock
         self._run_async = run_async
         self._go_on = go_on
+        self._resize_timeout = resize_timeout
         self._resizes = Resizes(session.id)
         self._is_over = False
         self._cancel: Callable[[], None] | None = None  # of a coroutine
@@ -191,8 +192,9 @@ class Performance:
             return None
         later = Later()
         later.then(lambda result, error: self._session.note_size(rows, cols) if error is None else None)
-        at = self._clock.monotonic() + RESIZE_TIMEOUT_S
-        timer = self._reactor.call_at(at, lambda: self._resizes.give_up(later, RESIZE_TIMEOUT_S))
+        timeout = self._resize_timeout
+        at = self._clock.monotonic() + timeout
+        timer = self._reactor.call_at(at, lambda: self._resizes.give_up(later, timeout))
         later.then(lambda result, error: timer.cancel())
         self._resizes.put(Size(rows, cols), later)
         return later

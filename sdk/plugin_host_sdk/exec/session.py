@@ -81,6 +81,7 @@ class Session:
         clock: Clock,
         attention: Attention,
         ended: Callable[[Session], None],
+        event_queue: int | None = None,
     ) -> None:
         self.options = options
         self.id = options.id
@@ -100,6 +101,7 @@ class Session:
         self._clock = clock
         self._attention = attention
         self._ended = ended
+        self._event_queue = event_queue
         self._lock = threading.Lock()
         self._state = STARTING
         self._began = clock.monotonic()
@@ -286,6 +288,8 @@ class Session:
                     backlog.push_gap(place.start - place.base)
                 for piece in record.pieces(name, place.start):
                     backlog.push(piece)
+                    if not options.lossless:  # or more would be lost than its credit says
+                        streams[name].advance()
             record.release()
             viewer = Viewer(
                 options.viewer, streams, is_lossless=options.lossless, is_read_only=options.read_only
@@ -308,7 +312,9 @@ class Session:
         return numbers
 
     def _open(self, numbers: dict[str, int], options: AttachOptions) -> dict[str, ViewerStream]:
-        limit = None if options.lossless else max(self._record.capacity, _LEAST_LIMIT)
+        limit = None
+        if not options.lossless:
+            limit = self._event_queue or max(self._record.capacity, _LEAST_LIMIT)
         streams: dict[str, ViewerStream] = {}
         try:
             for name, number in numbers.items():

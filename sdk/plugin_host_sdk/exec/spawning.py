@@ -12,7 +12,9 @@ import errno
 import os
 import signal
 import sys
+import termios
 import threading
+import tty
 import warnings
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,15 @@ if TYPE_CHECKING:
 
     from .identity import Identity
 
-__all__ = ["SPAWN_LOCK", "Start", "bad_folder", "expect_fork", "has_ordinary_signals", "prepare"]
+__all__ = [
+    "SPAWN_LOCK",
+    "Start",
+    "bad_folder",
+    "expect_fork",
+    "has_ordinary_signals",
+    "make_raw",
+    "prepare",
+]
 
 # From the making of a descriptor that a child could inherit until it no longer can, and from fork to exec:
 # programs start one after the other.
@@ -37,12 +47,24 @@ _RESTORED_BY_POPEN = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
 class Start:
-    """A program that is ready to be started.
+    """A program that is ready to be started, on a terminal perhaps, and then on a `raw` one if it is to be.
 
     `path` is what is executed, relative to the child's folder; `file` is the same as seen from here.
     """
 
-    __slots__ = ("_argv", "_cwd", "_env", "_ignored", "argv", "cwd", "env", "file", "identity", "path")
+    __slots__ = (
+        "_argv",
+        "_cwd",
+        "_env",
+        "_ignored",
+        "argv",
+        "cwd",
+        "env",
+        "file",
+        "identity",
+        "path",
+        "raw",
+    )
 
     def __init__(
         self,
@@ -51,6 +73,7 @@ class Start:
         env: Mapping[str, str],
         path: str,
         identity: Identity | None = None,
+        raw: bool = False,
     ) -> None:
         self.argv = list(argv)
         self.cwd = cwd
@@ -63,12 +86,16 @@ class Start:
         self._cwd = None if cwd is None else os.fsencode(cwd)
         self._ignored = _ignored_signals()
         self.identity = identity
+        self.raw = raw
 
     def become(self) -> None:
         """In the forked child: turn into the program. Raises OSError("step number") when that fails."""
         step = "signals"
         try:
             self.restore_signals()
+            if self.raw:
+                step = "terminal"
+                make_raw(0)
             if self.identity is not None:
                 step = "identity"
                 os.fchown(0, self.identity.uid, -1)  # or it could not open its own terminal by name
@@ -95,6 +122,14 @@ class Start:
         for number in self._ignored:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def make_raw(fd: int) -> None:
+    """Let a terminal pass bytes on as they are: no echo, no lines, no signals. Raises OSError."""
+    try:
+        tty.setraw(fd, termios.TCSANOW)
+    except termios.error as error:
+        raise OSError(*error.args) from None
 
 
 def has_ordinary_signals() -> bool:
@@ -124,7 +159,12 @@ def _ignored_signals() -> list[int]:
 
 
 def prepare(
-    argv: Sequence[str], cwd: str | None, env: Mapping[str, str], identity: Identity | None = None
+    argv: Sequence[str],
+    cwd: str | None,
+    env: Mapping[str, str],
+    identity: Identity | None = None,
+    *,
+    raw: bool = False,
 ) -> Start:
     """Check everything about a start. Raises TerminalError.
 
@@ -137,7 +177,7 @@ def prepare(
         _check_text(what, text)
     if cwd is not None:
         _check_folder(cwd)
-    return Start(argv, cwd, env, find_executable(argv[0], cwd, env), identity)
+    return Start(argv, cwd, env, find_executable(argv[0], cwd, env), identity, raw)
 
 
 def bad_folder(cwd: str, number: int) -> TerminalError:

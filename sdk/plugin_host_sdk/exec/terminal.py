@@ -28,7 +28,7 @@ from plugin_host_sdk.errors import TerminalError
 from plugin_host_sdk.protocol import LARGEST_SIZE
 
 from .executable import explain_failure, find_executable, refusal
-from .spawning import SPAWN_LOCK, bad_folder, expect_fork, prepare
+from .spawning import SPAWN_LOCK, bad_folder, expect_fork, make_raw, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,9 +71,12 @@ class Terminal(Protocol):
 
 
 class TerminalFactory(Protocol):
-    """Makes terminals. Both raise TerminalError with `errno`, `file` and `reason` in its data."""
+    """Makes terminals, in the state in which shells find them, or `raw`.
 
-    def open(self, rows: int, cols: int) -> Terminal:
+    Both raise TerminalError with `errno`, `file` and `reason` in its data.
+    """
+
+    def open(self, rows: int, cols: int, *, raw: bool = False) -> Terminal:
         """A terminal with nothing on it."""
 
     def spawn(
@@ -85,6 +88,7 @@ class TerminalFactory(Protocol):
         rows: int,
         cols: int,
         identity: Identity | None = None,
+        raw: bool = False,
     ) -> Terminal:
         """A program on a terminal of its own; `env` is its whole environment, None the plugin's user."""
 
@@ -92,7 +96,7 @@ class TerminalFactory(Protocol):
 class RealTerminalFactory:
     """Terminals of the system."""
 
-    def open(self, rows: int, cols: int) -> RealTerminal:
+    def open(self, rows: int, cols: int, *, raw: bool = False) -> RealTerminal:
         _check_size(rows, cols)
         try:
             with SPAWN_LOCK:
@@ -102,6 +106,8 @@ class RealTerminalFactory:
         os.set_blocking(master, False)
         terminal = RealTerminal(master, slave=slave)
         terminal.resize(rows, cols)
+        if raw:
+            make_raw(slave)
         return terminal
 
     def spawn(
@@ -113,9 +119,10 @@ class RealTerminalFactory:
         rows: int,
         cols: int,
         identity: Identity | None = None,
+        raw: bool = False,
     ) -> RealTerminal:
         _check_size(rows, cols)
-        child = _spawn(prepare(argv, cwd, env, identity), rows, cols)
+        child = _spawn(prepare(argv, cwd, env, identity, raw=raw), rows, cols)
         return RealTerminal(child.fd, pid=child.pid)
 
 
@@ -226,6 +233,8 @@ def _explain(start: Start, was_forked: bool, error: OSError) -> TerminalError:
     step, _, number = str(error.args[0] if error.args else "").partition(" ")
     if step == "chdir" and number.isdigit():
         return bad_folder(start.cwd or "", int(number))
+    if step == "terminal":
+        return _no_terminal(OSError(int(number), "it cannot be made raw"))
     if step == "identity" and start.identity is not None:
         return start.identity.refused(int(number) if number.isdigit() else 0)
     return explain_failure(start.path, start.file, int(number) if number.isdigit() else error.errno or 0)

@@ -72,7 +72,7 @@ class Server:
         self.preemptions = Preemptions()
         self.loop = LoopThread()
         self.backlog: deque[Event] = deque()
-        self.finished = 0  # requests that were answered
+        self.finished = 0  # calls that had begun and were answered
         self.clock = 0.0  # when the leader began its turn, or ended its last run
         self.roster = Roster(plugin)
         self.routes = self.roster.open(self)
@@ -353,7 +353,7 @@ class Server:
             result.then(lambda result, error: self._settle_late(ctx, result, error))
             return
         self.running.pop(ctx.msgid, None)
-        self.finished += 1
+        self.finished += ctx.has_begun
         if error is not None:
             self.wiring.refuse(ctx.msgid, error)
         else:

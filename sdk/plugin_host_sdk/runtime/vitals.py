@@ -21,7 +21,8 @@ _NAME_CHARACTERS = 200
 def take_vitals(calls: Iterable[Context], finished: int, lag: float | None, now: float) -> dict[str, Any]:
     """The answer to `vitals`.
 
-    `calls` are those not answered yet, in the order in which they came; `finished` is how many were.
+    `calls` are those not answered yet, in the order in which they came; `finished` is how many were,
+    without those that never began: a call that was cancelled while it waited is no progress.
     `lag` is how long the loop of async handlers has not come round, None when there is none.
     """
     every = list(calls)

@@ -43,10 +43,10 @@ class FakeTerminalFactory:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self, rows: int, cols: int) -> FakeTerminal:
+    def open(self, rows: int, cols: int, *, raw: bool = False) -> FakeTerminal:
         """A terminal whose program is the handler that takes its descriptor, or the test."""
         self._fail_if_asked()
-        return self._add(FakeTerminal(self._real.open(rows, cols), rows, cols))
+        return self._add(FakeTerminal(self._real.open(rows, cols), rows, cols, raw=raw))
 
     def spawn(
         self,
@@ -57,10 +57,12 @@ class FakeTerminalFactory:
         rows: int,
         cols: int,
         identity: Identity | None = None,
+        raw: bool = False,
     ) -> FakeTerminal:
         """A terminal whose program the test plays; nothing is checked but the size."""
         self._fail_if_asked()
-        terminal = FakeTerminal(self._real.open(rows, cols), rows, cols, argv=argv, cwd=cwd, env=env)
+        real = self._real.open(rows, cols)
+        terminal = FakeTerminal(real, rows, cols, argv=argv, cwd=cwd, env=env, raw=raw)
         try:
             terminal.start(env)
         except BaseException:

@@ -33,6 +33,8 @@ _CLOSED = "the manager has closed the terminal"
 class FakeTerminal:
     """A terminal; `argv`, `cwd` and `env` are what was to be spawned on it, None when nothing was.
 
+    `raw` is whether it was to be in raw mode, as a fake one always is.
+
     `sizes` are the sizes it was given, as (rows, cols), the first one included. `group` is what has the
     terminal: the stand-in of a spawned program, unless a test sets another. All methods may be called from
     any thread.
@@ -47,10 +49,12 @@ class FakeTerminal:
         argv: Sequence[str] | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
+        raw: bool = False,
     ) -> None:
         self.argv = None if argv is None else list(argv)
         self.cwd = cwd
         self.env = None if env is None else dict(env)
+        self.raw = raw
         self.sizes = [(rows, cols)]
         self.group: int | None = None
         self._real = real

@@ -257,9 +257,9 @@ class Shutdown(Struct, frozen=True, kw_only=True):
 class UpdateKey(Discreet, frozen=True, kw_only=True):
     """One step of a change of keys. Up to `drop` the old key is valid, whatever fails.
 
-    `offer` gives a new `key`, answered with a nonce; `prove` shows by `proof`, `key_proof(key, nonce)`,
-    that the asker has kept it: from then on both are valid; `drop` ends the old one. `withdraw` forgets a
-    new key, and the old one stays.
+    `offer` gives a new `key`, answered with a nonce: from then on both are valid; `prove` shows by `proof`,
+    `key_proof(key, nonce)`, that the asker has kept it; `drop` ends the old one. `withdraw` forgets a new
+    key, and the old one stays.
     """
 
     kind: ClassVar[str] = "update_key"

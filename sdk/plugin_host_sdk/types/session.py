@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Awaitable
+from enum import StrEnum
 from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct, field
@@ -38,6 +39,7 @@ __all__ = [
     "SessionOptions",
     "Size",
     "Stored",
+    "StreamTarget",
 ]
 
 SessionId = Annotated[str, Meta(min_length=1, max_length=SESSION_ID_CHARACTERS, pattern=r"\A[!-~]+\Z")]
@@ -46,6 +48,19 @@ Offset = Annotated[int, Meta(ge=-1)]
 StreamId = Annotated[int, Meta(ge=1)]
 Window = Annotated[int, Meta(ge=1, le=2**30)]
 Count = Annotated[int, Meta(ge=0)]
+
+
+class StreamTarget(StrEnum):
+    """An output of a session: a member is its text, and any other text is refused with ValueError.
+
+    A terminal has one output, which is `STDOUT`.
+    """
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+    def __repr__(self) -> str:
+        return repr(self.value)
 
 
 class Size(Struct, frozen=True):
