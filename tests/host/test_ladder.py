@@ -262,9 +262,7 @@ if not os.fork():
 
 
 @pytest.mark.parametrize("way", ["polite request", "close stdin"])
-def test_kin_that_the_plugin_cuts_off_as_it_ends_is_known(
-    run: Run, wait_until: WaitUntil, way: str
-) -> None:
+def test_kin_that_a_plugin_cuts_off_as_it_ends_is_known(run: Run, wait_until: WaitUntil, way: str) -> None:
     """Once the one between is gone nothing leads to it: no parent, no mark, no session of the plugin."""
 
     async def body() -> None:
