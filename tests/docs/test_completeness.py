@@ -149,10 +149,12 @@ def test_every_argument_about_sessions_is_on_the_page_for_embedders(function: An
 
 
 SESSION_INSIDE = {
+    "check_kept",
     "check_plugin",
     "consume",
     "detach_viewer",
     "failure",
+    "forget",
     "is_over",
     "join",
     "lose",
@@ -160,6 +162,7 @@ SESSION_INSIDE = {
     "note_exit",
     "open_input",
     "opened",
+    "precedes",
     "resize_as",
     "stop",
     "write_as",
