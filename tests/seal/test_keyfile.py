@@ -78,14 +78,31 @@ def test_a_new_key_that_cannot_be_used_is_logged_and_left_out(
     assert f"this new key is not taken: {tmp_path}/psk.new" in caplog.text
 
 
+def test_a_new_key_that_is_a_link_is_left_out_since_anybody_may_have_made_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a folder like /tmp others cannot replace a file, but they can add one that is not there."""
+    known = made(tmp_path / "known", b"what many know of the owner's files\n")
+    file = made(tmp_path / "psk", b"the key in force\n")
+    (tmp_path / "psk.new").symlink_to(known)
+    assert read_keys(file) == [b"the key in force"]
+    assert "psk.new: this key is a symbolic link" in caplog.text
+
+
+def test_the_key_in_force_may_be_a_link(tmp_path: Path) -> None:
+    made(tmp_path / "elsewhere", b"the key in force\n")
+    (tmp_path / "psk").symlink_to("elsewhere")
+    assert read_keys(tmp_path / "psk") == [b"the key in force"]
+
+
 def test_a_key_that_moves_while_it_is_read_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = made(tmp_path / "psk", b"the key in force\n")
     new = made(tmp_path / "psk.new", b"the key to come!\n")
 
-    def read_then_moved(path: str | os.PathLike[str]) -> bytes:
-        key = read_key(path)
+    def read_then_moved(path: str | os.PathLike[str], *, follows: bool = True) -> bytes:
+        key = read_key(path, follows=follows)
         if new.exists():
             new.rename(file)
         return key

@@ -5,6 +5,7 @@ Invariant: a key that others than its owner and root can read or replace is refu
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -38,20 +39,27 @@ def _new_key(path: str) -> bytes | None:
     if not os.path.lexists(path):
         return None
     try:
-        return read_key(path)
+        return read_key(path, follows=False)
     except KeyFileError as error:
         if os.path.lexists(path):  # it was not withdrawn in this moment
             _log.warning("this new key is not taken: %s", error)
         return None
 
 
-def read_key(file: str | os.PathLike[str]) -> bytes:
-    """The key: the file's bytes without line ends behind them. Raises KeyFileError."""
+def read_key(file: str | os.PathLike[str], *, follows: bool = True) -> bytes:
+    """The key: the file's bytes without line ends behind them. Raises KeyFileError.
+
+    With `follows` `file` may be a symbolic link.
+    """
     path = os.fspath(file)
     try:
         # A FIFO would make this wait for who writes into it.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        fd = os.open(path, flags if follows else flags | os.O_NOFOLLOW)
     except (OSError, ValueError) as error:
+        if not follows and getattr(error, "errno", None) == errno.ELOOP:
+            text = "this key is a symbolic link, which others could have made; put the file itself here"
+            raise KeyFileError(f"{shown(path)}: {text}", file=path) from None
         reason = error.strerror if isinstance(error, OSError) else str(error)
         hint = f"; {_MAKE}" if isinstance(error, FileNotFoundError) else ""
         raise KeyFileError(f"{shown(path)}: cannot be read: {reason}{hint}", file=path) from None
