@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import plugin_host_sdk as sdk
+from plugin_host.seal import read_keys
 from plugin_host_automation import plugin, setting
 from plugin_host_sdk import action
 from plugin_host_sdk.action import (
@@ -118,6 +119,19 @@ def test_a_machine_that_has_a_key_keeps_it_until_the_new_one_is_proved(
     bench.trigger(UpdateKey(phase="prove", proof=key_proof(second.key, second.nonce))).result()
     bench.trigger(UpdateKey(phase="drop")).result()
     assert (tmp_path / "state" / "key").read_text() == second.key + "\n"
+
+
+def test_a_first_key_that_was_made_by_hand_and_is_no_text_is_kept_and_replaced_like_any_other(
+    serve: Serve, key_file: str, tmp_path: Path
+) -> None:
+    bench = serve(registration_key_file=key_file)
+    registered(bench)
+    (tmp_path / "state" / "key").write_bytes(raw := bytes(range(128, 160)))
+    second = registered(bench)
+    assert read_keys(tmp_path / "state" / "key") == [raw, second.key.encode()]
+    bench.trigger(UpdateKey(phase="prove", proof=key_proof(second.key, second.nonce))).result()
+    bench.trigger(UpdateKey(phase="drop")).result()
+    assert read_keys(tmp_path / "state" / "key") == [second.key.encode()]
 
 
 def test_the_properties_of_the_machine_choose_its_scripts(

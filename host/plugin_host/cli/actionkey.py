@@ -29,7 +29,7 @@ __all__ = ["change_key", "register"]
 
 _LONGEST = 512
 
-_CHANGE = """Give PLUGIN a new key: the text in FILE, or on stdin (-), of 1 to 512 characters.
+_CHANGE = """Give PLUGIN a new key: the text in FILE, or on stdin (-), of 16 bytes to 512 characters.
 
 It goes in steps: the new key is offered, proved to have arrived whole, and only then the old one is
 dropped. Whatever fails before that, the old key is valid.
@@ -66,14 +66,17 @@ def change_key(options: Options, plugin: str, file: str) -> None:
 async def _change(options: Options, plugin: str, key: str) -> KeyResult:
     from plugin_host_sdk.types.action import UpdateKey, key_proof
 
+    offered: KeyResult | None = None
     async with reach(options, plugin) as actions:
-        offered = await _step(actions, plugin, UpdateKey(phase="offer", key=key))
         try:
+            offered = await _step(actions, plugin, UpdateKey(phase="offer", key=key))
             proof = key_proof(key, offered.nonce)
             proved = await _step(actions, plugin, UpdateKey(phase="prove", proof=proof))
-        except BaseException:
-            with suppress(PluginHostError):
-                await _step(actions, plugin, UpdateKey(phase="withdraw"))
+        except BaseException as error:
+            # A refused offer has left what was offered before; who was interrupted does not know.
+            if offered is not None or not isinstance(error, PluginHostError):
+                with suppress(PluginHostError):
+                    await _step(actions, plugin, UpdateKey(phase="withdraw"))
             raise
         try:
             dropped = await _step(actions, plugin, UpdateKey(phase="drop"))

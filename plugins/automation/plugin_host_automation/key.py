@@ -54,7 +54,8 @@ def new_key() -> str:
 
 def fingerprint(key: str) -> str:
     """What tells keys apart and gives none away."""
-    return hashlib.sha256(b"plugin-host key fingerprint\0" + key.encode()).hexdigest()[:16]
+    data = key.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(b"plugin-host key fingerprint\0" + data).hexdigest()[:16]
 
 
 class KeyStore:
@@ -65,7 +66,7 @@ class KeyStore:
 
     @property
     def current(self) -> str | None:
-        """The key in force; None before there was one."""
+        """The key in force; None before there was one. One that is no UTF-8 has surrogates."""
         return self._line(_KEY)
 
     @property
@@ -138,7 +139,10 @@ class KeyStore:
 
     def _line(self, name: str) -> str | None:
         data = self._state.read(name)
-        return None if data is None else data.decode().rstrip("\n")
+        if data is None:
+            return None
+        # A first key that was made by hand is whatever the host takes.
+        return data.decode("utf-8", "surrogateescape").rstrip("\n")
 
     def _keep(self, offer: Offer) -> None:
         change = Change(fingerprint(offer.key), offer.nonce, offer.proved)
