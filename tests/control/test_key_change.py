@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -88,8 +88,21 @@ def test_a_client_stays_through_a_change_of_its_key(tmp_path: Path, own_socket: 
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("happens", "words"),
+    [
+        (lambda file: replace(file, NEW), "was changed in this moment"),
+        (lambda file: file.rename(file.with_name("away")), "cannot be read: No such file"),
+    ],
+    ids=["changed", "gone"],
+)
 def test_a_client_that_is_slow_to_prove_the_old_key_is_not_let_in_with_it(
-    tmp_path: Path, own_socket: str, run: Run, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    own_socket: str,
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    happens: Callable[[Path], object],
+    words: str,
 ) -> None:
     async def scene() -> None:
         async with sealed(tmp_path, own_socket) as (stage, port, file):
@@ -102,7 +115,7 @@ def test_a_client_that_is_slow_to_prove_the_old_key_is_not_let_in_with_it(
             client.keyed(derive(secret, needed.salt))
             # Once a later client is in, the port has derived the keys of this one.
             async with await reached(port.address, file):
-                replace(file, NEW)
+                happens(file)
                 writer.write(client.data_to_send())
                 assert client.receive_data(await reader.readexactly(40)) == [Confirmed()]
                 assert await reader.read() == b""
@@ -111,7 +124,7 @@ def test_a_client_that_is_slow_to_prove_the_old_key_is_not_let_in_with_it(
 
     with caplog.at_level(logging.WARNING):
         run(scene())
-    assert "was changed in this moment" in caplog.text
+    assert words in caplog.text
 
 
 @pytest.mark.usefixtures("quick")

@@ -20,6 +20,8 @@ from plugin_host.control.address import parse_address
 from plugin_host.control.sealedport import SealedPort
 from plugin_host.errors import CallFailed, ConfigurationError, HostLost, HostUnreachable
 from plugin_host.seal import Role, SealedStream, open_stream, read_key
+from plugin_host.seal import derivation as derivation_module
+from plugin_host.seal.key import Keys
 from plugin_host.seal.record import Kind, header
 from plugin_host.seal.refusal import Refusal
 from tests.control.arena import Arena, arena
@@ -261,6 +263,35 @@ def test_who_does_not_prove_the_key_in_time_is_told_and_dropped(
         assert "did not prove its key within 0.2 s" in caplog.text
 
     run(scene())
+
+
+def without_memory(secret: bytes, salt: bytes) -> Keys:
+    raise MemoryError
+
+
+def test_a_handshake_that_fails_for_want_of_memory_costs_that_connection_alone(
+    tmp_path: Path,
+    own_socket: str,
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            with monkeypatch.context() as patch, socket.create_connection(tuple(port.address)) as sock:
+                patch.setattr(derivation_module, "derive", without_memory)
+                sock.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(sock, header(Kind.CLIENT_HELLO, 16) + bytes(16))
+                said = b""
+                while data := await loop.sock_recv(sock, 100):
+                    said += data
+                assert len(said) == 24
+            async with await reached(port.address, file) as client:
+                assert await client.status()
+
+    run(scene())
+    assert "its handshake failed" in caplog.text
 
 
 def test_both_ends_notice_within_two_minutes_that_the_other_is_gone(

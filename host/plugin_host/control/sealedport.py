@@ -19,7 +19,7 @@ from plugin_host.peer import RemotePeer
 from plugin_host.seal.agreement import agree
 from plugin_host.seal.channel import RECORD_BYTES, SealedChannel
 from plugin_host.seal.codec import require_cipher
-from plugin_host.seal.connection import Role, SealedConnection
+from plugin_host.seal.connection import Role, SealedConnection, State
 from plugin_host.seal.keyfile import read_keys
 from plugin_host.seal.record import NONCE_BYTES
 from plugin_host.seal.refusal import Refusal
@@ -124,7 +124,7 @@ class SealedPort:
         connection = SealedConnection(Role.SERVER, os.urandom(NONCE_BYTES), limit=RECORD_BYTES)
         if unproved.total() >= _UNPROVED or unproved[host] >= _UNPROVED_OF_ONE:
             _log.warning("a connection %s was turned away: too many have not proved their key", peer)
-            _say(sock, connection.refuse(Refusal.BUSY))
+            _refuse(sock, connection, Refusal.BUSY)
             sock.close()
             return
         unproved[host] += 1
@@ -140,6 +140,9 @@ class SealedPort:
         self._unproved += Counter()  # forget who has none
         if task.cancelled():
             sock.close()
+        elif (error := task.exception()) is not None:  # no memory for a derivation, for one
+            _log.error("a connection was dropped, as its handshake failed", exc_info=error)
+            sock.close()
 
     async def _shake_hands(
         self, sock: socket.socket, connection: SealedConnection, peer: RemotePeer
@@ -149,11 +152,11 @@ class SealedPort:
             async with asyncio.timeout(self._handshake_s):
                 early = await self._agree(sock, connection)
         except TimeoutError:
-            _say(sock, connection.refuse(Refusal.SLOW))
+            _refuse(sock, connection, Refusal.SLOW)
             text = f"it did not prove its key within {self._handshake_s:g} s"
             self._drop(sock, peer, SealRefused(text))
         except KeyFileError as error:
-            _say(sock, connection.refuse(Refusal.NO_KEY))
+            _refuse(sock, connection, Refusal.NO_KEY)
             self._drop(sock, peer, error)
         except (SealError, OSError) as error:
             self._drop(sock, peer, error)
@@ -195,9 +198,11 @@ def _listening(family: int, place: tuple[str, int]) -> socket.socket:
     return listening
 
 
-def _say(sock: socket.socket, data: bytes) -> None:
-    """Last words, if there is room for them."""
+def _refuse(sock: socket.socket, connection: SealedConnection, reason: Refusal) -> None:
+    """Last words, if there is room for them; who has been agreed with already takes none in the clear."""
+    if connection.state is State.OPEN:
+        return
     try:
-        sock.send(data)
+        sock.send(connection.refuse(reason))
     except OSError:
         pass
