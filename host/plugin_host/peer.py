@@ -20,6 +20,7 @@ __all__ = ["Peer", "RemotePeer", "groups_of", "peer_of"]
 
 _UCRED = struct.Struct("=iII")
 _GID_BYTES = 4
+_PYTHON_BYTES = 1024  # the most that `getsockopt` of Python takes: 256 groups
 _SO_PEERGROUPS = 59  # as Linux has it; `socket` does not name it
 
 
@@ -64,7 +65,18 @@ def peer_of(connection: socket.socket | TransportSocket) -> Peer:
 
 def groups_of(connection: socket.socket) -> frozenset[int]:
     """The supplementary groups of the process at the other end, when it connected. Raises SocketError."""
-    import ctypes  # `getsockopt` of Python takes no more than 256 groups
+    try:
+        found = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _PYTHON_BYTES)
+    except OSError as error:
+        if error.errno == errno.ERANGE:
+            return _many_groups_of(connection)
+        raise SocketError(f"cannot tell the groups of who is connected: {error.strerror}") from None
+    return frozenset(gid for (gid,) in struct.iter_unpack("=I", found))
+
+
+def _many_groups_of(connection: socket.socket) -> frozenset[int]:
+    """As `groups_of`, of a process with more than Python asks for; takes longer the first time."""
+    import ctypes
 
     size, ask = ctypes.c_uint32(0), ctypes.CDLL(None, use_errno=True).getsockopt
     where = connection.fileno(), socket.SOL_SOCKET, _SO_PEERGROUPS

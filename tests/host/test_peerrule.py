@@ -98,7 +98,7 @@ def test_a_socket_without_a_name_is_for_its_user_alone() -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("count", [0, 3, 1000])
+@pytest.mark.parametrize("count", [0, 3, 256, 257, 1000])
 def test_all_groups_of_a_peer_are_told(tmp_path: Path, count: int) -> None:
     """Python's own `getsockopt` would stop at 256 of them."""
     code = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); sys.stdin.read()"
