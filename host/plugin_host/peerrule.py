@@ -55,9 +55,12 @@ def rule_for(listening: socket.socket) -> PeerRule:
     name = listening.getsockname()
     if isinstance(name, str) and name:
         try:
-            return PeerRule.of(os.stat(name))
-        except OSError:
-            pass  # its name is gone
+            status = os.lstat(name)
+        except OSError:  # its name is gone
+            pass
+        else:
+            if stat.S_ISSOCK(status.st_mode):
+                return PeerRule.of(status)
     return PeerRule(frozenset((os.geteuid(),)))
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 
-from plugin_host.control import connect
+from plugin_host import PluginHost
+from plugin_host.control import ControlServer, connect
 from plugin_host.errors import HostUnreachable
 from plugin_host.peerrule import PeerRule
 from plugin_host_sdk.protocol import INITIALIZE_ID
@@ -85,6 +87,24 @@ def test_everybody_is_a_client_where_the_mode_says_so(tmp_path: Path, open_folde
     async def body() -> None:
         async with arena(tmp_path, path, mode=0o666):
             assert "token" in await first_answer(path)
+
+    run(body())
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o666, True), (0o660, False)])
+def test_a_socket_that_is_handed_over_for_everybody_is_warned_of(
+    own_socket: str, run: Run, logged: pytest.LogCaptureFixture, mode: int, warned: bool
+) -> None:
+    """As systemd makes it where a unit says nothing of modes."""
+    os.makedirs(os.path.dirname(own_socket), exist_ok=True)
+    handed = socket.socket(socket.AF_UNIX)
+    handed.bind(own_socket)
+    handed.listen()
+    os.chmod(own_socket, mode)
+
+    async def body() -> None:
+        async with ControlServer(PluginHost(only=[]), handed):
+            assert ("`SocketMode=0600` ends that" in logged.text) is warned
 
     run(body())
 

@@ -89,6 +89,9 @@ def test_a_socket_that_was_handed_over_has_the_rule_of_its_name(tmp_path: Path) 
         assert rule_of(handed).is_open
         place.unlink()
         assert rule_of(handed) == PeerRule(frozenset((OWN,)))
+        place.touch()
+        place.chmod(0o666)  # something else that has its name now
+        assert rule_of(handed) == PeerRule(frozenset((OWN,)))
 
 
 def test_a_socket_without_a_name_is_for_its_user_alone() -> None:

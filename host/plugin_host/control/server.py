@@ -135,7 +135,13 @@ class ControlServer:
                 self._socket.close()
                 self._socket = None
                 raise
-        self._entrance = Entrance(self.path, rule_of(self._socket), _refusal, self.note)
+        rule = rule_of(self._socket)
+        if rule.is_open and not isinstance(self._place, LocalSocket):
+            text = (
+                "this socket was handed over with a mode that lets every user of this machine run programs"
+            )
+            self.note(f"{self.path}: {text} through this host; with systemd, `SocketMode=0600` ends that")
+        self._entrance = Entrance(self.path, rule, _refusal, self.note)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
