@@ -74,6 +74,24 @@ def test_a_new_key_beside_the_old_one_is_valid_until_it_takes_its_place_or_goes(
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_key_is_found_where_it_was_at_the_start_wherever_the_host_goes(
+    tmp_path: Path, own_socket: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = key_file(tmp_path, OLD, "mine")
+    monkeypatch.chdir(tmp_path)
+
+    async def scene() -> None:
+        async with (
+            ControlServer(PluginHost(only=[]), LocalSocket(path=own_socket)) as server,
+            SealedPort(server, parse_address("127.0.0.1:0"), "mine") as port,
+        ):
+            monkeypatch.chdir("/")
+            assert await enters(port.address, mine)
+
+    run(scene())
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_client_stays_through_a_change_of_its_key(tmp_path: Path, own_socket: str, run: Run) -> None:
     async def scene() -> None:
         async with (

@@ -32,7 +32,9 @@ __all__ = ["logged", "open_folder", "room"]
 # Handlers.
 
 
-def test_failing_handler_is_105_with_the_text_of_its_error(room: Path, run: Run) -> None:
+def test_failing_handler_is_105_with_the_text_of_its_error_and_named_in_the_log(
+    room: Path, run: Run, logged: pytest.LogCaptureFixture
+) -> None:
     def fail(request: Request) -> None:
         raise ValueError("no luck")
 
@@ -41,6 +43,7 @@ def test_failing_handler_is_105_with_the_text_of_its_error(room: Path, run: Run)
             reply = await said(room / "s", "fail")
             assert reply == {"Status": 105, "StatusMessage": "no luck", "ErrorType": "ValueError"}
             assert (await said(room / "s", "echo"))["Status"] == 0
+            assert "command 'fail': its handler failed" in logged.text
 
     run(body())
 

@@ -65,7 +65,7 @@ class SealedPort:
     ) -> None:
         self.server = server
         self.address = address
-        self._key_file = key_file
+        self._key_file = os.path.abspath(key_file)  # it is read for as long as the port is open
         self._handshake_s = handshake_s
         self._socket: socket.socket | None = None
         self._admission = Admission()

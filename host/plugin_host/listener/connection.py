@@ -144,7 +144,7 @@ class Connection:
         finally:
             self.is_handling = False
         if task.done():
-            return _result(task)
+            return _result(task, request.command)
         self._abandon(task)
         if has_left:
             _log.debug("process %d did not wait for %r", self._peer.pid, request.command)
@@ -208,10 +208,10 @@ async def _awaited(answer: Awaitable[Reply]) -> Reply:
     return await answer
 
 
-def _result(task: asyncio.Future[Reply]) -> Reply:
+def _result(task: asyncio.Future[Reply], command: str) -> Reply:
     if task.cancelled():
         return Reply(Status.HANDLER_FAILED, "the handler was cancelled")
     error = task.exception()
     if error is None:
         return task.result()
-    return reply_to(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+    return reply_to(error if isinstance(error, Exception) else RuntimeError(repr(error)), command)

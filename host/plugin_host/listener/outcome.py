@@ -55,7 +55,7 @@ _NAMES = {
 
 
 def reply_to(error: Exception, what: str = "") -> Reply:
-    """The reply to a request that ended with `error`; `what` is the prefix that its message may have."""
+    """The reply to a request that ended with `error`; `what` is the command, and may begin its message."""
     if isinstance(error, CommandError):
         return Reply(error.status, error.message, error.fields)
     if isinstance(error, BadRequest):
@@ -69,7 +69,7 @@ def reply_to(error: Exception, what: str = "") -> Reply:
     fields = {"ErrorType": type(error).__name__}
     if isinstance(error, CallError):
         return Reply(Status.HANDLER_FAILED, _said(error), fields)
-    _log.warning("a command's handler failed", exc_info=error)
+    _log.warning("command %r: its handler failed", what, exc_info=error)
     return Reply(Status.HANDLER_FAILED, _said(error), fields, _tail("".join(format_exception(error))))
 
 
