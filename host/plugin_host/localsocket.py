@@ -7,6 +7,7 @@ our own name is ever removed.
 
 from __future__ import annotations
 
+import functools
 import grp
 import os
 import socket
@@ -25,6 +26,7 @@ __all__ = [
     "LONGEST_PATH",
     "BoundSocket",
     "LocalSocket",
+    "check_group",
     "check_path",
     "listen",
     "rule_of",
@@ -118,6 +120,11 @@ def check_path(path: str, setting: str = _SETTING) -> str:
             path=absolute,
         )
     return absolute
+
+
+def check_group(place: LocalSocket) -> None:
+    """Raises SocketError when there is no such group. Blocks; `listen` does not ask for it again."""
+    _gid(place)
 
 
 def rule_of(listening: socket.socket) -> PeerRule:
@@ -240,12 +247,22 @@ def _gid(place: LocalSocket) -> int | None:
         return None
     name = str(place.group)
     try:
+        return _group_number(name)
+    except KeyError:
+        pass
+    text = f"group {shown(name)} does not exist here (`getent group {shown(name)}` shows it when it does)"
+    raise SocketError(f"{shown(place.path)}: {text}", path=place.path)
+
+
+@functools.cache
+def _group_number(name: str) -> int:
+    """Raises KeyError. Found out once, since a directory in the network may take its time to answer."""
+    try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         if name.isascii() and name.isdigit() and int(name) <= _LARGEST_ID:
             return int(name)
-    text = f"group {shown(name)} does not exist here (`getent group {shown(name)}` shows it when it does)"
-    raise SocketError(f"{shown(place.path)}: {text}", path=place.path)
+        raise
 
 
 def _identity(path: str) -> _Identity:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
 import signal
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import CommandListeners, PluginHost, State
+from plugin_host import CommandListeners, PluginHost, State, localsocket
 from plugin_host.errors import PluginNotFound, SocketInUse
 from plugin_host.listener.limit import Limits
 from tests.host.talk import Talk, exchanged, room, said
@@ -328,6 +330,31 @@ def test_plugins_that_are_not_ready_are_named_and_not_told(tmp_path: Path, room:
             bad = await said(room / "c" / "host", "host.event", Event="bad")
             assert bad["Status"] == 1
             assert bad["StatusMessage"] == f"1 of 1 plugins failed: two; {missed}"
+
+    run(body())
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_group_of_the_sockets_is_not_asked_for_by_the_loop(
+    room: Path, run: Run, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    """The answer may come from a server elsewhere."""
+    asked: list[threading.Thread] = []
+    look_up = grp.getgrnam
+
+    def ask(name: str) -> grp.struct_group:
+        asked.append(threading.current_thread())
+        return look_up(name)
+
+    own = grp.getgrgid(os.getegid())
+    localsocket._group_number.cache_clear()
+    monkeypatch.setattr(grp, "getgrnam", ask)
+
+    async def body() -> None:
+        async with listening(room, PluginHost(only=[]), group=own.gr_name if is_named else str(own.gr_gid)):
+            assert (room / "c" / "host").stat().st_gid == own.gr_gid
+        assert len(asked) == 1
+        assert asked[0] is not threading.current_thread()
 
     run(body())
 

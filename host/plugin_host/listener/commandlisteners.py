@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import PluginNotFound
-from plugin_host.localsocket import LocalSocket, unlink_dead
+from plugin_host.localsocket import LocalSocket, check_group, unlink_dead
 from plugin_host.version import VERSION
 from plugin_host.wording import suggestion
 
@@ -88,6 +88,7 @@ class CommandListeners:
     async def start(self) -> None:
         """Listen; raises SocketError, and PluginNotFound for one that was wanted and is nowhere."""
         try:
+            await asyncio.to_thread(check_group, self._place(HOST_LISTENER))
             self._start()
         except BaseException:
             await self.aclose()
