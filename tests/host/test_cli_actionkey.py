@@ -16,14 +16,20 @@ from plugin_host_sdk.action import KeyRejected, KeyResult, UpdateKey
 from tests.run import Run
 
 
-def changed(run: Run, monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException) -> list[str]:
+def changed(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+    error: BaseException,
+    prints: dict[str, str] | None = None,
+) -> list[str]:
     """The steps that are taken when the one `failing` raises `error`, as `change-key` then does."""
     taken: list[str] = []
 
     async def result(phase: str) -> KeyResult:
         if phase == failing:
             raise error
-        return KeyResult(state="offered", nonce="n")
+        return KeyResult(state="offered", nonce="n", fingerprint=(prints or {}).get(phase, ""))
 
     async def trigger(plugin: str, request: UpdateKey) -> Any:
         taken.append(request.phase)
@@ -37,7 +43,7 @@ def changed(run: Run, monkeypatch: pytest.MonkeyPatch, failing: str, error: Base
 
     async def body() -> None:
         options: Any = None
-        with pytest.raises(ActionFailed if failing == "drop" else type(error)):
+        with pytest.raises(ActionFailed if failing in ("drop", "") else type(error), match=str(error)):
             await actionkey._change(options, "automation", "a key of sixteen bytes")
 
     run(body())
@@ -51,10 +57,10 @@ def test_a_refused_offer_leaves_what_was_offered_before(run: Run, monkeypatch: p
 def test_who_is_interrupted_in_the_offer_takes_back_what_may_have_come_of_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert changed(run, monkeypatch, "offer", asyncio.CancelledError()) == ["offer", "withdraw"]
+    assert changed(run, monkeypatch, "offer", asyncio.CancelledError("now")) == ["offer", "withdraw"]
 
 
-@pytest.mark.parametrize("error", [KeyRejected("wrong"), asyncio.CancelledError()])
+@pytest.mark.parametrize("error", [KeyRejected("wrong"), asyncio.CancelledError("now")])
 def test_a_key_that_is_not_proved_is_taken_back(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -63,3 +69,13 @@ def test_a_key_that_is_not_proved_is_taken_back(
 
 def test_a_key_that_was_proved_stays(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert changed(run, monkeypatch, "drop", KeyRejected("no")) == ["offer", "prove", "drop"]
+
+
+def test_a_change_of_somebody_else_that_came_between_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = KeyRejected(
+        "the key with the fingerprint theirs is valid, and the one that was given here is not"
+    )
+    prints = {"offer": "ours", "prove": "ours", "drop": "theirs"}
+    assert changed(run, monkeypatch, "", words, prints) == ["offer", "prove", "drop"]

@@ -83,6 +83,10 @@ async def _change(options: Options, plugin: str, key: str) -> KeyResult:
         except PluginHostError as error:
             text = f"the new key is valid, and so is the old one, which could not be dropped: {error}"
             raise ActionFailed(text) from None
+    prints = [one.fingerprint for one in (proved, dropped) if one.fingerprint]
+    if len({*prints}) > 1:
+        text = f"another change came between: the key with the fingerprint {dropped.fingerprint} is valid"
+        raise ActionFailed(f"{text}, and the one that was given here is not")
     return dropped if dropped.fingerprint else proved
 
 
