@@ -278,7 +278,10 @@ def test_a_handshake_that_fails_for_want_of_memory_costs_that_connection_alone(
 ) -> None:
     async def scene() -> None:
         async with sealed(tmp_path, own_socket) as (_, port, file):
-            with monkeypatch.context() as patch, socket.create_connection(tuple(port.address)) as sock:
+            with (
+                monkeypatch.context() as patch,
+                socket.create_connection((port.address.host, port.address.port)) as sock,
+            ):
                 patch.setattr(derivation_module, "derive", without_memory)
                 sock.setblocking(False)
                 loop = asyncio.get_running_loop()

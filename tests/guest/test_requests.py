@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
 import signal
 import socket
 import stat
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plugin_host import localsocket
 from plugin_host.errors import ConfigurationError, ResourceConflict, SocketInUse, TaskLost
 from plugin_host.guest import GuestServer, GuestTimes
 from plugin_host.guest.report import TaskReport
@@ -460,5 +464,28 @@ def test_place_is_needed_only_once(run: Run) -> None:
             assert isinstance(place, Place)
             await place.server.close()
             await place.server.close()
+
+    run(body())
+
+
+def test_group_of_the_socket_is_not_asked_for_by_the_loop(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer may come from a server elsewhere."""
+    asked: list[threading.Thread] = []
+    own = grp.getgrgid(os.getegid())
+
+    def ask(name: str) -> grp.struct_group:
+        asked.append(threading.current_thread())
+        return own
+
+    localsocket._group_number.cache_clear()
+    monkeypatch.setattr(grp, "getgrnam", ask)
+
+    async def body() -> None:
+        async with GuestServer(offered(), path=tmp_path / "s", group=own.gr_name, mode=0o660):
+            assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o660
+        assert len(asked) == 1
+        assert asked[0] is not threading.current_thread()
 
     run(body())

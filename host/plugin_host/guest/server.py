@@ -7,12 +7,13 @@ had no result is lost with a reason.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from typing import TYPE_CHECKING
 
 from plugin_host.errors import ConfigurationError
-from plugin_host.localsocket import LocalSocket, listen, unlink_own
+from plugin_host.localsocket import LocalSocket, check_group, listen, unlink_own
 
 from .application import Application
 from .credential import check_token
@@ -122,6 +123,7 @@ class GuestServer:
         Raises SocketError for a path, ConfigurationError for an address that is taken, and ResourceConflict
         for a task that has a worker or is over.
         """
+        await asyncio.to_thread(check_group, self._place)
         self._listening = self._listen()
         if self._task is not None:
             try:
