@@ -170,6 +170,8 @@ def test_unknown_command_is_told_the_nearest_known_ones(room: Path, run: Run) ->
         (b"{", 0, 1),
         (b'{"Command":"echo","n":"\xc3', 0, 23),
         (ECHO + b"\n" + ECHO[:-1], 1, len(ECHO) - 1),
+        (b"\xc3", 0, 0),
+        (ECHO + b"\n\xc3", 1, 0),
     ],
 )
 def test_end_in_the_middle_of_a_request_really_hears_103(

@@ -63,7 +63,12 @@ class Framing:
     @property
     def has_more(self) -> bool:
         """Whether something that has come may be another request."""
-        return bool(self._rest.strip(" \t\r\n")) or self._undecodable >= 0
+        return bool(self._rest.strip(" \t\r\n")) or self._undecodable >= 0 or self._is_in_character
+
+    @property
+    def _is_in_character(self) -> bool:
+        """Whether the last bytes are the beginning of a character."""
+        return bool(self._decoder.getstate()[0])
 
     def feed(self, data: bytes) -> None:
         """Take what was read; `next` says what it holds."""
@@ -100,7 +105,7 @@ class Framing:
 
     def ended(self) -> RequestCut | None:
         """What is wrong when nothing more comes."""
-        if not self.is_begun:
+        if not self.is_begun and not self._is_in_character:
             return None
         error = self._located("the request ends in the middle", sum(map(len, self._taken)))
         return RequestCut(str(error), position=error.position, is_lost=True)
