@@ -28,7 +28,8 @@ def suite(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_some.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\n")
     arguments = ["-c", f"{folder}/pytest.ini", "-p", "xdist", "-n", "1", str(folder)]
-    surroundings = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    surroundings = ours | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "tests.suite", *arguments]
     return subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
 

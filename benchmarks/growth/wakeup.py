@@ -38,4 +38,4 @@ def activity(pid: int) -> Activity:
 
 def _switches(status: str) -> int:
     with open(status, encoding="utf-8", errors="replace") as lines:
-        return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))

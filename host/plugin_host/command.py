@@ -52,8 +52,8 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    calls, is_raw = plugin.meter.calls, plugin.is_raw
-    row = calls[command if isinstance(command, str) else OTHER]
+    raw = link.connection.raw
+    row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
     row.started += 1
     begun = perf_counter()
     try:
@@ -62,12 +62,12 @@ async def call_command(
             deadline, meta = call_metadata(plugin, command, timeout)
         method = "command.call"
         arguments: Any = {"name": command, "params": params if params is not None else {}}
-        if is_raw:
+        if raw:
             method, arguments, meta = command, positional(plugin, params), None
         elif text:
             arguments["text"] = True
         try:
-            if not is_raw and not is_flat(params):
+            if not raw and not is_flat(params):
                 link.survey(params)
             msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
             result = await answer
@@ -76,7 +76,7 @@ async def call_command(
             raise
         except CallError as error:
             raise explained(plugin, command, timeout, deadline, error) from None
-        if not is_raw:
+        if not raw:
             if type(result) is not dict or result.get("status") != 0:
                 raise own_failure(plugin, command, result)
             result = result.get("result")
@@ -152,10 +152,8 @@ def explained(
 
 def is_flat(params: Any) -> bool:
     """Whether parameters are so plain that nothing in them can be a surprise for the plugin's decoder."""
-    if params is None:
-        return True
     if type(params) is not dict:
-        return False
+        return params is None
     return ATOMS.issuperset(map(type, params.values())) and ATOMS.issuperset(map(type, params))
 
 

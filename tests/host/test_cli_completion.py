@@ -11,7 +11,7 @@ import pytest
 from tests.host.cli_hosted import Hosted, hosted
 from tests.host.cli_run import Cli, cli
 
-pytestmark = pytest.mark.edges
+pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]
 
 __all__ = ["cli", "hosted"]
 

@@ -22,6 +22,7 @@ class Link:
 
     def __init__(self, outcome: Any = None) -> None:
         self.outcome = outcome
+        self.connection = SimpleNamespace(raw=False)
         self.sent: list[tuple[str, Any, dict[str, Any] | None, float | None]] = []
         self.abandoned: list[int] = []
         self.requested = asyncio.Event()
@@ -55,6 +56,7 @@ OK = {"status": 0, "status_message": "", "result": 42}
 
 
 async def call(link: Link, params: Any = None, timeout: float | None = None, *, raw: bool = False) -> Any:
+    link.connection.raw = raw
     plugin: Any = SimpleNamespace(id="demo", is_raw=raw, meter=Meter())
     stand_in: Any = link
     return await call_command(plugin, stand_in, "work", params, timeout, None)

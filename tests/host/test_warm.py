@@ -411,7 +411,8 @@ def test_child_that_nobody_waits_for_any_more_when_its_forkserver_ends_is_discar
             first = await helper.spare(10)
             assert first is not None
             first.discard()
-            helper._spares.clear()
+            while helper._spares:
+                helper._spares.pop().discard()
             launch = asyncio.create_task(helper.spare(10))
             await asyncio.sleep(0)
             (waiter,) = helper._waiting

@@ -19,7 +19,7 @@ from tests.stage import runs, stage, write_plugin
 from tests.wait import WaitUntil
 
 CODE = """
-    import os, signal, sys, time
+    import os, signal, sys, threading, time
 
     @plugin.command("pid")
     def pid(ctx): return os.getpid()
@@ -31,9 +31,11 @@ CODE = """
         os._exit(status)
 
     @plugin.command("leave")
-    def leave(ctx, status: int = 0):
-        import threading
-        threading.Timer(0.05, os._exit, (status,)).start()
+    def leave(ctx, path: str, status: int = 0):
+        def wait():
+            while not os.path.exists(path): time.sleep(0.005)
+            os._exit(status)
+        threading.Thread(target=wait, daemon=True).start()
 
     @plugin.command("sleep")
     def sleep(ctx, seconds: float = 60.0): time.sleep(seconds)
@@ -168,7 +170,9 @@ def test_policy_decides_what_a_quiet_end_leads_to(
     async def body() -> None:
         async with phoenix(tmp_path, policy=policy) as host:
             events = host.events()
-            await host.call("phoenix", "leave", {"status": status})
+            heard = tmp_path / "heard"  # nothing is in flight any more
+            await host.call("phoenix", "leave", {"path": str(heard), "status": status})
+            heard.touch()
             moved = await next_state(events, state)
             assert moved.old is State.READY
             if state is State.BACKOFF:
