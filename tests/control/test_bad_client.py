@@ -109,6 +109,7 @@ def test_it_alone_is_dropped_with_a_reason(
     wait_until: WaitUntil,
 ) -> None:
     monkeypatch.setattr(server_module, "_GREETING_S", 0.5)
+    monkeypatch.setenv("PLUGIN_HOST_WARM", "0")  # forked children come and go, and descriptors are counted
     process = psutil.Process()
 
     def reasons() -> list[str]:

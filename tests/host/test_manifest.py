@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plugin_host import manifest
@@ -359,6 +359,7 @@ INNER = st.sampled_from(
 )
 
 
+@example({"restart": {"\n": None}})
 @given(st.dictionaries(KEYS, JSON | st.dictionaries(INNER, JSON, max_size=3), max_size=6))
 def test_any_document_is_a_manifest_or_an_explained_refusal(changes: dict[str, Any]) -> None:
     error = None

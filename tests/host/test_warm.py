@@ -433,3 +433,34 @@ def test_child_that_nobody_waits_for_any_more_when_its_forkserver_ends_is_discar
             await helper.close()
 
     run(body())
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_child_whose_descriptors_find_no_room_is_let_go(run: Run, wait_until: WaitUntil, room: int) -> None:
+    async def body() -> None:
+        helper = Helper(BASE, (), on_line=print, on_end=print)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            assert await helper.up
+            first = await helper.spare(10)
+            assert first is not None
+            first.discard()
+            while helper._coming or helper._spares:  # so that the next one comes when there is no room
+                if helper._spares:
+                    helper._spares.popleft().discard()
+                await asyncio.sleep(0.01)
+            free = os.dup(0)
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + room, limit[1]))
+            try:
+                assert await helper.spare(10) is None
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            await wait_until.aio(lambda: not helper._coming)
+            second = await helper.spare(10)
+            assert second is not None
+            second.discard()
+        finally:
+            await helper.close()
+
+    run(body())

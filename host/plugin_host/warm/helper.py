@@ -194,8 +194,16 @@ class Helper:
             self.up.set_result(self.is_sound)
         self._order_more()
 
-    def _on_spare(self, pid: int, pidfd: int, orders: int) -> None:
+    def _on_spare(self, pid: int, *fds: int) -> None:
+        if len(fds) < 2:
+            # The kernel dropped what this process has no room for. Nobody holds the socket of that child
+            # any more, so it ends.
+            for fd in fds:
+                os.close(fd)
+            self._on_stuck("too many open descriptors")
+            return
         self._coming -= 1
+        pidfd, orders = fds
         spare = Spare(pid, pidfd, socket.socket(fileno=orders), self)
         while self._waiting:
             waiter = self._waiting.popleft()
