@@ -103,7 +103,7 @@ def test_what_plugins_have_forgotten_is_forgotten_without_being_asked_for(
             client = await scene.client()
             kept: Directory = scene.server.directory
             for _ in range(10):
-                await (await client.exec("desk", ["true"], tty=False)).wait()
+                await (await client.exec("desk", ["true"], tty=False, detached=True)).wait()
             await wait_until.aio(lambda: len(kept._sessions) <= 6)
             (last,) = await client.sessions()
             await last.attach()
