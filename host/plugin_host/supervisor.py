@@ -284,6 +284,7 @@ class Supervisor(InstanceOwner):
     def _look_away(self) -> None:
         """What was seen of the instance that serves does not count any more."""
         self._intervention.call_off()
+        self.plugin.healthy = True
         if self.idleness is not None:
             self.idleness.close()
             self.idleness = None

@@ -227,28 +227,6 @@ def test_a_session_that_one_client_closed_is_forgotten_for_all(
     run(body())
 
 
-def test_a_successor_of_the_same_id_is_another_session_in_lists(
-    tmp_path: Path, own_socket: str, run: Run
-) -> None:
-    async def body() -> None:
-        async with arena(tmp_path, own_socket) as scene:
-            one, two = await scene.client(), await scene.client()
-            old = await one.exec("desk", ["true"], id="id", tty=True)
-            await old.wait()
-            await (await two.session("id")).close()
-            await two.exec("desk", ["cat"], id="id", tty=True)
-            (successor,) = await one.sessions()
-            assert successor is not old
-            assert successor.exit is None
-            for act in LATE:
-                with pytest.raises(SessionNotFound, match="another's"):
-                    await act(old)
-            assert (await successor.get()).state == "running"
-            await successor.close()
-
-    run(body())
-
-
 def test_a_session_that_the_host_itself_closed_is_forgotten_for_its_clients(
     tmp_path: Path, own_socket: str, run: Run
 ) -> None:

@@ -294,5 +294,6 @@ def test_stop_does_not_wait_for_an_inquiry(
             assert done
             assert called_off.is_set()
             assert host.plugins["patient"].state is State.STOPPED
+            assert host.plugins["patient"].healthy, "or it would be listed as unresponsive"
 
     run(body())

@@ -139,7 +139,7 @@ def test_so_many_ended_sessions_stay_as_the_limit_says(manage: Manage) -> None:
     managed = manage(gives(b"x"), waits(), limits=SessionLimits(ended_sessions=2))
     managed.create("alive", handler="wait")
     for name in "abcd":
-        managed.create(name, tty=False, handler="files")
+        managed.create(name, tty=False, handler="files", detached=True)
         managed.sink.wait_for_exit(name)
         managed.turn()
         managed.clock.advance(0.01)
@@ -163,3 +163,32 @@ def test_ended_session_stays_as_long_as_the_limit_says(manage: Manage, kept_s: f
         assert not managed.is_gone()
     managed.clock.advance(1.001)
     managed.wait_until(managed.is_gone)
+
+
+@pytest.mark.parametrize("limits", [SessionLimits(ended_s=0), SessionLimits(ended_sessions=0)], ids=repr)
+def test_ended_session_stays_for_who_has_opened_it_and_is_about_to_look(
+    manage: Manage, limits: SessionLimits
+) -> None:
+    managed = manage(gives(b"xyz"), limits=limits)
+    managed.create("seen", tty=False)
+    managed.create("unseen", tty=False)
+    managed.create("detached", tty=False, detached=True)
+    for name in ("seen", "unseen", "detached"):
+        managed.sink.wait_for_exit(name)
+    managed.turn()
+    assert [info.id for info in managed.manager.list()] == ["seen", "unseen"]
+    managed.clock.advance(9.999)
+    managed.attach("seen", number=1)
+    managed.wait_until(lambda: managed.sink.output(4) == b"xyz")
+    managed.clock.advance(1.001)
+    managed.wait_until(lambda: not managed.manager.list())
+
+
+def test_no_more_than_sixty_four_sessions_wait_for_who_has_opened_them(manage: Manage) -> None:
+    managed = manage(gives(b"x"), limits=SessionLimits(ended_sessions=0))
+    for number in range(66):
+        managed.create(f"s{number:02}", tty=False)
+        managed.sink.wait_for_exit(f"s{number:02}")
+        managed.turn()
+        managed.clock.advance(0.01)
+    assert [info.id for info in managed.manager.list()] == [f"s{number:02}" for number in range(2, 66)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -73,6 +74,17 @@ def test_raw_terminal_with_nothing_on_it_is_raw() -> None:
         assert modes(slave) == set(expected.split())
         os.close(slave)
         terminal.close()
+
+
+def test_terminal_that_cannot_be_made_raw_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int) -> None:
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr("plugin_host_sdk.exec.terminal.make_raw", refuse)
+    before = descriptors()
+    with pytest.raises(TerminalError, match="no terminal could be opened: no"):
+        FACTORY.open(5, 7, raw=True)
+    assert descriptors() == before
 
 
 def test_program_leads_the_session_of_its_terminal() -> None:

@@ -202,6 +202,18 @@ class Desk(LinkOwner):
                 self._leave(), name=f"leaving of client {self.number}"
             )
 
+    def leave_seat(self, key: Key) -> None:
+        """A session is forgotten: the client has nothing of it but what its viewers are still to get."""
+        seat = self.seats.get(key)
+        if seat is None:
+            return
+
+        def leave() -> None:
+            if self.seats.get(key) is seat:
+                del self.seats[key]
+
+        seat.retire(leave)
+
     async def _leave(self) -> None:
         tasks = [*self._running.values(), *self._feeds]
         for task in tasks:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Directory"]
 
+# As many sessions that have ended are kept, at the least, before the plugins are asked which of them are.
+_MOST_ENDED = 256
+
 
 class Directory:
     """`tell(method, params)` reaches every client; `gone(key)` says that nothing of a session is left."""
@@ -42,6 +45,7 @@ class Directory:
         self._gone = gone
         self._sessions: dict[Key, Session] = {}
         self._watches: dict[Key, asyncio.Task[None]] = {}
+        self._most_ended = _MOST_ENDED
 
     def add(self, session: Session) -> Session:
         """A session that a client opened or asked for."""
@@ -58,10 +62,12 @@ class Directory:
 
     async def all(self) -> list[Session]:
         """Every session there is, in order of plugin and time."""
+        ended = [one for one in self._sessions.values() if one.exit]
         found = [self.add(session) for session in await self._host.sessions()]
         there = {(session.plugin, session.id) for session in found}
-        for key in [key for key, one in self._sessions.items() if key not in there and one.exit]:
-            self.forget(key)
+        for one in ended:  # and not what was opened, and ended, while the plugins were asked
+            if (one.plugin, one.id) not in there:
+                self.forget_session(one)
         # Shells of tasks whose worker is no plugin are in no plugin's list.
         found += [one for key, one in self._sessions.items() if key not in there]
         return sorted(found, key=lambda one: (one.plugin, one.info.created_at, one.id))
@@ -103,9 +109,24 @@ class Directory:
             self.forget(key)
             self._tell("exec.lost", named | {"error": to_map(error)})
             return
-        self._watches.pop(key, None)
         told = {"exit": msgspec.to_builtins(exit), "totals": dict(totals)}
-        self._tell("exec.exited", named | told)
+        self._tell("exec.exited", named | told | {"created_at": session.info.created_at})
+        if len(self._sessions) - len(self._watches) >= self._most_ended:
+            await self._prune()
+        if self._watches.get(key) is asyncio.current_task():
+            del self._watches[key]
+
+    async def _prune(self) -> None:
+        """Forget what the plugins have, of which they do not tell; seldom, as all of them are asked."""
+        self._most_ended *= 2  # until they have answered
+        with contextlib.suppress(PluginHostError):
+            await self.all()
+        self._most_ended = 2 * (len(self._sessions) - len(self._watches)) + _MOST_ENDED
+
+    def forget_session(self, session: Session) -> None:
+        """It is gone for good; another that has its id is not."""
+        if self._sessions.get((session.plugin, session.id)) is session:
+            self.forget((session.plugin, session.id))
 
     def forget(self, key: Key) -> None:
         """The session is gone for good."""

@@ -145,6 +145,8 @@ class ExecMethods:
         self._directory.add(session)
         keep = client.keep if keep is None else keep
         self._claims.make(key, client.number, client.token, keep=keep)
+        if (before := client.seats.get(key)) is not None:
+            before.leave()
         seat = client.seats[key] = Seat(session, client.link.streams)
         window = 0 if stdin is None else seat.open_input(stdin)
         return {"session": msgspec.to_builtins(session.info), "stdin_window": window}
@@ -227,13 +229,13 @@ class ExecMethods:
 
     async def _end(self, session: Session) -> None:
         await self._finish(self._gone_is_forgotten(session, session.close()))
-        self._directory.forget((session.plugin, session.id))
+        self._directory.forget_session(session)
 
     async def _gone_is_forgotten(self, session: Session, work: Any) -> Any:
         try:
             return await work
         except SessionNotFound:
-            self._directory.forget((session.plugin, session.id))
+            self._directory.forget_session(session)
             raise
 
     # Owning one.

@@ -76,5 +76,5 @@ class IoMethods:
         try:
             await session.check_kept()
         except SessionNotFound:
-            self._directory.forget((session.plugin, session.id))
+            self._directory.forget_session(session)
             raise

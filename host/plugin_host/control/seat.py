@@ -22,6 +22,8 @@ from .errormap import to_map
 from .inbound import Inbound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from plugin_host.exec.session import Session
     from plugin_host.exec.viewer import Viewer
     from plugin_host.stream import Streams
@@ -43,6 +45,7 @@ class Seat:
         self._input: tuple[Inbound, asyncio.Task[None]] | None = None
         self._writer: Viewer | None = None  # whose size counts while this client types
         self._tasks: set[asyncio.Task[None]] = set()
+        self._left: Callable[[], None] | None = None
 
     # Looking.
 
@@ -120,8 +123,7 @@ class Seat:
 
         A second one takes the place of the first.
         """
-        if self._input is not None:
-            self._input[0].stop()
+        self.end_input()
         inbound = Inbound(self._streams)
         inbound.number = number
         try:
@@ -144,6 +146,11 @@ class Seat:
                     await self.session.write(data)
         except PluginHostError:
             inbound.stop()  # the client learns from the session's end why
+
+    def end_input(self) -> None:
+        """The session has ended, and takes no more."""
+        if self._input is not None:
+            self._input[0].stop()
 
     async def close_stdin(self, total: int) -> None:
         """End the session's input after the first `total` bytes of the client."""
@@ -168,11 +175,23 @@ class Seat:
 
     # Leaving.
 
+    def retire(self, left: Callable[[], None]) -> None:
+        """The session is forgotten: viewers get what they still are to get; then `left` is called."""
+        self.end_input()
+        self._left = left
+        if not self._tasks:
+            left()
+
     def _start(self, work: Any, what: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=f"{what} of session {self.session.id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._left is not None and not self._tasks:
+            self._left()
 
     def leave(self) -> None:
         """The client has gone."""

@@ -74,7 +74,7 @@ class ControlServer:
         self.claims = ClaimTable(share)
         self._undertakings = Undertakings()  # that no client's going may interrupt
         self.actions = ActionMethods(host, ClaimTable(share), self._undertakings.begin)
-        self.directory = Directory(host, self._tell, self.claims.forget)
+        self.directory = Directory(host, self._tell, self._session_gone)
         self.path = _path_of(place)
         self.listen: str | None = None  # the address of a port that admits clients beside the socket
         self.io = IoSocket(io_place(place, self.path))
@@ -242,6 +242,14 @@ class ControlServer:
         for desk in self.desks():
             if self.claims.may_use(key, desk.number, desk.token):
                 desk.link.notify(method, params)
+            if (seat := desk.seats.get(key)) is not None:
+                seat.end_input()
+
+    def _session_gone(self, key: Key) -> None:
+        """Nobody can ask for a session any more."""
+        self.claims.forget(key)
+        for desk in self.desks():
+            desk.leave_seat(key)
 
 
 def _path_of(place: LocalSocket | socket.socket) -> str:

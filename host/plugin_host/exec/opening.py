@@ -131,7 +131,7 @@ def session_of(proxy: ExecProxy, info: SessionInfo) -> Session:
         before.info = info
         return before
     session = Session(proxy, info)
-    proxy.hold(session, info.exit is None, None if before is None else before.exit)
+    proxy.hold(session, info.exit is None)
     if before is not None:
         before.forget(TAKEN)
     return session

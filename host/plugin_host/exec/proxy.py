@@ -47,6 +47,7 @@ class Held(Protocol):
     """A session that somebody holds, as its proxy needs it."""
 
     id: str
+    info: SessionInfo
 
     def note_exit(self, exit: Exit, totals: Mapping[str, int]) -> None:
         """It has ended."""
@@ -59,6 +60,13 @@ class _Exited(msgspec.Struct):
     session: str
     exit: Exit
     totals: dict[str, int]
+    created_at: float = (
+        0.0  # of the session, as ids come again; 0 of a plugin, which tells of its own alone
+    )
+
+    def is_of(self, info: SessionInfo) -> bool:
+        """Whether it is that session which has ended."""
+        return self.created_at in (0.0, info.created_at)
 
 
 class _Sessions(msgspec.Struct):
@@ -242,11 +250,11 @@ class ExecProxy:
         """The sessions that somebody holds, in no order."""
         return list(self._known.values())
 
-    def hold(self, session: Held, is_running: bool, before: Exit | None = None) -> None:
-        """An object for a session that was opened by another; `before` ended an earlier one of its id."""
+    def hold(self, session: Held, is_running: bool) -> None:
+        """An object for a session that was opened by another."""
         self._known[session.id] = session
         told = self._exits.get(session.id)
-        if is_running and told is not None and told.exit is not before:
+        if is_running and told is not None and told.is_of(session.info):
             session.note_exit(told.exit, told.totals)
         elif is_running:
             self._running.add(session)

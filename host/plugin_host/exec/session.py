@@ -83,7 +83,9 @@ class Session:
     async def get(self) -> SessionInfo:
         """The session at this moment, from the plugin."""
         with self._forgettable():
-            return await self._proxy.get(self.id)
+            info = await self._proxy.get(self.id)
+        self._check_same(info)
+        return info
 
     # Looking.
 
@@ -143,7 +145,8 @@ class Session:
             read_only=viewer.read_only,
         )
         try:
-            viewer.joined(await self._proxy.attach(self.id, options))
+            attached = await self._proxy.attach(self.id, options)
+            viewer.joined(attached)
         except CallError as error:
             for number in viewer.streams:
                 (streams.stop if error.name == "rpc.foreign" else streams.forget)(number)
@@ -152,6 +155,11 @@ class Session:
             # The plugin may attach it yet, and would wait for a viewer that nobody is.
             for number in viewer.streams:
                 streams.stop(number)
+            raise
+        try:
+            self._check_same(attached.session)
+        except SessionNotFound:
+            await self.detach_viewer(viewer)
             raise
         self._viewers[viewer.number] = viewer
 
@@ -245,6 +253,7 @@ class Session:
         await self._resize(viewer.number, rows, cols)
 
     async def _resize(self, viewer: int | None, rows: int, cols: int) -> None:
+        await self._check_still_runs()
         with self._forgettable():
             await self._proxy.resize(self.id, rows, cols)
         self._sizes.resized(viewer, (rows, cols))
@@ -267,6 +276,7 @@ class Session:
         What a keyboard sends (SIGINT, SIGQUIT, SIGTSTP) goes to whoever has the terminal. Raises
         CallFailed for a name there is not, SessionClosed, SessionNotFound.
         """
+        await self._check_still_runs()
         with self._forgettable():
             await self._proxy.signal(self.id, signal)
 
@@ -318,6 +328,7 @@ class Session:
 
         Returns when it is gone. Raises SessionNotFound the second time.
         """
+        await self.check_kept()
         with self._forgettable():
             await self._proxy.close(self.id)
         self.forget("it was closed")
@@ -338,10 +349,19 @@ class Session:
             return
         try:
             async with asyncio.timeout(_KEPT_S):
-                info = await self.get()
+                await self.get()
         except (TimeoutError, CallFailed):
             return
-        if info.created_at != self.info.created_at:
+
+    async def _check_still_runs(self) -> None:
+        """Raise SessionClosed when it has ended, as for all that is known, or SessionNotFound."""
+        if self.exit is not None:
+            await self.check_kept()
+            self._check_runs()
+
+    def _check_same(self, info: SessionInfo) -> None:
+        """Raise SessionNotFound when that is a later session, which has the id of this one."""
+        if self.exit is not None and info.created_at != self.info.created_at:
             self.forget(TAKEN)
             self._check_known()
 

@@ -63,6 +63,9 @@ __all__ = ["MOST_TOLD_BYTES", "Manager"]
 
 MOST_TOLD_BYTES = 1024 * 1024
 _LOOK_S = 1.0  # between two looks at an ended session that is still looked at
+# So many that have ended are kept for so long, whatever the limits: who has opened one is about to attach.
+_AWAITED_SESSIONS = 64
+_FIRST_LOOK_S = 10.0
 
 
 def _check_told(options: SessionOptions) -> None:
@@ -418,33 +421,37 @@ class Manager:
 
     def _retire(self, session: Session) -> None:
         """A session has ended: it stays for a while."""
-        with self._lock:
-            ended = [one for one in self._sessions.values() if one.state == ENDED]
-        ended.sort(key=lambda one: one.ended_at)
-        for one in ended[: max(0, len(ended) - self._limits.ended_sessions)]:
-            self._forget_ended(one)
-        if self._sweeping is None:
-            self._sweeping = self._reactor.call_at(
-                self._clock.monotonic() + self._limits.ended_s, self._sweep
-            )
+        self._sweep()
 
     def _sweep(self) -> None:
-        """Forget those that have ended long enough ago; the timer holds none of them."""
-        self._sweeping = None
-        now, kept_s = self._clock.monotonic(), self._limits.ended_s
+        """Forget ended ones that are too many, or ended long enough ago; the timer holds none of them."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        now = self._clock.monotonic()
         with self._lock:
             ended = [one for one in self._sessions.values() if one.state == ENDED]
+        ended.sort(key=lambda one: one.ended_at, reverse=True)
         left = []
-        for one in ended:
-            until = one.last_seen + kept_s
-            if one.is_watched:
-                left.append(now + max(kept_s, _LOOK_S))
-            elif until <= now:
+        for rank, one in enumerate(ended):
+            until = self._kept_until(one, rank, now)
+            if until <= now:
                 self._forget_ended(one)
             else:
                 left.append(until)
         if left:
             self._sweeping = self._reactor.call_at(min(left), self._sweep)
+
+    def _kept_until(self, session: Session, rank: int, now: float) -> float:
+        """How long an ended session is kept after which `rank` others have ended."""
+        limits, until = self._limits, now
+        if session.awaits_viewer and rank < _AWAITED_SESSIONS:
+            until = session.ended_at + _FIRST_LOOK_S
+        if rank >= limits.ended_sessions:
+            return until
+        if session.is_watched:
+            return now + max(limits.ended_s, _LOOK_S)
+        return max(until, session.last_seen + limits.ended_s)
 
     def _forget_ended(self, session: Session) -> None:
         if session.id not in self._closings:

@@ -32,6 +32,11 @@ class Record:
         self._ring = OutputBuffer(capacity)
         self._held = {name: Backlog(None) for name in names} if holds else None
 
+    @property
+    def awaits_viewer(self) -> bool:
+        """Whether everything is held for a first viewer, who has not come."""
+        return self._held is not None
+
     def append(self, name: str, data: bytes) -> None:
         """Output was read."""
         self._ring.append(name, data)

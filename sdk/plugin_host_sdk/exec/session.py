@@ -130,6 +130,11 @@ class Session:
         return bool(self._viewers)
 
     @property
+    def awaits_viewer(self) -> bool:
+        """Whether who has opened it is still to look at it for the first time."""
+        return self._record.awaits_viewer and self.options.handover is None
+
+    @property
     def gives_way(self) -> bool:
         """Whether its output lets others go first: nobody looks at it, or somebody types elsewhere."""
         return not self._viewers or self._attention.is_elsewhere(self.id)

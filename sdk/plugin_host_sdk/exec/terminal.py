@@ -105,9 +105,16 @@ class RealTerminalFactory:
             raise _no_terminal(error) from None
         os.set_blocking(master, False)
         terminal = RealTerminal(master, slave=slave)
-        terminal.resize(rows, cols)
-        if raw:
-            make_raw(slave)
+        try:
+            terminal.resize(rows, cols)
+            if raw:
+                make_raw(slave)
+        except OSError as error:
+            terminal.close()
+            raise _no_terminal(error) from None
+        except TerminalError:
+            terminal.close()
+            raise
         return terminal
 
     def spawn(
