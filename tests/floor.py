@@ -104,7 +104,7 @@ HOST = {
         " laziness offer admittance supervisor vitals standstill health vigil stack dumptext hangcause hang"
         " intervention"
         " limit verdict shim confinement"
-        " inquiry command batch bundle exec metadata task action reconfiguration flood floodgate"
+        " inquiry command batch bundle joint exec metadata task action reconfiguration flood floodgate"
         " logbook level"
         " failuremap eventmap measurement",
         below="ground metric description hook channel process warm link discovery isolation",

@@ -60,26 +60,34 @@ async def call_command(
         deadline = meta = None
         if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
             deadline, meta = call_metadata(plugin, command, timeout)
-        method = "command.call"
-        arguments: Any = {"name": command, "params": params if params is not None else {}}
-        if raw:
-            method, arguments, meta = command, positional(plugin, params), None
-        elif text:
-            arguments["text"] = True
-        try:
-            if not raw and not is_flat(params):
-                link.survey(params)
-            msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
-            result = await answer
-        except asyncio.CancelledError:
-            link.abandon(msgid)
-            raise
-        except CallError as error:
-            raise explained(plugin, command, timeout, deadline, error) from None
-        if not raw:
-            if type(result) is not dict or result.get("status") != 0:
-                raise own_failure(plugin, command, result)
-            result = result.get("result")
+        if not raw and not is_flat(params):
+            _survey(plugin, link, command, params)
+        joint = link.joint if link.is_gathering else None
+        if joint is not None and meta is None and not (raw or text or on_progress) and joint.takes(command):
+            try:
+                result = await joint.add(command, params)
+            except asyncio.CancelledError:
+                joint.give_up()
+                raise
+        else:
+            method = "command.call"
+            arguments: Any = {"name": command, "params": params if params is not None else {}}
+            if raw:
+                method, arguments, meta = command, positional(plugin, params), None
+            elif text:
+                arguments["text"] = True
+            try:
+                msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
+                result = await answer
+            except asyncio.CancelledError:
+                link.abandon(msgid)
+                raise
+            except CallError as error:
+                raise explained(plugin, command, timeout, deadline, error) from None
+            if not raw:
+                if type(result) is not dict or result.get("status") != 0:
+                    raise own_failure(plugin, command, result)
+                result = result.get("result")
     except BaseException as error:
         row.fail(perf_counter() - begun, error)
         raise
@@ -137,6 +145,14 @@ def ask_command(
     with link.mutex:
         row.end(perf_counter() - begun)
     return result
+
+
+def _survey(plugin: Plugin, link: Link, command: str, params: Any) -> None:
+    """Raise CallFailed for parameters that would cost the plugin its life."""
+    try:
+        link.survey(params)
+    except CallError as error:
+        raise explained(plugin, command, None, None, error) from None
 
 
 def explained(

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from plugin_host_sdk.alone import take_only_answer
 from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     Progress = Callable[[float, float | None, str], None]
     LinkMaker = Callable[[Channel, Connection, LinkOwner], "Link"]
 
-__all__ = ["Link"]
+__all__ = ["Joint", "Link"]
 
 DRAINED_READS = 1024
 # A full read has more behind it, and another turn of the loop costs half as much as reading that.
@@ -62,6 +63,20 @@ _READS_AT_ONCE = 4
 # One that is to slow down has less: after a read its link rests four times as long as that took.
 _REST = 4
 _SHORTEST_REST_S = 0.001
+
+
+class Joint(Protocol):
+    """Puts calls together that are made in the same turn of the loop; see `joint`."""
+
+    def takes(self, command: str) -> bool: ...
+
+    def add(self, command: str, params: Any) -> asyncio.Future[Any]: ...
+
+    def flush(self) -> None: ...
+
+    def give_up(self) -> None: ...
+
+    def fail(self, make_error: Callable[[], Exception]) -> None: ...
 
 
 class Link:
@@ -95,6 +110,8 @@ class Link:
         self._view = self._make_room()
         self._small_view = self._view[:SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
+        self.is_gathering = False  # what is asked in this turn of the loop goes together
+        self.joint: Joint | None = None
         self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._is_to_rest = False
         self._rest: asyncio.TimerHandle | None = None
@@ -170,6 +187,8 @@ class Link:
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
         connection, writer = self.connection, self._writer
+        if self.is_gathering and self.joint is not None:
+            self.joint.flush()  # those came before
         if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
         if self._is_over:
@@ -200,6 +219,20 @@ class Link:
         finally:
             if not was_corked:
                 writer.uncork()
+
+    def gather(self, tell: Callable[[], None]) -> None:
+        """What is asked by those whom `tell` wakes goes together: they run before the last step here."""
+        self.is_gathering = self._writer.is_corked = True
+        try:
+            tell()
+        finally:
+            self._loop.call_soon(self._send_gathered)
+
+    def _send_gathered(self) -> None:
+        self.is_gathering = False
+        if self.joint is not None:
+            self.joint.flush()
+        self._writer.uncork()
 
     def survey(self, params: Any) -> None:
         """Refuse what the plugin's decoder would not take, which would cost the plugin its life.
@@ -288,13 +321,7 @@ class Link:
                 self._handle(event)
         elif events:
             begun = self._loop.time()
-            # The callers that these answers wake run before `uncork` does, and what they ask next is
-            # written together.
-            self._writer.is_corked = True
-            try:
-                self._handle_all(events)
-            finally:
-                self._loop.call_soon(self._writer.uncork)
+            self.gather(partial(self._handle_all, events))
             self._room = self._small_view if is_flood(events, size) else self._view
             spent = self._loop.time() - begun
         else:
@@ -450,6 +477,8 @@ class Link:
         """End every future that is still open with an error of its own."""
         futures, self._futures = self._futures, {}
         self._progress.clear()
+        if self.joint is not None:
+            self.joint.fail(make_error)
         for future in futures.values():
             if not future.done():
                 future.set_exception(make_error())

@@ -17,6 +17,7 @@ from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
 from .intervention import Intervention
+from .joint import joint_for
 from .journal import Journal
 from .launching import Launching
 from .laziness import Laziness
@@ -149,6 +150,7 @@ class Supervisor(InstanceOwner):
         plugin = self.plugin
         self._instance, self.link = instance, instance.link
         plugin.runs(instance.candidate, instance.manifest, instance.pid, instance.answer)
+        instance.link.joint = joint_for(plugin, instance.link)
         if plugin.state is not State.READY:
             self._move(State.READY)
         if self.is_lazy:

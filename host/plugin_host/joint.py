@@ -1,0 +1,178 @@
+"""Calls of one command that are made in the same turn of the loop: they share a request.
+
+That is the turn after several answers came together, in which those who had waited for them ask anew. Who
+calls notices nothing of it: each call has an outcome of its own and is given up by itself. Invariants:
+requests leave in the order in which calls came; every call that was added ends, however its request does;
+one that nobody waits for any more is not sent, and a request that nobody waits for any more is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .bundle import FEATURE, METHOD, Pace, outcomes
+from .command import explained, own_failure
+from .errors import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .link import Link
+    from .plugin import Plugin
+
+    Call = tuple[Any, asyncio.Future[Any]]
+
+__all__ = ["Joint", "joint_for"]
+
+# With more in one request the host would wait for the plugin, and the plugin for the host, in turns.
+_MOST = 16
+_COMMANDS = 128
+
+
+def joint_for(plugin: Plugin, link: Link) -> Joint | None:
+    """The joint of a plugin that takes many calls in one request."""
+    return Joint(plugin, link) if FEATURE in link.features else None
+
+
+class Joint:
+    """What was called in this turn and is not sent yet, and the requests that are."""
+
+    __slots__ = ("_calls", "_command", "_create_future", "_link", "_paces", "_plugin", "_requests")
+
+    def __init__(self, plugin: Plugin, link: Link) -> None:
+        self._plugin = plugin
+        self._link = link
+        self._create_future = asyncio.get_running_loop().create_future
+        self._command = ""
+        self._calls: list[Call] = []
+        self._paces: dict[str, Pace] = {}
+        self._requests: dict[int, list[Call]] = {}
+
+    def takes(self, command: str) -> bool:
+        """Whether a call of it is to be added: not while the command is slow."""
+        pace = self._paces.get(command)
+        if pace is None:
+            if type(command) is not str or len(self._paces) >= _COMMANDS:
+                return False
+            pace = self._paces[command] = Pace(_MOST)
+        if pace.size() == 1:
+            pace.note_single()
+            return False
+        return True
+
+    def add(self, command: str, params: Any) -> asyncio.Future[Any]:
+        """The future of the command's result, which fails with what the call ends with."""
+        if command != self._command:
+            self.flush()
+            self._command = command
+        future = self._create_future()
+        calls = self._calls
+        calls.append((params if params is not None else {}, future))
+        if len(calls) == _MOST:
+            self.flush()
+        return future
+
+    def flush(self) -> None:
+        """Send what was added."""
+        if self._calls:
+            calls, self._calls = self._calls, []
+            calls = [call for call in calls if not call[1].done()]
+            if len(calls) < 2 or not self._send_together(calls):
+                self._send_singly(self._command, calls)
+
+    def give_up(self) -> None:
+        """Somebody waits no longer: cancel what nobody waits for."""
+        for msgid, calls in list(self._requests.items()):
+            if all(future.done() for _, future in calls):
+                del self._requests[msgid]
+                self._link.abandon(msgid)
+
+    def fail(self, make_error: Callable[[], Exception]) -> None:
+        """End what was not sent, each with an error of its own."""
+        calls, self._calls = self._calls, []
+        for _, future in calls:
+            if not future.done():
+                future.set_exception(make_error())
+
+    def _send_together(self, calls: list[Call]) -> bool:
+        """Whether it was sent; else each by itself may be, or says what is wrong."""
+        command = self._command
+        arguments = {"name": command, "many": [params for params, _ in calls]}
+        try:
+            msgid, answer = self._link.request(METHOD, arguments, name=command)
+        except CallError:
+            return False
+        self._requests[msgid] = calls
+        answer.add_done_callback(partial(self._take_many, command, msgid))
+        return True
+
+    def _send_singly(self, command: str, calls: list[Call]) -> None:
+        for call in calls:
+            arguments = {"name": command, "params": call[0]}
+            try:
+                msgid, answer = self._link.request("command.call", arguments, name=command)
+            except CallError as error:
+                call[1].set_exception(self._explained(command, error))
+            else:
+                self._requests[msgid] = [call]
+                answer.add_done_callback(partial(self._take_one, command, msgid))
+
+    def _take_many(self, command: str, msgid: int, answer: asyncio.Future[Any]) -> None:
+        """The answer to calls that share a request."""
+        calls = self._requests.pop(msgid, ())
+        if calls:
+            self._link.gather(partial(self._deal, command, calls, answer))
+
+    def _deal(self, command: str, calls: list[Call], answer: asyncio.Future[Any]) -> None:
+        explain = partial(self._explained, command)
+        try:
+            ended = outcomes(self._plugin, command, answer.result(), len(calls), explain)
+        except Exception as error:
+            if isinstance(error, CallError) and error.name == "rpc.busy":  # none of them was begun
+                self._send_again(command, calls)
+            else:
+                self._fail_all(command, calls, error)
+            return
+        self._paces[command].note_answer(len(ended))
+        for (_, future), one in zip(calls, ended, strict=False):
+            if future.done():
+                continue
+            if isinstance(one, CallError):
+                future.set_exception(one)
+            else:
+                future.set_result(one)
+        if len(ended) < len(calls):
+            self._send_again(command, calls[len(ended) :])
+
+    def _send_again(self, command: str, calls: list[Call]) -> None:
+        self.flush()
+        self._send_singly(command, [call for call in calls if not call[1].done()])
+
+    def _fail_all(self, command: str, calls: list[Call], error: Exception) -> None:
+        """With an error of its own for each."""
+        for _, future in calls:
+            if not future.done():
+                own = copy(error)
+                future.set_exception(self._explained(command, own) if isinstance(own, CallError) else own)
+
+    def _take_one(self, command: str, msgid: int, answer: asyncio.Future[Any]) -> None:
+        """The answer to a call that was sent by itself."""
+        for _, future in self._requests.pop(msgid, ()):
+            if future.done():
+                continue
+            try:
+                result = answer.result()
+                if type(result) is not dict or result.get("status") != 0:
+                    raise own_failure(self._plugin, command, result)
+                future.set_result(result.get("result"))
+            except CallError as error:
+                is_own = error.name in ("command.failed", "rpc.foreign")
+                future.set_exception(error if is_own else self._explained(command, error))
+            except Exception as error:
+                future.set_exception(error)
+
+    def _explained(self, command: str, error: CallError) -> CallError:
+        return explained(self._plugin, command, None, None, error)

@@ -1,0 +1,224 @@
+"""Calls of one turn of the loop that share a request: who gets what, and what is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from plugin_host.errors import CallFailed, PluginDied
+from plugin_host.joint import Joint
+from tests.run import Run
+
+
+class Link:
+    """Keeps what is asked; the tests answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.answers: list[asyncio.Future[Any]] = []
+        self.abandoned: list[int] = []
+        self.refuses = False
+
+    def request(self, method: str, params: Any, *, name: str) -> tuple[int, asyncio.Future[Any]]:
+        if self.refuses:
+            raise CallFailed("too large", name="rpc.too_large")
+        self.asked.append((method, params))
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return len(self.answers) - 1, self.answers[-1]
+
+    def abandon(self, msgid: int) -> None:
+        self.abandoned.append(msgid)
+
+    def gather(self, tell: Any) -> None:
+        tell()
+
+
+def joint_of(link: Link) -> Joint:
+    plugin: Any = SimpleNamespace(id="demo")
+    joint = Joint(plugin, link)  # type: ignore[arg-type]
+    assert joint.takes("echo")
+    return joint
+
+
+def many(*params: Any) -> tuple[str, Any]:
+    return "command.call_many", {"name": "echo", "many": list(params)}
+
+
+def one(params: Any) -> tuple[str, Any]:
+    return "command.call", {"name": "echo", "params": params}
+
+
+async def settled() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def test_calls_share_a_request_and_each_has_its_own_outcome(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", params) for params in ({"a": 1}, None, {"a": 3})]
+        assert link.asked == []
+        joint.flush()
+        assert link.asked == [many({"a": 1}, {}, {"a": 3})]
+        own = {"status": 3, "status_message": "no", "result": None}
+        link.answers[0].set_result({"results": [1, None, 3], "failures": [[1, own]]})
+        await settled()
+        assert (calls[0].result(), calls[2].result()) == (1, 3)
+        error = calls[1].exception()
+        assert isinstance(error, CallFailed)
+        assert (error.code, str(error)) == (3, "demo echo: no")
+
+    run(body())
+
+
+def test_one_call_goes_by_itself(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        call = joint.add("echo", {"a": 1})
+        joint.flush()
+        assert link.asked == [one({"a": 1})]
+        link.answers[0].set_result({"status": 0, "status_message": "", "result": 7})
+        await settled()
+        assert call.result() == 7
+
+    run(body())
+
+
+def test_sixteen_are_sent_at_once_and_another_command_sends_what_is_there(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        for number in range(18):
+            joint.add("echo", {"a": number})
+        assert [len(asked[1]["many"]) for asked in link.asked] == [16]
+        joint.add("other", {"a": 0})
+        assert link.asked[1] == many({"a": 16}, {"a": 17})
+        assert len(link.asked) == 2
+
+    run(body())
+
+
+def test_what_was_not_run_is_sent_again_singly_and_fewer_go_together_then(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        joint.flush()
+        link.answers[0].set_result({"results": [], "failures": []})
+        await settled()
+        assert link.asked[1:] == [one({"a": number}) for number in range(3)]
+        assert not joint.takes("echo")
+        link.answers[1].set_result({"status": 0, "status_message": "", "result": "x"})
+        link.answers[2].set_exception(CallFailed("broken", name="handler.error"))
+        link.answers[3].set_exception(PluginDied("demo died"))
+        await settled()
+        assert calls[0].result() == "x"
+        assert str(calls[1].exception()) == "demo echo: broken"
+        assert str(calls[2].exception()) == "demo died"
+
+    run(body())
+
+
+@pytest.mark.parametrize("error", [CallFailed("too large", name="rpc.too_large"), PluginDied("demo died")])
+def test_error_of_the_request_is_that_of_every_call_and_none_runs_twice(run: Run, error: Exception) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        joint.flush()
+        link.answers[0].set_exception(error)
+        await settled()
+        ended = [call.exception() for call in calls]
+        assert {type(one) for one in ended} == {type(error)}
+        assert len(set(map(id, ended))) == 3
+        assert len({str(one) for one in ended}) == 1
+        assert len(link.asked) == 1
+
+    run(body())
+
+
+def test_calls_that_a_busy_plugin_refused_are_tried_singly(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        joint.flush()
+        link.answers[0].set_exception(CallFailed("too many", name="rpc.busy"))
+        await settled()
+        assert link.asked[1:] == [one({"a": 0}), one({"a": 1})]
+        for answer in link.answers[1:]:
+            answer.set_exception(CallFailed("too many", name="rpc.busy"))
+        await settled()
+        assert {call.exception().name for call in calls} == {"rpc.busy"}  # type: ignore[union-attr]
+
+    run(body())
+
+
+def test_call_that_cannot_be_sent_says_so(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        link.refuses = True
+        joint.flush()
+        assert {str(call.exception()) for call in calls} == {"demo echo: too large"}
+
+    run(body())
+
+
+def test_answer_that_is_none_fails_every_call(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        joint.flush()
+        link.answers[0].set_result({"results": 7})
+        await settled()
+        assert {call.exception().name for call in calls} == {"rpc.foreign"}  # type: ignore[union-attr]
+
+    run(body())
+
+
+def test_call_that_is_given_up_before_it_is_sent_is_not_sent(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        calls[1].cancel()
+        joint.give_up()
+        joint.flush()
+        assert link.asked == [many({"a": 0}, {"a": 2})]
+        calls[0].cancel()
+        joint.give_up()
+        assert link.abandoned == []
+        calls[2].cancel()
+        joint.give_up()
+        assert link.abandoned == [0]
+
+    run(body())
+
+
+def test_calls_that_were_not_sent_end_with_the_link(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        joint.fail(lambda: PluginDied("demo died"))
+        joint.flush()
+        assert link.asked == []
+        assert {str(call.exception()) for call in calls} == {"demo died"}
+
+    run(body())
+
+
+def test_names_that_callers_think_of_take_no_memory(run: Run) -> None:
+    async def body() -> None:
+        joint = joint_of(Link())
+        assert sum(joint.takes(f"name{number}") for number in range(1000)) == 127
+
+    run(body())
