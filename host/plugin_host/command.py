@@ -62,7 +62,7 @@ async def call_command(
             deadline, meta = call_metadata(plugin, command, timeout)
         if not raw and not is_flat(params):
             _survey(plugin, link, command, params)
-        joint = link.joint if link.is_gathering else None
+        joint = link.joint if link.gathering else None
         if joint is not None and meta is None and not (raw or text or on_progress) and joint.takes(command):
             try:
                 result = await joint.add(command, params)

@@ -110,7 +110,7 @@ class Link:
         self._view = self._make_room()
         self._small_view = self._view[:SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
-        self.is_gathering = False  # what is asked in this turn of the loop goes together
+        self.gathering = 0  # while it is not 0, what is asked goes together
         self.joint: Joint | None = None
         self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._is_to_rest = False
@@ -187,7 +187,7 @@ class Link:
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
         connection, writer = self.connection, self._writer
-        if self.is_gathering and self.joint is not None:
+        if self.gathering and self.joint is not None:
             self.joint.flush()  # those came before
         if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
@@ -222,17 +222,19 @@ class Link:
 
     def gather(self, tell: Callable[[], None]) -> None:
         """What is asked by those whom `tell` wakes goes together: they run before the last step here."""
-        self.is_gathering = self._writer.is_corked = True
+        self.gathering += 1
+        self._writer.is_corked = True
         try:
             tell()
         finally:
             self._loop.call_soon(self._send_gathered)
 
     def _send_gathered(self) -> None:
-        self.is_gathering = False
+        self.gathering -= 1
         if self.joint is not None:
             self.joint.flush()
         self._writer.uncork()
+        self._writer.is_corked = self.gathering > 0
 
     def survey(self, params: Any) -> None:
         """Refuse what the plugin's decoder would not take, which would cost the plugin its life.

@@ -23,7 +23,7 @@ class Link:
     def __init__(self, outcome: Any = None) -> None:
         self.outcome = outcome
         self.connection = SimpleNamespace(raw=False)
-        self.is_gathering = False
+        self.gathering = 0
         self.sent: list[tuple[str, Any, dict[str, Any] | None, float | None]] = []
         self.abandoned: list[int] = []
         self.requested = asyncio.Event()
