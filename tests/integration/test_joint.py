@@ -1,0 +1,169 @@
+"""Callers whose answers come together ask anew together: one request for several, an outcome for each."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin_host import CallFailed, PluginDied, PluginHost
+from tests.run import Run
+from tests.stage import link_of, stage, write_plugin
+
+CODE = """
+    import os, time
+
+    seen = []
+
+    @plugin.command("echo")
+    def echo(ctx, value=None):
+        return value
+
+    @plugin.command("odd")
+    def odd(ctx, value):
+        if value % 3 == 0:
+            raise CommandError(value, "three")
+        if value % 3 == 1:
+            raise ValueError(f"one {value}")
+        return [value]
+
+    @plugin.command("note")
+    def note(ctx, value):
+        seen.append(value)
+
+    @plugin.command("seen")
+    def told(ctx):
+        return seen
+
+    @plugin.command("nap")
+    def nap(ctx, value):
+        if value >= 300:
+            time.sleep(0.02)
+        return value
+
+    @plugin.command("leave")
+    def leave(ctx, value):
+        if value == 500:
+            os._exit(3)
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> PluginHost:
+    write_plugin(tmp_path, "desk", CODE, head="from plugin_host_sdk import CommandError")
+    return stage("desk", dirs=[tmp_path])
+
+
+async def crowd(host: PluginHost, command: str, total: int, callers: int = 64) -> dict[int, Any]:
+    """What each of so many calls ended with; as many callers as there are make them one after the other."""
+    ended: dict[int, Any] = {}
+    numbers = iter(range(total))
+
+    async def go_on() -> None:
+        for number in numbers:
+            try:
+                ended[number] = await host.call("desk", command, {"value": number})
+            except Exception as error:
+                ended[number] = error
+
+    await asyncio.gather(*(go_on() for _ in range(callers)))
+    return ended
+
+
+def test_few_requests_bring_each_caller_its_own_answer(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await crowd(host, "echo", 500)  # which shows that the command is quick
+            connection = link_of(host, "desk").connection
+            before = connection._next_id
+            assert await crowd(host, "echo", 3000) == {number: number for number in range(3000)}
+            assert connection._next_id - before < 2500
+            assert not connection.pending
+
+    run(body())
+
+
+def test_failures_are_those_of_single_calls(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            ended = await crowd(host, "odd", 1200)
+            for number, one in ended.items():
+                if number % 3 == 2:
+                    assert one == [number]
+                    continue
+                assert isinstance(one, CallFailed)
+                expected = (
+                    (number, "command.failed", "desk odd: three")
+                    if number % 3 == 0
+                    else (105, "handler.error", f"desk odd: ValueError: one {number}")
+                )
+                assert (one.code, one.name, str(one).partition("\n")[0]) == expected
+            metrics = host.plugins["desk"].meter.calls["odd"].figures()
+            assert (metrics["started"], metrics["finished"], metrics["in_flight"]) == (1200, 1200, 0)
+            assert sum(metrics["failures"].values()) == 800
+
+    run(body())
+
+
+def test_each_call_is_run_once(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await crowd(host, "note", 2000)
+            seen = await host.call("desk", "seen")
+            assert sorted(seen) == list(range(2000))
+
+    run(body())
+
+
+def test_command_that_turns_slow_is_run_once_for_each_call(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            assert await crowd(host, "nap", 400) == {number: number for number in range(400)}
+
+    run(body())
+
+
+def test_callers_that_leave_take_nobody_with_them(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await crowd(host, "echo", 500)
+            others = asyncio.create_task(crowd(host, "echo", 2000, callers=48))
+            left = 0
+            while not others.done():
+                leaving = [asyncio.create_task(host.call("desk", "echo", {"value": n})) for n in range(16)]
+                for turn in range(3):
+                    await asyncio.sleep(0)
+                    for task in leaving[turn::3]:
+                        left += task.cancel()
+                await asyncio.wait(leaving)
+            assert left
+            assert await others == {number: number for number in range(2000)}
+            assert await host.call("desk", "echo", {"value": "still"}) == "still"
+            assert link_of(host, "desk").in_flight == 0
+
+    run(body())
+
+
+def test_death_is_told_to_every_caller(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            numbers = iter(range(1000))
+            ended: list[BaseException | None] = []
+
+            async def go_on() -> None:
+                try:
+                    for number in numbers:
+                        await host.call("desk", "leave", {"value": number})
+                except PluginDied as error:
+                    ended.append(error)
+
+            await asyncio.gather(*(go_on() for _ in range(64)))
+            assert len(ended) == 64
+            for error in ended:
+                assert isinstance(error, PluginDied)
+                assert error.report is not None
+                assert "exited with status 3" in str(error)
+
+    run(body())
