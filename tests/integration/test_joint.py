@@ -24,7 +24,7 @@ CODE = """
     @plugin.command("odd")
     def odd(ctx, value):
         if value % 3 == 0:
-            raise CommandError(value, "three")
+            raise CommandError(3, f"three {value}")
         if value % 3 == 1:
             raise ValueError(f"one {value}")
         return [value]
@@ -95,9 +95,9 @@ def test_failures_are_those_of_single_calls(run: Run, host: PluginHost) -> None:
                     continue
                 assert isinstance(one, CallFailed)
                 expected = (
-                    (number, "command.failed", "desk odd: three")
+                    (3, "command.failed", f"desk odd: three {number}")
                     if number % 3 == 0
-                    else (105, "handler.error", f"desk odd: ValueError: one {number}")
+                    else (105, "command.handler_failed", f"desk odd: ValueError: one {number}")
                 )
                 assert (one.code, one.name, str(one).partition("\n")[0]) == expected
             metrics = host.plugins["desk"].meter.calls["odd"].figures()
