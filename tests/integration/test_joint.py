@@ -97,7 +97,7 @@ def test_failures_are_those_of_single_calls(run: Run, host: PluginHost) -> None:
                 expected = (
                     (3, "command.failed", f"desk odd: three {number}")
                     if number % 3 == 0
-                    else (105, "command.handler_failed", f"desk odd: ValueError: one {number}")
+                    else (105, "command.handler_failed", f"desk odd raised ValueError: one {number}")
                 )
                 assert (one.code, one.name, str(one).partition("\n")[0]) == expected
             metrics = host.plugins["desk"].meter.calls["odd"].figures()
