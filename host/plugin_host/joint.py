@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Joint", "joint_for"]
 
 # With more in one request the host would wait for the plugin, and the plugin for the host, in turns.
-_MOST = 16
+_MOST = 32
 _COMMANDS = 128
 
 

@@ -89,15 +89,15 @@ def test_one_call_goes_by_itself(run: Run) -> None:
     run(body())
 
 
-def test_sixteen_are_sent_at_once_and_another_command_sends_what_is_there(run: Run) -> None:
+def test_thirty_two_are_sent_at_once_and_another_command_sends_what_is_there(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        for number in range(18):
+        for number in range(34):
             joint.add("echo", {"a": number})
-        assert [len(asked[1]["many"]) for asked in link.asked] == [16]
+        assert [len(asked[1]["many"]) for asked in link.asked] == [32]
         joint.add("other", {"a": 0})
-        assert link.asked[1] == many({"a": 16}, {"a": 17})
+        assert link.asked[1] == many({"a": 32}, {"a": 33})
         assert len(link.asked) == 2
 
     run(body())
