@@ -100,7 +100,8 @@ def _kept(result: Any, snapshot: Snapshot) -> tuple[Any, int]:
             return result, len(result)
     elif result is None or kind is bool or kind is float or (kind is int and result in _INTEGERS):
         return result, _SMALL
-    return snapshot(result)
+    held, size = snapshot({"result": result})  # what cannot travel has the same place as in a single answer
+    return held["result"], size
 
 
 def _travelling(error: CallError, snapshot: Snapshot) -> tuple[Any, int]:
