@@ -27,8 +27,6 @@ from .unsent import refusal, too_many
 from .waiter import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from plugin_host_sdk.connection import Connection
     from plugin_host_sdk.events import Event
 
@@ -68,7 +66,6 @@ class AskedLink(Link, ABC):
         self._hands: Waiter | None = None  # whose thread is changing the state
         self._passed: deque[Event] = deque()
         self._is_told = False  # the loop knows that there is something for it
-        self._why: Callable[[], Exception] | None = None
         self._standby: Standby | None = None
         self._bell = Bell()
         self._make_room = own_room  # threads read while those of other links do

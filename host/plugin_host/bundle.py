@@ -63,7 +63,7 @@ def outcomes(
 
     `explain` makes an error of the plugin's side say of which call it is.
 
-    Raises CallFailed named `rpc.foreign` for an answer that is none.
+    Raises CallFailed named `rpc.foreign` for an answer that is none; it is not explained.
     """
     try:
         results, failures = answer["results"], answer["failures"]
@@ -77,6 +77,6 @@ def outcomes(
                 own_failure(plugin, command, how) if is_own else explain(CallError.from_map(how))
             )
     except (TypeError, ValueError, LookupError):
-        text = f"{plugin.id} {command}: answered {excerpt(answer)} to many calls"
+        text = f"answered {excerpt(answer)} to many calls"
         raise CallFailed(text, name="rpc.foreign") from None
     return results

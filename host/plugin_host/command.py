@@ -60,9 +60,10 @@ async def call_command(
         deadline = meta = None
         if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
             deadline, meta = call_metadata(plugin, command, timeout)
+        joint = link.joint if link.gathering else None
         if not raw and not is_flat(params):
             _survey(plugin, link, command, params)
-        joint = link.joint if link.gathering else None
+            joint = None  # what is in them may change before it is sent
         if joint is not None and meta is None and not (raw or text or on_progress) and joint.takes(command):
             try:
                 result = await joint.add(command, params)

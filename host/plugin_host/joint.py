@@ -40,12 +40,13 @@ def joint_for(plugin: Plugin, link: Link) -> Joint | None:
 class Joint:
     """What was called in this turn and is not sent yet, and the requests that are."""
 
-    __slots__ = ("_calls", "_command", "_create_future", "_link", "_paces", "_plugin", "_requests")
+    __slots__ = ("_calls", "_command", "_is_leaving", "_link", "_loop", "_paces", "_plugin", "_requests")
 
     def __init__(self, plugin: Plugin, link: Link) -> None:
         self._plugin = plugin
         self._link = link
-        self._create_future = asyncio.get_running_loop().create_future
+        self._loop = asyncio.get_running_loop()
+        self._is_leaving = False
         self._command = ""
         self._calls: list[Call] = []
         self._paces: dict[str, Pace] = {}
@@ -53,9 +54,11 @@ class Joint:
 
     def takes(self, command: str) -> bool:
         """Whether a call of it is to be added: not while the command is slow."""
+        if type(command) is not str:
+            return False
         pace = self._paces.get(command)
         if pace is None:
-            if type(command) is not str or len(self._paces) >= _COMMANDS:
+            if len(self._paces) >= _COMMANDS:
                 return False
             pace = self._paces[command] = Pace(_MOST)
         if pace.size() == 1:
@@ -64,13 +67,16 @@ class Joint:
         return True
 
     def add(self, command: str, params: Any) -> asyncio.Future[Any]:
-        """The future of the command's result, which fails with what the call ends with."""
+        """The future of the command's result, which fails with what the call ends with.
+
+        `params` are flat: what becomes of them after this changes nothing.
+        """
         if command != self._command:
             self.flush()
             self._command = command
-        future = self._create_future()
+        future = self._loop.create_future()
         calls = self._calls
-        calls.append((params if params is not None else {}, future))
+        calls.append((params.copy() if params is not None else {}, future))
         if len(calls) == _MOST:
             self.flush()
         return future
@@ -84,11 +90,22 @@ class Joint:
                 self._send_singly(self._command, calls)
 
     def give_up(self) -> None:
-        """Somebody waits no longer: cancel what nobody waits for."""
+        """Somebody waits no longer: cancel what nobody waits for, once for all who leave in this turn."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._loop.call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        self._is_leaving = False
         for msgid, calls in list(self._requests.items()):
             if all(future.done() for _, future in calls):
                 del self._requests[msgid]
                 self._link.abandon(msgid)
+
+    def count(self, msgid: int) -> int:
+        """How many calls wait for the answer to this request."""
+        calls = self._requests.get(msgid)
+        return 1 if calls is None else sum(not future.done() for _, future in calls)
 
     def fail(self, make_error: Callable[[], Exception]) -> None:
         """End what was not sent, each with an error of its own."""
@@ -103,7 +120,7 @@ class Joint:
         arguments = {"name": command, "many": [params for params, _ in calls]}
         try:
             msgid, answer = self._link.request(METHOD, arguments, name=command)
-        except CallError:
+        except Exception:  # no memory, say
             return False
         self._requests[msgid] = calls
         answer.add_done_callback(partial(self._take_many, command, msgid))
@@ -114,7 +131,7 @@ class Joint:
             arguments = {"name": command, "params": call[0]}
             try:
                 msgid, answer = self._link.request("command.call", arguments, name=command)
-            except CallError as error:
+            except Exception as error:
                 call[1].set_exception(self._explained(command, error))
             else:
                 self._requests[msgid] = [call]
@@ -122,12 +139,12 @@ class Joint:
 
     def _take_many(self, command: str, msgid: int, answer: asyncio.Future[Any]) -> None:
         """The answer to calls that share a request."""
-        calls = self._requests.pop(msgid, ())
-        if calls:
+        answer.exception()  # is known now, also where nobody waits for it
+        if calls := self._requests.pop(msgid, None):
             self._link.gather(partial(self._deal, command, calls, answer))
 
     def _deal(self, command: str, calls: list[Call], answer: asyncio.Future[Any]) -> None:
-        explain = partial(self._explained, command)
+        explain = partial(explained, self._plugin, command, None, None)
         try:
             ended = outcomes(self._plugin, command, answer.result(), len(calls), explain)
         except Exception as error:
@@ -155,24 +172,24 @@ class Joint:
         """With an error of its own for each."""
         for _, future in calls:
             if not future.done():
-                own = copy(error)
-                future.set_exception(self._explained(command, own) if isinstance(own, CallError) else own)
+                future.set_exception(self._explained(command, copy(error)))
 
     def _take_one(self, command: str, msgid: int, answer: asyncio.Future[Any]) -> None:
         """The answer to a call that was sent by itself."""
+        error = answer.exception()
         for _, future in self._requests.pop(msgid, ()):
             if future.done():
                 continue
-            try:
-                result = answer.result()
-                if type(result) is not dict or result.get("status") != 0:
-                    raise own_failure(self._plugin, command, result)
+            if error is not None:
+                future.set_exception(self._explained(command, error))
+                continue
+            result = answer.result()
+            if type(result) is not dict or result.get("status") != 0:
+                future.set_exception(own_failure(self._plugin, command, result))
+            else:
                 future.set_result(result.get("result"))
-            except CallError as error:
-                is_own = error.name in ("command.failed", "rpc.foreign")
-                future.set_exception(error if is_own else self._explained(command, error))
-            except Exception as error:
-                future.set_exception(error)
 
-    def _explained(self, command: str, error: CallError) -> CallError:
-        return explained(self._plugin, command, None, None, error)
+    def _explained(self, command: str, error: BaseException) -> BaseException:
+        if isinstance(error, CallError):
+            return explained(self._plugin, command, None, None, error)
+        return error

@@ -76,6 +76,8 @@ class Joint(Protocol):
 
     def give_up(self) -> None: ...
 
+    def count(self, msgid: int) -> int: ...
+
     def fail(self, make_error: Callable[[], Exception]) -> None: ...
 
 
@@ -118,6 +120,7 @@ class Link:
         self.received_bytes = 0
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
+        self._why: Callable[[], Exception] | None = None  # the link has ended, once that is known
         self._listen()
 
     def _make_writer(self) -> Writer:
@@ -142,7 +145,8 @@ class Link:
     def calls(self) -> list[str]:
         """The names of the calls in flight, the oldest first; without those of the host's own."""
         names = self.connection.pending
-        return [name for msgid in self._futures if (name := names.get(msgid))]
+        count = self.joint.count if self.joint is not None else lambda msgid: 1
+        return [name for msgid in self._futures if (name := names.get(msgid)) for _ in range(count(msgid))]
 
     @property
     def oldest_call(self) -> int | None:
@@ -247,9 +251,12 @@ class Link:
             raise refusal(error) from None
 
     def _hold(self, future: Answer) -> int:
-        """A call in the moment between the link's end and the word why: it fails like the others."""
+        """A call after the link's end: it fails like the others, which may wait for the word why."""
         self._held -= 1
-        self._futures[self._held] = future
+        if self._why is not None:
+            future.set_exception(self._why())
+        else:
+            self._futures[self._held] = future
         return self._held
 
     def abandon(self, msgid: int) -> Answer | None:
@@ -477,6 +484,7 @@ class Link:
 
     def fail_calls(self, make_error: Callable[[], Exception]) -> None:
         """End every future that is still open with an error of its own."""
+        self._why = self._why or make_error
         futures, self._futures = self._futures, {}
         self._progress.clear()
         if self.joint is not None:

@@ -210,7 +210,6 @@ class SharedLink(AskedLink):
 
     @exclusive
     def fail_calls(self, make_error: Callable[[], Exception]) -> None:
-        self._why = make_error
         self._sleepers.clear()
         super().fail_calls(make_error)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +22,11 @@ class Link:
         self.asked: list[tuple[str, Any]] = []
         self.answers: list[asyncio.Future[Any]] = []
         self.abandoned: list[int] = []
-        self.refuses = False
+        self.refusal: Callable[[], Exception] | None = None
 
     def request(self, method: str, params: Any, *, name: str) -> tuple[int, asyncio.Future[Any]]:
-        if self.refuses:
-            raise CallFailed("too large", name="rpc.too_large")
+        if self.refusal is not None:
+            raise self.refusal()
         self.asked.append((method, params))
         self.answers.append(asyncio.get_running_loop().create_future())
         return len(self.answers) - 1, self.answers[-1]
@@ -164,7 +166,7 @@ def test_call_that_cannot_be_sent_says_so(run: Run) -> None:
         link = Link()
         joint = joint_of(link)
         calls = [joint.add("echo", {"a": number}) for number in range(2)]
-        link.refuses = True
+        link.refusal = lambda: CallFailed("too large", name="rpc.too_large")
         joint.flush()
         assert {str(call.exception()) for call in calls} == {"demo echo: too large"}
 
@@ -180,6 +182,84 @@ def test_answer_that_is_none_fails_every_call(run: Run) -> None:
         link.answers[0].set_result({"results": 7})
         await settled()
         assert {call.exception().name for call in calls} == {"rpc.foreign"}  # type: ignore[union-attr]
+        expected = "demo echo: answered {'results': 7} to many calls"
+        assert {str(call.exception()) for call in calls} == {expected}
+
+    run(body())
+
+
+def test_parameters_are_those_of_the_moment_of_the_call(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        params = {"a": 0}
+        for number in range(2):
+            params["a"] = number
+            joint.add("echo", params)
+        joint.flush()
+        assert link.asked == [many({"a": 0}, {"a": 1})]
+
+    run(body())
+
+
+def test_call_ends_with_whatever_kept_it_from_being_sent(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        link.refusal = MemoryError
+        joint.flush()
+        assert [type(call.exception()) for call in calls] == [MemoryError, MemoryError]
+
+    run(body())
+
+
+def test_as_many_calls_are_counted_as_wait(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        joint.flush()
+        assert joint.count(0) == 3
+        calls[0].cancel()
+        assert joint.count(0) == 2
+        assert joint.count(77) == 1  # of somebody else
+
+    run(body())
+
+
+def test_error_that_nobody_waits_for_is_not_reported(run: Run) -> None:
+    async def body() -> None:
+        reported: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
+        link = Link()
+        joint = joint_of(link)
+        shared = [joint.add("echo", {"a": number}) for number in range(2)]
+        joint.flush()
+        alone = joint.add("echo", {"a": 2})
+        joint.flush()
+        for answer in link.answers:
+            answer.set_exception(PluginDied("demo died"))
+        for call in (*shared, alone):
+            call.cancel()
+        joint.give_up()
+        await settled()
+        link.answers.clear()
+        gc.collect()
+        assert not reported
+
+    run(body())
+
+
+def test_single_call_that_the_plugin_refuses_in_words_of_its_own_says_of_which_it_is(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        call = joint.add("echo", {"a": 0})
+        joint.flush()
+        link.answers[0].set_exception(CallFailed("no", name="rpc.foreign"))
+        await settled()
+        assert str(call.exception()) == "demo echo: no"
 
     run(body())
 
@@ -195,9 +275,11 @@ def test_call_that_is_given_up_before_it_is_sent_is_not_sent(run: Run) -> None:
         assert link.asked == [many({"a": 0}, {"a": 2})]
         calls[0].cancel()
         joint.give_up()
+        await settled()
         assert link.abandoned == []
         calls[2].cancel()
         joint.give_up()
+        await settled()
         assert link.abandoned == [0]
 
     run(body())

@@ -66,6 +66,21 @@ def test_call_between_the_end_and_its_explanation_waits_for_it(run: Run, wait_un
     run(body())
 
 
+def test_call_after_the_end_was_explained_fails_at_once(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            plugin.socket.close()
+            await settled(owner, wait_until)
+            link.fail_calls(lambda: LookupError("why"))
+            link.fail_calls(lambda: LookupError("what came after"))
+            _, late = link.request("work", {})
+            with pytest.raises(LookupError, match=r"^why$"):
+                await late
+            assert link.in_flight == 0
+
+    run(body())
+
+
 def test_answers_before_the_end_of_file_still_count(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         async with linked() as (link, plugin, owner):

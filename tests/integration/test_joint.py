@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_host import CallFailed, PluginDied, PluginHost
+from plugin_host_sdk.events import ResponseReceived
 from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
 
@@ -103,6 +104,53 @@ def test_failures_are_those_of_single_calls(run: Run, host: PluginHost) -> None:
             metrics = host.plugins["desk"].meter.calls["odd"].figures()
             assert (metrics["started"], metrics["finished"], metrics["in_flight"]) == (1200, 1200, 0)
             assert sum(metrics["failures"].values()) == 800
+
+    run(body())
+
+
+def test_call_whose_turn_had_not_come_when_the_link_ended_ends_with_it(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await crowd(host, "echo", 100)
+            link = link_of(host, "desk")
+            calls: list[asyncio.Task[Any]] = []
+
+            def ask() -> None:
+                calls.extend(asyncio.create_task(host.call("desk", "echo", {"value": n})) for n in range(4))
+
+            link.gather(ask)
+            await asyncio.sleep(0)
+            (msgid,) = link._futures
+            assert link.calls() == ["echo"] * 4
+            link.connection.pending.pop(msgid)
+            # As when the last read of all brings it: nobody has acted on it when the calls end.
+            link._deliver(ResponseReceived(msgid, {"results": [7], "failures": []}))
+            link.close()
+            link.fail_calls(lambda: PluginDied("demo died"))
+            first, *others = await asyncio.gather(*calls, return_exceptions=True)
+            assert first == 7
+            assert [str(error) for error in others] == ["demo died"] * 3
+
+    run(body())
+
+
+def test_parameters_that_change_after_the_call_do_not_change_it(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await crowd(host, "echo", 100)
+            link = link_of(host, "desk")
+            flat: dict[str, Any] = {}
+            deep: dict[str, Any] = {"value": []}
+            calls: list[asyncio.Task[Any]] = []
+
+            async def ask(kind: str, number: int) -> Any:
+                flat["value"], deep["value"][:] = number, [number]
+                return await host.call("desk", "echo", flat if kind == "flat" else deep)
+
+            asked = [(kind, number) for kind in ("flat", "deep") for number in range(4)]
+            link.gather(lambda: calls.extend(asyncio.create_task(ask(*one)) for one in asked))
+            expected = [number if kind == "flat" else [number] for kind, number in asked]
+            assert await asyncio.gather(*calls) == expected
 
     run(body())
 
