@@ -59,7 +59,8 @@ class Engagement:
         waiting = self._metadata.waiting(link) + tasks.held
         asked = len(link.connection.incoming) - waiting
         is_working = bool(self.actions.running) or tasks.is_busy
-        return bool(link.calls()) or bool(self.exec.running) or asked > 0 or is_working
+        is_called = bool(link.calls()) or (link.joint is not None and link.joint.is_busy())
+        return is_called or bool(self.exec.running) or asked > 0 or is_working
 
     @property
     def calls(self) -> list[str]:

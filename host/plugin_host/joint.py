@@ -102,6 +102,10 @@ class Joint:
                 del self._requests[msgid]
                 self._link.abandon(msgid)
 
+    def is_busy(self) -> bool:
+        """Whether calls wait: to be sent, or for what an answer that has come says of them."""
+        return bool(self._calls or self._requests)
+
     def count(self, msgid: int) -> int:
         """How many calls wait for the answer to this request."""
         calls = self._requests.get(msgid)

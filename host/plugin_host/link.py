@@ -76,6 +76,8 @@ class Joint(Protocol):
 
     def give_up(self) -> None: ...
 
+    def is_busy(self) -> bool: ...
+
     def count(self, msgid: int) -> int: ...
 
     def fail(self, make_error: Callable[[], Exception]) -> None: ...
@@ -93,12 +95,11 @@ class Link:
         self, channel: Channel, connection: Connection, owner: LinkOwner, peer: str = "plugin"
     ) -> None:
         self.connection = connection
-        self.initialized: asyncio.Future[dict[str, Any]]
         self._channel = channel
         self._owner = owner
         self._peer = peer
         self._loop = asyncio.get_running_loop()
-        self.initialized = self._loop.create_future()
+        self.initialized: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._futures: dict[int, Answer] = {}
         self._progress: dict[int, Progress] = {}
         self._queued: dict[int, int] = {}  # sizes of the calls that found the channel full
@@ -190,9 +191,9 @@ class Link:
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
-        connection, writer = self.connection, self._writer
         if self.gathering and self.joint is not None:
             self.joint.flush()  # those came before
+        connection, writer = self.connection, self._writer
         if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
         if self._is_over:
@@ -253,10 +254,9 @@ class Link:
     def _hold(self, future: Answer) -> int:
         """A call after the link's end: it fails like the others, which may wait for the word why."""
         self._held -= 1
+        self._futures[self._held] = future
         if self._why is not None:
-            future.set_exception(self._why())
-        else:
-            self._futures[self._held] = future
+            self._futures.pop(self._held).set_exception(self._why())
         return self._held
 
     def abandon(self, msgid: int) -> Answer | None:

@@ -228,6 +228,24 @@ def test_as_many_calls_are_counted_as_wait(run: Run) -> None:
     run(body())
 
 
+def test_joint_is_busy_from_the_call_until_what_was_left_over_has_ended(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        assert joint.is_busy()
+        joint.flush()
+        link.answers[0].set_result({"results": [0], "failures": []})
+        assert joint.is_busy()
+        await settled()
+        assert joint.is_busy()
+        link.answers[1].set_result({"status": 0, "status_message": "", "result": 1})
+        assert await asyncio.gather(*calls) == [0, 1]
+        assert not joint.is_busy()
+
+    run(body())
+
+
 def test_error_that_nobody_waits_for_is_not_reported(run: Run) -> None:
     async def body() -> None:
         reported: list[Any] = []
