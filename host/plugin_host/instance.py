@@ -341,6 +341,8 @@ class Instance(LinkOwner):
     async def _ask_to_stop(self, timeout_s: float) -> None:
         """Ask and wait for the answer, which comes when the plugin's calls have ended."""
         grace_ms = int(timeout_s * 1000 * 0.3)
+        if self.link.joint is not None:
+            await self.link.joint.settle(timeout_s * 0.2)
         _, answer = self.link.request("shutdown", {"grace_ms": grace_ms}, name="")
         await answer
 

@@ -40,13 +40,24 @@ def joint_for(plugin: Plugin, link: Link) -> Joint | None:
 class Joint:
     """What was called in this turn and is not sent yet, and the requests that are."""
 
-    __slots__ = ("_calls", "_command", "_is_leaving", "_link", "_loop", "_paces", "_plugin", "_requests")
+    __slots__ = (
+        "_calls",
+        "_command",
+        "_is_leaving",
+        "_link",
+        "_loop",
+        "_paces",
+        "_plugin",
+        "_requests",
+        "_settled",
+    )
 
     def __init__(self, plugin: Plugin, link: Link) -> None:
         self._plugin = plugin
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._is_leaving = False
+        self._settled: asyncio.Future[None] | None = None
         self._command = ""
         self._calls: list[Call] = []
         self._paces: dict[str, Pace] = {}
@@ -101,6 +112,17 @@ class Joint:
             if all(future.done() for _, future in calls):
                 del self._requests[msgid]
                 self._link.abandon(msgid)
+        self._note_settled()
+
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until no calls share a request: what a plugin left of one has been asked anew by then."""
+        self.flush()
+        if self._shares():
+            self._settled = self._loop.create_future()
+            await asyncio.wait([self._settled], timeout=timeout_s)
+
+    def _shares(self) -> bool:
+        return any(len(calls) > 1 for calls in self._requests.values())
 
     def is_busy(self) -> bool:
         """Whether calls wait: to be sent, or for what an answer that has come says of them."""
@@ -146,6 +168,11 @@ class Joint:
         answer.exception()  # is known now, also where nobody waits for it
         if calls := self._requests.pop(msgid, None):
             self._link.gather(partial(self._deal, command, calls, answer))
+        self._note_settled()
+
+    def _note_settled(self) -> None:
+        if self._settled is not None and not self._settled.done() and not self._shares():
+            self._settled.set_result(None)
 
     def _deal(self, command: str, calls: list[Call], answer: asyncio.Future[Any]) -> None:
         explain = partial(explained, self._plugin, command, None, None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from plugin_host_sdk.alone import take_only_answer
 from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError
@@ -49,13 +49,14 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import Event
 
     from .channel import Channel
+    from .gatherer import Gatherer
     from .linkowner import LinkOwner
     from .waiter import Answer
 
     Progress = Callable[[float, float | None, str], None]
     LinkMaker = Callable[[Channel, Connection, LinkOwner], "Link"]
 
-__all__ = ["Joint", "Link"]
+__all__ = ["Link"]
 
 DRAINED_READS = 1024
 # A full read has more behind it, and another turn of the loop costs half as much as reading that.
@@ -63,24 +64,6 @@ _READS_AT_ONCE = 4
 # One that is to slow down has less: after a read its link rests four times as long as that took.
 _REST = 4
 _SHORTEST_REST_S = 0.001
-
-
-class Joint(Protocol):
-    """Puts calls together that are made in the same turn of the loop; see `joint`."""
-
-    def takes(self, command: str) -> bool: ...
-
-    def add(self, command: str, params: Any) -> asyncio.Future[Any]: ...
-
-    def flush(self) -> None: ...
-
-    def give_up(self) -> None: ...
-
-    def is_busy(self) -> bool: ...
-
-    def count(self, msgid: int) -> int: ...
-
-    def fail(self, make_error: Callable[[], Exception]) -> None: ...
 
 
 class Link:
@@ -114,7 +97,7 @@ class Link:
         self._small_view = self._view[:SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
         self.gathering = 0  # while it is not 0, what is asked goes together
-        self.joint: Joint | None = None
+        self.joint: Gatherer | None = None
         self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._is_to_rest = False
         self._rest: asyncio.TimerHandle | None = None

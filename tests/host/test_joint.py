@@ -322,3 +322,33 @@ def test_names_that_callers_think_of_take_no_memory(run: Run) -> None:
         assert sum(joint.takes(f"name{number}") for number in range(1000)) == 127
 
     run(body())
+
+
+def test_settled_when_what_was_left_of_a_shared_request_is_asked_anew(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        for number in range(3):
+            joint.add("echo", {"a": number})
+        waits = asyncio.ensure_future(joint.settle(10))
+        await settled()
+        assert link.asked == [many({"a": 0}, {"a": 1}, {"a": 2})]
+        assert not waits.done()
+        link.answers[0].set_result({"results": [0], "failures": []})
+        await settled()
+        await settled()
+        assert waits.done()
+        assert link.asked[1:] == [one({"a": 1}), one({"a": 2})]
+        await joint.settle(10)
+
+    run(body())
+
+
+def test_one_that_gets_no_answer_is_waited_for_as_long_as_is_said(run: Run) -> None:
+    async def body() -> None:
+        joint = joint_of(Link())
+        for number in range(2):
+            joint.add("echo", {"a": number})
+        await joint.settle(0.01)
+
+    run(body())

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from plugin_host import CallFailed, PluginDied, PluginHost
+from plugin_host import CallFailed, PluginDied, PluginHost, PluginNotReady
 from plugin_host_sdk.events import ResponseReceived
 from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
+from tests.wait import WaitUntil
 
 CODE = """
     import os, time
@@ -213,5 +214,29 @@ def test_death_is_told_to_every_caller(run: Run, host: PluginHost) -> None:
                 assert isinstance(error, PluginDied)
                 assert error.report is not None
                 assert "exited with status 3" in str(error)
+
+    run(body())
+
+
+def test_polite_stop_loses_no_call(run: Run, host: PluginHost, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with host:
+            await crowd(host, "nap", 250)
+            ended: list[Any] = []
+
+            async def go_on() -> None:
+                for number in range(290, 330):
+                    try:
+                        ended.append(await host.call("desk", "nap", {"value": number}) == number)
+                    except Exception as error:
+                        ended.append(error)
+                        return
+
+            callers = [asyncio.create_task(go_on()) for _ in range(16)]
+            await wait_until.aio(lambda: len(ended) >= 100)
+            await host.stop("desk")
+            await asyncio.wait(callers)
+            errors = [one for one in ended if one is not True]
+            assert {type(one) for one in errors} == {PluginNotReady}, errors
 
     run(body())
