@@ -222,7 +222,7 @@ def test_new_privileges_can_be_forbidden(run: Run) -> None:
 
 def test_shim_that_dies_leaves_the_end_to_its_status(run: Run) -> None:
     async def body() -> None:
-        one = Confined(["true"], WITHOUT, open_files=50)
+        one = Confined(["sleep", "60"], WITHOUT, open_files=50)
         one.start()
         one.process.send_signal(signal.SIGKILL)
         await one.confinement.admit(one.process.pid, one.spec)

@@ -209,7 +209,11 @@ def test_threads_beyond_the_bound_are_not_looked_at(monkeypatch: pytest.MonkeyPa
 
 def test_name_of_a_thread_may_hold_anything(run: Run, child: Any) -> None:
     code = "open('/proc/self/comm', 'w').write(') R 1 (')\n" + SLEEPING
-    (one,) = run(observe(child(code), 0.01)).threads
+    pid = child(code)
+    for _ in range(500):  # until it sleeps
+        (one,) = run(observe(pid, 0.01)).threads
+        if one.state == "S":
+            break
     assert (one.name, one.state) == (") R 1 (", "S")
 
 
