@@ -95,7 +95,7 @@ def test_late_answer_is_dropped(run: Run, demo: PluginHost, wait_until: WaitUnti
     async def body() -> None:
         async with demo as host:
             with pytest.raises(CallTimeout):
-                await host.call("demo", "oversleep", {"seconds": 0.2}, timeout=0.05)
+                await host.call("demo", "oversleep", {"seconds": 0.8}, timeout=0.4)
             link = link_of(host, "demo")
             await wait_until.aio(lambda: link.connection.late_answers == 1)
             assert await host.call("demo", "seen") == ["overslept"]
