@@ -159,6 +159,7 @@ def test_a_host_that_is_killed_is_not_taken_for_the_end_of_the_output(
         try:
             await wait_until.aio(lambda: os.path.exists(own_socket))
             client = await connect(own_socket)
+            await client.start("desk")  # the socket is there before its plugins are ready
             session = await client.exec("desk", sh("echo before; cat"), tty=False)
             ticket = await client.open_io(session, ["stdin", "stdout"])
             copying = await asyncio.create_subprocess_exec(
