@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import CallFailed, PluginDied, PluginHost, PluginNotReady
+from plugin_host import CallCancelled, CallFailed, PluginDied, PluginHost, PluginNotReady
 from plugin_host_sdk.events import ResponseReceived
 from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
@@ -43,6 +43,9 @@ CODE = """
     def nap(ctx, value):
         if value >= 300:
             time.sleep(0.02)
+        if value >= 290:
+            with open(__file__ + ".ran", "a") as ran:
+                ran.write(".")
         return value
 
     @plugin.command("leave")
@@ -74,14 +77,24 @@ async def crowd(host: PluginHost, command: str, total: int, callers: int = 64) -
     return ended
 
 
+async def prove_quick(host: PluginHost, command: str) -> None:
+    """Call it until calls of it share requests, for which a busy machine may take some more."""
+    joint = link_of(host, "desk").joint
+    assert joint is not None
+    await crowd(host, command, 100)
+    while not joint.takes(command):
+        await crowd(host, command, 100)
+
+
 def test_few_requests_bring_each_caller_its_own_answer(run: Run, host: PluginHost) -> None:
     async def body() -> None:
         async with host:
-            await crowd(host, "echo", 500)  # which shows that the command is quick
             connection = link_of(host, "desk").connection
-            before = connection._next_id
-            assert await crowd(host, "echo", 3000) == {number: number for number in range(3000)}
-            assert connection._next_id - before < 2500
+            asked = 3000
+            while asked >= 2500:  # as it is while the command has not proved quick
+                before = connection._next_id
+                assert await crowd(host, "echo", 3000) == {number: number for number in range(3000)}
+                asked = connection._next_id - before
             assert not connection.pending
 
     run(body())
@@ -112,7 +125,7 @@ def test_failures_are_those_of_single_calls(run: Run, host: PluginHost) -> None:
 def test_call_whose_turn_had_not_come_when_the_link_ended_ends_with_it(run: Run, host: PluginHost) -> None:
     async def body() -> None:
         async with host:
-            await crowd(host, "echo", 100)
+            await prove_quick(host, "echo")
             link = link_of(host, "desk")
             calls: list[asyncio.Task[Any]] = []
 
@@ -138,7 +151,7 @@ def test_call_whose_turn_had_not_come_when_the_link_ended_ends_with_it(run: Run,
 def test_parameters_that_change_after_the_call_do_not_change_it(run: Run, host: PluginHost) -> None:
     async def body() -> None:
         async with host:
-            await crowd(host, "echo", 100)
+            await prove_quick(host, "echo")
             link = link_of(host, "desk")
             flat: dict[str, Any] = {}
             deep: dict[str, Any] = {"value": []}
@@ -218,8 +231,12 @@ def test_death_is_told_to_every_caller(run: Run, host: PluginHost) -> None:
     run(body())
 
 
-def test_polite_stop_loses_no_call(run: Run, host: PluginHost, wait_until: WaitUntil) -> None:
-    async def body() -> None:
+def test_polite_stop_loses_no_call(
+    run: Run, host: PluginHost, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    """Each has its outcome, and that is so: what was refused or cancelled did not run."""
+
+    async def body() -> int:
         async with host:
             await crowd(host, "nap", 250)
             ended: list[Any] = []
@@ -237,6 +254,9 @@ def test_polite_stop_loses_no_call(run: Run, host: PluginHost, wait_until: WaitU
             await host.stop("desk")
             await asyncio.wait(callers)
             errors = [one for one in ended if one is not True]
-            assert {type(one) for one in errors} == {PluginNotReady}, errors
+            assert {type(one) for one in errors} <= {PluginNotReady, CallCancelled}, errors
+            return len(ended) - len(errors)
 
-    run(body())
+    succeeded = run(body())
+    (ran,) = tmp_path.rglob("*.ran")
+    assert len(ran.read_text()) == succeeded
