@@ -171,7 +171,10 @@ def is_flat(params: Any) -> bool:
     """Whether parameters are so plain that nothing in them can be a surprise for the plugin's decoder."""
     if type(params) is not dict:
         return params is None
-    return ATOMS.issuperset(map(type, params.values())) and ATOMS.issuperset(map(type, params))
+    for key, value in params.items():  # `issuperset` would make a set of either's types
+        if type(value) not in ATOMS or type(key) not in ATOMS:
+            return False
+    return True
 
 
 def call_metadata(
