@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
         plugin: Plugin
         link: Link | None
+        is_due: bool
 
         def wake(self) -> None: ...
         async def next_move(self) -> None: ...
@@ -69,7 +70,7 @@ def _comes(keeper: Gatekeeper) -> bool:
     if plugin.state is State.STOPPING:  # a lazy one that was idle is started again by this call
         manifest = plugin.candidate.manifest
         return manifest is not None and manifest.activation == "lazy"
-    return plugin.state in _ON_THEIR_WAY
+    return plugin.state in _ON_THEIR_WAY or (plugin.state is State.DISCOVERED and keeper.is_due)
 
 
 def _deadline(now: float, timeout: float | None) -> float | None:

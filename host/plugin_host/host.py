@@ -192,6 +192,16 @@ class PluginHost:
             self._supervisors[plugin.id] = Supervisor(plugin, facilities)
         self._metadata.begin_with(config.metadata, config.file)
 
+    def expect(self) -> None:
+        """Discover, and have calls wait from now on for the plugins that entering the host will start.
+
+        For hosts that others can reach before they are entered.
+        """
+        self.discover()
+        for supervisor in self._supervisors.values():
+            plugin = supervisor.plugin
+            supervisor.is_due = plugin.state is State.DISCOVERED and plugin.candidate.is_startable
+
     async def __aenter__(self) -> PluginHost:
         self._check_open()
         try:

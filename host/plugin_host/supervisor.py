@@ -45,11 +45,16 @@ __all__ = ["Supervisor"]
 
 
 class Supervisor(InstanceOwner):
-    """Runs one plugin. `link` is there while it is ready, and only then."""
+    """Runs one plugin.
+
+    `link` is there while it is ready, and only then. `is_due` is set when its first start is about to come,
+    so that calls wait for it.
+    """
 
     def __init__(self, plugin: Plugin, facilities: Facilities) -> None:
         self.plugin = plugin
         self.link: Link | None = None
+        self.is_due = False
         self.idleness: Idleness | None = None  # of a lazy plugin that runs; who uses it counts there
         self._facilities = facilities
         self._journal = Journal(plugin.id, facilities.logbook)
@@ -250,6 +255,8 @@ class Supervisor(InstanceOwner):
     async def close(self) -> None:
         """Stop the plugin for good."""
         self._is_closed = True
+        self.is_due = False
+        self._wake_callers()
         await self.stop()
         await self._laziness.close()
 
@@ -377,7 +384,11 @@ class Supervisor(InstanceOwner):
         await asyncio.shield(self._moved)
 
     def _move(self, state: State, reason: str = "") -> None:
+        self.is_due = False
         self.plugin.move(state, reason)
+        self._wake_callers()
+
+    def _wake_callers(self) -> None:
         if self._moved is not None:
             moved, self._moved = self._moved, None
             moved.set_result(None)

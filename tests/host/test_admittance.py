@@ -36,6 +36,7 @@ class Keeper:
         self.plugin = Plugin(found, lambda event: None)
         self.plugin.state = state
         self.link: Any = None
+        self.is_due = False
         self.wakes = 0
         self._moved = asyncio.Event()
 
@@ -85,6 +86,20 @@ def test_call_waits_until_the_plugin_is_ready_and_has_the_rest_of_its_time(run: 
         link, left = await calls[1]
         assert link is LINK
         assert 30.0 - (loop.time() - began) <= left <= 30.0 - SHORT_S
+
+    run(body())
+
+
+def test_call_waits_for_the_first_start_when_that_is_due(run: Run) -> None:
+    async def body() -> None:
+        keeper = Keeper(State.DISCOVERED)
+        keeper.is_due = True
+        calls = [await waiting(keeper), await waiting(keeper)]
+        with pytest.raises(PluginNotReady, match="is discovered, not ready"):
+            await admitted(keeper, None, fail_fast=True)
+        keeper.move(State.STARTING)
+        keeper.move(State.READY, LINK)
+        assert [await call for call in calls] == [(LINK, None)] * 2
 
     run(body())
 

@@ -177,9 +177,12 @@ async def _tell(host: PluginHost, events: EventStream, *, as_json: bool) -> None
 
 
 def _check_found(host: PluginHost, options: Options) -> None:
-    """Find the plugins. Raises PluginNotFound when there are none, or not the wanted ones."""
+    """Find the plugins, which clients may ask for from now on.
+
+    Raises PluginNotFound when there are none, or not the wanted ones.
+    """
     try:
-        host.discover()
+        host.expect()
     except PluginNotFound as error:
         from .lookup import with_alternatives
 
