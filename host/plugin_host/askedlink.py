@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from plugin_host_sdk.connection import Connection
     from plugin_host_sdk.events import Event
 
+    from .asker import Progress
     from .channel import Channel
-    from .link import Progress
     from .linkowner import LinkOwner
     from .standby import Standby
 

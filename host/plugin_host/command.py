@@ -22,7 +22,8 @@ from .service import current_caller
 from .trace import current_trace
 
 if TYPE_CHECKING:
-    from .link import Link, Progress
+    from .asker import Progress
+    from .link import Link
     from .plugin import Plugin
     from .sharedlink import SharedLink
 
@@ -78,7 +79,7 @@ async def call_command(
             elif text:
                 arguments["text"] = True
             try:
-                msgid, answer = link.request(method, arguments, meta, deadline, on_progress, command)
+                msgid, answer = link.call(method, arguments, meta, deadline, on_progress, command)
                 result = await answer
             except asyncio.CancelledError:
                 link.abandon(msgid)

@@ -15,8 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from plugin_host_sdk.alone import take_only_answer
-from plugin_host_sdk.errors import CallError, CallFailed, CallTimeout, LocalProtocolError
+from plugin_host_sdk.errors import CallError, CallFailed
 from plugin_host_sdk.events import (
     CancelReceived,
     Closed,
@@ -32,14 +31,13 @@ from plugin_host_sdk.events import (
     ResponseReceived,
     StrayOutput,
 )
-from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS, READY
+from plugin_host_sdk.protocol import READY
 
-from .deadline import Deadlines
+from .asker import Asker
 from .echo import without_echo
 from .readroom import READ_BYTES, SMALL_READ_BYTES, is_flood, shared_room
 from .reply import error_reply, result_reply
 from .stream import Streams
-from .unsent import refusal, too_many
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -49,11 +47,8 @@ if TYPE_CHECKING:
     from plugin_host_sdk.events import Event
 
     from .channel import Channel
-    from .gatherer import Gatherer
     from .linkowner import LinkOwner
-    from .waiter import Answer
 
-    Progress = Callable[[float, float | None, str], None]
     LinkMaker = Callable[[Channel, Connection, LinkOwner], "Link"]
 
 __all__ = ["Link"]
@@ -66,7 +61,7 @@ _REST = 4
 _SHORTEST_REST_S = 0.001
 
 
-class Link:
+class Link(Asker):
     """One connection over one channel. `peer` is what messages call the other side."""
 
     mutex: AbstractContextManager[object] = nullcontext()
@@ -77,18 +72,11 @@ class Link:
     def __init__(
         self, channel: Channel, connection: Connection, owner: LinkOwner, peer: str = "plugin"
     ) -> None:
-        self.connection = connection
         self._channel = channel
         self._owner = owner
-        self._peer = peer
-        self._loop = asyncio.get_running_loop()
-        self.initialized: asyncio.Future[dict[str, Any]] = self._loop.create_future()
-        self._futures: dict[int, Answer] = {}
-        self._progress: dict[int, Progress] = {}
-        self._queued: dict[int, int] = {}  # sizes of the calls that found the channel full
-        self._deadlines = Deadlines(self._loop, self._expire)
-        self._times = self._deadlines.times
-        self._writer = self._make_writer()
+        loop = asyncio.get_running_loop()
+        super().__init__(connection, self._make_writer(loop, peer), loop, peer)
+        self.initialized: asyncio.Future[dict[str, Any]] = loop.create_future()
         self.streams = self._make_streams()
         self._stream_handlers = self.streams.handlers
         self._recv_into = channel.recv_into
@@ -96,19 +84,14 @@ class Link:
         self._view = self._make_room()
         self._small_view = self._view[:SMALL_READ_BYTES]
         self._room = self._view  # where the next read goes
-        self.gathering = 0  # while it is not 0, what is asked goes together
-        self.joint: Gatherer | None = None
         self.has_heard = True  # set by every read; who wants to know of silence clears it
         self._is_to_rest = False
         self._rest: asyncio.TimerHandle | None = None
         self.received_bytes = 0
-        self._held = 0  # the last id of a call that was never sent: those are negative
-        self._is_over = False
-        self._why: Callable[[], Exception] | None = None  # the link has ended, once that is known
         self._listen()
 
-    def _make_writer(self) -> Writer:
-        return Writer(self._channel, self._loop, self._lose, self._peer)
+    def _make_writer(self, loop: asyncio.AbstractEventLoop, peer: str) -> Writer:
+        return Writer(self._channel, loop, self._lose, peer)
 
     def _make_streams(self) -> Streams:
         return Streams(self.connection, self._writer)
@@ -120,22 +103,6 @@ class Link:
     def sent_bytes(self) -> int:
         """How much the channel took."""
         return self._writer.sent_bytes
-
-    @property
-    def in_flight(self) -> int:
-        """Calls that wait for their answer."""
-        return len(self._futures)
-
-    def calls(self) -> list[str]:
-        """The names of the calls in flight, the oldest first; without those of the host's own."""
-        names = self.connection.pending
-        count = self.joint.count if self.joint is not None else lambda msgid: 1
-        return [name for msgid in self._futures if (name := names.get(msgid)) for _ in range(count(msgid))]
-
-    @property
-    def oldest_call(self) -> int | None:
-        """The id of the call that has waited longest for its answer."""
-        return next(iter(self._futures), None)
 
     @property
     def features(self) -> frozenset[str]:
@@ -156,123 +123,6 @@ class Link:
     def initialize(self, params: dict[str, Any]) -> None:
         """Send `initialize`; `initialized` is its answer."""
         self._writer.write(self.connection.send_initialize(params))
-
-    def request(
-        self,
-        method: str,
-        params: Any,
-        meta: dict[str, Any] | None = None,
-        deadline: float | None = None,
-        on_progress: Progress | None = None,
-        name: str | None = None,
-    ) -> tuple[int, asyncio.Future[Any]]:
-        """Send a request; its id, and the future of its result, which fails with CallError.
-
-        `deadline` is a time of the loop. `name` is what the call is known by while it is in flight, the
-        method unless given; an empty one is the host's own and not counted among the calls. A caller that
-        stops waiting calls `abandon` with the id.
-
-        Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
-        """
-        if self.gathering and self.joint is not None:
-            self.joint.flush()  # those came before
-        connection, writer = self.connection, self._writer
-        if len(connection.pending) + len(connection.abandoned) >= PENDING_REQUESTS:
-            raise too_many(self._peer)
-        if self._is_over:
-            future = self._loop.create_future()
-            return self._hold(future), future
-        try:
-            msgid, data = connection.send_request(method, params, meta)
-        except LocalProtocolError as error:
-            raise refusal(error) from None
-        future = self._futures[msgid] = self._loop.create_future()
-        if name is not None:
-            connection.pending[msgid] = name
-        if deadline is not None:
-            self._deadlines.add(msgid, deadline)
-        if on_progress is not None:
-            self._progress[msgid] = on_progress
-        writer.write_call(data)
-        if writer.is_waiting:
-            self._note_queued(msgid, len(data))
-        return msgid, future
-
-    def corked(self, ask: Callable[[], None]) -> None:
-        """Write the small requests that `ask` makes together."""
-        writer = self._writer
-        was_corked, writer.is_corked = writer.is_corked, True
-        try:
-            ask()
-        finally:
-            if not was_corked:
-                writer.uncork()
-
-    def gather(self, tell: Callable[[], None]) -> None:
-        """What is asked by those whom `tell` wakes goes together: they run before the last step here."""
-        self.gathering += 1
-        self._writer.is_corked = True
-        try:
-            tell()
-        finally:
-            self._loop.call_soon(self._send_gathered)
-
-    def _send_gathered(self) -> None:
-        self.gathering -= 1
-        if self.joint is not None:
-            self.joint.flush()
-        self._writer.uncork()
-        self._writer.is_corked = self.gathering > 0
-
-    def survey(self, params: Any) -> None:
-        """Refuse what the plugin's decoder would not take, which would cost the plugin its life.
-
-        Raises CallFailed.
-        """
-        try:
-            self.connection.survey(params)
-        except LocalProtocolError as error:
-            raise refusal(error) from None
-
-    def _hold(self, future: Answer) -> int:
-        """A call after the link's end: it fails like the others, which may wait for the word why."""
-        self._held -= 1
-        self._futures[self._held] = future
-        if self._why is not None:
-            self._futures.pop(self._held).set_exception(self._why())
-        return self._held
-
-    def abandon(self, msgid: int) -> Answer | None:
-        """Nobody waits for this call any more: tell the peer, and drop the late answer."""
-        future = self._futures.pop(msgid, None)
-        if future is not None:
-            self._times.pop(msgid, None)
-            self._progress.pop(msgid, None)
-            queued = self._forget_queued(msgid)
-            cancel = self.connection.send_cancel(msgid)
-            if cancel:
-                # It must not overtake its call, which would then run for nobody.
-                self._writer.write(cancel, after_bulk=queued > FRAME_BYTES)
-            else:
-                self._writer.check()
-        return future
-
-    def _note_queued(self, msgid: int, size: int) -> None:
-        self._queued[msgid] = size
-        self._writer.call_bytes += size
-
-    def _forget_queued(self, msgid: int) -> int:
-        """The call has ended; the bytes of it that had to queue, whether or not they still do."""
-        size = self._queued.pop(msgid, 0)
-        self._writer.call_bytes -= size
-        return size
-
-    def _expire(self, msgid: int) -> None:
-        future = self.abandon(msgid)
-        if future is not None and not future.done():
-            future.set_exception(
-                CallTimeout("no answer within the call's deadline", name="command.timeout")
-            )
 
     # Answering.
 
@@ -301,8 +151,7 @@ class Link:
         self.has_heard = True
         self.received_bytes += size
         data, spent = self._view[:size], 0.0
-        if alone := take_only_answer(self.connection, data):
-            self._deliver(alone)
+        if len(self.connection.pending) == 1 and self._take_alone(data):
             return
         events = self._receive(data)
         if len(events) == 1:
@@ -376,26 +225,6 @@ class Link:
         else:
             self._handlers[kind](self, event)
 
-    def _deliver(self, event: ResponseReceived) -> None:
-        msgid = event.msgid
-        future = self._futures.pop(msgid)
-        if self._times:
-            self._times.pop(msgid, None)
-        if self._progress:
-            self._progress.pop(msgid, None)
-        if self._queued:
-            self._forget_queued(msgid)
-        if not future.done():
-            future.set_result(event.result)
-
-    def _deliver_error(self, event: ErrorReceived) -> None:
-        future = self._futures.pop(event.msgid)
-        self._times.pop(event.msgid, None)
-        self._progress.pop(event.msgid, None)
-        self._forget_queued(event.msgid)
-        if not future.done():
-            future.set_exception(CallError.from_map(event.error))
-
     def _handle_progress(self, event: ProgressReceived) -> None:
         callback = self._progress.get(event.msgid)
         if callback is not None:
@@ -425,8 +254,8 @@ class Link:
             self.initialized.set_exception(CallError.from_map(event.error))
 
     _handlers: ClassVar[dict[type, Callable[[Link, Any], None]]] = {
-        ResponseReceived: _deliver,
-        ErrorReceived: _deliver_error,
+        ResponseReceived: Asker._deliver,
+        ErrorReceived: Asker._deliver_error,
         ProgressReceived: _handle_progress,
         RequestReceived: _handle_request,
         Initialized: _handle_initialized,
@@ -464,17 +293,6 @@ class Link:
         self._stop_listening()
         self._writer.close()
         self._deadlines.close()
-
-    def fail_calls(self, make_error: Callable[[], Exception]) -> None:
-        """End every future that is still open with an error of its own."""
-        self._why = self._why or make_error
-        futures, self._futures = self._futures, {}
-        self._progress.clear()
-        if self.joint is not None:
-            self.joint.fail(make_error)
-        for future in futures.values():
-            if not future.done():
-                future.set_exception(make_error())
 
     def close(self) -> None:
         """Stop reading and writing; open futures stay for `fail_calls`. The channel is the owner's."""

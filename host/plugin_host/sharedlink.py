@@ -36,6 +36,7 @@ from .standby import standby
 from .waiter import Waiter
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from plugin_host_sdk.events import Event
@@ -50,8 +51,8 @@ _MOST_PASSED = 256
 class SharedLink(AskedLink):
     """See `Link`, which it is on its loop. Other threads use `ask` and nothing else."""
 
-    def _make_writer(self) -> SharedWriter:
-        return SharedWriter(self._channel, self._loop, self._lose, self.mutex)
+    def _make_writer(self, loop: asyncio.AbstractEventLoop, peer: str) -> SharedWriter:
+        return SharedWriter(self._channel, loop, self._lose, self.mutex)
 
     def _make_streams(self) -> SharedStreams:
         return SharedStreams(self.connection, self._writer, self.mutex)
@@ -170,6 +171,7 @@ class SharedLink(AskedLink):
 
     initialize = exclusive(Link.initialize)
     request = exclusive(Link.request)
+    call = exclusive(Link.call)
     corked = exclusive(Link.corked)
     abandon = exclusive(Link.abandon)
     answer = exclusive(Link.answer)

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span, TracerProvider
 
+    from .asker import Progress
     from .exec.proxy import ExecProxy
     from .exec.session import Session
-    from .link import Link, Progress
+    from .link import Link
     from .plugin import Plugin
     from .sharedlink import SharedLink
 

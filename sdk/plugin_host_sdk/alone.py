@@ -6,7 +6,7 @@ taken here has left no trace, so that the same bytes can go the long way.
 
 from __future__ import annotations
 
-from .events import RequestReceived, ResponseReceived
+from .events import RequestReceived
 from .protocol import MAX_MSGID, PENDING_REQUESTS, READY, REQUEST, RESPONSE, STOPPING
 from .wire import unpack
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-__all__ = ["NO_ANSWER", "take_answer", "take_only_answer", "take_request"]
+__all__ = ["NO_ANSWER", "take_answer", "take_request"]
 
 NO_ANSWER: Any = object()
 """What `take_answer` gives when it has taken nothing."""
@@ -42,18 +42,6 @@ def take_answer(connection: Connection, data: bytes | bytearray | memoryview, ms
         except Exception:  # whatever it is, it is not that
             pass
     return NO_ANSWER
-
-
-def take_only_answer(
-    connection: Connection, data: bytes | bytearray | memoryview
-) -> ResponseReceived | None:
-    """The result of the only open request of this side, if `data` is that and nothing else."""
-    if len(connection.pending) == 1:
-        (msgid,) = connection.pending
-        result = take_answer(connection, data, msgid)
-        if result is not NO_ANSWER:
-            return ResponseReceived(msgid, result)
-    return None
 
 
 def take_request(connection: Connection, data: bytes | bytearray | memoryview) -> RequestReceived | None:

@@ -28,7 +28,7 @@ class Link:
         self.abandoned: list[int] = []
         self.requested = asyncio.Event()
 
-    def request(
+    def call(
         self,
         method: str,
         params: Any,

@@ -44,6 +44,38 @@ def test_answers_find_their_calls_in_any_order(run: Run) -> None:
     run(body())
 
 
+def test_caller_that_is_alone_goes_on_where_its_answer_is_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            told: list[Any] = []
+            read = link._read
+
+            def noted() -> None:
+                read()
+                told.append("read")
+
+            monkeypatch.setattr(link, "_read", noted)
+            link._stop_listening()
+            link._listen()
+
+            async def ask(number: int) -> None:
+                told.append(await link.call("work", {}, None, None, None, "work")[1] + number)
+
+            for count in (1, 2):
+                told.clear()
+                tasks = [asyncio.create_task(ask(n)) for n in range(count)]
+                asked = [await plugin.request() for _ in tasks]
+                answers = [plugin.connection.send_response(one.msgid, 7) for one in asked]
+                await plugin.send(b"".join(answers))
+                await asyncio.gather(*tasks)
+                assert told == ([7, "read"] if count == 1 else ["read", 7, 8])
+            assert (link.in_flight, link._queued) == (0, {})
+
+    run(body())
+
+
 def test_whether_something_was_heard_is_told_until_it_is_cleared(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         async with linked() as (link, plugin, _):
@@ -170,7 +202,7 @@ def test_what_cannot_be_sent_fails_that_call_alone(run: Run) -> None:
 def test_calls_beyond_the_limit_are_refused_until_some_are_answered(
     run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
-    monkeypatch.setattr("plugin_host.link.PENDING_REQUESTS", 5)
+    monkeypatch.setattr("plugin_host.asker.PENDING_REQUESTS", 5)
 
     async def body() -> None:
         async with linked() as (link, plugin, _):

@@ -332,7 +332,7 @@ def test_plugin_with_its_hands_full_of_calls_is_asked_later(
         async with plugin("vitals") as (link, _):
             vigil = Vigil()
             watch = Told().watch(vigil, link)
-            monkeypatch.setattr("plugin_host.link.PENDING_REQUESTS", 0)
+            monkeypatch.setattr("plugin_host.asker.PENDING_REQUESTS", 0)
             due = watch.due
             watch.wake(due)
             watch.wake(watch.due)

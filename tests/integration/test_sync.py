@@ -351,6 +351,18 @@ def test_host_is_used_without_entering_it() -> None:
     host.close()
 
 
+def test_call_of_another_thread_waits_for_a_host_that_expects_to_be_entered(wait_until: WaitUntil) -> None:
+    host = blocking("steady")
+    host.expect()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(host.call, "steady", "echo", {"value": 1})
+        host.expect()  # also when the host's own thread runs by now
+        wait_until(lambda: host._host._supervisors["steady"]._moved is not None)
+        assert not call.done()
+        with host:
+            assert call.result() == 1
+
+
 def test_what_is_logged_counted_and_traced_is_there_for_threads_too(tmp_path: Path) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor

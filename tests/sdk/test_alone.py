@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_host_sdk.alone import NO_ANSWER, take_answer, take_only_answer, take_request
+from plugin_host_sdk.alone import NO_ANSWER, take_answer, take_request
 from plugin_host_sdk.connection import Connection
 from plugin_host_sdk.events import ErrorReceived, Event, RequestReceived, ResponseReceived
 from plugin_host_sdk.handshake import Limits
@@ -122,18 +122,6 @@ def test_answer_to_another_request_is_not_taken() -> None:
     data = pair.plugin.send_response(first, 1)
     assert take_answer(pair.host, data, second) is NO_ANSWER
     assert pair.host.receive_data(data) == [ResponseReceived(first, 1)]
-
-
-def test_only_answer_is_taken_when_one_request_is_open() -> None:
-    pair = ready()
-    (first, one), (second, two) = pair.host.send_request(_CALL, {}), pair.host.send_request(_CALL, {})
-    pair.to_plugin(one + two)
-    data = pair.plugin.send_response(first, 1)
-    assert take_only_answer(pair.host, data) is None
-    assert pair.host.receive_data(data) == [ResponseReceived(first, 1)]
-    last = pair.plugin.send_response(second, 2)
-    assert take_only_answer(pair.host, last) == ResponseReceived(second, 2)
-    assert take_only_answer(pair.host, last) is None
 
 
 def test_nothing_is_taken_in_the_middle_of_a_message() -> None:

@@ -75,6 +75,9 @@ class _LoopHost(host.PluginHost):
     async def discover_there(self) -> None:
         self.discover()
 
+    async def expect_there(self) -> None:
+        self.expect()
+
 
 class PluginHost:
     """A host of plugins for programs without asyncio, used as a context manager from any thread.
@@ -169,6 +172,15 @@ class PluginHost:
                 self._host.discover()
                 return
         self._thread.run(self._host.discover_there())
+
+    def expect(self) -> None:
+        """Discover, and have calls of other threads wait for what entering the host will start."""
+        self._thread.check()
+        with self._lock:
+            if not self._thread.is_begun:
+                self._host.expect()
+                return
+        self._thread.run(self._host.expect_there())
 
     def __enter__(self) -> PluginHost:
         try:
