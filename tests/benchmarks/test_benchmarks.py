@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import IS_LONG
+
 pytestmark = pytest.mark.edges
 
 ROOT = Path(__file__).resolve().parents[2]
+
+TAKES_LONG = pytest.mark.skipif(not IS_LONG, reason="takes long: `tox -e long` runs it")
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +47,12 @@ def test_table_has_a_ratio_to_the_floor_and_a_verdict_for_each_budget(tmp_path: 
 
 @pytest.mark.deadline(90)
 @pytest.mark.parametrize(
-    "rows", [("flight", "ping", "big", "memory"), ("blocking", "many", "warm"), ("discovery",)]
+    "rows",
+    [
+        ("ping", "memory", "many"),
+        pytest.param(("flight", "big", "blocking"), marks=TAKES_LONG),
+        pytest.param(("warm", "ten", "discovery"), marks=TAKES_LONG),
+    ],
 )
 def test_every_measurement_of_ours_gives_its_figures(tmp_path: Path, rows: tuple[str, ...]) -> None:
     file = tmp_path / "figures.json"
