@@ -94,7 +94,8 @@ class CallFuture:
         """The result is there, no task runs, and nothing is left to be done here: who waits goes on now."""
         self._result = result
         self._is_done = True
-        for callback, context in self._callbacks:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback, context in callbacks:
             context.run(callback, self)
 
     def set_result(self, result: Any) -> None:
@@ -107,5 +108,6 @@ class CallFuture:
 
     def _end(self) -> None:
         self._is_done = True
-        for callback, context in self._callbacks:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback, context in callbacks:
             self._loop.call_soon(callback, self, context=context)
