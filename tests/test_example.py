@@ -7,6 +7,8 @@ import sys
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from tests.source import ROOT
 
 NIGHTLY = ROOT / "examples" / "nightly" / "nightly.py"
@@ -33,6 +35,7 @@ def test_nightly_job_runs_a_script_fetches_an_archive_and_reports(tmp_path: Path
         assert sorted(packed.getnames()) == ["filesystems.txt", "processes.txt", "users.txt"]
 
 
+@pytest.mark.edges
 def test_nightly_job_that_fails_says_where_and_ends_with_1(tmp_path: Path) -> None:
     ended = run(NIGHTLY, tmp_path / "missing", cwd=ROOT)
     assert ended.returncode == 1

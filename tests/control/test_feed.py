@@ -89,6 +89,7 @@ def test_sessions_of_all_clients_and_changes_of_state_are_events(
     run(body())
 
 
+@pytest.mark.edges
 def test_a_client_that_does_not_read_costs_a_bounded_queue_and_is_told_what_it_lost(
     tmp_path: Path, own_socket: str, run: Run
 ) -> None:

@@ -278,6 +278,7 @@ def test_clients_learn_that_the_host_stops(tmp_path: Path, own_socket: str, run:
     run(body())
 
 
+@pytest.mark.edges
 def test_two_hundred_clients_each_get_their_own_answers_and_all_events(
     tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil
 ) -> None:

@@ -27,11 +27,13 @@ def test_system_plugin_tells_the_disk_usage(cli: Cli) -> None:
     assert ended.out == json.dumps(ended.json, indent=2, ensure_ascii=False) + "\n"
 
 
+@pytest.mark.edges
 def test_neovim_multiplies(cli: Cli) -> None:
     ended = cli("call", "neovim", "nvim_eval", '["6*7"]', "--plugin-dir", REAL)
     assert (ended.status, ended.out, ended.err) == (0, "42\n", "")
 
 
+@pytest.mark.edges
 def test_extension_types_of_neovim_survive_json_and_can_be_sent_back(cli: Cli) -> None:
     where = ("--plugin-dir", REAL, "--json")
     buffer = cli("call", "neovim", "nvim_get_current_buf", *where).out
@@ -40,6 +42,7 @@ def test_extension_types_of_neovim_survive_json_and_can_be_sent_back(cli: Cli) -
     assert (ended.status, ended.out) == (0, "1\n")
 
 
+@pytest.mark.edges
 def test_error_of_neovim_is_shown_as_text_and_kept_whole_for_programs(cli: Cli) -> None:
     words = ("call", "neovim", "nvim_eval", '["foo("]', "--plugin-dir", REAL)
     ended = cli(*words)
@@ -66,18 +69,21 @@ def test_scalars_are_plain_structures_indented_and_json_exact(
     assert cli(*words, "--json").out == as_json
 
 
+@pytest.mark.edges
 def test_maps_with_other_keys_than_text_survive_json(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "weird", "--json", "--plugin-dir", plugins)
     pairs = [[1, {"$bytes": "/w=="}], ["nan", {"$float": "NaN"}], ["big", 2**64 - 1]]
     assert ended.json == {"$map": pairs}
 
 
+@pytest.mark.edges
 def test_result_as_deep_as_the_wire_allows_is_printed(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "deep", "levels=490", "--plugin-dir", plugins)
     assert ended.status == 0
     assert ended.out.count("[") == 490
 
 
+@pytest.mark.edges
 def test_stdout_that_takes_no_unicode_gets_ascii(cli: Cli, plugins: Path) -> None:
     words = ("call", "odd", "echo", "value=é", "--plugin-dir", plugins)
     narrow = {"PYTHONIOENCODING": "ascii"}
@@ -94,17 +100,20 @@ def test_text_is_converted_to_the_type_the_handler_declares(cli: Cli, plugins: P
     assert ended.json == {"n": 5, "share": 2.0, "flag": True, "items": [], "name": "7"}
 
 
+@pytest.mark.edges
 def test_text_and_json_parameters_can_be_mixed(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "typed", "n=5", "items:=[1, 2]", "--json", "--plugin-dir", plugins)
     assert (ended.json["n"], ended.json["items"]) == (5, [1, 2])
 
 
+@pytest.mark.edges
 def test_json_parameters_are_not_converted(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "typed", 'n:="5"', "--plugin-dir", plugins)
     assert ended.status == 1
     assert "parameter n: Expected `int`, got `str`" in ended.err
 
 
+@pytest.mark.edges
 def test_handler_without_types_gets_the_text(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "echo", "value=5=6", "--json", "--plugin-dir", plugins)
     assert ended.out == '"5=6"\n'
@@ -119,6 +128,7 @@ def test_parameters_come_from_an_argument_a_file_or_stdin(cli: Cli, plugins: Pat
         assert (ended.status, ended.json) == (0, {"a": 1})
 
 
+@pytest.mark.edges
 def test_raw_peer_takes_positions_and_nothing_else(cli: Cli, plugins: Path) -> None:
     where = ("--json", "--plugin-dir", plugins)
     assert cli("call", "raw", "echo", '["a", 1]', *where).json == ["a", 1]
@@ -129,6 +139,7 @@ def test_raw_peer_takes_positions_and_nothing_else(cli: Cli, plugins: Path) -> N
         assert error["message"].startswith("plugin `raw` speaks plain msgpack-RPC and takes no named")
 
 
+@pytest.mark.edges
 def test_plugin_with_names_takes_no_list(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "echo", "[1]", "--plugin-dir", plugins)
     assert ended.status == 2
@@ -147,6 +158,7 @@ def test_status_of_the_plugins_own_is_said(cli: Cli, plugins: Path) -> None:
     assert (error["type"], error["code"], error["data"]) == ("CallFailed", 7, {"why": "monday"})
 
 
+@pytest.mark.edges
 def test_traceback_of_the_plugin_is_shown_on_demand_only(cli: Cli, plugins: Path) -> None:
     words = ("call", "odd", "boom", "--plugin-dir", plugins)
     ended = cli(*words)
@@ -164,6 +176,7 @@ def test_unknown_command_names_those_there_are(cli: Cli, plugins: Path) -> None:
     assert "no command 'ech'; did you mean 'echo'" in ended.err
 
 
+@pytest.mark.edges
 def test_call_without_a_command_names_those_there_are(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "--plugin-dir", plugins)
     assert ended.status == 2
@@ -171,6 +184,7 @@ def test_call_without_a_command_names_those_there_are(cli: Cli, plugins: Path) -
     assert "name a method of `raw`" in cli("call", "raw", "--plugin-dir", plugins).err
 
 
+@pytest.mark.edges
 def test_value_that_cannot_travel_is_refused(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "echo", f"value:={2**64}", "--plugin-dir", plugins)
     assert ended.status == 1
@@ -180,6 +194,7 @@ def test_value_that_cannot_travel_is_refused(cli: Cli, plugins: Path) -> None:
 # Not there, not ready.
 
 
+@pytest.mark.edges
 def test_unknown_plugin_names_the_near_the_found_and_the_broken(cli: Cli, plugins: Path) -> None:
     (plugins / "half").mkdir()
     (plugins / "half" / "plugin_manifest.json").write_text("{")
@@ -191,6 +206,7 @@ def test_unknown_plugin_names_the_near_the_found_and_the_broken(cli: Cli, plugin
     assert cli("call", "od", "echo", "--json", "--plugin-dir", plugins).error["near"] == ["odd"]
 
 
+@pytest.mark.edges
 def test_without_plugin_folders_the_option_for_them_is_named(cli: Cli) -> None:
     ended = cli("call", "odd", "echo")
     assert ended.status == 3
@@ -198,6 +214,7 @@ def test_without_plugin_folders_the_option_for_them_is_named(cli: Cli) -> None:
     assert "hint: --plugin-dir DIR" in ended.err
 
 
+@pytest.mark.edges
 def test_broken_plugin_says_why(cli: Cli, plugins: Path) -> None:
     (plugins / "half").mkdir()
     (plugins / "half" / "plugin_manifest.json").write_text('{"id": 5}')
@@ -206,6 +223,7 @@ def test_broken_plugin_says_why(cli: Cli, plugins: Path) -> None:
     assert "half/plugin_manifest.json: $.id: expected an id" in ended.err
 
 
+@pytest.mark.edges
 @pytest.mark.parametrize(
     ("options", "reason"),
     [(["--no-plugin", "odd"], "blocked"), (["--only", "raw"], "left out by --only raw")],
@@ -218,6 +236,7 @@ def test_plugin_that_was_left_out_is_not_started(
     assert ended.err == f"plugin-host: plugin `odd` may not be started: {reason}\n"
 
 
+@pytest.mark.edges
 def test_plugin_that_does_not_start_tells_its_story(cli: Cli, plugins: Path) -> None:
     write_plugin(plugins, "absent", head="import no_such_module")
     words = ("call", "absent", "echo", "--plugin-dir", plugins)
@@ -240,6 +259,7 @@ def test_death_in_the_call_has_a_status_of_its_own(cli: Cli, plugins: Path) -> N
     assert (error["retryable"], error["stderr"][-1]) == (True, "about to die")
 
 
+@pytest.mark.edges
 def test_only_the_plugin_that_is_called_is_started(cli: Cli, plugins: Path, tmp_path: Path) -> None:
     mark = tmp_path / "started"
     write_plugin(plugins, "other", head=f"open({str(mark)!r}, 'w')")
@@ -247,6 +267,7 @@ def test_only_the_plugin_that_is_called_is_started(cli: Cli, plugins: Path, tmp_
     assert not mark.exists()
 
 
+@pytest.mark.edges
 def test_configuration_that_cannot_be_used_is_wrong_usage(cli: Cli, plugins: Path) -> None:
     cli.config.write_text("plugin_dirz = []\n")
     ended = cli("call", "odd", "echo", "--plugin-dir", plugins)
@@ -257,11 +278,13 @@ def test_configuration_that_cannot_be_used_is_wrong_usage(cli: Cli, plugins: Pat
 # Listening in.
 
 
+@pytest.mark.edges
 def test_nothing_is_said_unless_asked_for(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "say", "--plugin-dir", plugins)
     assert (ended.status, ended.out, ended.err) == (0, "null\n", "")
 
 
+@pytest.mark.edges
 def test_log_of_host_and_plugin_is_shown_on_demand(cli: Cli, plugins: Path) -> None:
     ended = cli("call", "odd", "say", "-v", "--plugin-dir", plugins)
     assert ended.out == "null\n"

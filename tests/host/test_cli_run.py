@@ -284,6 +284,7 @@ def test_only_the_wanted_plugins_run(cli: Cli, plugins: Path, wait_until: WaitUn
     assert "odd" not in ended.out
 
 
+@pytest.mark.edges
 def test_second_signal_kills_at_once(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     with cli.background("run", "--json", "--plugin-dir", stubborn(plugins)) as run:
         wait_until(lambda: ready(run))
@@ -297,6 +298,7 @@ def test_second_signal_kills_at_once(cli: Cli, plugins: Path, wait_until: WaitUn
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.edges
 def test_signal_while_plugins_start_ends_it(cli: Cli, plugins: Path, wait_until: WaitUntil) -> None:
     write_plugin(plugins, "slow", head="import time; time.sleep(60)", launch={"start_timeout_s": 60})
     with cli.background("run", "--json", "--plugin-dir", plugins) as run:
@@ -306,6 +308,7 @@ def test_signal_while_plugins_start_ends_it(cli: Cli, plugins: Path, wait_until:
         assert run.end().status == 0
 
 
+@pytest.mark.edges
 def test_reader_that_goes_away_stops_the_plugins(cli: Cli, plugins: Path) -> None:
     command = [*COMMAND, "run", "--json", "--plugin-dir", str(plugins)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env) as run:

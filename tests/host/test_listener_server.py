@@ -147,6 +147,7 @@ def test_client_that_only_ended_its_writing_has_not_gone(room: Path, run: Run) -
     run(body())
 
 
+@pytest.mark.edges
 def test_silent_clients_take_their_places_only_for_their_time(room: Path, run: Run) -> None:
     async def body() -> None:
         limits = dataclasses.replace(SLOW, read_s=0.3, linger_s=0.05, connections=3)
@@ -160,6 +161,7 @@ def test_silent_clients_take_their_places_only_for_their_time(room: Path, run: R
     run(body())
 
 
+@pytest.mark.edges
 def test_two_hundred_clients_at_once_are_all_answered(room: Path, run: Run) -> None:
     async def body() -> None:
         async with serving(room):
@@ -239,6 +241,7 @@ def test_listener_answers_with_every_mode(room: Path, run: Run, mode: int) -> No
     run(body())
 
 
+@pytest.mark.edges
 @needs_root
 def test_another_user_is_admitted_only_by_the_mode_it_was_made_with(
     open_folder: Path, run: Run, logged: pytest.LogCaptureFixture

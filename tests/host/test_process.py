@@ -332,6 +332,7 @@ def test_spec_does_not_show_the_environment() -> None:
     assert "secret" not in repr(ProcessSpec(["x"], None, {"KEY": "secret"}))
 
 
+@pytest.mark.edges
 @pytest.mark.deadline(60)
 def test_hundred_at_once_need_no_thread(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
