@@ -24,6 +24,7 @@ from plugin_host.schemacheck import plain, process
 from plugin_host.schemacheck.task import Task
 from plugin_host.settings import check_schema, settle, settled
 from tests.effort import by_effort, examples
+from tests.source import ROOT
 from tests.stage import write_plugin
 
 pytestmark = pytest.mark.edges
@@ -275,7 +276,11 @@ keywords = {
     "maxLength": st.integers(0, 2),
     "minItems": st.integers(0, 2) | st.just(1.0),
     "maxItems": st.integers(0, 2),
-    "pattern": st.sampled_from(["^a", "b$", "[", "a|b", "(?i)A", "a+", "^[/~]"]),
+    "exclusiveMinimum": st.integers(-2, 2) | st.just(0.5),
+    "exclusiveMaximum": st.integers(-2, 2) | st.just(None),
+    "pattern": st.sampled_from(
+        ["^a", "b$", "[", "a|b", "(?i)A", "a+", "^[/~]", "^[^b]*$", r"^[^=\u0000]+$"]
+    ),
     "additionalProperties": st.booleans() | st.just({"type": "null"}),
     "required": st.lists(st.sampled_from("abc"), max_size=2),
     "title": st.just("x") | st.just(1),
@@ -298,12 +303,42 @@ schemas = st.recursive(
             **keywords,
             "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
             "items": inner | st.booleans(),
+            "additionalProperties": inner,
+            "propertyNames": inner | st.just({"pattern": "^[^b]+$"}),
             "anyOf": st.lists(inner, max_size=2),
             "default": values,
         },
     ),
     max_leaves=4,
 )
+
+
+@pytest.mark.parametrize("name", ["automation", "runner", "shell"])
+def test_schemas_of_the_plugins_here_are_quickly_answered(name: str) -> None:
+    manifest = json.loads((ROOT / "plugins" / name / "plugin_manifest.json").read_bytes())
+    assert plain.answer(Task(manifest["settings_schema"], {})) is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_quick"),
+    [
+        ("^[^=\\u0000]+$", True),
+        ("^a[bc]*d", True),
+        ("^[]a]*$", False),
+        ("[ab]*$", False),
+        ("^a*a*$", False),
+        ("^(a+)+$", False),
+        ("^(a|a)*$", False),
+        ("^a{1,9}$", False),
+        (r"^\d+$", False),
+        (r"^[\w]+$", False),
+    ],
+)
+def test_pattern_is_left_to_the_library_unless_at_most_one_thing_repeats(
+    pattern: str, is_quick: bool
+) -> None:
+    schema = {"properties": {"a": {"type": "string", "pattern": pattern}}}
+    assert (plain.answer(Task(schema, None)) is not None) == is_quick
 
 
 @pytest.mark.deadline(by_effort(60, 600))

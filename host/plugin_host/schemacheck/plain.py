@@ -21,6 +21,9 @@ _DEEPEST = 16
 _SILENT = frozenset({"title", "description", "$comment", "deprecated", "default", "type"})
 _LONGEST_PATTERN = 200
 _REPEATS = frozenset("*+{\\")
+# A character, or one of several: of such an anchored pattern may repeat one.
+_ONE = r"(?:[^\\^$.|?*+()\[\]{}]|\\u[0-9a-fA-F]{4}|\[\^?(?:[^\\\[\]]|\\u[0-9a-fA-F]{4})+\])"
+_ONE_REPEATS = re.compile(rf"\^{_ONE}*{_ONE}[*+]{_ONE}*\$?")
 _TEXTS = ("title", "description", "$comment")
 
 
@@ -81,8 +84,10 @@ def _is_schemas(value: Any, depth: int) -> bool:
 
 
 def _is_pattern(value: Any, depth: int) -> bool:
-    """Whether it matches in a time that the text's length bounds: nothing in it repeats."""
-    if type(value) is not str or len(value) > _LONGEST_PATTERN or not _REPEATS.isdisjoint(value):
+    """Whether it takes a time that the text's length bounds: nothing in it repeats, or one thing does."""
+    if type(value) is not str or len(value) > _LONGEST_PATTERN:
+        return False
+    if not _REPEATS.isdisjoint(value) and not _ONE_REPEATS.fullmatch(value):
         return False
     try:
         re.compile(value)
@@ -93,7 +98,8 @@ def _is_pattern(value: Any, depth: int) -> bool:
 
 _KEYWORDS: dict[str, Callable[[Any, int], bool]] = {
     "properties": _is_table,
-    "additionalProperties": lambda value, depth: type(value) is bool,
+    "additionalProperties": lambda value, depth: type(value) is bool or _is_schema(value, depth),
+    "propertyNames": _is_schema,
     "required": _is_texts,
     "items": _is_schema,
     "enum": _is_texts,
@@ -105,6 +111,8 @@ _KEYWORDS: dict[str, Callable[[Any, int], bool]] = {
     "maxItems": _is_size,
     "minimum": _is_number,
     "maximum": _is_number,
+    "exclusiveMinimum": _is_number,
+    "exclusiveMaximum": _is_number,
 }
 
 _KINDS: dict[str, Callable[[Any], bool]] = {
@@ -118,7 +126,10 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _fits(schema: dict[str, Any], value: Any) -> bool:
+def _fits(schema: dict[str, Any] | bool, value: Any) -> bool:
+    if type(schema) is bool:
+        return schema
+    assert type(schema) is dict
     if "type" in schema and not _KINDS[schema["type"]](value):
         return False
     if "enum" in schema and (type(value) is not str or value not in schema["enum"]):
@@ -126,12 +137,20 @@ def _fits(schema: dict[str, Any], value: Any) -> bool:
     if "anyOf" in schema and not any(_fits(one, value) for one in schema["anyOf"]):
         return False
     if _is_number(value):
-        return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
+        return _number_fits(schema, value)
     if type(value) is str:
         return _text_fits(schema, value)
     if type(value) is list:
         return _list_fits(schema, value)
     return type(value) is not dict or _map_fits(schema, value)
+
+
+def _number_fits(schema: dict[str, Any], value: float) -> bool:
+    if not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        return False
+    return bool(
+        schema.get("exclusiveMinimum", value - 1) < value < schema.get("exclusiveMaximum", value + 1)
+    )
 
 
 def _text_fits(schema: dict[str, Any], value: str) -> bool:
@@ -147,9 +166,9 @@ def _list_fits(schema: dict[str, Any], value: list[Any]) -> bool:
 
 
 def _map_fits(schema: dict[str, Any], value: dict[str, Any]) -> bool:
-    properties = schema.get("properties", {})
-    if not schema.get("additionalProperties", True) and not value.keys() <= properties.keys():
-        return False
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     if not value.keys() >= set(schema.get("required", ())):
         return False
-    return all(_fits(properties[name], one) for name, one in value.items() if name in properties)
+    if "propertyNames" in schema and not all(_fits(schema["propertyNames"], name) for name in value):
+        return False
+    return all(_fits(properties.get(name, others), one) for name, one in value.items())
