@@ -185,7 +185,7 @@ class Warm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `auto` does it from the third launch of a host on, `always` from the first.
     """
 
-    launch: Literal["auto", "always", "never"] = "never"
+    launch: Literal["auto", "always", "never"] = "auto"
     imports: tuple[ModuleName, ...] = ()
 
 
