@@ -69,7 +69,8 @@ class CallFuture:
         return self._error
 
     def add_done_callback(self, callback: Callback, *, context: Context | None = None) -> None:
-        context = context or copy_context()
+        if context is None:  # an empty one is false
+            context = copy_context()
         if self._is_done:
             self._loop.call_soon(callback, self, context=context)
         else:

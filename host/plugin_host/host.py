@@ -197,6 +197,7 @@ class PluginHost:
 
         For hosts that others can reach before they are entered.
         """
+        self._check_open()
         self.discover()
         for supervisor in self._supervisors.values():
             plugin = supervisor.plugin

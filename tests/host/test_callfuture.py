@@ -138,6 +138,32 @@ def test_task_runs_in_its_own_context(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.parametrize("how", ["finish", "set_result", "set_exception"])
+def test_task_goes_on_in_a_context_that_is_empty_as_well(run: Run, how: str) -> None:
+    """What has set no variable has an empty context, and that is false."""
+
+    async def body() -> None:
+        future = made()
+
+        async def wait() -> str:
+            try:
+                await future
+            except LookupError:
+                pass
+            token = variable.set("the task's")
+            await asyncio.sleep(0)
+            value = variable.get()
+            variable.reset(token)
+            return value
+
+        task = asyncio.create_task(wait(), context=contextvars.Context())
+        await asyncio.sleep(0)
+        await in_callback(getattr(future, how), LookupError() if how == "set_exception" else None)
+        assert await task == "the task's"
+
+    run(body())
+
+
 def test_task_is_the_current_one_while_it_goes_on(run: Run) -> None:
     async def body() -> None:
         future = made()

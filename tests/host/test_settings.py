@@ -332,6 +332,12 @@ def test_schemas_of_the_plugins_here_are_quickly_answered(name: str) -> None:
         ("^a{1,9}$", False),
         (r"^\d+$", False),
         (r"^[\w]+$", False),
+        ("^a.c$", True),
+        ("a|b", False),
+        ("a?" * 30 + "a" * 30, False),
+        ("^" + "(a|a)" * 30 + "$", False),
+        ("^" + "[^a]" * 45 + "*(b)", False),
+        ("^" + "a*" * 90, False),
     ],
 )
 def test_pattern_is_left_to_the_library_unless_at_most_one_thing_repeats(
@@ -339,6 +345,22 @@ def test_pattern_is_left_to_the_library_unless_at_most_one_thing_repeats(
 ) -> None:
     schema = {"properties": {"a": {"type": "string", "pattern": pattern}}}
     assert (plain.answer(Task(schema, None)) is not None) == is_quick
+
+
+@pytest.mark.parametrize("bound", ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"])
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_number_without_a_size_is_left_to_the_library(bound: str, value: float) -> None:
+    schema = {"properties": {"a": {bound: 5}}}
+    assert plain.answer(Task(schema, {"a": value})) is None
+    assert plain.answer(Task({"properties": {"a": {bound: 5, "default": value}}}, None)) is None
+
+
+def test_default_with_too_much_in_it_breaks_its_plugin_alone() -> None:
+    inner = {f"p{number}": {"type": "integer", "default": 1} for number in range(1200)}
+    heavy = {"properties": {"a": {"type": "object", "properties": inner, "default": {}}}}
+    outcome = settle([candidate("heavy", heavy, {}), candidate("sound", PORT, {})])
+    assert isinstance(outcome[0].error, ManifestError)
+    assert outcome[1].settings == {"port": 80}
 
 
 @pytest.mark.deadline(by_effort(60, 600))

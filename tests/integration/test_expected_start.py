@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import PluginHost, PluginNotReady
+from plugin_host import PluginHost, PluginHostError, PluginNotReady
 from tests.run import Run
 from tests.stage import stage, write_plugin
 
@@ -52,6 +52,15 @@ def test_call_ends_with_a_host_that_is_never_entered(run: Run, host: PluginHost)
         await host.close()
         with pytest.raises(PluginNotReady, match="is discovered, not ready"):
             await call
+
+    run(body())
+
+
+def test_host_that_is_closed_expects_nothing_any_more(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        await host.close()
+        with pytest.raises(PluginHostError, match="closed"):
+            host.expect()
 
     run(body())
 
