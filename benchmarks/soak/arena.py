@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plugin_host import PluginHost, State
+from plugin_host.configuration import Configuration, Warm
 
 from .action import until
 from .life import live
@@ -51,7 +52,11 @@ class Arena:
     async def run(self) -> None:
         """All of it, up to the look at what is left."""
         write_plugins(self._folder)
-        async with PluginHost(plugin_dirs=[self._folder], entry_points=False, only=PLUGINS) as host:
+        # A forkserver, which is started when it pays, has descriptors that would count as left over.
+        config = Configuration(warm=Warm(launch="never"))
+        async with PluginHost(
+            plugin_dirs=[self._folder], entry_points=False, only=PLUGINS, config=config
+        ) as host:
             for plugin in PLUGINS:
                 await self._rise(host, plugin)
             mine = await here()

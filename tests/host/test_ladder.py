@@ -237,7 +237,6 @@ def test_what_a_dead_plugin_left_behind_is_ended_too(run: Run, wait_until: WaitU
     run(body())
 
 
-@pytest.mark.edges
 def test_child_of_a_terminal_without_mark_and_parent_is_found_by_its_session(
     run: Run, wait_until: WaitUntil
 ) -> None:
@@ -466,7 +465,6 @@ def test_last_words_during_the_stop_are_in_the_tail(run: Run, wait_until: WaitUn
     run(body())
 
 
-@pytest.mark.edges
 @pytest.mark.deadline(60)
 def test_hundred_stop_at_once_in_bounded_time_and_without_threads(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
