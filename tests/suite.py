@@ -6,9 +6,6 @@ Two workers for each processor keep it busy while tests wait, and a test of real
 of a processor alone. Such a test holds when it is alone; what fails twice is a failure. Nothing is
 hidden: the first failure stands in the output, and the last lines name each test that held only alone.
 When more than `FEW` fail it is no accident of time, and nothing is run again.
-
-Every worker reads every module of the tests, and pytest compiles those in its own way and keeps that beside
-them. In a new checkout all workers would do it at once, each for all; so it is done before, once.
 """
 
 from __future__ import annotations
@@ -25,15 +22,10 @@ import pytest
 __all__ = ["main"]
 
 FEW = 5
-_PROCESSORS = os.cpu_count() or 1
-WORKERS = ["-n", str(2 * _PROCESSORS), "--dist", "worksteal"]
-
-_TESTS = Path(__file__).parent
-_COMPILED = f"*.{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"
+WORKERS = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 
 
 def main(arguments: list[str]) -> int:
-    _compile(sorted(_TESTS.rglob("test_*.py")))
     with tempfile.TemporaryDirectory() as folder:
         first = _pytest([*WORKERS, *arguments], folder)
         if first != pytest.ExitCode.TESTS_FAILED:
@@ -46,17 +38,6 @@ def main(arguments: list[str]) -> int:
         if again == pytest.ExitCode.OK:
             print("Held only when nothing ran beside them:", *failed, sep="\n  ", flush=True)
         return again
-
-
-def _compile(files: list[Path]) -> None:
-    """Have all of the modules compiled; what is wrong with one is for the tests to say."""
-    if sys.dont_write_bytecode or len(list(_TESTS.rglob(_COMPILED))) >= len(files):
-        return
-    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    parts = [files[start::_PROCESSORS] for start in range(_PROCESSORS)]
-    running = [subprocess.Popen([*collect, *map(str, part)], stdout=subprocess.DEVNULL) for part in parts]
-    for process in running:
-        process.wait()
 
 
 def _pytest(arguments: list[str], cache: str) -> int:
