@@ -254,6 +254,7 @@ def test_polite_stop_loses_no_call(
             await host.stop("desk")
             await asyncio.wait(callers)
             errors = [one for one in ended if one is not True]
+            assert errors  # it came to an end before they did
             assert {type(one) for one in errors} <= {PluginNotReady, CallCancelled}, errors
             return len(ended) - len(errors)
 

@@ -72,12 +72,6 @@ class _LoopHost(host.PluginHost):
     async def open_events(self) -> event.EventStream:
         return self.events()
 
-    async def discover_there(self) -> None:
-        self.discover()
-
-    async def expect_there(self) -> None:
-        self.expect()
-
 
 class PluginHost:
     """A host of plugins for programs without asyncio, used as a context manager from any thread.
@@ -166,21 +160,24 @@ class PluginHost:
 
     def discover(self) -> None:
         """Fill `plugins` without starting any; entering the host does this first."""
-        self._thread.check()
-        with self._lock:
-            if not self._thread.is_begun:
-                self._host.discover()
-                return
-        self._thread.run(self._host.discover_there())
+        self._look(self._host.discover)
 
     def expect(self) -> None:
         """Discover, and have calls of other threads wait for what entering the host will start."""
+        self._look(self._host.expect)
+
+    def _look(self, look: Callable[[], None]) -> None:
+        """Call it where the host is: here, until it has a thread of its own."""
+
+        async def look_there() -> None:
+            look()
+
         self._thread.check()
         with self._lock:
             if not self._thread.is_begun:
-                self._host.expect()
+                look()
                 return
-        self._thread.run(self._host.expect_there())
+        self._thread.run(look_there())
 
     def __enter__(self) -> PluginHost:
         try:
