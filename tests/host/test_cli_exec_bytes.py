@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.effort import IS_LONG, by_effort
+from tests.effort import IS_LONG
 from tests.host.cli_exec import PYTHON, box
 from tests.host.cli_run import COMMAND, Cli, cli, default_signals
 from tests.wait import WaitUntil
@@ -77,7 +77,7 @@ def test_command_that_does_not_read_on_ends_as_it_does(cli: Cli, box: Path, comm
 @pytest.mark.deadline(60)
 @pytest.mark.parametrize("source", ["pipe", "file"])
 def test_large_streams_arrive_intact(cli: Cli, box: Path, tmp_path: Path, source: str) -> None:
-    data = os.urandom(by_effort(16, 64) * MIB)
+    data = os.urandom(64 * MIB)
     (tmp_path / "file").write_bytes(data)
     feed = {"pipe": "cat file | x -i box -- cat", "file": "x -i box -- cat < file"}[source]
     ended = pipeline(cli, box, f"cd {tmp_path}; {feed} | sha256sum")
@@ -87,7 +87,7 @@ def test_large_streams_arrive_intact(cli: Cli, box: Path, tmp_path: Path, source
 
 @pytest.mark.deadline(60)
 def test_large_streams_arrive_intact_on_a_terminal(cli: Cli, box: Path) -> None:
-    size = by_effort(4, 16) * MIB
+    size = 16 * MIB
     script = f"stty raw -echo; yes | head -c {size}"
     ended = pipeline(cli, box, f"x -t box -- sh -c {shlex.quote(script)} | cmp - <(yes | head -c {size})")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
