@@ -2,8 +2,8 @@
 
 ``deadline`` ends a test that hangs, ``leak`` fails one that leaves something behind, ``run`` and
 ``wait`` give tests the two waits they need so that none of them sleeps for a fixed time.
-``warmup`` shares the work before the first test. ``cli_fork`` starts the many commands of the tests
-of the command line.
+``warmup`` shares the work before the first test, ``edges`` leaves some of it out. ``cli_fork``
+starts the many commands of the tests of the command line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from hypothesis import settings
 from tests.effort import examples
 
 pytest_plugins = [
-    "tests.deadline", "tests.leak", "tests.run", "tests.wait", "tests.warmup", "tests.host.cli_fork",
+    "tests.deadline", "tests.leak", "tests.run", "tests.wait", "tests.edges", "tests.warmup",
+    "tests.host.cli_fork",
 ]  # fmt: skip
 
 # An example's time says more about the machine's other work than about the code: the deadline of
@@ -62,9 +63,4 @@ def own_cache(cache_home: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "bare: needs interpreters that nothing watches (times, memory, what is imported)"
-    )
-    config.addinivalue_line(
-        "markers",
-        "edges: about the kernel, the command line, peers, pages or this repository more than about the"
-        " interpreter; tox runs it on the oldest version only",
     )

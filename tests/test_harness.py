@@ -295,3 +295,20 @@ def test_modules_are_imported_ahead_by_the_names_that_the_collection_gives_them(
     request: pytest.FixtureRequest,
 ) -> None:
     assert warmup.module_name(request.path, request.config.rootpath) == __name__
+
+
+@pytest.mark.parametrize("mark", ["pytest.mark.edges", "[pytest.mark.edges, pytest.mark.deadline(5)]"])
+def test_module_of_edges_is_not_read_where_they_are_left_out(tmp_path: Path, mark: str) -> None:
+    source = f"import pytest\n\npytestmark = {mark}\nprint('is read')\n\ndef test_edge():\n    pass\n"
+    tmp_path.joinpath("test_core.py").write_text("def test_core():\n    pass\n")
+    said = {
+        marks: run_pytest(tmp_path, source, "-s", "-p", "tests.edges", "-m", marks).stdout
+        for marks in ["", "not edges", "not edges or edges"]
+    }
+    assert {marks: "is read" in out for marks, out in said.items()} == {
+        "": True,
+        "not edges": False,
+        "not edges or edges": True,
+    }
+    assert "1 passed" in said["not edges"]
+    assert "2 passed" in said[""]

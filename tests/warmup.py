@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.edges import is_unread
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
@@ -31,7 +33,8 @@ def _modules(config: pytest.Config) -> Iterator[str]:
     for argument in config.args:
         folder = (config.invocation_params.dir / argument).resolve()
         if folder.is_dir():
-            yield from (module_name(path, config.rootpath) for path in folder.rglob("test_*.py"))
+            paths = (path for path in folder.rglob("test_*.py") if not is_unread(path, config))
+            yield from (module_name(path, config.rootpath) for path in paths)
 
 
 def module_name(path: Path, root: Path) -> str:
