@@ -163,9 +163,18 @@ def explained(
     """The error, which says of which call it is."""
     if isinstance(error, CallTimeout):
         return _named_timeout(plugin, command, timeout, deadline, error)
+    if error.name == "rpc.method_not_found" and not plugin.is_raw and "command" not in plugin.capabilities:
+        return _without_commands(plugin, command)
     if _is_unnamed(error):
         _name(error, plugin, command)
     return error
+
+
+def _without_commands(plugin: Plugin, command: str) -> CallFailed:
+    """What a plugin that takes no calls at all means by its answer."""
+    others = ", ".join(sorted(plugin.capabilities))
+    text = f"the plugin offers no commands{f', only {others}' if others else ''}"
+    return CallFailed(f"{plugin.id} {command}: {text}", name="command.not_found", data={"commands": []})
 
 
 def is_flat(params: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from plugin_host import (
     PluginNotReady,
 )
 from tests.run import Run
-from tests.stage import link_of, stage
+from tests.stage import link_of, stage, write_plugin
 
 
 @pytest.fixture
@@ -152,6 +153,25 @@ def test_unknown_command_is_an_error_that_names_near_ones(run: Run, demo: Plugin
             assert "greet" in error.data["commands"]
             far = await failure(host, "zzzzzzzz")
             assert "commands: anything, cycle, echo" in str(far)
+
+    run(body())
+
+
+EXEC = '@plugin.exec("cat")\ndef cat(ctx, opts):\n    return ["cat"]'
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("", "offers no commands"), (EXEC, "offers no commands, only exec")]
+)
+def test_plugin_without_commands_is_told_from_one_with_others(
+    run: Run, tmp_path: Path, code: str, said: str
+) -> None:
+    async def body() -> None:
+        async with stage("bare", dirs=[write_plugin(tmp_path, "bare", code)]) as host:
+            with pytest.raises(CallFailed, match="bare greet: the plugin " + said + "$") as caught:
+                await host.call("bare", "greet")
+            assert (caught.value.name, caught.value.code) == ("command.not_found", 101)
+            assert caught.value.data == {"commands": []}
 
     run(body())
 
