@@ -1,9 +1,10 @@
 """Many calls of one command that came in one request: run in their order, answered together.
 
 That is for handlers which have proved quick. Invariant: of the calls that came, the first few are run, each
-once, and each of these has its place in the answer, with what it would have been answered alone. The
-others, all of them if need be, are left to whoever asked, as if they had not come. So one that turns out
-slow, or large, holds up nobody, and what a later one does to a value changes nothing of an earlier one.
+once, and each of these has its place in the answer, with what it would have been answered alone; only where
+that and what stands before it are too much for one message, it fails. The others, all of them if need be,
+are left to whoever asked, as if they had not come. So one that turns out slow, or large, holds up nobody,
+and what a later one does to a value changes nothing of an earlier one.
 """
 
 from __future__ import annotations
@@ -78,12 +79,27 @@ def run_bundle(handler: Single, ctx: Any, many: list[Any], snapshot: Snapshot) -
         if how is not None:
             failures.append([index, how])
         size += weight
+        if size > _MOST_BYTES and index:
+            _make_fit(results, failures, snapshot)
         now = perf_counter()
         # One that was slow may have been so by accident: who runs the others singly sees whether it was.
         if now - last > _SLOW_S or now - begun > _LONGEST_S or size > _MOST_BYTES or given_up:
             break
         last = now
     return {"results": results, "failures": failures}
+
+
+def _make_fit(results: list[Any], failures: list[Any], snapshot: Snapshot) -> None:
+    """If the last is too large to go with those before it, it fails, and they do not."""
+    try:
+        snapshot({"results": results, "failures": failures})
+    except CallFailed as problem:
+        index, how = len(results) - 1, problem.to_map()
+        how["message"] += ", with the results of calls that shared its request"
+        results[index] = None
+        if failures and failures[-1][0] == index:
+            del failures[-1]
+        failures.append([index, how])
 
 
 def _keywords(handler: Single, params: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from plugin_host_sdk import CommandError, Plugin, bundle
 from plugin_host_sdk.endpoint import FIRST_PROOF
 from plugin_host_sdk.errors import CallCancelled
+from plugin_host_sdk.protocol import MESSAGE_BYTES
 from tests.served import Served, serving
 
 
@@ -240,6 +241,38 @@ def test_large_results_are_not_gathered() -> None:
     with serving(demo()) as host:
         answer = bundled(host, "echo", {"value": 0}, *[{"value": "x" * 200_000}] * 5)
         assert len(answer["results"]) == 2
+
+
+def test_one_that_is_too_large_beside_others_fails_alone() -> None:
+    most = MESSAGE_BYTES - 100_000
+    plugin = demo()
+
+    @plugin.command("fill")
+    def fill(ctx: Any, size: int) -> str:
+        return "x" * size
+
+    with serving(plugin) as host:
+        answer = bundled(host, "fill", {"size": 0}, *({"size": size} for size in (200_000, most, 1)))
+        assert answer["results"] == ["x" * 200_000, None]
+        [(index, how)] = answer["failures"]
+        assert (index, how["name"]) == (1, "rpc.too_large")
+        assert how["message"].endswith(", with the results of calls that shared its request")
+        assert host.result(host.ask_command("fill", {"size": most}))["result"] == "x" * most
+
+
+def test_failure_that_is_too_large_beside_others_fails_alone() -> None:
+    plugin = demo()
+
+    @plugin.command("odd")
+    def odd(ctx: Any, text: str) -> str:
+        if text == "fail":
+            raise CommandError(3, "no", text="y" * (MESSAGE_BYTES - 100_000))
+        return text
+
+    with serving(plugin) as host:
+        answer = bundled(host, "odd", {"text": ""}, {"text": "x" * 200_000}, {"text": "fail"})
+        assert answer["results"] == ["x" * 200_000, None]
+        assert [(index, how["name"]) for index, how in answer["failures"]] == [(1, "rpc.too_large")]
 
 
 def test_parameters_are_checked_against_declared_types() -> None:
