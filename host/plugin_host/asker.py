@@ -49,6 +49,7 @@ class Asker:
         self._times = self._deadlines.times
         self.gathering = 0  # while it is not 0, what is asked goes together
         self.joint: Gatherer | None = None
+        self.splits: dict[int, Callable[[Any], None]] = {}  # who is told that a request was split
         self._held = 0  # the last id of a call that was never sent: those are negative
         self._is_over = False
         self._why: Callable[[], Exception] | None = None  # the link has ended, once that is known
@@ -214,6 +215,12 @@ class Asker:
             )
 
     # Hearing.
+
+    def take_split(self, params: dict[str, Any]) -> None:
+        """The peer has answered some of the calls of a request, and goes on with one of them alone."""
+        take = self.splits.pop(params.get("msgid"), None)  # type: ignore[arg-type]
+        if take is not None:
+            take(params)
 
     def _take_alone(self, data: memoryview) -> bool:
         """Whether that is the answer to the only open request: then who waits goes on, for no task runs."""

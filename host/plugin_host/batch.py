@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from itertools import islice
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
@@ -118,13 +119,15 @@ class _Batch:
             for params in many:
                 if not is_flat(params):
                     self._link.survey(params)
-            arguments = {"name": self._command, "many": many}
+            arguments = {"name": self._command, "many": many, "split": True}
             msgid, answer = self._link.request(
                 METHOD, arguments, self._meta, self._deadline, None, self._command
             )
         except CallError:
             return False
-        self._note(_Request(msgid, answer, begun, many), len(many))
+        request = _Request(msgid, answer, begun, many)
+        self._link.splits[msgid] = partial(self._split, request)
+        self._note(request, len(many))
         return True
 
     def _send_singly(self, many: list[Any]) -> None:
@@ -155,6 +158,27 @@ class _Batch:
         self._calls += calls
         self._row.started += calls
 
+    def _split(self, request: _Request, params: dict[str, Any]) -> None:
+        """One of the calls of a request lasts: it keeps that for itself, and those behind it go on."""
+        if request not in self._waiting:
+            return
+        try:
+            ended = self._outcomes(params, len(request.many) - 1)
+        except CallError as error:
+            self._link.abandon(request.msgid)
+            request.answer.set_exception(error)
+            return
+        left = request.split(ended)
+        self._pace.note_answer(0)
+        self._calls -= len(left)
+        with self._link.mutex:
+            self._row.started -= len(left)
+        known, place = list(self._waiting), self._waiting.index(request) + 1
+        self._waiting.clear()
+        self._note_time()
+        self._link.corked(lambda: self._send_singly(left))
+        self._waiting = deque([*known[:place], *self._waiting, *known[place:]])
+
     async def next(self) -> tuple[list[Any], bool]:
         """What the next few calls have ended with, results and CallErrors, and whether one has failed."""
         request = self._waiting[0]
@@ -163,28 +187,34 @@ class _Batch:
             self._waiting.popleft()
             self._calls -= 1
             return [request], True
-        plugin, command, count = self._plugin, self._command, len(request.many)
-        ended: list[Any]
+        answer = request.answer
         try:
-            answer = request.answer
             result = answer.result() if answer.done() else await answer
-            if request.is_bundle:
-                ended = outcomes(plugin, command, result, count, self._explained)
-            elif plugin.is_raw:
-                ended = [result]
-            elif type(result) is dict and result.get("status") == 0:
-                ended = [result.get("result")]
-            else:
-                ended = [own_failure(plugin, command, result)]
+            ended = self._ended(request, result)
         except CallError as error:
-            ended = [self._explained(error)] * count
+            lost = len(request.many) - len(request.ended)
+            ended = [*request.ended, *[self._explained(error)] * lost]
         self._waiting.popleft()
+        self._link.splits.pop(request.msgid, None)
         has_failed = self._count(request, ended)
         if request.is_bundle:
             self._pace.note_answer(len(ended))
-        if len(ended) < count:
+        if len(ended) < len(request.many):
             self._send_again(request.many[len(ended) :])
         return ended, has_failed
+
+    def _ended(self, request: _Request, result: Any) -> list[Any]:
+        """What its calls have ended with, by its answer. Raises CallError."""
+        if request.is_bundle:
+            return self._outcomes(result, len(request.many))
+        if self._plugin.is_raw:
+            return [result]
+        if type(result) is dict and result.get("status") == 0:
+            return [*request.ended, result.get("result")]
+        return [*request.ended, own_failure(self._plugin, self._command, result)]
+
+    def _outcomes(self, answer: Any, count: int) -> list[Any]:
+        return outcomes(self._plugin, self._command, answer, count, self._explained)
 
     def _count(self, request: _Request, ended: list[Any]) -> bool:
         """Take them out of those that wait; whether one has failed."""
@@ -212,6 +242,7 @@ class _Batch:
         with self._link.mutex:
             for request in self._waiting:
                 if not isinstance(request, CallError):
+                    self._link.splits.pop(request.msgid, None)
                     self._link.abandon(request.msgid)
                     request.answer.cancel()  # which also keeps an error that came from being reported
                     self._row.end_many(len(request.many), perf_counter() - request.begun)
@@ -219,9 +250,13 @@ class _Batch:
 
 
 class _Request:
-    """One that was sent, with the parameters of the calls that it is for."""
+    """One that was sent, with the parameters of the calls that it is for.
 
-    __slots__ = ("answer", "begun", "is_bundle", "many", "msgid")
+    `ended` is what the first of them have ended with, of one that was split: then its answer is that of the
+    last.
+    """
+
+    __slots__ = ("answer", "begun", "ended", "is_bundle", "many", "msgid")
 
     def __init__(
         self,
@@ -236,3 +271,11 @@ class _Request:
         self.begun = begun
         self.many = many
         self.is_bundle = is_bundle
+        self.ended: list[Any] = []
+
+    def split(self, ended: list[Any]) -> list[Any]:
+        """It is for the calls that have ended and one more; the parameters of the others."""
+        self.ended, self.is_bundle = ended, False
+        count = len(ended) + 1
+        left, self.many = self.many[count:], self.many[:count]
+        return left

@@ -364,6 +364,8 @@ class Instance(LinkOwner):
                 self.link.slow_down()
         elif method == "command.changed":
             self._owner.commands_changed(self, params)
+        elif method == "command.split":
+            self.link.take_split(params)
         elif method == "failure":
             self._journal.failure(params)
         elif self._engagement is not None:

@@ -111,8 +111,12 @@ class Joint:
         for msgid, calls in list(self._requests.items()):
             if all(future.done() for _, future in calls):
                 del self._requests[msgid]
-                self._link.abandon(msgid)
+                self._abandon(msgid)
         self._note_settled()
+
+    def _abandon(self, msgid: int) -> None:
+        self._link.splits.pop(msgid, None)
+        self._link.abandon(msgid)
 
     async def settle(self, timeout_s: float) -> None:
         """Wait until no calls share a request: what a plugin left of one has been asked anew by then."""
@@ -143,12 +147,13 @@ class Joint:
     def _send_together(self, calls: list[Call]) -> bool:
         """Whether it was sent; else each by itself may be, or says what is wrong."""
         command = self._command
-        arguments = {"name": command, "many": [params for params, _ in calls]}
+        arguments = {"name": command, "many": [params for params, _ in calls], "split": True}
         try:
             msgid, answer = self._link.request(METHOD, arguments, name=command)
         except Exception:  # no memory, say
             return False
         self._requests[msgid] = calls
+        self._link.splits[msgid] = partial(self._split, command, msgid)
         answer.add_done_callback(partial(self._take_many, command, msgid))
         return True
 
@@ -163,10 +168,31 @@ class Joint:
                 self._requests[msgid] = [call]
                 answer.add_done_callback(partial(self._take_one, command, msgid))
 
+    def _split(self, command: str, msgid: int, params: dict[str, Any]) -> None:
+        """One of those that share a request lasts: it keeps that for itself, and the others go on."""
+        calls = self._requests.get(msgid)
+        if calls is None:  # given up
+            return
+        try:
+            ended = self._outcomes(command, params, len(calls) - 1)
+        except CallError as error:
+            del self._requests[msgid]
+            self._abandon(msgid)
+            self._fail_all(command, calls, error)
+        else:
+            self._requests[msgid] = [calls[len(ended)]]
+            self._paces[command].note_answer(0)
+            self._end_all(calls, ended)
+            self._send_again(command, calls[len(ended) + 1 :])
+            self.give_up()  # who called it may have left
+        self._note_settled()
+
     def _take_many(self, command: str, msgid: int, answer: asyncio.Future[Any]) -> None:
         """The answer to calls that share a request."""
         answer.exception()  # is known now, also where nobody waits for it
-        if calls := self._requests.pop(msgid, None):
+        if self._link.splits.pop(msgid, None) is None:  # it was split
+            self._take_one(command, msgid, answer)
+        elif calls := self._requests.pop(msgid, None):
             self._link.gather(partial(self._deal, command, calls, answer))
         self._note_settled()
 
@@ -175,9 +201,8 @@ class Joint:
             self._settled.set_result(None)
 
     def _deal(self, command: str, calls: list[Call], answer: asyncio.Future[Any]) -> None:
-        explain = partial(explained, self._plugin, command, None, None)
         try:
-            ended = outcomes(self._plugin, command, answer.result(), len(calls), explain)
+            ended = self._outcomes(command, answer.result(), len(calls))
         except Exception as error:
             if isinstance(error, CallError) and error.name == "rpc.busy":  # none of them was begun
                 self._send_again(command, calls)
@@ -185,6 +210,16 @@ class Joint:
                 self._fail_all(command, calls, error)
             return
         self._paces[command].note_answer(len(ended))
+        self._end_all(calls, ended)
+        if len(ended) < len(calls):
+            self._send_again(command, calls[len(ended) :])
+
+    def _outcomes(self, command: str, answer: Any, count: int) -> list[Any]:
+        explain = partial(explained, self._plugin, command, None, None)
+        return outcomes(self._plugin, command, answer, count, explain)
+
+    def _end_all(self, calls: list[Call], ended: list[Any]) -> None:
+        """The first of the calls have ended so."""
         for (_, future), one in zip(calls, ended, strict=False):
             if future.done():
                 continue
@@ -192,8 +227,6 @@ class Joint:
                 future.set_exception(one)
             else:
                 future.set_result(one)
-        if len(ended) < len(calls):
-            self._send_again(command, calls[len(ended) :])
 
     def _send_again(self, command: str, calls: list[Call]) -> None:
         self.flush()

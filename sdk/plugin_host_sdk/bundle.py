@@ -1,10 +1,10 @@
 """Many calls of one command that came in one request: run in their order, answered together.
 
 That is for handlers which have proved quick. Invariant: of the calls that came, the first few are run, each
-once, and each of these has its place in the answer, with what it would have been answered alone; only where
-that and what stands before it are too much for one message, it fails. The others, all of them if need be,
-are left to whoever asked, as if they had not come. So one that turns out slow, or large, holds up nobody,
-and what a later one does to a value changes nothing of an earlier one.
+once, each with a context of its own, and each of these has its place in the answer, with what it would have
+been answered alone; only where that and what stands before it are too much for one message, it fails. The
+others, all of them if need be, are left to whoever asked, as if they had not come. So one that turns out
+slow, or large, holds up nobody: when it loses the lead, the request is split, and goes on for it alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from .context import Context
     from .endpoint import Endpoint
     from .errors import CallError
 
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
         plain: frozenset[str] | None
 
         @staticmethod
+        def success(result: Any, /) -> dict[str, Any]: ...
+        @staticmethod
         def own_status(error: CommandError, /) -> dict[str, Any]: ...
         def no_map(self, params: Any, /) -> CallError: ...
         def bind(self, params: dict[str, Any], /) -> dict[str, Any]: ...
         def failure(self, ctx: Any, error: BaseException, /) -> CallError: ...
 
 
-__all__ = ["run_bundle"]
+__all__ = ["Bundle", "run_bundle"]
 
 # After one run over the first no more are begun: a reading thread is held little longer than the second.
 _SLOW_S = 0.002
@@ -50,33 +53,72 @@ _SHORT = 64 * 1024
 _INTEGERS = range(-(2**63), 2**64)
 
 
-def run_bundle(handler: Single, ctx: Any, many: list[Any], snapshot: Snapshot) -> dict[str, Any]:
-    """`{"results": [...], "failures": [[index, how], ...]}` of the first of `many`.
+class Bundle:
+    """One run: what has ended, and whether a call is running. May be split from another thread."""
 
-    `how` is the status of a `CommandError` or an error as it travels; the result beside it is None.
-    """
-    results: list[Any] = []
-    failures: list[Any] = []
+    __slots__ = ("failures", "results", "running")
+
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+        self.failures: list[Any] = []
+        # Holds one thing while author code runs. Who takes it out, in one step, has the call: the thread
+        # that runs it when it is over, or whoever splits the request before that.
+        self.running: list[None] = []
+
+    def split(self) -> dict[str, Any] | None:
+        """What has ended before the call that runs, which is by itself from now on; None when none does."""
+        try:
+            self.running.pop()
+        except IndexError:
+            return None
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """`{"results": [...], "failures": [[index, how], ...]}` of the first of the calls.
+
+        `how` is the status of a `CommandError` or an error as it travels; the result beside it is None.
+        """
+        return {"results": self.results, "failures": self.failures}
+
+
+def run_bundle(
+    handler: Single, ctx: Context, many: list[Any], snapshot: Snapshot, may_split: bool
+) -> dict[str, Any]:
+    """The answer to the request: that of the first of `many`, or of the call that it was split for."""
+    bundle = Bundle()
+    if may_split:
+        ctx.bundle = bundle
+    results, failures, running = bundle.results, bundle.failures, bundle.running
     function, plain, given_up, size = handler.function, handler.plain, ctx.cancelled, 0
-    begun = last = perf_counter()
+    part, begun = ctx.part, perf_counter()
+    last = begun
     for index, params in enumerate(many if handler.endpoint.quick else ()):
-        result = how = None
+        result = problem = refusal = None
+        one = part()
         try:
             if type(params) is not dict or params.keys() != plain:
                 params = _keywords(handler, params)
-            try:
-                result = function(ctx, **params)
-            except CommandError as error:
-                how, weight = snapshot(handler.own_status(error))
-            except BaseException as error:
-                how, weight = _travelling(handler.failure(ctx, error), snapshot)
-            else:
-                result, weight = _kept(result, snapshot)
         except CallFailed as error:
-            result = None
-            how, weight = _travelling(error, snapshot)
+            refusal = error
+        else:
+            running.append(None)
+            try:
+                result = function(one, **params)
+            except BaseException as error:
+                problem = error
+            try:
+                running.pop()
+            except IndexError:
+                handler.endpoint.ran_slow()
+                return _answer_alone(handler, one, result, problem)
+            if problem is None:
+                try:
+                    result, weight = _kept(result, snapshot)
+                except CallFailed as error:
+                    result, refusal = None, error
         results.append(result)
-        if how is not None:
+        if problem is not None or refusal is not None:
+            how, weight = _failure(handler, one, problem, refusal, snapshot)
             failures.append([index, how])
         size += weight
         if size > _MOST_BYTES and index:
@@ -86,7 +128,41 @@ def run_bundle(handler: Single, ctx: Any, many: list[Any], snapshot: Snapshot) -
         if now - last > _SLOW_S or now - begun > _LONGEST_S or size > _MOST_BYTES or given_up:
             break
         last = now
-    return {"results": results, "failures": failures}
+    return bundle.answer()
+
+
+def _answer_alone(
+    handler: Single, ctx: Context, result: Any, problem: BaseException | None
+) -> dict[str, Any]:
+    """What a call is answered by itself. Raises CallError."""
+    if problem is None:
+        return handler.success(result)
+    if isinstance(problem, CommandError):
+        return handler.own_status(problem)
+    raise handler.failure(ctx, problem) from None
+
+
+def _failure(
+    handler: Single,
+    ctx: Context,
+    problem: BaseException | None,
+    refusal: CallError | None,
+    snapshot: Snapshot,
+) -> tuple[dict[str, Any], int]:
+    """How a call has failed, as it travels, and how many bytes that takes.
+
+    `problem` was raised by the handler; without one, `refusal` says what is wrong with what it was given,
+    or with what it gave.
+    """
+    if isinstance(problem, CommandError):
+        try:
+            return snapshot(handler.own_status(problem))
+        except CallFailed as error:
+            refusal = error
+    elif problem is not None:
+        refusal = handler.failure(ctx, problem)
+    assert refusal is not None
+    return _travelling(refusal, snapshot)
 
 
 def _make_fit(results: list[Any], failures: list[Any], snapshot: Snapshot) -> None:

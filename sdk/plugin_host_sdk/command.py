@@ -58,7 +58,7 @@ class Handler:
         self.plain = None if self.signature.typed else frozenset(self.signature.names)
         awaits = is_async(function)
         self.endpoint = Endpoint(name, self._run_async if awaits else self._run, is_async=awaits)
-        self.bundle = Endpoint(name, self._run_bundle)
+        self.bundle = _BundleEndpoint(name, self._run_bundle)
 
     def __repr__(self) -> str:
         return f"Handler({self.name!r})"
@@ -81,7 +81,7 @@ class Handler:
     async def _run_async(self, ctx: Any, params: dict[str, Any]) -> dict[str, Any]:
         keywords = self.bind(params)
         try:
-            return {"status": 0, "status_message": "", "result": await self.function(ctx, **keywords)}
+            return self.success(await self.function(ctx, **keywords))
         except CommandError as error:
             return self.own_status(error)
         except BaseException as error:
@@ -89,7 +89,7 @@ class Handler:
                 raise
             raise self.failure(ctx, error) from None
 
-    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Snapshot]) -> dict[str, Any]:
+    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Snapshot, bool]) -> dict[str, Any]:
         from .bundle import run_bundle  # most plugins are never asked for one
 
         return run_bundle(self, ctx, *arguments)
@@ -103,6 +103,11 @@ class Handler:
             raise CallFailed(message, name="command.bad_request", data={"path": error.path}) from None
         except RegistrationError as error:
             raise self._described(f"command {self.name!r}: {error}", error.__cause__ or error) from None
+
+    @staticmethod
+    def success(result: Any) -> dict[str, Any]:
+        """The answer with what a handler has returned."""
+        return {"status": 0, "status_message": "", "result": result}
 
     @staticmethod
     def own_status(error: CommandError) -> dict[str, Any]:
@@ -139,6 +144,22 @@ class Handler:
             name="command.handler_failed",
             data={"type": type(error).__name__, "message": said(error), "traceback": text},
         )
+
+
+class _BundleEndpoint(Endpoint):
+    """Runs nothing but calls of a handler that is quick, and never long: on the reading thread at once.
+
+    There a call that lasts loses the lead, which splits the request; elsewhere nobody would see it.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, name: str, run: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name, run)
+        self.quick = True
+
+    def ran_slow(self) -> None:
+        pass  # it is the handler's, see `run_bundle`
 
 
 class Monitor:
@@ -229,7 +250,7 @@ class Monitor:
                 name="command.bad_request",
             )
         assert self._runtime is not None
-        return handler.bundle, (many, self._runtime.sink.snapshot)
+        return handler.bundle, (many, self._runtime.sink.snapshot, params.get("split") is True)
 
     def _not_found(self, name: Any) -> CallError:
         if type(name) is not str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .action.action import Action
+    from .bundle import Bundle
     from .errors import CallError
     from .later import Listener
     from .metadata.face import MetadataFace
@@ -61,6 +62,7 @@ class Context:
     has_begun = False
     arrived = 0.0  # by the runtime's clock
     trace: TraceContext | None = None
+    bundle: Bundle | None = None  # the calls that it stands for
     _action: Action | None = None
     _cancelled: Cancellation | None = None
     _settings: Mapping[str, Any] | None = None
@@ -141,6 +143,19 @@ class Context:
         """Used by the runtime: the call starts, with these settings to its end."""
         self._settings = settings
         self.has_begun = True
+
+    def part(self) -> Context:
+        """Used by the command capability: a context for one of the calls that came in this request.
+
+        They are cancelled together: what is given up is the request.
+        """
+        one = Context(self._session, self.name, self.msgid, self.deadline, self.chain)
+        one._settings = self._settings
+        one._cancelled = self.cancelled
+        if self.trace is not None:
+            one.trace = self.trace
+        one.has_begun = True
+        return one
 
     def serve_action(self, action: Action) -> None:
         """Used by the action capability: the context is that of this action."""

@@ -85,6 +85,7 @@ METHODS: dict[str, tuple[frozenset[str], int]] = {
     "stream.stop": (BOTH, NOTIFICATION),
     "stream.gap": (BOTH, NOTIFICATION),
     "command.changed": (frozenset({PLUGIN}), NOTIFICATION),
+    "command.split": (frozenset({PLUGIN}), NOTIFICATION),
 }
 FAMILIES: dict[str, frozenset[str]] = {
     "command.": frozenset({HOST}),

@@ -22,6 +22,7 @@ class Link:
         self.asked: list[tuple[str, Any]] = []
         self.answers: list[asyncio.Future[Any]] = []
         self.abandoned: list[int] = []
+        self.splits: dict[int, Callable[[Any], None]] = {}
         self.refusal: Callable[[], Exception] | None = None
 
     def request(self, method: str, params: Any, *, name: str) -> tuple[int, asyncio.Future[Any]]:
@@ -46,7 +47,7 @@ def joint_of(link: Link) -> Joint:
 
 
 def many(*params: Any) -> tuple[str, Any]:
-    return "command.call_many", {"name": "echo", "many": list(params)}
+    return "command.call_many", {"name": "echo", "many": list(params), "split": True}
 
 
 def one(params: Any) -> tuple[str, Any]:
@@ -340,6 +341,80 @@ def test_settled_when_what_was_left_of_a_shared_request_is_asked_anew(run: Run) 
         assert waits.done()
         assert link.asked[1:] == [one({"a": 1}), one({"a": 2})]
         await joint.settle(10)
+
+    run(body())
+
+
+def split(link: Link, results: Any, failures: Any = ()) -> None:
+    """The first request was split."""
+    link.splits.pop(0)({"msgid": 0, "results": results, "failures": list(failures)})
+
+
+def test_call_that_lasts_keeps_the_request_and_the_others_go_on(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(5)]
+        joint.flush()
+        waits = asyncio.ensure_future(joint.settle(10))
+        await settled()
+        split(link, [0, None], [[1, {"status": 3, "status_message": "no", "result": None}]])
+        await settled()
+        assert calls[0].result() == 0
+        assert str(calls[1].exception()) == "demo echo: no"
+        assert link.asked[1:] == [one({"a": 3}), one({"a": 4})]
+        assert (waits.done(), joint.count(0), joint.takes("echo")) == (True, 1, False)
+        link.answers[2].set_result({"status": 0, "result": 4})
+        await settled()
+        assert [call.done() for call in calls] == [True, True, False, False, True]
+        link.answers[0].set_result({"status": 0, "result": 2})
+        link.answers[1].set_result({"status": 0, "result": 3})
+        await settled()
+        assert [calls[number].result() for number in (2, 3, 4)] == [2, 3, 4]
+        assert not joint.is_busy()
+        assert link.abandoned == []
+
+    run(body())
+
+
+@pytest.mark.parametrize("leaves_first", [False, True])
+def test_request_is_cancelled_when_who_called_what_lasts_gives_it_up(run: Run, leaves_first: bool) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        joint.flush()
+        for leaves in (leaves_first, not leaves_first):
+            if leaves:
+                calls[1].cancel()
+                joint.give_up()
+                await settled()
+            else:
+                split(link, [0])
+                await settled()
+        assert link.abandoned == [0]
+        assert calls[0].result() == 0
+        assert not calls[2].done()
+        assert link.splits == {}
+
+    run(body())
+
+
+@pytest.mark.parametrize("results", [None, [0, 1, 2], "no"])
+def test_split_that_makes_no_sense_fails_every_call(run: Run, results: Any) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        joint.flush()
+        split(link, results)
+        await settled()
+        for call in calls:
+            error = call.exception()
+            assert isinstance(error, CallFailed)
+            assert error.name == "rpc.foreign"
+        assert link.abandoned == [0]
+        assert not joint.is_busy()
 
     run(body())
 

@@ -15,7 +15,7 @@ from tests.stage import link_of, stage, write_plugin
 from tests.wait import WaitUntil
 
 CODE = """
-    import os, time
+    import os, threading, time
 
     seen = []
 
@@ -47,6 +47,32 @@ CODE = """
             with open(__file__ + ".ran", "a") as ran:
                 ran.write(".")
         return value
+
+    met, seen_leaving = threading.Event(), []
+
+    @plugin.command("meet")
+    def meet(ctx, value):
+        if value == 500:
+            return met.wait(10)
+        if value == 501:
+            met.set()
+        return value
+
+    @plugin.command("linger")
+    def linger(ctx, value):
+        if value == "linger":
+            seen_leaving.append(ctx.cancelled.wait(10))
+        return value
+
+    @plugin.command("left")
+    def left(ctx):
+        return seen_leaving
+
+    @plugin.command("mark")
+    def mark(ctx, value):
+        if not hasattr(ctx, "mark"):
+            ctx.mark = value
+        return ctx.mark
 
     @plugin.command("leave")
     def leave(ctx, value):
@@ -204,6 +230,68 @@ def test_callers_that_leave_take_nobody_with_them(run: Run, host: PluginHost) ->
             assert await others == {number: number for number in range(2000)}
             assert await host.call("desk", "echo", {"value": "still"}) == "still"
             assert link_of(host, "desk").in_flight == 0
+
+    run(body())
+
+
+def test_what_a_handler_keeps_on_its_context_is_of_one_call(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await prove_quick(host, "mark")
+            assert await crowd(host, "mark", 2000) == {number: number for number in range(2000)}
+            many = [{"value": number} for number in range(500)]
+            assert await host.call_many("desk", "mark", many) == list(range(500))
+
+    run(body())
+
+
+def test_call_may_wait_for_another_that_came_with_it(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await prove_quick(host, "meet")
+            ended = await crowd(host, "meet", 600)
+            assert ended == {number: number for number in range(600)} | {500: True}
+
+    run(body())
+
+
+def test_call_of_many_may_wait_for_a_later_one(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            await prove_quick(host, "meet")
+            many = [{"value": number} for number in range(600)]
+            ended = await host.call_many("desk", "meet", many)
+            assert ended == [number if number != 500 else True for number in range(600)]
+            metrics = host.plugins["desk"].meter.calls["meet"].figures()
+            assert (metrics["started"], metrics["in_flight"]) == (metrics["finished"], 0)
+
+    run(body())
+
+
+def test_caller_that_leaves_a_call_that_lasts_is_noticed_by_it(
+    run: Run, host: PluginHost, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with host:
+            await prove_quick(host, "linger")
+            others = asyncio.create_task(crowd(host, "linger", 3000, callers=40))
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+            async def lingers() -> None:
+                for _ in range(20):
+                    await host.call("desk", "linger", {"value": 0})
+                async with asyncio.timeout(0.2):
+                    await host.call("desk", "linger", {"value": "linger"})
+
+            with pytest.raises(TimeoutError):
+                await lingers()
+            assert await others == {number: number for number in range(3000)}
+            await wait_until.aio(lambda: left(host))
+            assert await host.call("desk", "left") == [True]
+
+    async def left(host: PluginHost) -> bool:
+        return bool(await host.call("desk", "left"))
 
     run(body())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from plugin_host_sdk import CommandError, Plugin, bundle
 from plugin_host_sdk.endpoint import FIRST_PROOF
 from plugin_host_sdk.errors import CallCancelled
+from plugin_host_sdk.events import NotificationReceived
 from plugin_host_sdk.protocol import MESSAGE_BYTES
 from tests.served import Served, serving
 
@@ -273,6 +275,102 @@ def test_failure_that_is_too_large_beside_others_fails_alone() -> None:
         answer = bundled(host, "odd", {"text": ""}, {"text": "x" * 200_000}, {"text": "fail"})
         assert answer["results"] == ["x" * 200_000, None]
         assert [(index, how["name"]) for index, how in answer["failures"]] == [(1, "rpc.too_large")]
+
+
+def test_each_call_has_a_context_of_its_own() -> None:
+    plugin = demo()
+
+    @plugin.command("mark")
+    def mark(ctx: Any, name: str) -> Any:
+        if not hasattr(ctx, "mark"):
+            ctx.mark = name
+        return [ctx.mark, ctx.name, ctx.deadline is None, bool(ctx.cancelled), dict(ctx.settings)]
+
+    with serving(plugin) as host:
+        names = ["a", "b", "c"]
+        results, failures = all_of(host, "mark", {"name": "proof"}, *({"name": name} for name in names))
+        assert results == [[name, "mark", True, False, {}] for name in names]
+        assert failures == {}
+
+
+class Held:
+    """A command `hold`: it returns at once, or when it is told to, or when its caller has given up."""
+
+    def __init__(self) -> None:
+        self.plugin = demo()
+        self.go_on = threading.Event()
+        self.plugin.command("hold")(self.hold)
+
+    def hold(self, ctx: Any, until: str) -> str:
+        if until == "told":
+            assert self.go_on.wait(10)
+        elif until == "cancelled":
+            assert ctx.cancelled.wait(10)
+        elif until == "told and fails":
+            assert self.go_on.wait(10)
+            raise CommandError(4, "told")
+        elif until == "host":
+            return str(ctx.host.call("time"))
+        return until
+
+    def split(self, host: Served, *untils: str) -> tuple[int, dict[str, Any]]:
+        """The id of a request for these that was split, and how it was."""
+        prove(host, "hold", {"until": ""})
+        many = [{"until": until} for until in untils]
+        msgid = host.ask("command.call_many", {"name": "hold", "many": many, "split": True})
+        params = host.notification("command.split")
+        assert params.pop("msgid") == msgid
+        return msgid, params
+
+
+def test_call_that_lasts_keeps_the_request_and_what_came_with_it_does_not_wait() -> None:
+    held = Held()
+    with serving(held.plugin) as host:
+        msgid, params = held.split(host, "", "", "told", "")
+        assert params == {"results": ["", ""], "failures": []}
+        assert host.call("hold", {"until": "alone"}) == "alone"
+        held.go_on.set()
+        assert host.result(msgid) == {"status": 0, "status_message": "", "result": "told"}
+        assert many(host, "hold", {"until": ""}) == {"results": [], "failures": []}  # it is quick no more
+
+
+def test_call_that_lasts_is_cancelled_by_the_id_of_the_request() -> None:
+    held = Held()
+    with serving(held.plugin) as host:
+        msgid, params = held.split(host, "cancelled", "")
+        assert params == {"results": [], "failures": []}
+        host.cancel(msgid)
+        assert host.result(msgid)["result"] == "cancelled"
+
+
+def test_call_that_lasts_and_fails_is_answered_as_if_it_were_alone() -> None:
+    held = Held()
+    with serving(held.plugin) as host:
+        msgid, _ = held.split(host, "", "told and fails")
+        held.go_on.set()
+        assert host.result(msgid) == {"status": 4, "status_message": "told", "result": {}}
+
+
+def test_call_that_asks_the_host_keeps_the_request() -> None:
+    held = Held()
+    with serving(held.plugin) as host:
+        msgid, params = held.split(host, "", "host", "")
+        assert params == {"results": [""], "failures": []}
+        asked = host.request("host.time")
+        host.send(host.connection.send_response(asked.msgid, "late"))
+        assert host.result(msgid)["result"] == "late"
+
+
+def test_request_is_not_split_for_a_host_that_does_not_say_it_knows_that() -> None:
+    held = Held()
+    with serving(held.plugin) as host:
+        prove(host, "hold", {"until": ""})
+        asked = [{"until": until} for until in ("", "told", "")]
+        msgid = host.ask("command.call_many", {"name": "hold", "many": asked})
+        assert host.call("echo", {"value": 1}) == 1  # another thread leads
+        held.go_on.set()
+        assert host.result(msgid)["results"][:2] == ["", "told"]
+        assert not any(isinstance(event, NotificationReceived) for event in host.events)
 
 
 def test_parameters_are_checked_against_declared_types() -> None:

@@ -37,15 +37,24 @@ class Worker:
 class Crew:
     """Threads around one `mutex`. `lead(worker)` is called on the thread that got the lead.
 
+    `lost()` is called with the mutex held when a leader loses it to whoever is free.
+
     A leader that runs author code between two reads has a turn, which it begins without the mutex: it
     counts it in `turn`, sets `acting` to itself, and then calls `unpark` if the crew `is_parked`. Before it
     reads again it looks, with the mutex, whether it is still the `leader`, and clears `acting` if so.
     """
 
-    def __init__(self, mutex: threading.RLock, lead: Callable[[Worker], None], workers: int) -> None:
+    def __init__(
+        self,
+        mutex: threading.RLock,
+        lead: Callable[[Worker], None],
+        workers: int,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self.leader: Worker | None = None
         self._mutex = mutex
         self._lead = lead
+        self._lost = lost
         self._most = workers + 1  # the leader is one more
         self._threads = 0
         self._jobs: deque[Callable[[], None]] = deque()
@@ -111,6 +120,7 @@ class Crew:
 
     def _pass_lead(self) -> None:
         self.leader = self.acting = None
+        self._lost()
         self._rouse(spare=True)
 
     def _live(self) -> None:

@@ -65,7 +65,7 @@ class Server:
         self.wiring = wiring
         self.settings: Mapping[str, Any] = {}
         self.ending = Ending()
-        self.crew = Crew(wiring.mutex, self.lead, plugin.workers)
+        self.crew = Crew(wiring.mutex, self.lead, plugin.workers, self._split_bundles)
         self.nested = NestedCalls(wiring, plugin.id)
         self.running: dict[int, Context] = {}
         self.sink = StreamDesk(wiring)
@@ -265,6 +265,12 @@ class Server:
             endpoint.ran_slow()
         if alone is not None:
             wiring.write_alone(alone)
+
+    def _split_bundles(self) -> None:
+        """The lead is lost to a call that lasts: none that came with it waits. With the mutex held."""
+        for ctx in list(self.running.values()):
+            if ctx.bundle is not None and (ended := ctx.bundle.split()) is not None:
+                self.wiring.notify("command.split", {"msgid": ctx.msgid, **ended})
 
     def _run_pooled(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
         with self.wiring.mutex:
