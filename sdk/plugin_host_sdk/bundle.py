@@ -90,7 +90,7 @@ def run_bundle(
         ctx.bundle = bundle
     results, failures, running = bundle.results, bundle.failures, bundle.running
     function, plain, given_up, size = handler.function, handler.plain, ctx.cancelled, 0
-    part, begun = ctx.part, perf_counter()
+    part, begun = ctx.parts(), perf_counter()
     last = begun
     for index, params in enumerate(many if handler.endpoint.quick else ()):
         result = problem = refusal = None

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .action.action import Action
-    from .bundle import Bundle
     from .errors import CallError
     from .later import Listener
     from .metadata.face import MetadataFace
     from .tracecontext import TraceContext
+
+    class Together(Protocol):
+        """Calls that came in one request."""
+
+        def split(self) -> dict[str, Any] | None:
+            """What has ended before the call that runs, which is by itself from now on."""
 
     class Session(Protocol):
         """The runtime as a context needs it."""
@@ -62,7 +67,7 @@ class Context:
     has_begun = False
     arrived = 0.0  # by the runtime's clock
     trace: TraceContext | None = None
-    bundle: Bundle | None = None  # the calls that it stands for
+    bundle: Together | None = None  # the calls that it stands for
     _action: Action | None = None
     _cancelled: Cancellation | None = None
     _settings: Mapping[str, Any] | None = None
@@ -144,18 +149,30 @@ class Context:
         self._settings = settings
         self.has_begun = True
 
-    def part(self) -> Context:
-        """Used by the command capability: a context for one of the calls that came in this request.
+    def parts(self) -> Callable[[], Context]:
+        """Used by the command capability: makes a context for each of the calls that came in this request.
 
         They are cancelled together: what is given up is the request.
         """
-        one = Context(self._session, self.name, self.msgid, self.deadline, self.chain)
-        one._settings = self._settings
-        one._cancelled = self.cancelled
-        if self.trace is not None:
-            one.trace = self.trace
-        one.has_begun = True
-        return one
+        session, name, msgid, settings = self._session, self.name, self.msgid, self._settings
+        cancelled = self.cancelled
+        rare = ("deadline", "chain", "trace")
+        own: dict[str, Any] = {key: value for key, value in self.__dict__.items() if key in rare}
+        new = object.__new__
+
+        def part() -> Context:
+            one = new(Context)
+            one._session = session
+            one.name = name
+            one.msgid = msgid
+            one._settings = settings
+            one._cancelled = cancelled
+            one.has_begun = True
+            if own:
+                one.__dict__.update(own)
+            return one
+
+        return part
 
     def serve_action(self, action: Action) -> None:
         """Used by the action capability: the context is that of this action."""
