@@ -174,6 +174,28 @@ def test_forked_plugin_finds_what_one_that_was_started_finds(run: Run, folder: P
     run(body())
 
 
+def test_nothing_of_the_forkservers_own_environment_is_shown_behind_a_shorter_one(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.environ["PATH"] + ":/opt/of/the/host" * 60)
+
+    async def body() -> None:
+        plugins = {"demo": PluginConfiguration(env={"PATH": "/usr/bin:/bin"})}
+        async with host_of("demo", folder=folder, plugins=plugins) as host:
+            assert parent_of(host, "demo") == forkserver_of(host)
+            facts = await host.call("demo", "facts")
+            # Of these the SDK takes the one away that it knows its host by, and Python may set the other.
+            others = ("PLUGIN_HOST_COOKIE=", "LC_CTYPE=")
+            found = [f"{name}={value}" for name, value in facts["environ"].items()]
+            shown, found = (
+                sorted(entry for entry in entries if not entry.startswith(others))
+                for entries in (facts["shown"], found)
+            )
+            assert shown == found
+
+    run(body())
+
+
 def test_forked_plugins_share_no_random_state_and_opting_out_is_heeded(run: Run, folder: Path) -> None:
     async def body() -> None:
         async with host_of("demo", "other", "apart", folder=folder) as host:
