@@ -26,7 +26,7 @@ from plugin_host.stderr import StderrReader
 from plugin_host.warm import childreaper, forkserver
 from plugin_host.warm.childreaper import ChildReaper, Record
 from plugin_host.warm.fitness import unfit
-from plugin_host.warm.forkserver import COLD_FIRST, PAUSES_S, Forkserver
+from plugin_host.warm.forkserver import COLD_FIRST, MOST_RETIRED, PAUSES_S, Forkserver
 from plugin_host.warm.helper import Helper
 from plugin_host.warm.posture import posture
 from plugin_host.warm.switch import switch
@@ -143,6 +143,9 @@ class Answering:
     def take(self, pid: int, told: Callable[[Record | None], None]) -> None:
         self.asked.append(told)
 
+    def bury(self, child: ChildReaper) -> None:
+        raise AssertionError("it has no spares")
+
 
 USAGE = resource.struct_rusage((1.0, 0.5, 2048, *([0] * 13)))
 
@@ -194,6 +197,7 @@ def test_status_that_the_parent_does_not_know_is_told_as_lost(
         parent = Answering()
         reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
         await ended(reaper, parent, wait_until)
+        reap(pid)
         if answers:
             parent.asked[0](None)
         status = await reaper.exited
@@ -202,8 +206,46 @@ def test_status_that_the_parent_does_not_know_is_told_as_lost(
         parent.asked[0](Record(0, USAGE))  # too late
         assert reaper.status == status
         assert reaper.send_signal(signal.SIGTERM) is False
-        reap(pid)
         reaper.close()
+
+    run(body())
+
+
+def test_child_that_has_become_the_hosts_own_is_reaped_by_it(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        pid, pidfd = child()
+        parent = Answering()
+        reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
+        await ended(reaper, parent, wait_until)
+        parent.asked[0](None)
+        status = await reaper.exited
+        assert (status.signal, status.by_us) == (signal.SIGKILL, True)
+        assert status.peak_memory
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        reaper.close()
+
+    run(body())
+
+
+def test_child_that_was_given_up_is_no_zombie_when_it_becomes_the_hosts_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr(childreaper, "ANSWER_S", 0.01)
+
+    async def body() -> None:
+        pid, pidfd = child()
+        parent = Answering()
+        reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
+        await ended(reaper, parent, wait_until)
+        lost = await reaper.exited
+        reaper.close()
+        parent.asked[0](None)
+        assert reaper.status == lost
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(pidfd)
 
     run(body())
 
@@ -256,10 +298,11 @@ class Fake:
             raise Fake.error
         loop = asyncio.get_running_loop()
         self.environ, self.imports, self.on_end = environ, imports, on_end
-        self.pid, self.started, self.posture = len(self.made), loop.time(), posture()
+        self.pid, self.started = len(self.made), loop.time()
         self.up: asyncio.Future[bool] = loop.create_future()
         self.up.set_result(self.is_sound)
-        self.is_closed = False
+        self.childless: asyncio.Future[None] = loop.create_future()
+        self.is_retired = self.is_closed = False
         self.made.append(self)
 
     @property
@@ -269,10 +312,16 @@ class Fake:
     async def spare(self, timeout_s: float) -> Any:
         return self
 
+    def retire(self) -> None:
+        self.is_retired = True
+
     async def close(self) -> None:
         self.is_closed = True
+        if not self.childless.done():
+            self.childless.set_result(None)
 
     def die(self) -> None:
+        self.childless.set_result(None)
         self.on_end(self, ExitStatus(None, signal.SIGKILL))
 
 
@@ -352,10 +401,31 @@ def test_what_the_host_changes_about_itself_asks_for_another_one(
         changed = posture()._replace(nice=19)
         monkeypatch.setattr(forkserver, "posture", lambda: changed)
         assert await take(server) is made[1]
-        made[1].posture = changed
         assert await take(server) is made[1]
+        assert (made[0].is_retired, made[0].is_closed) == (True, False)
         await server.close()
         assert [one.is_closed for one in made] == [True, True]
+
+    run(body())
+
+
+def test_replaced_one_is_closed_when_its_last_child_is_gone_and_not_too_many_wait_for_that(
+    run: Run, made: list[Fake], monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        server = Forkserver("run", "always", (), BASE)
+        for number in range(MOST_RETIRED + 1):
+            changed = posture()._replace(nice=number)
+            monkeypatch.setattr(forkserver, "posture", lambda changed=changed: changed)
+            assert (await take(server) is None) is (number == MOST_RETIRED)
+        assert [(one.is_retired, one.is_closed) for one in made] == [(True, False)] * MOST_RETIRED
+        made[3].childless.set_result(None)
+        await wait_until.aio(lambda: len(server._retired) < MOST_RETIRED)
+        assert made[3].is_closed
+        assert await take(server) is made[MOST_RETIRED]
+        await server.close()
+        assert all(one.is_closed for one in made)
+        assert not server._retired
 
     run(body())
 
@@ -418,7 +488,7 @@ def test_child_that_nobody_waits_for_any_more_when_its_forkserver_ends_is_discar
             (waiter,) = helper._waiting
 
             def end(_: object) -> None:
-                helper._drop()
+                helper._give_over()
                 launch.cancel()
 
             waiter.add_done_callback(end)
@@ -430,6 +500,26 @@ def test_child_that_nobody_waits_for_any_more_when_its_forkserver_ends_is_discar
             assert not helper._spares
         finally:
             await asyncio.wait((helper._reaper.exited,), timeout=10)
+            await helper.close()
+
+    run(body())
+
+
+def test_question_that_a_forkserver_has_no_room_for_is_asked_again(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        helper = Helper(BASE, (), on_line=print, on_end=print)
+        answers: list[Record | None] = []
+        try:
+            assert await helper.up
+            os.kill(helper.pid, signal.SIGSTOP)
+            nobody, asked = 1 << 22, 0  # is above every process's number
+            while not helper._unsent:
+                helper.take(nobody + asked, answers.append)
+                asked += 1
+            os.kill(helper.pid, signal.SIGCONT)
+            await wait_until.aio(lambda: len(answers) == asked)
+            assert set(answers) == {None}
+        finally:
             await helper.close()
 
     run(body())
