@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from plugin_host import PluginDied, PluginExited, PluginHost
 from plugin_host.configuration import Configuration, PluginConfiguration, Warm
 from plugin_host.tree import marked
 from plugin_host.warm.spare import Spare
+from tests import venv
 from tests.run import Run
 from tests.stage import runs, stage, write_plugin
 from tests.victim import Victim, is_there
@@ -554,6 +556,60 @@ def test_host_that_is_killed_leaves_nothing(
         # Two plugins, a daemon, the forkserver and its spare, which comes when the last start is over.
         wait_until(lambda: len(victim.left()) == 5)
         assert victim.seconds_until_gone(victim.kill()) < 3
+
+
+# What an interpreter reads when it begins.
+
+LATE = """
+import asyncio, json, os, sys
+from pathlib import Path
+from plugin_host import PluginHost
+from plugin_host.configuration import Configuration, Warm
+
+folder, pth, source = sys.argv[1:]
+
+async def main():
+    warm = Configuration(warm=Warm(launch="always"))
+    async with PluginHost(plugin_dirs=[folder], entry_points=False, config=warm) as host:
+        told = [await host.call("demo", "find")]
+        Path(pth).write_text(source + "\\n")
+        await host.restart("demo")
+        told.append(await host.call("demo", "find"))
+        told.append((await host.call("demo", "parent")) == host._forkserver.pid)
+        print(json.dumps(told))
+
+asyncio.run(main())
+"""
+
+
+def test_folder_that_is_put_on_the_path_while_the_host_runs_is_found_by_a_forked_plugin(
+    tmp_path: Path,
+) -> None:
+    packages = venv.bare(tmp_path / "venv")
+    venv.lend_all(packages)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "late_module.py").write_text("")
+    code = """
+        import importlib.util, os
+
+        @plugin.command("find")
+        def find(ctx):
+            return importlib.util.find_spec("late_module") is not None
+
+        @plugin.command("parent")
+        def parent(ctx):
+            return os.getppid()
+    """
+    folder = write_plugin(tmp_path / "plugins", "demo", code)
+    python = tmp_path / "venv" / "bin" / "python"
+    done = subprocess.run(
+        [python, "-c", LATE, folder, packages / "late.pth", source],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[false, true, true]\n", "")
 
 
 # What is imported ahead.

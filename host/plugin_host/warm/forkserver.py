@@ -17,6 +17,7 @@ from plugin_host.environment import build_environment, run_token
 from .fitness import unfit
 from .helper import Helper
 from .posture import posture
+from .startupfiles import StartupFiles, site_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from .posture import Posture
     from .spare import Spare
+    from .startupfiles import Look
     from .switch import Switch
 
 __all__ = ["COLD_FIRST", "HEALTHY_S", "MOST_RETIRED", "PAUSES_S", "Forkserver"]
@@ -70,7 +72,8 @@ class Forkserver:
         self._outer = os.environ if outer is None else outer
         self._launches = COLD_FIRST if switch == "always" else 0
         self._helper: Helper | None = None
-        self._posture: Posture | None = None
+        self._startup = StartupFiles(site_folders(), os.path.join(sys.prefix, "pyvenv.cfg"))
+        self._begun_with: tuple[Posture, Look] | None = None  # of the last that was started
         self._retired: dict[Helper, asyncio.Task[None]] = {}
         self._started = 0
         self._deaths = 0
@@ -107,11 +110,11 @@ class Forkserver:
     def _ready_helper(self) -> Helper | None:
         """The one there is, or a new one, if there may be one now."""
         try:
-            now = posture()
-            if self._helper is not None and self._posture != now:
-                _log.debug("the host has changed what its children inherit: another forkserver is started")
+            now = (posture(), self._startup.look())
+            if self._helper is not None and self._begun_with != now:
+                _log.debug("what a plugin begins with has changed: another forkserver is started")
                 self._retire()
-            self._posture = now
+            self._begun_with = now
             if self._helper is None and self._may_start():
                 self._start()
         except OSError as error:  # no descriptor or process left: the next launch tries again
