@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,9 @@ from plugin_host.configuration import Configuration, PluginConfiguration, Warm
 from plugin_host.tree import marked
 from plugin_host.warm.spare import Spare
 from tests import venv
+from tests.docs.page import blocks
 from tests.run import Run
+from tests.source import ROOT
 from tests.stage import runs, stage, write_plugin
 from tests.victim import Victim, is_there
 from tests.wait import WaitUntil
@@ -651,6 +654,38 @@ def test_configured_modules_are_there_and_their_faults_are_told(
     run(body())
     assert any("imported ahead: there_is_no_such_module: Module" in one for one in logged.messages)
     assert "forkserver: imported ahead" in logged.messages
+
+
+def test_modules_that_the_page_for_operators_names_are_loaded_once_for_all(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (imports,) = (
+        tomllib.loads(block.text)["warm"]["imports"]
+        for block in blocks(ROOT / "docs" / "operator.md")
+        if block.text.startswith("[warm]")
+    )
+    code = """
+        import sys
+
+        before = set(sys.modules)
+
+        import asyncio
+
+        @plugin.command("modules")
+        async def modules(ctx, names):
+            await asyncio.sleep(0)
+            return [name in before for name in names]
+    """
+    folder = write_plugin(tmp_path, "demo", code)
+
+    async def body() -> None:
+        async with host_of("demo", folder=folder, imports=imports) as host:
+            assert parent_of(host, "demo") == forkserver_of(host)
+            assert await host.call("demo", "modules", {"names": imports}) == [True] * len(imports)
+
+    with caplog.at_level(logging.INFO, "plugin_host.warm"):
+        run(body())
+    assert not caplog.messages
 
 
 def test_module_that_starts_a_thread_is_no_reason_to_fork_a_process_with_two(
