@@ -360,7 +360,7 @@ class Fake:
     """Stands in for the process."""
 
     made: list[Fake] = []  # noqa: RUF012
-    room, threads = 4000, 1
+    room, threads, comes_up = 4000, 1, True
     problems: Sequence[str] = ()
     error: OSError | None = None
 
@@ -373,7 +373,8 @@ class Fake:
         self.environ, self.imports, self.on_end = environ, imports, on_end
         self.pid, self.started = len(self.made), loop.time()
         self.up: asyncio.Future[bool] = loop.create_future()
-        self.up.set_result(self.is_sound)
+        if self.comes_up:
+            self.up.set_result(self.is_sound)
         self.childless: asyncio.Future[None] = loop.create_future()
         self.is_retired = self.is_closed = False
         self.made.append(self)
@@ -499,6 +500,26 @@ def test_replaced_one_is_closed_when_its_last_child_is_gone_and_not_too_many_wai
         await server.close()
         assert all(one.is_closed for one in made)
         assert not server._retired
+
+    run(body())
+
+
+def test_forkserver_that_does_not_come_up_is_waited_for_once(
+    run: Run, made: list[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fake, "comes_up", False)
+    monkeypatch.setattr(Fake, "room", -1)
+
+    async def body() -> None:
+        server = Forkserver("run", "always", (), BASE)
+        server._patience = 0.01
+        assert await take(server) is None
+        server._patience = 3600.0
+        assert await take(server) is None
+        made[0].room = 4000
+        made[0].up.set_result(True)
+        assert await take(server) is made[0]
+        await server.close()
 
     run(body())
 

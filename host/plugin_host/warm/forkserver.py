@@ -72,6 +72,7 @@ class Forkserver:
         self._outer = os.environ if outer is None else outer
         self._launches = COLD_FIRST if switch == "always" else 0
         self._helper: Helper | None = None
+        self._late: Helper | None = None
         self._startup = StartupFiles(site_folders(), os.path.join(sys.prefix, "pyvenv.cfg"))
         self._begun_with: tuple[Posture, Look] | None = None  # of the last that was started
         self._retired: dict[Helper, asyncio.Task[None]] = {}
@@ -133,8 +134,10 @@ class Forkserver:
         self._helper.up.add_done_callback(self._judge)
 
     async def _is_up(self, helper: Helper) -> bool:
-        if not helper.up.done():
+        if not helper.up.done() and helper is not self._late:
             await asyncio.wait((helper.up,), timeout=self._patience or _START_S)
+            if not helper.up.done():
+                self._late = helper  # nobody waits for it again
         return helper.is_sound and helper is self._helper
 
     def _judge(self, up: asyncio.Future[bool]) -> None:
