@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import resource
 import signal
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from plugin_host.account import Account
 from plugin_host.candidate import Candidate
-from plugin_host.channel import open_socketpair
 from plugin_host.errors import ConfigurationError
 from plugin_host.exitstatus import ExitStatus
 from plugin_host.launchspec import process_spec
 from plugin_host.manifest import Launch, Manifest
-from plugin_host.process import PluginProcess, ProcessSpec
-from plugin_host.stderr import StderrReader
-from plugin_host.warm import childreaper, forkserver
-from plugin_host.warm.childreaper import ChildReaper, Record
+from plugin_host.process import ProcessSpec
+from plugin_host.warm import forkserver
+from plugin_host.warm.childreaper import Record
 from plugin_host.warm.fitness import unfit
 from plugin_host.warm.forkserver import COLD_FIRST, MOST_RETIRED, PAUSES_S, Forkserver
 from plugin_host.warm.helper import Helper
@@ -109,244 +104,11 @@ def test_configuration_counts_without_the_variable_and_a_wrong_word_is_an_error(
         switch("auto", {"PLUGIN_HOST_WARM": "yes"})
 
 
-def test_posture_is_what_a_child_would_notice() -> None:
-    before = posture()
-    assert posture() == before
-    umask = os.umask(0o123)
-    try:
-        assert posture() != before
-    finally:
-        os.umask(umask)
-    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0 if soft else -1 if hard < 0 else hard, hard))
-    try:
-        assert (posture() == before) is (soft == hard == 0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
-    assert posture() == before
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
-
-
-def _call(name: str, *arguments: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) < 0:
-        raise OSError(ctypes.get_errno(), name)
-
-
-def _notices(change: Callable[[], object]) -> str:
-    """What a process thinks of its posture before and after it has changed something about itself."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        said = "it cannot be changed here"
-        try:
-            before = posture()
-            change()
-            said = "the same" if posture() == before else "another"
-        except OSError as error:
-            said = f"not possible: {error}"
-        finally:
-            os.write(write, said.encode())
-            os._exit(0)
-    os.close(write)
-    with open(read) as answer:
-        said = answer.read()
-    os.waitpid(pid, 0)
-    return said
-
-
-CHANGES: dict[str, Callable[[], object]] = {
-    "nothing": lambda: None,
-    "umask": lambda: os.umask(0o123),
-    "blocked signals": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1}),
-    "ignored signals": lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
-    "niceness": lambda: os.nice(1),
-    "scheduler": lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
-    "processors": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
-    "out of memory score": lambda: _write("/proc/self/oom_score_adj", "500"),
-    "core dumps": lambda: _write("/proc/self/coredump_filter", "0x7f"),
-    "personality": lambda: _call("personality", 0x0040000),
-    "no new privileges": lambda: _call("prctl", 38, 1, 0, 0, 0),
-    "network": lambda: _call("unshare", 0x40000000),
-    "host name": lambda: _call("unshare", 0x04000000),
-    "mounts": lambda: _call("unshare", 0x00020000),
-}
-
-
-@pytest.mark.parametrize("what", CHANGES)
-def test_what_a_process_changes_about_itself_is_another_posture(what: str) -> None:
-    said = _notices(CHANGES[what])
-    if said.startswith("not possible") or (what == "processors" and len(os.sched_getaffinity(0)) == 1):
-        pytest.skip(said)
-    assert said == ("the same" if what == "nothing" else "another")
-
-
-def test_posture_is_that_of_the_thread_that_would_start_a_child() -> None:
-    def block() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-        seen.append(posture())
-
-    seen = [posture()]
-    thread = threading.Thread(target=block)
-    thread.start()
-    thread.join()
-    assert seen[1] != seen[0] == posture()
-
-
 def test_messages_are_packets_of_a_bounded_size() -> None:
     message = ("become", ["python", "\udc80"], {"NAME": "ä"}, None)
     assert forkorder.unpack(forkorder.pack(*message)) == message
     with pytest.raises(ValueError, match="is longer than"):
         forkorder.pack("become", "x" * forkorder.MOST_BYTES)
-
-
-# The life of a child, as the host sees it.
-
-
-class Answering:
-    """A parent that answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.asked: list[Callable[[Record | None], None]] = []
-
-    def take(self, pid: int, told: Callable[[Record | None], None]) -> None:
-        self.asked.append(told)
-
-    def bury(self, child: ChildReaper) -> None:
-        raise AssertionError("it has no spares")
-
-
-USAGE = resource.struct_rusage((1.0, 0.5, 2048, *([0] * 13)))
-
-
-def child() -> tuple[int, int]:
-    """A child that ends when it is killed, with its pidfd."""
-    pid = os.fork()
-    if pid == 0:
-        signal.pause()
-        os._exit(1)
-    return pid, os.pidfd_open(pid)
-
-
-async def ended(reaper: ChildReaper, parent: Answering, wait_until: WaitUntil) -> None:
-    reaper.send_signal(signal.SIGKILL)
-    await wait_until.aio(lambda: parent.asked)
-
-
-def reap(pid: int) -> tuple[int, Any]:
-    _, status, usage = os.wait4(pid, 0)
-    return status, usage
-
-
-def test_status_is_the_one_that_the_parent_tells(run: Run, wait_until: WaitUntil) -> None:
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        seen: list[ExitStatus] = []
-        reaper = ChildReaper(pid, pidfd, parent, seen.append)
-        await ended(reaper, parent, wait_until)
-        assert not seen  # nobody has said how
-        status, _ = reap(pid)
-        parent.asked[0](Record(status, USAGE))
-        expected = ExitStatus(None, signal.SIGKILL, peak_memory=2 << 20, cpu_s=1.5, by_us=True)
-        assert reaper.status == await reaper.exited == seen[0] == expected
-        reaper.close()
-
-    run(body())
-
-
-@pytest.mark.parametrize("answers", [True, False])
-def test_status_that_the_parent_does_not_know_is_told_as_lost(
-    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil, answers: bool
-) -> None:
-    monkeypatch.setattr(childreaper, "ANSWER_S", 0.05)
-
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
-        await ended(reaper, parent, wait_until)
-        reap(pid)
-        if answers:
-            parent.asked[0](None)
-        status = await reaper.exited
-        assert (status.code, status.signal) == (None, None)
-        assert "status lost (the helper process" in status.describe()
-        parent.asked[0](Record(0, USAGE))  # too late
-        assert reaper.status == status
-        assert reaper.send_signal(signal.SIGTERM) is False
-        reaper.close()
-
-    run(body())
-
-
-def test_child_that_has_become_the_hosts_own_is_reaped_by_it(run: Run, wait_until: WaitUntil) -> None:
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
-        await ended(reaper, parent, wait_until)
-        parent.asked[0](None)
-        status = await reaper.exited
-        assert (status.signal, status.by_us) == (signal.SIGKILL, True)
-        assert status.peak_memory
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-        reaper.close()
-
-    run(body())
-
-
-def test_child_that_was_given_up_is_no_zombie_when_it_becomes_the_hosts_own(
-    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
-) -> None:
-    monkeypatch.setattr(childreaper, "ANSWER_S", 0.01)
-
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
-        await ended(reaper, parent, wait_until)
-        lost = await reaper.exited
-        reaper.close()
-        parent.asked[0](None)
-        assert reaper.status == lost
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(pidfd)
-
-    run(body())
-
-
-def test_process_that_has_ended_is_not_said_to_run_while_its_status_is_asked_for(
-    run: Run, wait_until: WaitUntil
-) -> None:
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        channel, ends = open_socketpair()
-        read, write = os.pipe()
-        os.close(write)
-        start: Any = SimpleNamespace(reaper=lambda on_exit: ChildReaper(pid, pidfd, parent, on_exit))
-        stderr = StderrReader(read, asyncio.get_running_loop(), lambda line: None)
-        process = PluginProcess(pid, channel, stderr, start=start)
-        process.send_signal(signal.SIGKILL)
-        await wait_until.aio(lambda: parent.asked)
-        waiting = asyncio.ensure_future(process.wait(0.0))
-        await asyncio.sleep(0.01)
-        assert not waiting.done()
-        status, _ = reap(pid)
-        parent.asked[0](Record(status, USAGE))
-        assert await waiting == process.status
-        process.close()
-        ends.close()
-
-    run(body())
 
 
 # The life of a forkserver.

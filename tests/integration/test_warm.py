@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -18,93 +16,19 @@ from typing import Any
 import psutil
 import pytest
 
-from plugin_host import PluginDied, PluginExited, PluginHost
-from plugin_host.configuration import Configuration, PluginConfiguration, Warm
+from plugin_host import PluginDied, PluginExited
+from plugin_host.configuration import PluginConfiguration
 from plugin_host.tree import marked
 from plugin_host.warm.spare import Spare
-from tests import venv
 from tests.docs.page import blocks
+from tests.forked import forkserver_of, host_of, parent_of, write_plugins
 from tests.run import Run
 from tests.source import ROOT
-from tests.stage import runs, stage, write_plugin
+from tests.stage import runs, write_plugin
 from tests.victim import Victim, is_there
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux")
-
-CODE = """
-    import gc, os, random, resource, signal, subprocess, sys, time
-
-    @plugin.command("facts")
-    def facts(ctx):
-        limits = sorted({getattr(resource, n) for n in dir(resource) if n.startswith("RLIMIT_")})
-        with open("/proc/self/status") as lines:
-            status = dict(line.rstrip("\\n").split(":", 1) for line in lines)
-        fds = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
-        kept = ("Name", "Umask", "Uid", "Gid", "SigBlk", "SigIgn", "SigCgt", "NoNewPrivs", "Threads")
-        return {
-            "environ": dict(sorted(os.environ.items())),
-            "shown": open("/proc/self/environ").read().strip("\\0").split("\\0"),
-            "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": str(sys.flags),
-            "executable": sys.executable, "cwd": os.getcwd(),
-            "limits": [resource.getrlimit(limit) for limit in limits],
-            "status": {name: status[name].strip() for name in kept},
-            "handlers": [str(signal.getsignal(n)).partition(" at ")[0] for n in (1, 2, 12, 15, 13, 17)],
-            "targets": sorted(os.readlink(fd).partition(":")[0] for fd in fds if os.path.lexists(fd)),
-            "stdin": (sys.stdin.fileno(), sys.stdin.read(), sys.stdin.encoding),
-            "stderr": (sys.stderr.fileno(), sys.stderr.encoding, sys.stderr.errors, sys.stderr.isatty()),
-            "leads": os.getsid(0) == os.getpgid(0) == os.getpid(),
-            "nice": os.nice(0), "zone": time.tzname, "main": sorted(sys.modules["__main__"].__dict__),
-            "inheritable": [fd for fd in range(3, 64) if _is_inheritable(fd)],
-        }
-
-    def _is_inheritable(fd):
-        try:
-            return os.get_inheritable(fd)
-        except OSError:
-            return False
-
-    @plugin.command("draw")
-    def draw(ctx):
-        return random.random(), os.getpid(), os.getppid()
-
-    @plugin.command("garbage")
-    def garbage(ctx):
-        return gc.get_freeze_count(), gc.isenabled()
-
-    @plugin.command("modules")
-    def modules(ctx, names):
-        return [name in sys.modules for name in names]
-
-    @plugin.command("die")
-    def die(ctx, number):
-        bytearray(40 << 20)[:] = b"x" * (40 << 20)
-        os.kill(os.getpid(), number)
-        time.sleep(10)
-
-    @plugin.command("leave")
-    def leave(ctx, code):
-        os._exit(code)
-
-    @plugin.command("vanish")
-    def vanish(ctx):
-        # A daemon that was only forked, in a session of its own, with no parent of the plugin's.
-        read, write = os.pipe()
-        if os.fork() == 0:
-            os.setsid()
-            if os.fork() == 0:
-                os.write(write, b"%d" % os.getpid())
-                for fd in range(64):
-                    try:
-                        os.close(fd)
-                    except OSError:
-                        pass
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                time.sleep(600)
-            os._exit(0)
-        os.wait()
-        return int(os.read(read, 20))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -114,28 +38,7 @@ def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plugins")
-    for id in ("demo", "other"):
-        write_plugin(folder, id, CODE)
-    write_plugin(folder, "apart", CODE, launch={"warm": False})
-    return folder
-
-
-def host_of(*ids: str, folder: Path, launch: Any = "always", **configuration: Any) -> PluginHost:
-    warm = Warm(launch=launch, imports=configuration.pop("imports", ()))
-    return stage(*ids, dirs=[folder], config=Configuration(warm=warm, **configuration))
-
-
-def forkserver_of(host: PluginHost) -> int:
-    pid = host._forkserver.pid
-    assert pid is not None
-    return pid
-
-
-def parent_of(host: PluginHost, plugin: str) -> int:
-    pid = host.plugins[plugin].pid
-    assert pid is not None
-    return psutil.Process(pid).ppid()
+    return write_plugins(tmp_path_factory.mktemp("plugins"))
 
 
 @contextmanager
@@ -332,124 +235,6 @@ def test_dead_forkserver_costs_a_status_and_is_replaced(
     assert "ended: killed by SIGKILL" in caplog.messages[0]
 
 
-@contextmanager
-def other_umask() -> Iterator[None]:
-    before = os.umask(0o77)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def test_forkserver_that_was_replaced_tells_how_its_plugins_end_and_ends_with_the_last(
-    run: Run, folder: Path, wait_until: WaitUntil
-) -> None:
-    async def body() -> None:
-        async with host_of("demo", "other", folder=folder) as host:
-            first = forkserver_of(host)
-            helper = host._forkserver._helper
-            assert helper is not None
-            await wait_until.aio(lambda: helper._spares)
-            spare = helper._spares[0].pid
-            with other_umask():
-                await host.restart("other")
-                assert parent_of(host, "other") == forkserver_of(host) != first
-                await wait_until.aio(lambda: not is_there(spare))
-                assert parent_of(host, "demo") == first
-                with pytest.raises(PluginDied, match="exited with status 7"):
-                    await host.call("demo", "leave", {"code": 7})
-                await wait_until.aio(lambda: not is_there(first))
-                await wait_until.aio(lambda: not host._forkserver._retired)
-
-    run(body())
-
-
-def test_plugin_of_a_forkserver_that_was_replaced_stops_as_ever(
-    run: Run, folder: Path, logged: pytest.LogCaptureFixture
-) -> None:
-    async def body() -> None:
-        async with host_of("demo", "other", folder=folder) as host:
-            with other_umask():
-                await host.restart("other")
-                await host.stop("demo")
-
-    run(body())
-    assert [one for one in logged.messages if "demo stopped: exited with status 0" in one]
-    assert not [one for one in logged.messages if "lost" in one]
-
-
-def test_host_that_closes_takes_every_forkserver_with_it_also_one_that_hangs(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("plugin_host.warm.helper._END_S", 0.05)
-    monkeypatch.setattr("plugin_host.warm.childreaper.ANSWER_S", 0.1)
-
-    async def body() -> None:
-        async with host_of("demo", "other", folder=folder) as host:
-            first = forkserver_of(host)
-            with other_umask():
-                await host.restart("other")
-            second = forkserver_of(host)
-            os.kill(first, signal.SIGSTOP)
-        assert not is_there(first)
-        assert not is_there(second)
-
-    run(body())
-
-
-def test_many_replacements_leave_one_forkserver_for_each_that_has_plugins(
-    run: Run, folder: Path, wait_until: WaitUntil
-) -> None:
-    async def body() -> None:
-        async with host_of("demo", "other", folder=folder) as host:
-            seen = {forkserver_of(host)}
-            for _ in range(4):
-                with other_umask():
-                    await host.restart("other")
-                    seen.add(forkserver_of(host))
-                await host.restart("other")
-                seen.add(forkserver_of(host))
-            assert len(seen) > 4
-            needed = {parent_of(host, "demo"), parent_of(host, "other"), forkserver_of(host)}
-            await wait_until.aio(lambda: {pid for pid in seen if is_there(pid)} == needed)
-
-    run(body())
-
-
-@contextmanager
-def subreaper() -> Iterator[None]:
-    """While this process is the one to which orphans among its descendants are given."""
-    libc = ctypes.CDLL(None)
-    assert libc.prctl(36, 1, 0, 0, 0) == 0
-    try:
-        yield
-    finally:
-        assert libc.prctl(36, 0, 0, 0, 0) == 0
-
-
-def test_host_to_whom_orphans_are_given_loses_no_status_and_leaves_no_zombie(
-    run: Run, folder: Path, wait_until: WaitUntil
-) -> None:
-    before = set(psutil.Process().children())
-
-    async def body() -> None:
-        async with host_of("demo", "other", folder=folder) as host:
-            helper = host._forkserver._helper
-            assert helper is not None
-            await wait_until.aio(lambda: helper._spares)
-            spare = psutil.Process(helper._spares[0].pid)
-            os.kill(helper.pid, signal.SIGKILL)
-            await wait_until.aio(lambda: host._forkserver.pid is None)
-            assert parent_of(host, "demo") == os.getpid()
-            with pytest.raises(PluginDied, match="killed by SIGSEGV"):
-                await host.call("demo", "die", {"number": signal.SIGSEGV})
-            await wait_until.aio(lambda: not spare.is_running())
-        assert set(psutil.Process().children()) <= before
-
-    with subreaper():
-        run(body())
-
-
 def test_forkserver_that_hangs_delays_a_launch_and_fails_none(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
@@ -559,60 +344,6 @@ def test_host_that_is_killed_leaves_nothing(
         # Two plugins, a daemon, the forkserver and its spare, which comes when the last start is over.
         wait_until(lambda: len(victim.left()) == 5)
         assert victim.seconds_until_gone(victim.kill()) < 3
-
-
-# What an interpreter reads when it begins.
-
-LATE = """
-import asyncio, json, os, sys
-from pathlib import Path
-from plugin_host import PluginHost
-from plugin_host.configuration import Configuration, Warm
-
-folder, pth, source = sys.argv[1:]
-
-async def main():
-    warm = Configuration(warm=Warm(launch="always"))
-    async with PluginHost(plugin_dirs=[folder], entry_points=False, config=warm) as host:
-        told = [await host.call("demo", "find")]
-        Path(pth).write_text(source + "\\n")
-        await host.restart("demo")
-        told.append(await host.call("demo", "find"))
-        told.append((await host.call("demo", "parent")) == host._forkserver.pid)
-        print(json.dumps(told))
-
-asyncio.run(main())
-"""
-
-
-def test_folder_that_is_put_on_the_path_while_the_host_runs_is_found_by_a_forked_plugin(
-    tmp_path: Path,
-) -> None:
-    packages = venv.bare(tmp_path / "venv")
-    venv.lend_all(packages)
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "late_module.py").write_text("")
-    code = """
-        import importlib.util, os
-
-        @plugin.command("find")
-        def find(ctx):
-            return importlib.util.find_spec("late_module") is not None
-
-        @plugin.command("parent")
-        def parent(ctx):
-            return os.getppid()
-    """
-    folder = write_plugin(tmp_path / "plugins", "demo", code)
-    python = tmp_path / "venv" / "bin" / "python"
-    done = subprocess.run(
-        [python, "-c", LATE, folder, packages / "late.pth", source],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("[false, true, true]\n", "")
 
 
 # What is imported ahead.
