@@ -18,10 +18,10 @@ __all__ = ["Posture", "posture"]
 
 # One look for all: a launch waits for it. A child has them from the thread that starts it.
 _TASK = "/proc/thread-self"
+# Looked for by the end of the line before, which is quicker than by the beginning of each.
 _LINES = re.compile(
-    rb"^(?:Umask|Uid|Gid|Groups|Sig(?:Blk|Ign)|Cap\w+|NoNewPrivs|Seccomp\w*|Speculation\w+|THP_enabled"
-    rb"|Cpus_allowed|Mems_allowed):.*",
-    re.MULTILINE,
+    rb"\n(?:Umask|Uid|Gid|Groups|Sig(?:Blk|Ign)|Cap\w+|NoNewPrivs|Seccomp\w*|Speculation\w+|THP_enabled"
+    rb"|Cpus_allowed|Mems_allowed):.*"
 )
 _LIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 # Those of a child, where it may have others than its parent.
