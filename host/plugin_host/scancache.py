@@ -87,20 +87,23 @@ def _head(data: bytes) -> bytes:
 
 
 def _make(folder: str) -> None:
-    """The folder, for this user alone; not in the home of another, where root may be at work."""
+    """The folder, and the user's cache folder around it, both for this user alone.
+
+    Not what these lie in: a home that is not there is not meant to be, as that of many a service. Not in
+    the home of another, where root may be at work. Raises OSError.
+    """
     if os.path.isdir(folder):
         return
-    above = os.path.dirname(folder)
-    while not os.path.lexists(above):
-        above = os.path.dirname(above)
+    around = os.path.dirname(folder)
+    above = around if os.path.lexists(around) else os.path.dirname(around)
     owner = os.stat(above).st_uid
     if owner not in (0, os.geteuid()):
         raise PermissionError(f"{above} belongs to the user {owner}")
-    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        pass
+    for path in (around, folder):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
 
 
 @contextmanager

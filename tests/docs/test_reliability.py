@@ -11,6 +11,7 @@ import pytest
 from plugin_host import hang, ladder, threadstate, usage
 from plugin_host.keeper import clearance, handle
 from plugin_host.manifest import Health, Launch, Restart
+from plugin_host.warm import childreaper, forkserver
 from tests.docs.page import prose
 from tests.source import ROOT
 
@@ -109,3 +110,9 @@ def test_times_until_a_hang_is_found_follow_from_the_defaults() -> None:
 def test_pauses_of_the_keeper_are_those_of_the_code() -> None:
     (row,) = [row for row in FAULTS if row[0] == "the keeper is killed"]
     assert row[2] == ", ".join(f"{pause:g}" for pause in handle.PAUSES_S) + " s"
+
+
+def test_waits_for_a_forkserver_that_hangs_are_those_of_the_code() -> None:
+    (row,) = [row for row in FAULTS if row[0].startswith("it hangs, or a child that waits")]
+    waits = (forkserver._SPARE_S, forkserver._LONG_S, childreaper.ANSWER_S)
+    assert row[2] == "{:g} or {:g} for a child, {:g} for an end".format(*waits)

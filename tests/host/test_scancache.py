@@ -34,7 +34,9 @@ each_damage = pytest.mark.parametrize(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "cache" / "plugin-host"
+    home = tmp_path / "home"
+    home.mkdir()
+    return home / "cache" / "plugin-host"
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def test_what_was_stored_is_loaded_by_another(cache: ScanCache, folder: Path) ->
 def test_folder_and_files_are_for_this_user_alone(file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.parent.parent.stat().st_mode) == 0o700
 
 
 def test_nothing_is_made_before_there_is_something_to_keep(cache: ScanCache, folder: Path) -> None:
@@ -119,10 +122,19 @@ def test_what_belongs_to_another_is_not_used(cache: ScanCache, file: Path, what:
         assert b"new" not in file.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "environ", [{"HOME": "/home-of-nobody"}, {"XDG_CACHE_HOME": "/home-of-nobody/.cache", "HOME": "/"}]
+)
+def test_home_that_is_not_there_is_not_made(tmp_path: Path, environ: dict[str, str]) -> None:
+    folder = cache_folder({name: f"{tmp_path}{path}" for name, path in environ.items()})
+    assert folder is not None
+    ScanCache(folder).store(PATH, b"value")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is at work in the home of another")
 def test_root_makes_no_folder_in_the_home_of_another(cache: ScanCache, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    home.mkdir()
     os.chown(home, 65534, 65534)
     cache.store(PATH, b"value")
     assert list(home.iterdir()) == []
@@ -173,7 +185,7 @@ def test_folder_that_cannot_be_made_costs_nothing_but_time(
     cache: ScanCache, folder: Path, obstacle: str
 ) -> None:
     place = folder if obstacle == "file in its place" else folder.parent
-    place.parent.mkdir(parents=True)
+    place.parent.mkdir(exist_ok=True)
     place.write_text("")
     cache.store(PATH, b"value")
     assert cache.load(PATH) is None

@@ -7,26 +7,23 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from plugin_host.account import Account
 from plugin_host.candidate import Candidate
-from plugin_host.channel import open_socketpair
 from plugin_host.errors import ConfigurationError
 from plugin_host.exitstatus import ExitStatus
 from plugin_host.launchspec import process_spec
 from plugin_host.manifest import Launch, Manifest
-from plugin_host.process import PluginProcess, ProcessSpec
-from plugin_host.stderr import StderrReader
-from plugin_host.warm import childreaper, forkserver
-from plugin_host.warm.childreaper import ChildReaper, Record
+from plugin_host.process import ProcessSpec
+from plugin_host.warm import forkserver
+from plugin_host.warm.childreaper import Record
 from plugin_host.warm.fitness import unfit
-from plugin_host.warm.forkserver import COLD_FIRST, PAUSES_S, Forkserver
+from plugin_host.warm.forkserver import COLD_FIRST, MOST_RETIRED, PAUSES_S, Forkserver
 from plugin_host.warm.helper import Helper
 from plugin_host.warm.posture import posture
 from plugin_host.warm.switch import switch
@@ -107,131 +104,11 @@ def test_configuration_counts_without_the_variable_and_a_wrong_word_is_an_error(
         switch("auto", {"PLUGIN_HOST_WARM": "yes"})
 
 
-def test_posture_is_what_a_child_would_notice() -> None:
-    before = posture()
-    assert posture() == before
-    umask = os.umask(0o123)
-    try:
-        assert posture() != before
-    finally:
-        os.umask(umask)
-    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0 if soft else -1 if hard < 0 else hard, hard))
-    try:
-        assert (posture() == before) is (soft == hard == 0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
-    assert posture() == before
-
-
 def test_messages_are_packets_of_a_bounded_size() -> None:
     message = ("become", ["python", "\udc80"], {"NAME": "ä"}, None)
     assert forkorder.unpack(forkorder.pack(*message)) == message
     with pytest.raises(ValueError, match="is longer than"):
         forkorder.pack("become", "x" * forkorder.MOST_BYTES)
-
-
-# The life of a child, as the host sees it.
-
-
-class Answering:
-    """A parent that answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.asked: list[Callable[[Record | None], None]] = []
-
-    def take(self, pid: int, told: Callable[[Record | None], None]) -> None:
-        self.asked.append(told)
-
-
-USAGE = resource.struct_rusage((1.0, 0.5, 2048, *([0] * 13)))
-
-
-def child() -> tuple[int, int]:
-    """A child that ends when it is killed, with its pidfd."""
-    pid = os.fork()
-    if pid == 0:
-        signal.pause()
-        os._exit(1)
-    return pid, os.pidfd_open(pid)
-
-
-async def ended(reaper: ChildReaper, parent: Answering, wait_until: WaitUntil) -> None:
-    reaper.send_signal(signal.SIGKILL)
-    await wait_until.aio(lambda: parent.asked)
-
-
-def reap(pid: int) -> tuple[int, Any]:
-    _, status, usage = os.wait4(pid, 0)
-    return status, usage
-
-
-def test_status_is_the_one_that_the_parent_tells(run: Run, wait_until: WaitUntil) -> None:
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        seen: list[ExitStatus] = []
-        reaper = ChildReaper(pid, pidfd, parent, seen.append)
-        await ended(reaper, parent, wait_until)
-        assert not seen  # nobody has said how
-        status, _ = reap(pid)
-        parent.asked[0](Record(status, USAGE))
-        expected = ExitStatus(None, signal.SIGKILL, peak_memory=2 << 20, cpu_s=1.5, by_us=True)
-        assert reaper.status == await reaper.exited == seen[0] == expected
-        reaper.close()
-
-    run(body())
-
-
-@pytest.mark.parametrize("answers", [True, False])
-def test_status_that_the_parent_does_not_know_is_told_as_lost(
-    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil, answers: bool
-) -> None:
-    monkeypatch.setattr(childreaper, "ANSWER_S", 0.05)
-
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        reaper = ChildReaper(pid, pidfd, parent, lambda status: None)
-        await ended(reaper, parent, wait_until)
-        if answers:
-            parent.asked[0](None)
-        status = await reaper.exited
-        assert (status.code, status.signal) == (None, None)
-        assert "status lost (the helper process" in status.describe()
-        parent.asked[0](Record(0, USAGE))  # too late
-        assert reaper.status == status
-        assert reaper.send_signal(signal.SIGTERM) is False
-        reap(pid)
-        reaper.close()
-
-    run(body())
-
-
-def test_process_that_has_ended_is_not_said_to_run_while_its_status_is_asked_for(
-    run: Run, wait_until: WaitUntil
-) -> None:
-    async def body() -> None:
-        pid, pidfd = child()
-        parent = Answering()
-        channel, ends = open_socketpair()
-        read, write = os.pipe()
-        os.close(write)
-        start: Any = SimpleNamespace(reaper=lambda on_exit: ChildReaper(pid, pidfd, parent, on_exit))
-        stderr = StderrReader(read, asyncio.get_running_loop(), lambda line: None)
-        process = PluginProcess(pid, channel, stderr, start=start)
-        process.send_signal(signal.SIGKILL)
-        await wait_until.aio(lambda: parent.asked)
-        waiting = asyncio.ensure_future(process.wait(0.0))
-        await asyncio.sleep(0.01)
-        assert not waiting.done()
-        status, _ = reap(pid)
-        parent.asked[0](Record(status, USAGE))
-        assert await waiting == process.status
-        process.close()
-        ends.close()
-
-    run(body())
 
 
 # The life of a forkserver.
@@ -245,7 +122,7 @@ class Fake:
     """Stands in for the process."""
 
     made: list[Fake] = []  # noqa: RUF012
-    room, threads = 4000, 1
+    room, threads, comes_up = 4000, 1, True
     problems: Sequence[str] = ()
     error: OSError | None = None
 
@@ -256,10 +133,12 @@ class Fake:
             raise Fake.error
         loop = asyncio.get_running_loop()
         self.environ, self.imports, self.on_end = environ, imports, on_end
-        self.pid, self.started, self.posture = len(self.made), loop.time(), posture()
+        self.pid, self.started = len(self.made), loop.time()
         self.up: asyncio.Future[bool] = loop.create_future()
-        self.up.set_result(self.is_sound)
-        self.is_closed = False
+        if self.comes_up:
+            self.up.set_result(self.is_sound)
+        self.childless: asyncio.Future[None] = loop.create_future()
+        self.is_retired = self.is_closed = False
         self.made.append(self)
 
     @property
@@ -269,10 +148,16 @@ class Fake:
     async def spare(self, timeout_s: float) -> Any:
         return self
 
+    def retire(self) -> None:
+        self.is_retired = True
+
     async def close(self) -> None:
         self.is_closed = True
+        if not self.childless.done():
+            self.childless.set_result(None)
 
     def die(self) -> None:
+        self.childless.set_result(None)
         self.on_end(self, ExitStatus(None, signal.SIGKILL))
 
 
@@ -349,13 +234,54 @@ def test_what_the_host_changes_about_itself_asks_for_another_one(
     async def body() -> None:
         server = Forkserver("run", "always", (), BASE)
         assert await take(server) is made[0]
-        changed = posture()._replace(nice=19)
+        changed = posture()._replace(scheduling=(19, 0, 0))
         monkeypatch.setattr(forkserver, "posture", lambda: changed)
         assert await take(server) is made[1]
-        made[1].posture = changed
         assert await take(server) is made[1]
+        assert (made[0].is_retired, made[0].is_closed) == (True, False)
         await server.close()
         assert [one.is_closed for one in made] == [True, True]
+
+    run(body())
+
+
+def test_replaced_one_is_closed_when_its_last_child_is_gone_and_not_too_many_wait_for_that(
+    run: Run, made: list[Fake], monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        server = Forkserver("run", "always", (), BASE)
+        for number in range(MOST_RETIRED + 1):
+            changed = posture()._replace(scheduling=(number, 0, 0))
+            monkeypatch.setattr(forkserver, "posture", lambda changed=changed: changed)
+            assert (await take(server) is None) is (number == MOST_RETIRED)
+        assert [(one.is_retired, one.is_closed) for one in made] == [(True, False)] * MOST_RETIRED
+        made[3].childless.set_result(None)
+        await wait_until.aio(lambda: len(server._retired) < MOST_RETIRED)
+        assert made[3].is_closed
+        assert await take(server) is made[MOST_RETIRED]
+        await server.close()
+        assert all(one.is_closed for one in made)
+        assert not server._retired
+
+    run(body())
+
+
+def test_forkserver_that_does_not_come_up_is_waited_for_once(
+    run: Run, made: list[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fake, "comes_up", False)
+    monkeypatch.setattr(Fake, "room", -1)
+
+    async def body() -> None:
+        server = Forkserver("run", "always", (), BASE)
+        server._patience = 0.01
+        assert await take(server) is None
+        server._patience = 3600.0
+        assert await take(server) is None
+        made[0].room = 4000
+        made[0].up.set_result(True)
+        assert await take(server) is made[0]
+        await server.close()
 
     run(body())
 
@@ -418,7 +344,7 @@ def test_child_that_nobody_waits_for_any_more_when_its_forkserver_ends_is_discar
             (waiter,) = helper._waiting
 
             def end(_: object) -> None:
-                helper._drop()
+                helper._give_over()
                 launch.cancel()
 
             waiter.add_done_callback(end)
@@ -430,6 +356,26 @@ def test_child_that_nobody_waits_for_any_more_when_its_forkserver_ends_is_discar
             assert not helper._spares
         finally:
             await asyncio.wait((helper._reaper.exited,), timeout=10)
+            await helper.close()
+
+    run(body())
+
+
+def test_question_that_a_forkserver_has_no_room_for_is_asked_again(run: Run, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        helper = Helper(BASE, (), on_line=print, on_end=print)
+        answers: list[Record | None] = []
+        try:
+            assert await helper.up
+            os.kill(helper.pid, signal.SIGSTOP)
+            nobody, asked = 1 << 22, 0  # is above every process's number
+            while not helper._unsent:
+                helper.take(nobody + asked, answers.append)
+                asked += 1
+            os.kill(helper.pid, signal.SIGCONT)
+            await wait_until.aio(lambda: len(answers) == asked)
+            assert set(answers) == {None}
+        finally:
             await helper.close()
 
     run(body())

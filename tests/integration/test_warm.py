@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,90 +16,19 @@ from typing import Any
 import psutil
 import pytest
 
-from plugin_host import PluginDied, PluginExited, PluginHost
-from plugin_host.configuration import Configuration, PluginConfiguration, Warm
+from plugin_host import PluginDied, PluginExited
+from plugin_host.configuration import PluginConfiguration
 from plugin_host.tree import marked
 from plugin_host.warm.spare import Spare
+from tests.docs.page import blocks
+from tests.forked import forkserver_of, host_of, parent_of, write_plugins
 from tests.run import Run
-from tests.stage import runs, stage, write_plugin
+from tests.source import ROOT
+from tests.stage import runs, write_plugin
 from tests.victim import Victim, is_there
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux")
-
-CODE = """
-    import gc, os, random, resource, signal, subprocess, sys, time
-
-    @plugin.command("facts")
-    def facts(ctx):
-        limits = sorted({getattr(resource, n) for n in dir(resource) if n.startswith("RLIMIT_")})
-        with open("/proc/self/status") as lines:
-            status = dict(line.rstrip("\\n").split(":", 1) for line in lines)
-        fds = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
-        kept = ("Name", "Umask", "Uid", "Gid", "SigBlk", "SigIgn", "SigCgt", "NoNewPrivs", "Threads")
-        return {
-            "environ": dict(sorted(os.environ.items())),
-            "shown": open("/proc/self/environ").read().strip("\\0").split("\\0"),
-            "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": str(sys.flags),
-            "executable": sys.executable, "cwd": os.getcwd(),
-            "limits": [resource.getrlimit(limit) for limit in limits],
-            "status": {name: status[name].strip() for name in kept},
-            "handlers": [str(signal.getsignal(n)).partition(" at ")[0] for n in (1, 2, 12, 15, 13, 17)],
-            "targets": sorted(os.readlink(fd).partition(":")[0] for fd in fds if os.path.lexists(fd)),
-            "stdin": (sys.stdin.fileno(), sys.stdin.read(), sys.stdin.encoding),
-            "stderr": (sys.stderr.fileno(), sys.stderr.encoding, sys.stderr.errors, sys.stderr.isatty()),
-            "leads": os.getsid(0) == os.getpgid(0) == os.getpid(),
-            "nice": os.nice(0), "zone": time.tzname, "main": sorted(sys.modules["__main__"].__dict__),
-            "inheritable": [fd for fd in range(3, 64) if _is_inheritable(fd)],
-        }
-
-    def _is_inheritable(fd):
-        try:
-            return os.get_inheritable(fd)
-        except OSError:
-            return False
-
-    @plugin.command("draw")
-    def draw(ctx):
-        return random.random(), os.getpid(), os.getppid()
-
-    @plugin.command("garbage")
-    def garbage(ctx):
-        return gc.get_freeze_count(), gc.isenabled()
-
-    @plugin.command("modules")
-    def modules(ctx, names):
-        return [name in sys.modules for name in names]
-
-    @plugin.command("die")
-    def die(ctx, number):
-        bytearray(40 << 20)[:] = b"x" * (40 << 20)
-        os.kill(os.getpid(), number)
-        time.sleep(10)
-
-    @plugin.command("leave")
-    def leave(ctx, code):
-        os._exit(code)
-
-    @plugin.command("vanish")
-    def vanish(ctx):
-        # A daemon that was only forked, in a session of its own, with no parent of the plugin's.
-        read, write = os.pipe()
-        if os.fork() == 0:
-            os.setsid()
-            if os.fork() == 0:
-                os.write(write, b"%d" % os.getpid())
-                for fd in range(64):
-                    try:
-                        os.close(fd)
-                    except OSError:
-                        pass
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                time.sleep(600)
-            os._exit(0)
-        os.wait()
-        return int(os.read(read, 20))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -108,28 +38,7 @@ def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plugins")
-    for id in ("demo", "other"):
-        write_plugin(folder, id, CODE)
-    write_plugin(folder, "apart", CODE, launch={"warm": False})
-    return folder
-
-
-def host_of(*ids: str, folder: Path, launch: Any = "always", **configuration: Any) -> PluginHost:
-    warm = Warm(launch=launch, imports=configuration.pop("imports", ()))
-    return stage(*ids, dirs=[folder], config=Configuration(warm=warm, **configuration))
-
-
-def forkserver_of(host: PluginHost) -> int:
-    pid = host._forkserver.pid
-    assert pid is not None
-    return pid
-
-
-def parent_of(host: PluginHost, plugin: str) -> int:
-    pid = host.plugins[plugin].pid
-    assert pid is not None
-    return psutil.Process(pid).ppid()
+    return write_plugins(tmp_path_factory.mktemp("plugins"))
 
 
 @contextmanager
@@ -170,6 +79,28 @@ def test_forked_plugin_finds_what_one_that_was_started_finds(run: Run, folder: P
             found["orig_argv"] = found["orig_argv"].replace(f"'--stacks-fd', '{number}'", "")
             found["command"] = found["command"].replace(f" --stacks-fd {number} ", " ")
         assert warm == cold
+
+    run(body())
+
+
+def test_nothing_of_the_forkservers_own_environment_is_shown_behind_a_shorter_one(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.environ["PATH"] + ":/opt/of/the/host" * 60)
+
+    async def body() -> None:
+        plugins = {"demo": PluginConfiguration(env={"PATH": "/usr/bin:/bin"})}
+        async with host_of("demo", folder=folder, plugins=plugins) as host:
+            assert parent_of(host, "demo") == forkserver_of(host)
+            facts = await host.call("demo", "facts")
+            # Of these the SDK takes the one away that it knows its host by, and Python may set the other.
+            others = ("PLUGIN_HOST_COOKIE=", "LC_CTYPE=")
+            found = [f"{name}={value}" for name, value in facts["environ"].items()]
+            shown, found = (
+                sorted(entry for entry in entries if not entry.startswith(others))
+                for entries in (facts["shown"], found)
+            )
+            assert shown == found
 
     run(body())
 
@@ -454,6 +385,38 @@ def test_configured_modules_are_there_and_their_faults_are_told(
     run(body())
     assert any("imported ahead: there_is_no_such_module: Module" in one for one in logged.messages)
     assert "forkserver: imported ahead" in logged.messages
+
+
+def test_modules_that_the_page_for_operators_names_are_loaded_once_for_all(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (imports,) = (
+        tomllib.loads(block.text)["warm"]["imports"]
+        for block in blocks(ROOT / "docs" / "operator.md")
+        if block.text.startswith("[warm]")
+    )
+    code = """
+        import sys
+
+        before = set(sys.modules)
+
+        import asyncio
+
+        @plugin.command("modules")
+        async def modules(ctx, names):
+            await asyncio.sleep(0)
+            return [name in before for name in names]
+    """
+    folder = write_plugin(tmp_path, "demo", code)
+
+    async def body() -> None:
+        async with host_of("demo", folder=folder, imports=imports) as host:
+            assert parent_of(host, "demo") == forkserver_of(host)
+            assert await host.call("demo", "modules", {"names": imports}) == [True] * len(imports)
+
+    with caplog.at_level(logging.INFO, "plugin_host.warm"):
+        run(body())
+    assert not caplog.messages
 
 
 def test_module_that_starts_a_thread_is_no_reason_to_fork_a_process_with_two(

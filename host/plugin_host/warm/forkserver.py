@@ -17,6 +17,7 @@ from plugin_host.environment import build_environment, run_token
 from .fitness import unfit
 from .helper import Helper
 from .posture import posture
+from .startupfiles import StartupFiles, site_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from plugin_host.exitstatus import ExitStatus
     from plugin_host.process import ProcessSpec
 
+    from .posture import Posture
     from .spare import Spare
+    from .startupfiles import Look
     from .switch import Switch
 
-__all__ = ["COLD_FIRST", "HEALTHY_S", "PAUSES_S", "Forkserver"]
+__all__ = ["COLD_FIRST", "HEALTHY_S", "MOST_RETIRED", "PAUSES_S", "Forkserver"]
 
 COLD_FIRST = 2
 """So many launches of a host are no reason to start it: it takes longer than one of them."""
@@ -37,6 +40,9 @@ PAUSES_S = (0.0, 0.5, 2.0, 8.0)
 
 HEALTHY_S = 60.0
 """One that lived for so long does not count as another in a row."""
+
+MOST_RETIRED = 8
+"""So many that were replaced may stay for the plugins they had started; then launches do without."""
 
 # No plugin can have it as its id.
 _NAME = "(forkserver)"
@@ -66,7 +72,10 @@ class Forkserver:
         self._outer = os.environ if outer is None else outer
         self._launches = COLD_FIRST if switch == "always" else 0
         self._helper: Helper | None = None
-        self._retired: set[asyncio.Task[None]] = set()
+        self._late: Helper | None = None
+        self._startup = StartupFiles(site_folders(), os.path.join(sys.prefix, "pyvenv.cfg"))
+        self._begun_with: tuple[Posture, Look] | None = None  # of the last that was started
+        self._retired: dict[Helper, asyncio.Task[None]] = {}
         self._started = 0
         self._deaths = 0
         self._not_before = 0.0
@@ -92,24 +101,31 @@ class Forkserver:
         return await helper.spare(self._patience or _SPARE_S)
 
     async def close(self) -> None:
-        """End the process; every plugin should have been stopped."""
+        """End the process, and those that were retired; every plugin should have been stopped."""
         self._is_wanted = False
         self._retire()
+        await asyncio.gather(*(helper.close() for helper in self._retired))
         if self._retired:
-            await asyncio.wait(self._retired)
+            await asyncio.wait(self._retired.values())
 
     def _ready_helper(self) -> Helper | None:
         """The one there is, or a new one, if there may be one now."""
         try:
-            if self._helper is not None and self._helper.posture != posture():
-                _log.debug("the host has changed what its children inherit: another forkserver is started")
+            now = (posture(), self._startup.look())
+            if self._helper is not None and self._begun_with != now:
+                _log.debug("what a plugin begins with has changed: another forkserver is started")
                 self._retire()
-            if self._helper is None and asyncio.get_running_loop().time() >= self._not_before:
+            self._begun_with = now
+            if self._helper is None and self._may_start():
                 self._start()
         except OSError as error:  # no descriptor or process left: the next launch tries again
             _log.debug("no forkserver can be started: %s", error)
             return None
         return self._helper
+
+    def _may_start(self) -> bool:
+        is_time = asyncio.get_running_loop().time() >= self._not_before
+        return is_time and len(self._retired) < MOST_RETIRED
 
     def _start(self) -> None:
         self._started += 1
@@ -118,8 +134,10 @@ class Forkserver:
         self._helper.up.add_done_callback(self._judge)
 
     async def _is_up(self, helper: Helper) -> bool:
-        if not helper.up.done():
+        if not helper.up.done() and helper is not self._late:
             await asyncio.wait((helper.up,), timeout=self._patience or _START_S)
+            if not helper.up.done():
+                self._late = helper  # nobody waits for it again
         return helper.is_sound and helper is self._helper
 
     def _judge(self, up: asyncio.Future[bool]) -> None:
@@ -142,12 +160,13 @@ class Forkserver:
         self._retire()
 
     def _retire(self) -> None:
-        """Do without it from now on; plugins that it has started go on."""
+        """Do without it from now on; it stays for the plugins that it has started, to tell how they end."""
         helper, self._helper = self._helper, None
         if helper is not None:
-            task = asyncio.get_running_loop().create_task(helper.close(), name="end of a forkserver")
-            self._retired.add(task)
-            task.add_done_callback(self._retired.discard)
+            helper.retire()
+            task = asyncio.get_running_loop().create_task(_see_off(helper), name="end of a forkserver")
+            self._retired[helper] = task
+            task.add_done_callback(lambda _: self._retired.pop(helper))
 
     def _ended(self, helper: Helper, status: ExitStatus) -> None:
         if helper is not self._helper:
@@ -163,6 +182,11 @@ class Forkserver:
             return
         self._not_before = loop.time() + PAUSES_S[self._deaths - 1]
         _log.warning("%s; plugins that it had started go on, and another is started when needed", story)
+
+
+async def _see_off(helper: Helper) -> None:
+    await asyncio.wait((helper.childless,))
+    await helper.close()
 
 
 def _is_possible() -> bool:

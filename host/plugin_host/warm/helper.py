@@ -1,8 +1,8 @@
 """One forkserver process and what the host holds of it: its socket, its spare children, its answers.
 
 Owns these until `close`. Invariants: every child that it made was handed out or is discarded; whoever asks
-for a child or a status is answered, at the latest when the process has ended. Used from the loop that it
-was started in.
+for a child or a status is answered, at the latest when the process has ended; `childless` is done only when
+nobody will ask any more, or nobody could answer. Used from the loop that it was started in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from plugin_host.stderr import StderrReader
 from plugin_host_sdk.forkorder import ENVIRONMENT_ROOM, MOST_BYTES, MOST_FDS, TITLE_ROOM, pack, unpack
 
 from .childreaper import Record
-from .posture import posture
 from .spare import Spare
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from plugin_host.exitstatus import ExitStatus
 
-    from .posture import Posture
+    from .childreaper import ChildReaper
 
 __all__ = ["Helper"]
 
@@ -54,6 +53,7 @@ class Helper:
     `environ` is its environment, `imports` what it imports besides the SDK. `on_line` gets what it writes
     on its stderr, `on_end` is called when it has ended by itself. `room` is -1 until it is up, `problems`
     what it could not import, `threads` how many it has; it is `sound` when it may be asked for children.
+    `childless` is done when it is retired and has none left.
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class Helper:
     ) -> None:
         """Raises OSError."""
         self.environ = dict(environ)
-        self.posture: Posture = posture()
         self.room = -1
         self.problems: list[str] = []
         self.threads = 0
@@ -78,9 +77,15 @@ class Helper:
         self._coming = 0
         self._rest: asyncio.TimerHandle | None = None
         self._is_late = False
+        self._children: set[int] = set()  # of whose end nobody was told
         self._asked: dict[int, Callable[[Record | None], None]] = {}
-        self._is_closed = False
+        self._unsent: list[int] = []
+        self._buried: set[asyncio.Future[ExitStatus]] = set()
+        self._is_retired = False
+        self._is_over = False
+        self._closing: asyncio.Task[None] | None = None
         self.up: asyncio.Future[bool] = self._loop.create_future()
+        self.childless: asyncio.Future[None] = self._loop.create_future()
         self._control, pid, stderr = _spawn(self.environ, imports)
         self._stderr = StderrReader(stderr, self._loop, on_line)
         self._reaper = Reaper(pid, self._ended)
@@ -103,7 +108,7 @@ class Helper:
             if self._rest is None:
                 self._rest = self._loop.call_later(_REST_S, self._order_more)
             return self._spares.popleft()
-        if self._is_late:
+        if self._is_late or self._is_retired:
             return None
         waiter: asyncio.Future[Spare | None] = self._loop.create_future()
         self._waiting.append(waiter)
@@ -123,28 +128,62 @@ class Helper:
 
     def _give_back(self, spare: Spare) -> None:
         """Who it was for does not want it any more; another may, unless this has ended meanwhile."""
-        if self._is_closed:
+        if self._is_retired:
             spare.discard()
         else:
             self._spares.append(spare)
 
     def take(self, pid: int, told: Callable[[Record | None], None]) -> None:
         """See `Parent`."""
-        if self._is_closed or self._reaper.status is not None:
-            told(None)
-            return
         self._asked[pid] = told
-        if not self._send("take", pid):
+        if self._is_over:
             self._answer(pid, None)
+        elif not self._send("take", pid):
+            self._unsent.append(pid)
+
+    def bury(self, child: ChildReaper) -> None:
+        """See `Parent`."""
+        self._buried.add(child.exited)
+        child.exited.add_done_callback(self._buried.discard)
+        child.send_signal(SIGKILL)  # its socket may be held open by a child of the embedder's own
+        child.close()
+
+    def retire(self) -> None:
+        """Make no more children, and let those go that are nothing yet. It still tells how others end."""
+        if self._is_retired:
+            return
+        self._is_retired = True
+        if self._rest is not None:
+            self._rest.cancel()
+        if not self.up.done():
+            self.up.set_result(False)
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        spares, self._spares = self._spares, deque()
+        for spare in spares:
+            spare.discard()
+        self._count()
 
     async def close(self) -> None:
         """End it, within a second or a little more; its children that are plugins go on."""
-        if not self._is_closed:
-            self._drop()
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(), name="end of a forkserver")
+        await asyncio.wait((self._closing,))
+
+    async def _close(self) -> None:
+        self.retire()
+        if not self._is_over:
+            await asyncio.wait((self.childless,), timeout=_END_S)
+        if not self._is_over and self.childless.done():
+            self._control.shutdown(socket.SHUT_WR)
             await asyncio.wait((self._reaper.exited,), timeout=_END_S)
-            if self._reaper.status is None:
-                self._reaper.send_signal(SIGKILL)
-                await asyncio.wait((self._reaper.exited,), timeout=_KILL_S)
+        if self._reaper.status is None:
+            self._reaper.send_signal(SIGKILL)
+            await asyncio.wait((self._reaper.exited,), timeout=_KILL_S)
+        self._give_over()
+        if self._buried:
+            await asyncio.wait(self._buried, timeout=_KILL_S)
         self._stderr.close()
         self._reaper.close()
 
@@ -153,7 +192,7 @@ class Helper:
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
-        if self._is_closed or not self.is_sound:
+        if self._is_retired or not self.is_sound:
             return
         while self._coming + len(self._spares) < len(self._waiting) + 1:
             if not self._send("fork", self._coming < len(self._waiting)):
@@ -169,8 +208,10 @@ class Helper:
 
     def _listen(self) -> None:
         """Hear what there is to hear."""
+        unsent, self._unsent = self._unsent, []
+        self._unsent = [pid for pid in unsent if not self._send("take", pid)]
         size = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
-        while not self._is_closed:
+        while not self._is_over:
             try:
                 data, ancillary, _, _ = self._control.recvmsg(MOST_BYTES, size, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
@@ -203,6 +244,7 @@ class Helper:
             self._on_stuck("too many open descriptors")
             return
         self._coming -= 1
+        self._children.add(pid)
         pidfd, orders = fds
         spare = Spare(pid, pidfd, socket.socket(fileno=orders), self)
         while self._waiting:
@@ -210,46 +252,50 @@ class Helper:
             if not waiter.done():
                 waiter.set_result(spare)
                 return
-        self._spares.append(spare)
+        self._give_back(spare)
 
     def _on_stuck(self, text: str) -> None:
         self._coming -= 1
         if self._waiting and not (waiter := self._waiting.popleft()).done():
             waiter.set_result(None)
+        self._count()
 
     def _on_ended(self, pid: int, status: int | None, usage: tuple[float, ...]) -> None:
         self._answer(pid, None if status is None else Record(status, struct_rusage(usage)))
 
     def _answer(self, pid: int, record: Record | None) -> None:
         told = self._asked.pop(pid, None)
+        self._children.discard(pid)
         if told is not None:
             told(record)
+        self._count()
+
+    def _count(self) -> None:
+        """See whether the last child is gone, and was told of."""
+        is_last = self._is_retired and not self._children and not self._coming
+        if (is_last or self._is_over) and not self.childless.done():
+            self.childless.set_result(None)
 
     def _ended(self, status: ExitStatus) -> None:
-        if self._is_closed:
+        if self._is_over:
             return
         self._listen()  # what it said last
         self._stderr.drain()
-        self._drop()
-        self._on_end(self, status)
+        self._give_over()
+        if self._closing is None:
+            self._on_end(self, status)
 
-    def _drop(self) -> None:
+    def _give_over(self) -> None:
         """Nothing is asked of it any more, and nobody waits for it any more."""
-        spares, self._spares = self._spares, deque()
-        for spare in spares:
-            spare.discard()
-        self._is_closed = True
-        if self._rest is not None:
-            self._rest.cancel()
+        if self._is_over:
+            return
+        self._is_over = True
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
-        if not self.up.done():
-            self.up.set_result(False)
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        self.retire()
         for pid in list(self._asked):
             self._answer(pid, None)
+        self._count()
 
 
 def _spawn(environ: Mapping[str, str], imports: Sequence[str]) -> tuple[socket.socket, int, int]:

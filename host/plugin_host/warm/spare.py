@@ -1,13 +1,12 @@
 """The host's hold on a child that was forked ahead and waits to be told what to be.
 
-Owns the pidfd and the socket for its order. Invariant: it is given one order or none; without one it ends
-when its socket is closed, or is killed.
+Owns the pidfd and the socket for its order. Invariant: it is given one order or none; without one it is
+killed, and its parent sees to it.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -78,11 +77,8 @@ class Spare:
         self._orders.close()
         if self._pidfd < 0:
             return
-        pidfd, self._pidfd = self._pidfd, -1
-        try:
-            # A child of the embedder's own may hold the socket open.
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        except OSError:  # it has ended
-            pass
-        os.close(pidfd)
-        self._parent.take(self.pid, lambda record: None)
+        self._parent.bury(self.reaper(_ignore))
+
+
+def _ignore(status: ExitStatus) -> None:
+    """How a child ended that was nothing yet."""

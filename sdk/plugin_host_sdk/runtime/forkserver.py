@@ -177,7 +177,6 @@ def _take_block() -> tuple[Block | None, int]:
     os.environ.pop(_PADDING, None)
     try:
         block = Block()
-        block.clear()
         block.write(sys.orig_argv[:-1], os.environ)
         with open("/proc/self/environ", "rb", buffering=0) as file:
             is_shown = file.read(block.room).rstrip(b"\0") + b"\0" == encoded(os.environ)

@@ -3,7 +3,8 @@
 /proc/PID/cmdline and /proc/PID/environ show what was laid there when the process's program began. Children
 that were only forked have their parent's, so they write their own over it: whoever looks for a plugin by
 its mark, or by its name, finds it. Invariants: nothing outside the block is written; nothing in this
-process points into it any more once `Block` was made, so writing it changes nothing but what is shown.
+process points into it any more once `Block` was made, so writing it changes nothing but what is shown; of
+what was shown before nothing is left.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ARG_START, _ARG_END, _ENV_START, _ENV_END = 45, 46, 47, 48
 class Block:
     """Of this process. `room` is what an environment may take there, in bytes."""
 
-    __slots__ = ("_end", "_environ", "_start", "room")
+    __slots__ = ("_end", "_environ", "_shown", "_start", "room")
 
     def __init__(self) -> None:
         """Raises OSError where nothing is told of it, or it cannot be written."""
@@ -33,17 +34,12 @@ class Block:
         self._start, self._end, self._environ, end = (
             int(fields[place]) for place in (_ARG_START, _ARG_END, _ENV_START, _ENV_END)
         )
-        self.room = end - self._environ
+        self.room = self._shown = end - self._environ
         if not 0 < self._start < self._end <= self._environ < end:
             raise OSError("this system does not tell where the environment of a process lies")
         # The C library's own list points there, until each variable was set anew.
         os.environ.update(dict(os.environ))
         os.close(os.open(_MEMORY, os.O_RDWR | os.O_CLOEXEC))
-
-    def clear(self) -> None:
-        """Fill it with zeros, once, so that `write` need not."""
-        self._put(self._start, bytes(self._end - self._start))
-        self._put(self._environ, bytes(self.room))
 
     def write(self, argv: Sequence[str], environ: Mapping[str, str]) -> None:
         """Show these. Raises ValueError for more environment than there is room for, and OSError.
@@ -57,7 +53,9 @@ class Block:
         title = os.fsencode(" ".join(argv)).replace(b"\0", b" ")[: size - 2]
         # By the last byte the kernel sees that this is no list of arguments any more, but a text.
         self._put(self._start, title.ljust(size - 1, b"\0") + b"\1")
-        self._put(self._environ, data)
+        # The rest of the room is zeros already, but for what was there before.
+        self._put(self._environ, data.ljust(self._shown, b"\0"))
+        self._shown = len(data)
 
     def _put(self, place: int, data: bytes) -> None:
         fd = os.open(_MEMORY, os.O_RDWR | os.O_CLOEXEC)
