@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -131,6 +132,22 @@ def test_top_has_a_screen_of_its_own_and_gives_the_terminal_back(
     window.sees("q quits")
     host.send(signal.SIGKILL)
     assert "the connection to the host at" in _is_given_back(window, wait_until, 4)
+
+
+def test_top_gives_the_terminal_back_when_a_signal_ends_it(
+    window: Tmux, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    window.enter("cd $HOME; stty -g >before")
+    window.enter("plugin-host top")
+    window.sees("q quits")
+    window.type("C-\\")
+    _is_given_back(window, wait_until, 128 + signal.SIGQUIT)
+    pid = tmp_path / "pid"
+    for ending in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):
+        window.enter(f"sh -c 'echo $$ >{pid}; exec plugin-host top'")
+        window.sees("q quits")
+        os.kill(int(pid.read_text()), ending)
+        _is_given_back(window, wait_until, 128 + ending)
 
 
 def _is_given_back(window: Tmux, wait_until: WaitUntil, status: int) -> str:
