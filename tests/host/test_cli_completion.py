@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.host.cli_hosted import Hosted, hosted
 from tests.host.cli_run import Cli, cli
+from tests.host.tmux import tmux_window
 
 pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]
 
@@ -60,6 +62,52 @@ def test_words_come_from_the_host_that_runs(hosted: Hosted) -> None:
     del offered[6]
     assert dict(zip(expected, offered, strict=True)) == expected
     hosted.close(id)
+
+
+# Whose words hold what shells and terminals obey, and more of it than fits beside an id.
+UNRULY = ["sh", "-c", "sleep 60\n\techo \x1b]0;gotcha\x07" + "x" * 500]
+
+
+def asked_by(cli: Cli, shell: str, line: str) -> str:
+    """What the script for this shell is told for the empty word behind the line."""
+    words = f"plugin-host {line} "
+    place = "" if shell == "fish" else str(len(words.split()))
+    env = {"COMP_WORDS": words, "COMP_CWORD": place, "_PLUGIN_HOST_COMPLETE": f"{shell}_complete"}
+    return cli(env=env).out
+
+
+def test_words_beside_an_id_are_one_line_that_a_terminal_can_be_shown(hosted: Hosted) -> None:
+    cli = hosted.cli
+    unruly = cli("exec", "-d", "desk", *UNRULY).out.strip()
+    plain = cli("exec", "-d", "desk", "sleep", "60").out.strip()
+    said = asked_by(cli, "zsh", "attach").splitlines()
+    assert (said[0::3], said[1::3], said[5]) == (["plain"] * 2, [unruly, plain], "desk: sleep 60")
+    assert said[2].startswith("desk: sh -c sleep 60\\n\\techo \\x1b]0;gotcha\\x07xx")
+    assert len(said[2]) == 80
+    assert asked_by(cli, "fish", "attach").splitlines() == [
+        f"plain,{unruly}\t{said[2]}",
+        f"plain,{plain}\tdesk: sleep 60",
+    ]
+    hosted.close(unruly)
+    hosted.close(plain)
+
+
+def test_zsh_offers_a_session_behind_one_of_many_lines(hosted: Hosted, tmp_path: Path) -> None:
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    ids = [hosted.cli("exec", "-d", "desk", *words).out.strip() for words in (UNRULY, ["sleep", "60"])]
+    with tmux_window(tmp_path, hosted.cli.env, rows=20) as window:
+        window.enter("PS1='zsh> ' exec zsh -f")
+        window.sees("zsh>")
+        window.enter(
+            "autoload compinit; compinit -D; eval \"$(plugin-host completion zsh)\"; echo lo''aded"
+        )
+        window.sees("loaded")
+        window.run("send-keys", "-l", "plugin-host attach ")
+        window.type("Tab")
+        window.sees(*ids, "desk: sleep 60")
+    for id in ids:
+        hosted.close(id)
 
 
 def test_plugins_are_looked_for_where_no_host_runs(hosted: Hosted, cli: Cli) -> None:

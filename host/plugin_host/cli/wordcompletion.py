@@ -1,7 +1,8 @@
 """What a shell may complete a word to: plugins, their commands and resources, sessions, tasks, metadata.
 
 Asked from the running host; plugins, where none runs or one of its own is described, from discovery.
-Invariant: it is quick and silent. Who does not answer in a moment has no words.
+Invariants: it is quick and silent, and who does not answer in a moment has no words; whatever it is that
+runs, each word and what is said of it is one line that a terminal can be shown.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.shell_completion import CompletionItem
 
+from . import output
 from .option import Options
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ __all__ = [
 # A person waits for it with a finger on the key.
 _CONNECT_S = 1.0
 _LONGEST_S = 2.0
+
+# As much of what is said of a word as fits beside it.
+_LONGEST_HELP = 80
 
 Items = list[CompletionItem]
 _Ask = Callable[["ControlClient"], Awaitable[Items]]
@@ -188,7 +193,13 @@ def _limited() -> Iterator[None]:
 
 
 def _beginning(incomplete: str, items: Sequence[CompletionItem]) -> Items:
-    return [one for one in items if one.value.startswith(incomplete)]
+    """Those that begin so. One that nobody could type is none: shells take a newline for the next word."""
+    found = [one for one in items if one.value.startswith(incomplete) and one.value.isprintable()]
+    for one in found:
+        if one.help:
+            text = output.printable(one.help)
+            one.help = text if len(text) <= _LONGEST_HELP else f"{text[: _LONGEST_HELP - 1]}…"
+    return found
 
 
 def _options(context: click.Context) -> Options:
