@@ -11,7 +11,7 @@ from plugin_host.version import VERSION
 
 from . import output
 from .commandgroup import CommandGroup, Row
-from .failure import USAGE, report_usage
+from .failure import REFUSED, USAGE, report_usage
 
 __all__ = ["main", "program"]
 
@@ -100,7 +100,15 @@ def main() -> int:
     except click.ClickException as error:
         report_usage(error)
         return error.exit_code
+    except click.Abort:  # Ctrl-C before a command deals with it
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # of help and version; commands deal with their own
         output.silence()
         return 128 + signal.SIGPIPE
+    except OSError as error:  # the same
+        if error.filename is not None:  # no file is opened for them: this is a fault of ours
+            raise
+        output.silence()
+        output.complain(f"plugin-host: cannot write to stdout: {error.strerror or error}\n")
+        return REFUSED
     return status if isinstance(status, int) else 0
