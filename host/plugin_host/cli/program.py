@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -13,7 +14,10 @@ from . import output
 from .commandgroup import CommandGroup, Row
 from .failure import REFUSED, USAGE, report_usage
 
-__all__ = ["main", "program"]
+__all__ = ["COMPLETING", "main", "program"]
+
+COMPLETING = "_PLUGIN_HOST_COMPLETE"
+"""Set by the scripts of shells when they ask for words; its value says what for."""
 
 # msgpack nests up to 1024 levels, each of which takes a few frames to be written as JSON.
 _FRAMES = 10_000
@@ -94,6 +98,10 @@ def main() -> int:
     output.open_standard_descriptors()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
     try:
+        if COMPLETING in os.environ:
+            from .bashwords import mend
+
+            mend()
         status = program.main(prog_name="plugin-host", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import click
 
@@ -12,8 +11,9 @@ from plugin_host.wording import near
 from . import output
 from .call import seconds
 from .failure import REFUSED
-from .listening import command_dir_option, listener_folder
+from .listening import command_dir_option, listener_folder, listener_names
 from .option import Options, host_options
+from .wordcompletion import listener_words
 
 __all__ = ["command"]
 
@@ -42,7 +42,7 @@ Examples:
 
 
 @click.command("send", help=_HELP)
-@click.argument("listener")
+@click.argument("listener", shell_complete=listener_words)
 @click.argument("request")
 @click.option(
     "--timeout",
@@ -80,7 +80,7 @@ def _place(options: Options, listener: str, command_dir: str | None) -> str:
         return listener
     folder = listener_folder(options, command_dir)
     place = os.path.join(folder, listener)
-    names = _names(folder)
+    names = listener_names(folder)
     if listener in names:
         return place
     if not names:
@@ -90,10 +90,3 @@ def _place(options: Options, listener: str, command_dir: str | None) -> str:
     hint = f" (did you mean {' or '.join(f'`{one}`' for one in alike)}?)" if alike else ""
     text = f"no listener `{output.printable(listener)}` in {folder}{hint}; there are: {', '.join(names)}"
     raise ListenerUnreachable(text, path=place)
-
-
-def _names(folder: str) -> list[Any]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError:
-        return []

@@ -1,4 +1,5 @@
-"""What a shell may complete a word to: plugins, their commands and resources, sessions, tasks, metadata.
+"""What a shell may complete a word to: plugins, their commands and resources, sessions, tasks, metadata,
+listeners, signals, streams.
 
 Asked from the running host; plugins, where none runs or one of its own is described, from discovery.
 Invariants: it is quick and silent, and who does not answer in a moment has no words; whatever it is that
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from . import output
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
 __all__ = [
     "action_words",
     "command_words",
+    "listener_words",
     "metadata_words",
     "plugin_words",
     "program_words",
     "resource_words",
     "running_words",
     "session_words",
+    "signal_words",
+    "stream_words",
     "task_words",
 ]
 
@@ -40,6 +45,8 @@ _LONGEST_S = 2.0
 
 # As much of what is said of a word as fits beside it.
 _LONGEST_HELP = 80
+
+_STREAMS = ("stdin", "stdout", "stderr", "stdio")
 
 Items = list[CompletionItem]
 _Ask = Callable[["ControlClient"], Awaitable[Items]]
@@ -132,6 +139,36 @@ def metadata_words(context: click.Context, parameter: click.Parameter, incomplet
     return _beginning(incomplete, _asked(_options(context), paths) or [])
 
 
+def listener_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Command listeners that are there, by their names; files where a path is begun."""
+    from .listening import listener_folder, listener_names
+
+    if "/" in incomplete:
+        return [CompletionItem(incomplete, type="file")]
+
+    def names() -> Items:
+        folder = listener_folder(_options(context), context.params.get("command_dir"))
+        return [CompletionItem(name) for name in listener_names(folder)]
+
+    return _beginning(incomplete, _quietly(names) or [])
+
+
+def signal_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Names of signals, with SIG where that was begun."""
+    names = list(signal.Signals.__members__)
+    if not incomplete.startswith("SIG"):
+        names = [name.removeprefix("SIG") for name in names]
+    return _beginning(incomplete, [CompletionItem(name) for name in names])
+
+
+def stream_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Streams of a session, with commas between them; none of them twice."""
+    before, comma, _ = incomplete.rpartition(",")
+    named = before.split(",")
+    items = [CompletionItem(f"{before}{comma}{name}") for name in _STREAMS if name not in named]
+    return _beginning(incomplete, items)
+
+
 def program_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
     """Words of another program: files."""
     return [CompletionItem(incomplete, type="file")]
@@ -203,12 +240,14 @@ def _beginning(incomplete: str, items: Sequence[CompletionItem]) -> Items:
 
 
 def _options(context: click.Context) -> Options:
-    """As far as they stand on the line already."""
+    """As far as they stand on the line already, or in the environment."""
     given = context.params
-    return Options(
+    options = Options(
         plugin_dirs=given.get("plugin_dirs") or (),
         only=given.get("only") or None,
         block=given.get("block") or (),
         config=given.get("config"),
         socket=given.get("socket"),
+        names_socket=context.get_parameter_source("socket") is ParameterSource.COMMANDLINE,
     )
+    return options.reaching(given.get("connect"), given.get("psk_file"))
