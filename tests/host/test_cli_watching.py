@@ -150,6 +150,26 @@ def test_top_gives_the_terminal_back_when_a_signal_ends_it(
         _is_given_back(window, wait_until, 128 + ending)
 
 
+def test_top_has_a_table_for_each_interval_on_a_terminal_that_cannot_draw(
+    window: Tmux, wait_until: WaitUntil
+) -> None:
+    window.enter("TERM=dumb plugin-host top --interval 0.2; echo status $?")
+    wait_until(lambda: len(re.findall(r"^odd +ready +\d+ ", window.screen, re.MULTILINE)) > 1)
+    assert "\x1b" not in window.run("capture-pane", "-p", "-e")
+    window.type("C-c")
+    window.sees("status 130")
+
+
+@pytest.mark.parametrize("cols", [80, 90])
+def test_top_that_looks_once_breaks_no_word_on_a_narrow_terminal(window: Tmux, cols: int) -> None:
+    window.run("resize-window", "-x", str(cols), "-y", "12")
+    window.enter("clear; plugin-host top --once --interval 0.2; echo do''ne")
+    shown = window.sees("done").splitlines()
+    titles, row = (shown[shown.index("done") - back].split() for back in (2, 1))
+    assert titles[:5] == ["PLUGIN", "STATE", "PID", "CPU%", "MEM"]
+    assert row[:2] == ["odd", "ready"]
+
+
 def _is_given_back(window: Tmux, wait_until: WaitUntil, status: int) -> str:
     """The command has ended with this status, and the terminal is as it was; what is on it."""
     wait_until(window.is_as_found)
