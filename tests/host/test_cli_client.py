@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -178,6 +179,23 @@ def test_signals_reach_what_runs_in_a_session(hosted: Hosted) -> None:
     assert hosted.cli("attach", id).status == 128 + signal.SIGINT
     assert hosted.cli("kill", id, "-s", "nope").status == 2
     assert hosted.cli("close", id, "nope").status == 3
+
+
+def test_what_went_wrong_with_one_of_several_names_it(hosted: Hosted) -> None:
+    ids = [hosted.cli("exec", "-d", "desk", "true").out.strip() for _ in range(2)]
+    for id in ids:
+        assert hosted.cli("attach", id).status == 0
+    failed = hosted.cli("kill", *ids, "nope")
+    assert (failed.status, failed.out) == (1, "")
+    first, second, third = failed.err.splitlines()[:3]
+    assert [first, second] == [f"plugin-host: {id}: it has ended: exited with status 0" for id in ids]
+    assert third.startswith("plugin-host: no session `nope`")
+    assert hosted.cli("kill", ids[0]).err == "plugin-host: it has ended: exited with status 0\n"
+    told = hosted.cli("kill", *ids, "--json")
+    assert (told.status, told.json) == (1, [])
+    assert [json.loads(line)["error"]["session"] for line in told.err.splitlines()] == ids
+    for id in ids:
+        hosted.close(id)
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -61,4 +61,4 @@ def command(options: Options, sessions: tuple[str, ...], signal: str) -> None:
 
             return await outcomes(sessions, kill_one)
 
-        report(options, visit(options, "kill", kill), lambda done: done["session"])
+        report(options, sessions, visit(options, "kill", kill), lambda done: done["session"])

@@ -26,7 +26,7 @@ has the protocol, and a program in C.
 \b
 Examples:
   plugin-host open-io 3f0c9a
-  ./open_io "$PLUGIN_HOST_SOCKET.io" "$(plugin-host open-io 3f0c9a)"
+  ./open_io $(plugin-host open-io 3f0c9a --json | jq -r '.socket, .token')
   plugin-host open-io 3f0c9a --streams stdout,stderr --offset 0 --json
 """
 
