@@ -111,10 +111,14 @@ class Signature:
 
 
 def near(name: str, known: Any) -> str:
-    """`; did you mean …?` for a name that is close to known ones, else an empty text."""
+    """`; did you mean …?` for a name that is close to known ones in any spelling, else an empty text."""
     import difflib
 
-    matches = difflib.get_close_matches(name[:_LONGEST_NAME], list(known), n=3, cutoff=0.5)
+    spellings: dict[str, list[str]] = {}
+    for one in known:
+        spellings.setdefault(one.lower(), []).append(one)
+    alike = difflib.get_close_matches(name[:_LONGEST_NAME].lower(), spellings, n=3, cutoff=0.5)
+    matches = [one for folded in alike for one in spellings[folded]]
     return f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""
 
 

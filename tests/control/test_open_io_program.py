@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from plugin_host.control import connect, open_descriptors
 from tests.control.arena import arena
+from tests.host.cli_run import Cli
 from tests.run import Run
 from tests.session import DESK, sh
 from tests.source import ROOT
@@ -177,3 +179,26 @@ def test_a_host_that_is_killed_is_not_taken_for_the_end_of_the_output(
             await host.wait()
 
     run(body())
+
+
+def test_line_of_the_page_works_where_no_socket_is_named(
+    program: str, tmp_path: Path, sockets: str, wait_until: WaitUntil
+) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    page = (ROOT / "docs" / "raw-io.md").read_text()
+    (line,) = (one for one in page.splitlines() if one.startswith("./open_io "))
+    cli = Cli(tmp_path)
+    del cli.env["PLUGIN_HOST_SOCKET"]
+    cli.env["XDG_RUNTIME_DIR"] = sockets
+    plugins = write_plugin(tmp_path / "plugins", "desk", DESK)
+    with cli.background("run", "--json", "--plugin-dir", plugins) as host:
+        wait_until(host.says('"event": "ready"'))
+        id = cli("exec", "-d", "-i", "desk", "cat").out.strip()
+        (tmp_path / "input").write_text("there and back\n")
+        os.symlink(program, tmp_path / "open_io")
+        script = line.replace("SESSION", id)
+        subprocess.run(["sh", "-ec", script], cwd=tmp_path, env=cli.env, check=True, timeout=30)
+        assert (tmp_path / "output").read_text() == "there and back\n"
+        host.send(signal.SIGTERM)
+        assert host.end().status == 0

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+import plugin_host.cli.program
 import plugin_host.control
 import plugin_host.host  # noqa: F401
 from plugin_host.cli import main

@@ -69,15 +69,34 @@ def test_who_only_looks_cannot_type_and_leaves_with_interrupt(hosted: Hosted) ->
     hosted.close(id)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
-def test_attached_user_who_is_sent_away_leaves_the_session(hosted: Hosted, ending: signal.Signals) -> None:
+HANDLED = [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+DEADLY = [signal.SIGALRM, signal.SIGABRT, signal.SIGVTALRM, signal.SIGRTMIN]
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [*((one, 128 + one) for one in HANDLED), *((one, -one) for one in DEADLY)],
+)
+def test_attached_user_who_is_sent_away_leaves_the_session(
+    hosted: Hosted, ending: signal.Signals, status: int
+) -> None:
     id = hosted.cli("exec", "-d", "-i", "-t", *SHELL).out.strip()
     with seat(hosted, "attach", id) as user:
         user.see("on> ")
+        assert user.is_raw()
         user.process.send_signal(ending)
-        assert (user.end(), user.mode) == (128 + ending, user.found)
+        assert (user.end(), user.mode) == (status, user.found)
     assert hosted.cli("sessions", "--json").json[0]["state"] == "running"
     hosted.close(id)
+
+
+def test_terminal_is_as_before_when_exec_dies_of_a_signal(hosted: Hosted, wait_until: WaitUntil) -> None:
+    with seat(hosted, "exec", "-it", *SHELL) as user:
+        user.see("on> ")
+        assert user.is_raw()
+        user.process.send_signal(signal.SIGALRM)
+        assert (user.end(), user.mode) == (-signal.SIGALRM, user.found)
+    wait_until(lambda: hosted.sessions() == [])
 
 
 @pytest.mark.parametrize("keep", [False, True])

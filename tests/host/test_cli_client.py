@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.host.cli_exec import Seat
 from tests.host.cli_hosted import Hosted, alone, hosted, serve
-from tests.host.cli_run import Cli, cli
+from tests.host.cli_run import COMMAND, Cli, cli
 from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
@@ -177,6 +181,23 @@ def test_signals_reach_what_runs_in_a_session(hosted: Hosted) -> None:
     assert hosted.cli("close", id, "nope").status == 3
 
 
+def test_what_went_wrong_with_one_of_several_names_it(hosted: Hosted) -> None:
+    ids = [hosted.cli("exec", "-d", "desk", "true").out.strip() for _ in range(2)]
+    for id in ids:
+        assert hosted.cli("attach", id).status == 0
+    failed = hosted.cli("kill", *ids, "nope")
+    assert (failed.status, failed.out) == (1, "")
+    first, second, third = failed.err.splitlines()[:3]
+    assert [first, second] == [f"plugin-host: {id}: it has ended: exited with status 0" for id in ids]
+    assert third.startswith("plugin-host: no session `nope`")
+    assert hosted.cli("kill", ids[0]).err == "plugin-host: it has ended: exited with status 0\n"
+    told = hosted.cli("kill", *ids, "--json")
+    assert (told.status, told.json) == (1, [])
+    assert [json.loads(line)["error"]["session"] for line in told.err.splitlines()] == ids
+    for id in ids:
+        hosted.close(id)
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_client_that_is_killed_takes_its_session_along_unless_it_is_kept(
     hosted: Hosted, wait_until: WaitUntil, keep: bool
@@ -216,6 +237,54 @@ def test_token_makes_a_later_command_the_same_client(
         stranger = host.cli("close", told["session"])
         assert (stranger.status, "another client's" in stranger.err) == (1, True)
         env = {"PLUGIN_HOST_TOKEN": told["token"]}
+        assert host.cli("exec", "-d", "desk", "true", env=env).err == ""  # who knows its own token
         assert host.cli("kill", told["session"], env=env).status == 0
         assert host.cli("attach", told["session"], env=env).status == 128 + signal.SIGTERM
         assert host.cli("close", told["session"], env=env).status == 0
+
+
+@pytest.mark.parametrize("share", ["token", "owner"])
+def test_who_leaves_a_session_that_is_for_nobody_else_is_told_how_to_come_back(
+    cli: Cli, tmp_path: Path, own_socket: str, share: str
+) -> None:
+    cli.config.write_text(f'entry_points = false\n[control]\nshare = "{share}"\n')
+    for host in serve(cli, tmp_path, own_socket):
+        left = host.cli("exec", "-d", "desk", "sleep", "60")
+        id = left.out.strip()
+        found = re.search(rf"^  PLUGIN_HOST_TOKEN=(\S+) plugin-host attach {id}$", left.err, re.MULTILINE)
+        assert found is not None, left.err
+        env = {"PLUGIN_HOST_TOKEN": found[1]}
+        assert host.cli("kill", id, env=env).status == 0
+        assert host.cli("attach", id, env=env).status == 128 + signal.SIGTERM
+        assert host.cli("close", id, env=env).status == 0
+        with Seat(host.cli, "-it", "desk", "env", "PS1=on> ", "sh") as user:
+            user.see("on> ")
+            user.type("\x10\x11")
+            user.see("it runs on: PLUGIN_HOST_TOKEN=")
+            assert user.end() == 0
+            token, words = user.seen.split(maxsplit=1)
+        env = {"PLUGIN_HOST_TOKEN": token}
+        assert host.cli("close", words.split()[2], env=env).status == 0
+
+
+def test_session_of_a_host_that_shares_is_told_by_its_id_alone(hosted: Hosted) -> None:
+    left = hosted.cli("exec", "-d", "desk", "sleep", "60")
+    assert left.err == ""
+    hosted.close(left.out.strip())
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_session_that_nobody_could_be_told_of_is_closed(hosted: Hosted, words: list[str]) -> None:
+    command = [*COMMAND, "exec", "-d", *words, "desk", "sleep", "60"]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=hosted.cli.env, check=False
+        )
+    assert ended.returncode == 125
+    assert b"cannot write to stdout: No space left on device" in ended.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(command, stdout=writing, env=hosted.cli.env, check=False)
+    os.close(writing)
+    assert ended.returncode == 128 + signal.SIGPIPE
+    assert hosted.sessions() == []

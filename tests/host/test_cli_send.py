@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -135,6 +137,62 @@ def test_listener_that_is_not_there_is_status_3_and_told_what_is(running: Runnin
 def test_what_is_no_request_is_not_sent(running: Running, request_text: str) -> None:
     sent = running.send("host", request_text)
     assert (sent.status, sent.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("request_text", "problem"),
+    [
+        ('{"a": 1, "a": 2}', 'expected each name of a map once, found "a" again'),
+        ('{"b": {"a": 1, "a": 2}}', 'expected each name of a map once, found "a" again'),
+        ('{"command": "x", "Command": "y"}', "expected `Command` once, found `command` and `Command`"),
+        ('{"a": NaN}', "column 7 (byte 6): expected a value, found 'N'"),
+        ('{"Command": 5}', "$.Command: expected text, found"),
+        ('{"a": "\udcff"}', "expected UTF-8 text, found byte 0xff"),
+        ('{"a": 1', "the request ends in the middle"),
+        ("{} {}", "expected a newline before the next request"),
+        ("{}\n{}", "expected one JSON object, found more behind it"),
+        ("null", "expected a JSON object, as in"),
+    ],
+)
+def test_request_that_a_listener_could_not_read_is_refused_before_it_is_sent(
+    running: Running, request_text: str, problem: str
+) -> None:
+    data = os.fsencode(request_text)
+    for sent in (running.send("host", request_text, env={}), running.send("host", "-", stdin=data)):
+        assert (sent.status, sent.out) == (2, "")
+        assert problem in sent.err
+        assert "parameters" not in sent.err
+
+
+def test_request_is_sent_as_it_was_given(running: Running, tmp_path: Path, sockets: str) -> None:
+    text = '{ "n": 1.50E+2,"u": "\\u00e9\\ud800 \u00e9",\n "Command":"x"}'
+    seen: list[bytes] = []
+
+    def once(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            seen.append(b"".join(iter(lambda: connection.recv(65536), b"")))
+            connection.sendall(b'{"Status": 0}')
+
+    place = f"{sockets}/once"
+    (tmp_path / "request").write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\n")
+    for given, expected in ((text, text), (f"@{tmp_path / 'request'}", text + "\n")):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(place)
+            server.listen()
+            thread = threading.Thread(target=once, args=(server,))
+            thread.start()
+            assert running.send(place, given).status == 0
+            thread.join()
+        os.unlink(place)
+        assert seen.pop() == expected.encode()
+
+
+def test_path_of_no_socket_is_told_from_one_that_an_option_changes(running: Running) -> None:
+    sent = running.send("/" + "x" * 120, {})
+    assert sent.status == 3
+    assert "choose a shorter one with a symbolic link to its folder" in sent.err
+    assert "--socket" not in sent.err
 
 
 def test_reply_that_does_not_come_is_status_124(running: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import plugin_host
 from plugin_host.cli import action
 from plugin_host.cli.program import program
-from tests.host.cli_run import Cli, cli
+from tests.host.cli_run import COMMAND, Cli, cli, default_signals
 
 __all__ = ["cli"]
 
@@ -90,3 +91,36 @@ def test_package_has_every_name_it_lists_and_no_other() -> None:
     assert set(plugin_host.__all__) <= set(dir(plugin_host))
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         plugin_host.nope  # type: ignore[attr-defined]  # noqa: B018
+
+
+INTERRUPT = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == MODULE:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from plugin_host.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["plugin_host.cli.program", "click", "plugin_host.cli.option", "plugin_host.cli.contact"]
+)
+def test_interrupt_key_ends_a_start_at_any_time_without_a_word(cli: Cli, module: str) -> None:
+    code = INTERRUPT.replace("MODULE", repr(module))
+    command = [sys.executable, "-c", code, "status"]
+    with default_signals():
+        ended = subprocess.run(command, capture_output=True, text=True, env=cli.env, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (128 + signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["exec", "--help"], ["call", "--help"]])
+def test_help_that_cannot_be_written_is_an_error_in_words(cli: Cli, words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, env=cli.env, check=False
+        )
+    expected = (1, b"plugin-host: cannot write to stdout: No space left on device\n")
+    assert (ended.returncode, ended.stderr) == expected

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.host.cli_hosted import Hosted, serve
-from tests.host.cli_run import Cli, cli
+from tests.host.cli_run import COMMAND, Cli, cli
 from tests.host.test_cli_terminal import Screen
 from tests.source import ROOT
 from tests.wait import WaitUntil
@@ -231,3 +232,28 @@ def test_plugin_is_started_for_a_task_where_no_host_runs(cli: Cli, tmp_path: Pat
     assert (ended.status, "-d needs a host" in ended.err) == (125, True)
     ended = cli("task", "list", "--json")
     assert (ended.status, json.loads(ended.err)["error"]["type"]) == (3, "HostUnreachable")
+
+
+def test_task_that_nobody_could_be_told_of_is_closed(host: Hosted, there: Cli) -> None:
+    before = tasks(host)
+    command = [*COMMAND, "task", "run", "runner", "-d", "sleep", "60"]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=there.env, check=False)
+    assert ended.returncode == 125
+    assert b"cannot write to stdout: No space left on device" in ended.stderr
+    assert tasks(host) == before
+
+
+def test_who_gives_a_task_that_is_for_nobody_else_is_told_its_token(
+    cli: Cli, tmp_path: Path, own_socket: str
+) -> None:
+    cli.config.write_text('entry_points = false\n[control]\nshare = "owner"\n')
+    for host in serve(cli, tmp_path, own_socket, "--plugin-dir", RUNNER):
+        given = host.cli("task", "run", "runner", "-d", "--no-tty", "echo", "hi")
+        id = given.out.strip()
+        found = re.search(
+            rf"^  PLUGIN_HOST_TOKEN=(\S+) plugin-host task log -f {id}$", given.err, re.MULTILINE
+        )
+        assert found is not None, given.err
+        env = {"PLUGIN_HOST_TOKEN": found[1]}
+        assert host.cli("task", "log", "-f", id, env=env).out == "hi\n"

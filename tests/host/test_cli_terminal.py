@@ -77,6 +77,12 @@ def test_colours_can_be_refused(cli: Cli, plugins: Path, env: dict[str, str]) ->
     assert not COLOUR.search(screen.text)
 
 
+def test_cells_are_whole_on_a_terminal_that_cannot_draw(cli: Cli, plugins: Path) -> None:
+    screen = Screen(cli, "list", "--plugin-dir", plugins, TERM="dumb")
+    assert screen.end() == 0
+    assert screen.text.replace("\r", "") == cli("list", "--plugin-dir", plugins).out
+
+
 def test_json_and_results_have_no_colours(cli: Cli, plugins: Path) -> None:
     screen = Screen(cli, "list", "--json", "--plugin-dir", plugins)
     assert screen.end() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -131,6 +132,42 @@ def test_top_has_a_screen_of_its_own_and_gives_the_terminal_back(
     window.sees("q quits")
     host.send(signal.SIGKILL)
     assert "the connection to the host at" in _is_given_back(window, wait_until, 4)
+
+
+def test_top_gives_the_terminal_back_when_a_signal_ends_it(
+    window: Tmux, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    window.enter("cd $HOME; stty -g >before")
+    window.enter("plugin-host top")
+    window.sees("q quits")
+    window.type("C-\\")
+    _is_given_back(window, wait_until, 128 + signal.SIGQUIT)
+    pid = tmp_path / "pid"
+    for ending in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):
+        window.enter(f"sh -c 'echo $$ >{pid}; exec plugin-host top'")
+        window.sees("q quits")
+        os.kill(int(pid.read_text()), ending)
+        _is_given_back(window, wait_until, 128 + ending)
+
+
+def test_top_has_a_table_for_each_interval_on_a_terminal_that_cannot_draw(
+    window: Tmux, wait_until: WaitUntil
+) -> None:
+    window.enter("TERM=dumb plugin-host top --interval 0.2; echo status $?")
+    wait_until(lambda: len(re.findall(r"^odd +ready +\d+ ", window.screen, re.MULTILINE)) > 1)
+    assert "\x1b" not in window.run("capture-pane", "-p", "-e")
+    window.type("C-c")
+    window.sees("status 130")
+
+
+@pytest.mark.parametrize("cols", [80, 90])
+def test_top_that_looks_once_breaks_no_word_on_a_narrow_terminal(window: Tmux, cols: int) -> None:
+    window.run("resize-window", "-x", str(cols), "-y", "12")
+    window.enter("clear; plugin-host top --once --interval 0.2; echo do''ne")
+    shown = window.sees("done").splitlines()
+    titles, row = (shown[shown.index("done") - back].split() for back in (2, 1))
+    assert titles[:5] == ["PLUGIN", "STATE", "PID", "CPU%", "MEM"]
+    assert row[:2] == ["odd", "ready"]
 
 
 def _is_given_back(window: Tmux, wait_until: WaitUntil, status: int) -> str:

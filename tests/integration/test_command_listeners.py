@@ -125,9 +125,10 @@ def test_request_is_a_call_and_every_end_has_its_status(tmp_path: Path, room: Pa
             assert (await said(place, "clash"))["Result"] == {"status": "fine"}
             reply = await said(place, "raw", data={"$bytes": "AQI="})
             assert reply["data"] == {"$bytes": "AgE="}
-            missing = await said(place, "greeet", name="Ada")
-            assert missing["Status"] == 101
-            assert "did you mean" in missing["StatusMessage"]
+            for typo in ("greeet", "GREET", "Greet"):
+                missing = await said(place, typo, name="Ada")
+                assert missing["Status"] == 101
+                assert "did you mean 'greet'?" in missing["StatusMessage"]
             wrong = await said(place, "greet", name=5)
             assert (wrong["Status"], wrong["Path"]) == (102, "$.name")
             empty = (await exchanged(place, b"{}"))[0]
@@ -139,6 +140,19 @@ def test_request_is_a_call_and_every_end_has_its_status(tmp_path: Path, room: Pa
             gone = await said(place, "greet", name="Ada")
             assert gone["Status"] == 501
             assert "not ready" in gone["StatusMessage"]
+
+    run(body())
+
+
+def test_plugin_without_commands_says_so(tmp_path: Path, room: Path, run: Run) -> None:
+    async def body() -> None:
+        write_plugin(tmp_path, "doer", '@plugin.action("run_script")\ndef script(ctx, request): ...')
+        async with listening(room, stage("doer", dirs=[tmp_path])):
+            reply = await said(room / "c" / "doer", "greet")
+            assert reply == {
+                "Status": 101,
+                "StatusMessage": "doer greet: the plugin offers no commands, only action",
+            }
 
     run(body())
 

@@ -100,7 +100,7 @@ def cancel(options: Options, actions: tuple[str, ...], reason: str, grace: float
         def text(done: Any) -> str:
             return f"{done['action']}: {done['state'].replace('_', ' ')}"
 
-        report(options, visit(options, "action", cancel), text)
+        report(options, actions, visit(options, "action", cancel), text)
 
 
 def _chosen(name: str, known: list[str]) -> str:

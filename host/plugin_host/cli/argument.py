@@ -23,7 +23,7 @@ from plugin_host.notation import BadNotation, from_json
 
 from . import output
 
-__all__ = ["Parameters", "parse", "parse_value"]
+__all__ = ["Parameters", "contents", "parse", "parse_value"]
 
 _FORMS = "expected key=value, key:=JSON, one JSON map or list, @file, or - for stdin"
 
@@ -74,18 +74,27 @@ def parse_value(name: str, word: str) -> Any:
     return _text(name, word)
 
 
-def _document(word: str) -> tuple[str, str] | None:
-    """Where a JSON document comes from and its text; None when the word is of another form."""
+def contents(word: str) -> tuple[str, bytes] | None:
+    """The name of what `@file` or `-` stands for and what is in it; None when the word is of another form.
+
+    Raises click.UsageError.
+    """
     if word == "-":
-        return "stdin", _decoded("stdin", sys.stdin.buffer.read() if sys.stdin else b"")
+        return "stdin", sys.stdin.buffer.read() if sys.stdin else b""
     if word.startswith("@"):
-        return _shown(word), _decoded(_shown(word), _contents(word[1:]))
-    if word.lstrip().startswith(("{", "[")):
-        return "parameters", word
+        return _shown(word), _in_file(word[1:])
     return None
 
 
-def _contents(path: str) -> bytes:
+def _document(word: str) -> tuple[str, str] | None:
+    """Where a JSON document comes from and its text; None when the word is of another form."""
+    found = contents(word)
+    if found is None and word.lstrip().startswith(("{", "[")):
+        found = "parameters", os.fsencode(word)
+    return None if found is None else (found[0], _decoded(*found))
+
+
+def _in_file(path: str) -> bytes:
     if not path:
         raise click.UsageError(f"no file after @: {_FORMS}")
     try:

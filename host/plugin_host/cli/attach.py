@@ -21,9 +21,9 @@ SESSION is an id, the beginning of one, or either behind its plugin: PLUGIN/ID. 
 them. At a terminal your keys go to the session as they are, Ctrl-C too, and it has the size of yours,
 whose changes it follows.
 
-The keys Ctrl-P Ctrl-Q (--detach-keys) leave the session, which runs on. So does every signal to this
-command, and its death: nothing but the program's end, or plugin-host close, ends a session that was left.
-The end of stdin is not passed on.
+The keys Ctrl-P Ctrl-Q (--detach-keys) leave the session, which runs on. So does every signal that ends
+this command: nothing but the program's end, or plugin-host close, ends a session that was left. The end of
+stdin is not passed on.
 
 With --read-only nothing is typed, Ctrl-C leaves as well, and a session that is faster than you is not
 kept waiting: what you miss is counted.
@@ -90,4 +90,4 @@ def command(
         async def attached(forwarder: Forwarder) -> int:
             return await attach(forwarder, options, place)
 
-        raise click.exceptions.Exit(forwarding.run(attached))
+        raise click.exceptions.Exit(forwarding.run(attached, only_ends=True))

@@ -57,10 +57,10 @@ async def attend(
         return await carry(session, viewer, outflow, manner, reacted=forwarder.reacted)
 
 
-def say_left(session: Session) -> None:
-    """Tell a user at a terminal that he has left a session that goes on."""
+def say_left(session: Session, who: str = "") -> None:
+    """Tell a user at a terminal that he has left a session that goes on; `who` as `identity` says it."""
     if output.is_terminal(output.STDERR):
-        output.complain(f"\nleft session {session.id}; it runs on: plugin-host attach {session.id}\n")
+        output.complain(f"\nleft session {session.id}; it runs on: {who}plugin-host attach {session.id}\n")
 
 
 async def _follow(terminal: LocalTerminal, viewer: Viewer, size: Size | None) -> None:

@@ -43,4 +43,4 @@ def command(options: Options, sessions: tuple[str, ...]) -> None:
 
             return await outcomes(sessions, close_one)
 
-        report(options, visit(options, "close", close), lambda done: done["session"])
+        report(options, sessions, visit(options, "close", close), lambda done: done["session"])

@@ -7,11 +7,9 @@ from click.shell_completion import get_completion_class
 
 from . import output
 from .option import Options, output_options
+from .program import COMPLETING
 
-__all__ = ["VARIABLE", "command"]
-
-VARIABLE = "_PLUGIN_HOST_COMPLETE"
-"""Set by the scripts when they ask for words; its value says what for."""
+__all__ = ["command"]
 
 _HELP = """Print the script that makes SHELL complete plugins, their commands and resources, and sessions.
 
@@ -33,7 +31,7 @@ def command(options: Options, shell: str) -> None:
     with options.reported():
         kind = get_completion_class(shell)
         assert kind is not None
-        script = kind(click.get_current_context().find_root().command, {}, "plugin-host", VARIABLE)
+        script = kind(click.get_current_context().find_root().command, {}, "plugin-host", COMPLETING)
         # Not its source(), which first looks for the shell itself.
         text = script.source_template % script.source_vars()
         if options.as_json:

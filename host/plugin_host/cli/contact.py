@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from .option import Options
 
-__all__ = ["asked", "contact", "running_host", "visit"]
+__all__ = ["TOKEN", "asked", "contact", "is_named", "running_host", "visit"]
 
 _T = TypeVar("_T")
 
 _ANSWER_S = 5.0
 
-_TOKEN = "PLUGIN_HOST_TOKEN"
+TOKEN = "PLUGIN_HOST_TOKEN"
+"""The variable by which a command says which client it was before."""
 _TOKEN_FORM = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
@@ -82,6 +83,11 @@ def asked(error: PluginNotFound, client: ControlClient) -> PluginNotFound:
     return PluginNotFound("\n  ".join(lines), plugin=error.plugin, near=error.near)
 
 
+def is_named() -> bool:
+    """Whether this command is a client that another has been or can be."""
+    return _token() is not None
+
+
 def _path(options: Options) -> str:
     from plugin_host.runtimefolder import default_socket
 
@@ -95,7 +101,7 @@ def _path(options: Options) -> str:
 
 def _token() -> str | None:
     """Who this client was before, if it says so."""
-    token = os.environ.get(_TOKEN) or None
+    token = os.environ.get(TOKEN) or None
     if token is not None and not _TOKEN_FORM.fullmatch(token):
-        raise click.UsageError(f"{_TOKEN}: expected 16 to 128 letters, digits, - and _")
+        raise click.UsageError(f"{TOKEN}: expected 16 to 128 letters, digits, - and _")
     return token

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from . import output, variable
+from . import variable
 from .attach import detach_keys_option
 from .option import Options, host_options, reach_options
 from .programcommand import ProgramCommand
@@ -49,6 +49,7 @@ Exit status: the command's own, or
   127    the command was not found
 With --json what failed here is one JSON object on stderr; the command's output is its own. -d prints
 {"plugin": ..., "session": ..., "token": ...}; with that in PLUGIN_HOST_TOKEN a command is the same client.
+Where the host lets nobody else use the session, the token is told on stderr without --json, too.
 
 \b
 Examples:
@@ -121,10 +122,4 @@ def command(
             keep=keep,
             detach_keys=detach_keys,
         )
-        ended = forwarding.run(lambda forwarder: execute(forwarder, options, wanted))
-        if isinstance(ended, int):
-            raise click.exceptions.Exit(ended)
-        if options.as_json:
-            output.write_json(ended)
-        else:
-            output.write(f"{ended['session']}\n")
+        raise click.exceptions.Exit(forwarding.run(lambda forwarder: execute(forwarder, options, wanted)))

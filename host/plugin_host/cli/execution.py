@@ -1,7 +1,8 @@
 """Runs one program through a plugin from its start to its end, between the user and the session.
 
 Owns the order of things: the plugin starts where no host runs, the session opens, the user sits at it, the
-plugin stops. Invariant: a session that is left before its end is closed, unless it is to be kept.
+plugin stops. Invariant: a session that is left before its end is closed, unless it is to be kept; one that
+nobody was told of is closed, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from .attendance import attend, say_left
 from .carriage import Manner
 from .contact import asked, running_host
 from .detachkey import DetachKeys
+from .failure import OK
+from .leavenote import announce, identity
 from .localterminal import LocalTerminal
 from .lookup import chosen
 from .programstatus import status_of
@@ -68,18 +71,18 @@ class Wanted:
     detach_keys: bytes = b""
 
 
-async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int | dict[str, str]:
+async def execute(forwarder: Forwarder, options: Options, wanted: Wanted) -> int:
     """Run the program, on the host that runs or on one for this program alone; its status.
 
-    With `detach` it is the plugin, session and token instead of what runs on. Raises PluginHostError for
-    what the host and the plugin could not do, and as `attend` does.
+    With `detach` it runs on and its session is printed. Raises PluginHostError for what the host and the
+    plugin could not do, and as `attend` and `announce` do.
     """
     client = await running_host(options, "exec")
     if client is None:
         return await _execute_here(forwarder, options, wanted)
     async with client:
         try:
-            return await _execute_there(forwarder, client, wanted)
+            return await _execute_there(forwarder, client, options, wanted)
         except PluginNotFound as error:
             raise asked(error, client) from None
 
@@ -118,15 +121,21 @@ async def _execute_here(forwarder: Forwarder, options: Options, wanted: Wanted) 
 
 
 async def _execute_there(
-    forwarder: Forwarder, client: ControlClient, wanted: Wanted
-) -> int | dict[str, str]:
+    forwarder: Forwarder, client: ControlClient, options: Options, wanted: Wanted
+) -> int:
     """Run the program on a host that goes on."""
     more = {"keep": wanted.keep or wanted.detach, "detached": wanted.detach}
     session, terminal, _ = await _open(client.exec, wanted, **more)
     if wanted.detach:
-        if not wanted.with_stdin and not wanted.tty:  # a terminal has no end
-            await session.close_stdin()
-        return {"plugin": session.plugin, "session": session.id, "token": client.token}
+        try:
+            if not wanted.with_stdin and not wanted.tty:  # a terminal has no end
+                await session.close_stdin()
+            left = {"plugin": session.plugin, "session": session.id}
+            await announce(client, left, "attach", as_json=options.as_json)
+        except BaseException:
+            await _close(session)
+            raise
+        return OK
     has_keys = wanted.tty and wanted.with_stdin
     leaving = DetachKeys(wanted.detach_keys) if has_keys else None
     manner = Manner(reads=wanted.with_stdin, leaving=leaving)
@@ -138,12 +147,13 @@ async def _execute_there(
                 await client.release(session)
             return status
         await client.keep(session)
+        who = await identity(client)
     except BaseException:
         if not wanted.keep:
             await _close(session)
         raise
-    say_left(session)
-    return 0
+    say_left(session, who)
+    return OK
 
 
 async def _open(

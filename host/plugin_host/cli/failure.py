@@ -154,13 +154,16 @@ def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Ite
         raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
 
 
-def tell(error: Exception, *, as_json: bool, verbose: bool, runs_program: bool = False) -> int:
-    """Say on stderr what went wrong; the exit code for it."""
+def tell(
+    error: Exception, *, as_json: bool, verbose: bool, runs_program: bool = False, about: str = ""
+) -> int:
+    """Say on stderr what went wrong, for people with `about` in front; the exit code for it."""
     code = exit_code(error, runs_program=runs_program)
     if as_json:
         _report_json(as_map(error), code)
     else:
-        output.complain(f"plugin-host: {sentence(error, verbose=verbose)}\n")
+        subject = f"{output.printable(about)}: " if about else ""
+        output.complain(f"plugin-host: {subject}{sentence(error, verbose=verbose)}\n")
     return code
 
 

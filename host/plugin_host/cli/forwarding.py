@@ -3,8 +3,9 @@
 Owns them from before there is a session until after it: first and last they end this command as
 everywhere else. In between SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are forwarded by name;
 while the keys go to a terminal of the session, the first four close the session instead, for then they
-come from somebody who wants this command to go away. Invariant: nobody is ever stuck, see `Patience`.
-Signals that were ignored from the start stay ignored.
+come from somebody who wants this command to go away. A command that forwards nothing is ended by each of
+the six. Invariant: nobody is ever stuck, see `Patience`. Signals that were ignored from the start stay
+ignored.
 """
 
 from __future__ import annotations
@@ -72,9 +73,13 @@ class Patience:
 
 
 class Forwarder:
-    """Made in the task that signals may end. `ended_by` is the signal that did, or asked to."""
+    """Made in the task that signals may end. `ended_by` is the signal that did, or asked to.
 
-    def __init__(self) -> None:
+    One that `only_ends` forwards nothing.
+    """
+
+    def __init__(self, *, only_ends: bool = False) -> None:
+        self._ending = (*_ENDING, *_TELLING) if only_ends else _ENDING
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
@@ -107,7 +112,7 @@ class Forwarder:
             sending.add_done_callback(self._sending.discard)
             if signum in _ASKING and self._patience.asked():
                 self._end(signum)
-        elif signum in _ENDING:
+        elif signum in self._ending:
             self._end(signum)
 
     def _is_for_us(self, signum: signal.Signals) -> bool:
@@ -133,12 +138,12 @@ class Forwarder:
             self._loop.call_later(_NEXT_TURN_S, self._task.cancel)
 
 
-def run(body: Callable[[Forwarder], Coroutine[Any, Any, _T]]) -> _T:
-    """Run `body` in a loop of its own. Raises Interrupted when a signal ended it."""
+def run(body: Callable[[Forwarder], Coroutine[Any, Any, _T]], *, only_ends: bool = False) -> _T:
+    """Run `body` in a loop of its own, see `Forwarder`. Raises Interrupted when a signal ended it."""
     forwarders: list[Forwarder] = []
 
     async def listening() -> _T:
-        forwarder = Forwarder()
+        forwarder = Forwarder(only_ends=only_ends)
         forwarders.append(forwarder)
         forwarder.listen()
         return await body(forwarder)

@@ -8,7 +8,7 @@ import click
 
 from .option import Options, client_options
 from .signalname import BadSignal, signal_name
-from .wordcompletion import session_words
+from .wordcompletion import session_words, signal_words
 
 if TYPE_CHECKING:
     from plugin_host.control import ControlClient
@@ -43,6 +43,7 @@ def _signal(context: click.Context, parameter: click.Parameter, value: str) -> s
     default="TERM",
     show_default=True,
     callback=_signal,
+    shell_complete=signal_words,
     help="By name or number.",
 )
 @client_options
@@ -60,4 +61,4 @@ def command(options: Options, sessions: tuple[str, ...], signal: str) -> None:
 
             return await outcomes(sessions, kill_one)
 
-        report(options, visit(options, "kill", kill), lambda done: done["session"])
+        report(options, sessions, visit(options, "kill", kill), lambda done: done["session"])

@@ -55,7 +55,7 @@ def _command(name: str) -> click.Command:
             async def change(client: ControlClient) -> list[Any]:
                 return await outcomes(plugins, getattr(client, name))
 
-            report(options, visit(options, name, change), plugin_line)
+            report(options, plugins, visit(options, name, change), plugin_line)
 
     return command
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .option import Options
 
-__all__ = ["command_dir_option", "listener_folder", "listeners"]
+__all__ = ["command_dir_option", "listener_folder", "listener_names", "listeners"]
 
 
 def command_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +44,14 @@ def listener_folder(options: Options, command_dir: str | None, socket: str = "")
         return configuration.commands.dir
     socket = socket or options.socket or configuration.control.socket or default_socket()
     return commands_folder(os.path.abspath(socket))
+
+
+def listener_names(folder: str) -> list[str]:
+    """Those that are there, sorted."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError:
+        return []
 
 
 def listeners(

@@ -1,7 +1,7 @@
 """A terminal that shows one picture after another, on a screen of its own, and hears single keys.
 
-Invariant: however it ends, and while the program is stopped from the keyboard, the terminal is as it was
-found: its mode, its screen, its cursor.
+Invariant: however it ends, but for SIGKILL and a crash of the interpreter, and while the program is stopped
+from the keyboard, the terminal is as it was found: its mode, its screen, its cursor.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 
 from . import output
+from .deathsignal import before_death
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,19 +42,24 @@ class LiveScreen:
         self._live: Live | None = None
         self._found: list[Any] | None = None
         self._loop = asyncio.get_running_loop()
+        self._signals = contextlib.ExitStack()
 
     def __enter__(self) -> LiveScreen:
-        self._open()
-        self._loop.add_signal_handler(signal.SIGWINCH, self.refresh)
-        self._loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        with contextlib.ExitStack() as stack:
+            # Before anything is changed: a signal may come in the middle.
+            stack.enter_context(before_death(self._loop, self._close))
+            self._open()
+            for number, handle in ((signal.SIGWINCH, self.refresh), (signal.SIGTSTP, self._suspend)):
+                self._loop.add_signal_handler(number, handle)
+                stack.callback(self._loop.remove_signal_handler, number)
+            self._signals = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number in (signal.SIGWINCH, signal.SIGTSTP):
-            self._loop.remove_signal_handler(number)
-        self._close()
+        with self._signals:
+            self._close()
 
     def refresh(self) -> None:
         """Show the picture as it is now."""

@@ -1,8 +1,8 @@
 """The terminal the user sits at: its size, and raw mode while another program has the keys.
 
 Raw means that every key is a byte (Ctrl-C too) and that output is passed on untouched. Invariant: a
-terminal made raw here is as it was found once the body is left, however that happens, and while this
-process is stopped. A terminal that other processes have in the foreground is not touched.
+terminal made raw here is as it was found once the body is left, or a signal that can be caught ends this
+process, and while it is stopped. A terminal that other processes have in the foreground is not touched.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import signal
 import termios
 import tty
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
+
+from .deathsignal import before_death
 
 __all__ = ["LocalTerminal"]
 
@@ -69,15 +71,16 @@ class LocalTerminal:
         if raw:
             self._found = _mode(self._keys)
             signals[signal.SIGTSTP] = self._stop
-        for signum, handle in signals.items():
-            self._loop.add_signal_handler(signum, handle)
-        try:
-            self._make_raw()
-            yield
-        finally:
-            for signum in signals:
-                self._loop.remove_signal_handler(signum)
-            self._restore()
+        with before_death(self._loop, self._restore) if raw else nullcontext():
+            for signum, handle in signals.items():
+                self._loop.add_signal_handler(signum, handle)
+            try:
+                self._make_raw()
+                yield
+            finally:
+                for signum in signals:
+                    self._loop.remove_signal_handler(signum)
+                self._restore()
 
     def _make_raw(self) -> None:
         if self._found is not None:

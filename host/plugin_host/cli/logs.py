@@ -66,7 +66,7 @@ async def _show(
 ) -> None:
     from .following import follow_lines
 
-    ascii_only, coloured = output.needs_ascii(), output.is_terminal(output.STDOUT)
+    ascii_only, coloured = output.needs_ascii(), output.draws(output.STDOUT)
 
     def line(record: LogRecord) -> str:
         if options.as_json:

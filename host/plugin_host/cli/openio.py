@@ -8,7 +8,7 @@ import click
 
 from . import output
 from .option import Options, client_options
-from .wordcompletion import session_words
+from .wordcompletion import session_words, stream_words
 
 if TYPE_CHECKING:
     from plugin_host.control import ControlClient, IoTicket
@@ -26,7 +26,7 @@ has the protocol, and a program in C.
 \b
 Examples:
   plugin-host open-io 3f0c9a
-  ./open_io "$PLUGIN_HOST_SOCKET.io" "$(plugin-host open-io 3f0c9a)"
+  ./open_io $(plugin-host open-io 3f0c9a --json | jq -r '.socket, .token')
   plugin-host open-io 3f0c9a --streams stdout,stderr --offset 0 --json
 """
 
@@ -38,7 +38,12 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> li
 @click.command("open-io", help=_HELP)
 @click.argument("session", shell_complete=session_words)
 @click.option(
-    "--streams", default="stdin,stdout", show_default=True, callback=_names, help="In the order wanted."
+    "--streams",
+    default="stdin,stdout",
+    show_default=True,
+    callback=_names,
+    shell_complete=stream_words,
+    help="In the order wanted.",
 )
 @click.option(
     "--offset",

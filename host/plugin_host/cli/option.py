@@ -51,6 +51,14 @@ class Options:
         """Whether a host is described that is to be the command's own, whichever else runs."""
         return bool(self.plugin_dirs or self.only or self.block or self.config is not None)
 
+    def reaching(self, connect: str | None, psk_file: str | None) -> Options:
+        """The same with the host on a network that was given, unless these name a host themselves.
+
+        So what is in the environment is for commands that name none.
+        """
+        names_host = self.names_socket or self.wants_own_host
+        return dataclasses.replace(self, connect=None if names_host else connect, psk_file=psk_file)
+
     def configuration(self) -> Configuration | None:
         """The host's configuration, if there is any. Raises ConfigurationError."""
         from plugin_host import configuration
@@ -146,10 +154,7 @@ def reach_options(function: _Function) -> _Function:
         is_given = _is_on_the_command_line("connect")
         if is_given and (options.names_socket or options.wants_own_host):
             raise click.UsageError("--connect names the host; it goes with no other option that does")
-        if options.names_socket or options.wants_own_host:
-            connect = None  # what is in the environment is for commands that name no host
-        given = dataclasses.replace(options, connect=connect, psk_file=psk_file)
-        return function(options=given, **others)
+        return function(options=options.reaching(connect, psk_file), **others)
 
     return _CONNECT(PSK_FILE(command))
 

@@ -14,7 +14,7 @@ import click
 from plugin_host.errors import HostLost, PluginHostError
 
 from . import output
-from .failure import tell
+from .failure import sentence, tell
 
 if TYPE_CHECKING:
     from .option import Options
@@ -37,18 +37,31 @@ async def outcomes(names: Sequence[str], act: Callable[[str], Awaitable[_T]]) ->
     return results
 
 
-def report(options: Options, results: Sequence[_T | PluginHostError], text: Callable[[_T], str]) -> None:
+def report(
+    options: Options,
+    names: Sequence[str],
+    results: Sequence[_T | PluginHostError],
+    text: Callable[[_T], str],
+) -> None:
     """Print what was done, a line of `text` for each or one list of JSON, and say what was not.
 
-    Ends the command with the exit code of the first failure.
+    `results` are those of `names`. Ends the command with the exit code of the first failure.
     """
     done: list[Any] = [one for one in results if not isinstance(one, PluginHostError)]
     if options.as_json:
         output.write_json(done)
     elif done:
         output.write("".join(f"{output.printable(text(one))}\n" for one in done))
-    failures = [one for one in results if isinstance(one, PluginHostError)]
-    verbose = options.verbosity > 0
-    codes = [tell(one, as_json=options.as_json, verbose=verbose) for one in failures]
+    codes = [
+        _told(options, name if len(names) > 1 else "", one)
+        for name, one in zip(names, results, strict=True)
+        if isinstance(one, PluginHostError)
+    ]
     if codes:
         raise click.exceptions.Exit(codes[0])
+
+
+def _told(options: Options, name: str, error: PluginHostError) -> int:
+    """Say what went wrong, and with which of several where the words do not; the exit code for it."""
+    about = "" if name in sentence(error) else name
+    return tell(error, as_json=options.as_json, verbose=options.verbosity > 0, about=about)

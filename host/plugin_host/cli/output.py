@@ -19,6 +19,7 @@ from plugin_host.notation import to_json
 __all__ = [
     "WriteFailed",
     "complain",
+    "draws",
     "is_terminal",
     "needs_ascii",
     "open_standard_descriptors",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 STDOUT, STDERR = 1, 2
+
+# What editors and build systems call theirs.
+_DUMB = ("dumb", "unknown")
 
 
 class WriteFailed(Exception):
@@ -76,6 +80,11 @@ def needs_ascii() -> bool:
 def is_terminal(fd: int) -> bool:
     """Whether a person looks at what is written to this descriptor."""
     return os.isatty(fd)
+
+
+def draws(fd: int) -> bool:
+    """Whether that is a terminal that can do more than show one line below the other."""
+    return is_terminal(fd) and os.environ.get("TERM", "").lower() not in _DUMB
 
 
 def silence() -> None:

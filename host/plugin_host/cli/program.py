@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -11,9 +12,12 @@ from plugin_host.version import VERSION
 
 from . import output
 from .commandgroup import CommandGroup, Row
-from .failure import USAGE, report_usage
+from .failure import REFUSED, USAGE, report_usage
 
-__all__ = ["main", "program"]
+__all__ = ["COMPLETING", "main", "program"]
+
+COMPLETING = "_PLUGIN_HOST_COMPLETE"
+"""Set by the scripts of shells when they ask for words; its value says what for."""
 
 # msgpack nests up to 1024 levels, each of which takes a few frames to be written as JSON.
 _FRAMES = 10_000
@@ -94,13 +98,25 @@ def main() -> int:
     output.open_standard_descriptors()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
     try:
+        if COMPLETING in os.environ:
+            from .bashwords import mend
+
+            mend()
         status = program.main(prog_name="plugin-host", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.ClickException as error:
         report_usage(error)
         return error.exit_code
+    except click.Abort:  # Ctrl-C before a command deals with it
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # of help and version; commands deal with their own
         output.silence()
         return 128 + signal.SIGPIPE
+    except OSError as error:  # the same
+        if error.filename is not None:  # no file is opened for them: this is a fault of ours
+            raise
+        output.silence()
+        output.complain(f"plugin-host: cannot write to stdout: {error.strerror or error}\n")
+        return REFUSED
     return status if isinstance(status, int) else 0

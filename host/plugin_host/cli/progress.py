@@ -1,6 +1,6 @@
 """How far a call is, as one line of stderr that is drawn over and over, and gone in the end.
 
-Only on a terminal, and not with `-v`, whose lines it would be mixed with.
+Only on a terminal that can take a line back, and not with `-v`, whose lines it would be mixed with.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ProgressLine:
     @staticmethod
     def is_wanted(verbosity: int) -> bool:
         """Whether there is somebody to look at it."""
-        return verbosity == 0 and output.is_terminal(output.STDERR)
+        return verbosity == 0 and output.draws(output.STDERR)
 
     def __call__(self, done: float, total: float | None, message: str) -> None:
         now = time.monotonic()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import click
 
 from plugin_host.wording import near
 
-from . import argument, output
+from . import output
 from .call import seconds
 from .failure import REFUSED
-from .listening import command_dir_option, listener_folder
+from .listening import command_dir_option, listener_folder, listener_names
 from .option import Options, host_options
+from .wordcompletion import listener_words
 
 __all__ = ["command"]
 
@@ -23,7 +23,7 @@ _HELP = """Send a request to a command listener of a running host and print the 
 
 LISTENER is `host`, the id of a plugin, or the path of a socket (with a / in it). The request is a JSON
 object with the name of a command in "Command" and further fields of your choice; @file and - read it from
-a file and from stdin.
+a file and from stdin. It is sent as it is; what no listener could read is wrong usage, and not sent.
 
 \b
 Exit status:
@@ -42,7 +42,7 @@ Examples:
 
 
 @click.command("send", help=_HELP)
-@click.argument("listener")
+@click.argument("listener", shell_complete=listener_words)
 @click.argument("request")
 @click.option(
     "--timeout",
@@ -57,13 +57,13 @@ Examples:
 @host_options
 def command(options: Options, listener: str, request: str, timeout: float, command_dir: str | None) -> None:
     with options.reported():
-        from plugin_host.listener.client import send_command
+        from plugin_host.listener.client import send_text
         from plugin_host.notation import plain
 
-        given = argument.parse([request]).value if request.strip() else None
-        if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-            raise click.UsageError('expected a JSON object, as in \'{"Command": "host.status"}\'')
-        reply = send_command(_place(options, listener, command_dir), given, timeout)
+        from .requesttext import request_text
+
+        text = request_text(request)
+        reply = send_text(_place(options, listener, command_dir), text, timeout)
         if options.as_json:
             output.write_json(reply)
         else:
@@ -80,7 +80,7 @@ def _place(options: Options, listener: str, command_dir: str | None) -> str:
         return listener
     folder = listener_folder(options, command_dir)
     place = os.path.join(folder, listener)
-    names = _names(folder)
+    names = listener_names(folder)
     if listener in names:
         return place
     if not names:
@@ -90,10 +90,3 @@ def _place(options: Options, listener: str, command_dir: str | None) -> str:
     hint = f" (did you mean {' or '.join(f'`{one}`' for one in alike)}?)" if alike else ""
     text = f"no listener `{output.printable(listener)}` in {folder}{hint}; there are: {', '.join(names)}"
     raise ListenerUnreachable(text, path=place)
-
-
-def _names(folder: str) -> list[Any]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError:
-        return []

@@ -1,7 +1,7 @@
 """Tables for people: with colours on a terminal, plain columns everywhere else.
 
-Uses rich, and only on a terminal. Invariant: off a terminal a row is one line
-without colours, borders or trailing blanks, and no cell is cut.
+Uses rich, and only on a terminal. Invariant: off a terminal, and on a dumb one, a row is one line without
+colours, borders or trailing blanks, and no cell is cut.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STYLES = {
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The rows under their titles, as text that ends with a newline. An empty cell is shown as `-`."""
     cells = [[output.printable(cell) or "-" for cell in row] for row in rows]
-    if output.is_terminal(output.STDOUT):
+    if output.draws(output.STDOUT):
         return _rich(titles, cells)
     return _plain([list(titles), *cells])
 

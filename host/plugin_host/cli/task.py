@@ -234,4 +234,4 @@ def _each(
 
             return await outcomes(tasks, one)
 
-        report(options, visit(options, name, do), lambda done: done["task"])
+        report(options, tasks, visit(options, name, do), lambda done: done["task"])

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from . import output, variable
+from . import variable
 from .call import seconds
 from .option import Options, host_options, reach_options
 from .programcommand import ProgramCommand
@@ -36,7 +36,8 @@ Exit status: the task's own, or
   124    its --timeout was over
   125    the plugin could not: not found, not started, died, failed without a status; a file could not be
          brought; also wrong usage
-With --json what failed here is one JSON object on stderr. -d prints {"plugin", "task", "token"}.
+With --json what failed here is one JSON object on stderr. -d prints {"plugin", "task", "token"}. Where the
+host lets nobody else use the task, the token is told on stderr without --json, too.
 
 \b
 Examples:
@@ -110,10 +111,4 @@ def command(
             detach=detach,
             wishes=tuple(map(parse_wish, artifacts)),
         )
-        ended = forwarding.run(lambda forwarder: do(forwarder, options, work))
-        if isinstance(ended, int):
-            raise click.exceptions.Exit(ended)
-        if options.as_json:
-            output.write_json(ended)
-        else:
-            output.write(f"{ended['task']}\n")
+        raise click.exceptions.Exit(forwarding.run(lambda forwarder: do(forwarder, options, work)))

@@ -16,6 +16,7 @@ from .attendance import attend, say_left
 from .carriage import Manner
 from .contact import contact
 from .detachkey import DetachKeys
+from .leavenote import identity
 from .localterminal import LocalTerminal
 from .programstatus import status_of
 from .tasklist import find_task
@@ -66,10 +67,11 @@ async def sit(forwarder: Forwarder, options: Options, wanted: Shell) -> int:
                 await client.release(session)
                 return status
             await client.keep(session)
+            who = await identity(client)
         except BaseException:
             await _close(session)
             raise
-        say_left(session)
+        say_left(session, who)
     return 0
 
 

@@ -1,12 +1,14 @@
 """Has one task done, from its start to its end: its log, its files, its status.
 
 Owns the order of things: the plugin starts where no host runs, the task is given, its log is shown, its
-files are brought, it is closed, the plugin stops. Invariant: a task that is left before its end is killed.
+files are brought, it is closed, the plugin stops. Invariant: a task that is left before its end is killed,
+and so is one that was to run on and that nobody was told of.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from .contact import asked, running_host
 from .execution import needs_running_host
 from .failure import OK, tell
 from .fetching import Wish, fetch
+from .leavenote import announce
 from .localterminal import LocalTerminal
 from .logrelay import relay
 from .lookup import chosen
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
     from .option import Options
 
 __all__ = ["Work", "do"]
+
+# As long as a worker may take to give a task up.
+_CLOSE_S = 10.0
 
 _ENDING = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"})
 
@@ -78,11 +84,11 @@ class _Killing:
             await (self._task.kill() if self._times == 1 else self._task.kill(grace=0))
 
 
-async def do(forwarder: Forwarder, options: Options, work: Work) -> int | dict[str, str]:
+async def do(forwarder: Forwarder, options: Options, work: Work) -> int:
     """Have it done on the host that runs, or by a plugin that is started for this; the task's status.
 
-    With `detach` it is the plugin, task and token instead of what runs on. Raises PluginHostError for what
-    the host and the plugin could not do, and as `relay`.
+    With `detach` it runs on and its id is printed. Raises PluginHostError for what the host and the plugin
+    could not do, and as `relay` and `announce`.
     """
     client = await running_host(options, "task run")
     if client is None:
@@ -114,16 +120,26 @@ async def _do_here(forwarder: Forwarder, options: Options, work: Work) -> int:
     return status
 
 
-async def _do_there(
-    forwarder: Forwarder, client: ControlClient, options: Options, work: Work
-) -> int | dict[str, str]:
+async def _do_there(forwarder: Forwarder, client: ControlClient, options: Options, work: Work) -> int:
     """Do the work on a host that goes on."""
     task = await client.tasks.run(work.plugin, work.command, **work.given(), keep=work.detach)
     if work.detach:
-        return {"plugin": task.plugin, "task": task.id, "token": client.token}
+        try:
+            left = {"plugin": task.plugin, "task": task.id}
+            await announce(client, left, "task log -f", as_json=options.as_json)
+        except BaseException:
+            await _close(task)
+            raise
+        return OK
     status = await _see(forwarder, task, task.log(lossless=True), options, work)
     await task.close()
     return status
+
+
+async def _close(task: RemoteTask) -> None:
+    with suppress(PluginHostError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await task.close()
 
 
 async def _see(

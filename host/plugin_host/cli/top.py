@@ -16,7 +16,8 @@ CPU%, CALLS/S, FAIL/S and the durations are those of the last interval: half of 
 P50, 99 of 100 at most P99. CPU% 100 is one processor. CPU% and MEM are those of all processes of a
 plugin.
 
-Off a terminal, or with --json, it prints one JSON object on a line for each interval. q or Ctrl-C ends it.
+Off a terminal, or with --json, it prints one JSON object on a line for each interval, and on a terminal
+that cannot draw (TERM=dumb) one table below the other. q or Ctrl-C ends it.
 
 \b
 Examples:
@@ -60,7 +61,7 @@ def command(options: Options, interval: float, sort: str, once: bool) -> None:
         as_json = options.as_json or not output.is_terminal(output.STDOUT)
         if as_json:
             visit(options, "top", lambda client: topwatch.print_each(client, interval, sort, once))
-        elif once:
-            visit(options, "top", lambda client: topwatch.show_once(client, interval, sort))
+        elif once or not output.draws(output.STDOUT):
+            visit(options, "top", lambda client: topwatch.show_each(client, interval, sort, once))
         else:
             visit(options, "top", lambda client: topwatch.watch(client, interval, sort))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -16,13 +16,13 @@ from .toptable import cells, summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
+    from rich.console import ConsoleOptions, JustifyMethod, RenderableType
 
     from plugin_host.metric.snapshot import Snapshot
 
     from .topline import Line
 
-__all__ = ["TopScreen"]
+__all__ = ["TopScreen", "table_text"]
 
 # The summary, an empty line, the titles, and the line at the foot.
 _FRAME_ROWS = 4
@@ -62,6 +62,14 @@ class TopScreen:
         return Group(
             head, Text(""), _Lines(shown[:room]), Text(foot, style="dim", no_wrap=True, overflow="ellipsis")
         )
+
+
+def table_text(shown: Sequence[Line]) -> str:
+    """All lines, for a terminal that goes on below them; as wide as it is."""
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        console.print(_Lines(shown))
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
 class _Lines:

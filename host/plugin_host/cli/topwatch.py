@@ -23,19 +23,28 @@ if TYPE_CHECKING:
     # Takes the later and the earlier numbers.
     Show = Callable[[Snapshot, Snapshot], None]
 
-__all__ = ["print_each", "show_once", "watch"]
+__all__ = ["print_each", "show_each", "watch"]
 
 
-async def show_once(client: ControlClient, interval: float, sort: str) -> None:
-    """The table on the terminal, which goes on below it."""
-    from .table import table
+async def show_each(client: ControlClient, interval: float, sort: str, once: bool) -> None:
+    """The table for each interval, one below the other."""
+    from .outlet import Outlet
     from .topline import lines, ordered
-    from .toptable import TITLES, cells
+    from .topscreen import table_text
 
-    earlier = await client.metrics()
-    await _pause(client, interval)
-    shown = ordered(lines(await client.metrics(), earlier), sort)
-    output.write(table(TITLES, [cells(line) for line in shown]))
+    outlet = Outlet()
+    try:
+        earlier = await client.metrics()
+        while True:
+            await _pause(client, interval)
+            later = await client.metrics()
+            text = table_text(ordered(lines(later, earlier), sort))
+            await outlet.write(text if once else f"{text}\n")
+            if once:
+                return
+            earlier = later
+    finally:
+        outlet.close()
 
 
 async def print_each(client: ControlClient, interval: float, sort: str, once: bool) -> None:

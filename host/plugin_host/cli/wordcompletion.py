@@ -1,7 +1,9 @@
-"""What a shell may complete a word to: plugins, their commands and resources, sessions, tasks, metadata.
+"""What a shell may complete a word to: plugins, their commands and resources, sessions, tasks, metadata,
+listeners, signals, streams.
 
 Asked from the running host; plugins, where none runs or one of its own is described, from discovery.
-Invariant: it is quick and silent. Who does not answer in a moment has no words.
+Invariants: it is quick and silent, and who does not answer in a moment has no words; whatever it is that
+runs, each word and what is said of it is one line that a terminal can be shown.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from . import output
 from .option import Options
 
 if TYPE_CHECKING:
@@ -23,18 +27,26 @@ if TYPE_CHECKING:
 __all__ = [
     "action_words",
     "command_words",
+    "listener_words",
     "metadata_words",
     "plugin_words",
     "program_words",
     "resource_words",
     "running_words",
     "session_words",
+    "signal_words",
+    "stream_words",
     "task_words",
 ]
 
 # A person waits for it with a finger on the key.
 _CONNECT_S = 1.0
 _LONGEST_S = 2.0
+
+# As much of what is said of a word as fits beside it.
+_LONGEST_HELP = 80
+
+_STREAMS = ("stdin", "stdout", "stderr", "stdio")
 
 Items = list[CompletionItem]
 _Ask = Callable[["ControlClient"], Awaitable[Items]]
@@ -127,6 +139,36 @@ def metadata_words(context: click.Context, parameter: click.Parameter, incomplet
     return _beginning(incomplete, _asked(_options(context), paths) or [])
 
 
+def listener_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Command listeners that are there, by their names; files where a path is begun."""
+    from .listening import listener_folder, listener_names
+
+    if "/" in incomplete:
+        return [CompletionItem(incomplete, type="file")]
+
+    def names() -> Items:
+        folder = listener_folder(_options(context), context.params.get("command_dir"))
+        return [CompletionItem(name) for name in listener_names(folder)]
+
+    return _beginning(incomplete, _quietly(names) or [])
+
+
+def signal_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Names of signals, with SIG where that was begun."""
+    names = list(signal.Signals.__members__)
+    if not incomplete.startswith("SIG"):
+        names = [name.removeprefix("SIG") for name in names]
+    return _beginning(incomplete, [CompletionItem(name) for name in names])
+
+
+def stream_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
+    """Streams of a session, with commas between them; none of them twice."""
+    before, comma, _ = incomplete.rpartition(",")
+    named = before.split(",")
+    items = [CompletionItem(f"{before}{comma}{name}") for name in _STREAMS if name not in named]
+    return _beginning(incomplete, items)
+
+
 def program_words(context: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
     """Words of another program: files."""
     return [CompletionItem(incomplete, type="file")]
@@ -188,16 +230,24 @@ def _limited() -> Iterator[None]:
 
 
 def _beginning(incomplete: str, items: Sequence[CompletionItem]) -> Items:
-    return [one for one in items if one.value.startswith(incomplete)]
+    """Those that begin so. One that nobody could type is none: shells take a newline for the next word."""
+    found = [one for one in items if one.value.startswith(incomplete) and one.value.isprintable()]
+    for one in found:
+        if one.help:
+            text = output.printable(one.help)
+            one.help = text if len(text) <= _LONGEST_HELP else f"{text[: _LONGEST_HELP - 1]}…"
+    return found
 
 
 def _options(context: click.Context) -> Options:
-    """As far as they stand on the line already."""
+    """As far as they stand on the line already, or in the environment."""
     given = context.params
-    return Options(
+    options = Options(
         plugin_dirs=given.get("plugin_dirs") or (),
         only=given.get("only") or None,
         block=given.get("block") or (),
         config=given.get("config"),
         socket=given.get("socket"),
+        names_socket=context.get_parameter_source("socket") is ParameterSource.COMMANDLINE,
     )
+    return options.reaching(given.get("connect"), given.get("psk_file"))

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-__all__ = ["MOST_REPLY_BYTES", "send_command"]
+__all__ = ["MOST_REPLY_BYTES", "send_command", "send_text"]
 
 MOST_REPLY_BYTES = 64 * 1024 * 1024
 _READ_BYTES = 256 * 1024
+_SHORTER = "a symbolic link to its folder"
 
 
 def send_command(
@@ -35,28 +36,32 @@ def send_command(
     Raises ListenerUnreachable, whose `code` is 103, CallTimeout, SocketError for a path that no socket can
     have, and TypeError for a request that JSON cannot carry.
     """
-    place = check_path(str(path))
-    line = to_json(dict(request)).encode()
+    return send_text(path, to_json(dict(request)).encode(), timeout)
+
+
+def send_text(path: str | os.PathLike[str], text: bytes, timeout: float | None = 60.0) -> dict[str, Any]:
+    """The same for a request that is written already, whatever the listener will think of it."""
+    place = check_path(str(path), _SHORTER)
     deadline = None if timeout is None else time.monotonic() + timeout
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             _allow(connection, deadline)
             connection.connect(place)
-            data = _exchanged(connection, line, deadline)
+            data = _exchanged(connection, text, deadline)
     except (TimeoutError, BlockingIOError):
-        text = f"{shown(place)}: no reply within {timeout:g} s"
-        raise CallTimeout(text, name="command.timeout") from None
+        problem = f"{shown(place)}: no reply within {timeout:g} s"
+        raise CallTimeout(problem, name="command.timeout") from None
     except OSError as error:
         raise _unreachable(place, f"{error.strerror or error}{_hint(error)}") from None
     return _reply(place, data)
 
 
-def _exchanged(connection: socket.socket, line: bytes, deadline: float | None) -> bytes:
+def _exchanged(connection: socket.socket, text: bytes, deadline: float | None) -> bytes:
     """Send the request and read until the listener has said all. Raises OSError and TimeoutError."""
     broken: OSError | None = None
     try:
         _allow(connection, deadline)
-        connection.sendall(line)
+        connection.sendall(text)
         connection.shutdown(socket.SHUT_WR)
     except (BrokenPipeError, ConnectionResetError) as error:
         broken = error  # a request that was refused half-way has been replied to all the same
