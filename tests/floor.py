@@ -66,7 +66,8 @@ HOST = {
     "seal": Wing("seal", below="ground channel description", sdk="ground"),
     # The protocol; no processes.
     "link": Wing(
-        "link asker callfuture linkowner gatherer reply writer deadline stream outbound echo readroom"
+        "link asker callfuture linkowner gatherer reply writer patience holdback deadline stream outbound"
+        " echo readroom"
         # The same for several threads.
         " unsent askedlink sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
         below="ground channel",

@@ -161,6 +161,8 @@ class AskedLink(Link, ABC):
         pending = connection.pending
         if len(pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
+        if self._writer.is_waiting:
+            self._check_room(name)
         self._hands = waiter
         try:
             msgid, data = connection.send_request(method, params, meta)
@@ -219,6 +221,7 @@ class AskedLink(Link, ABC):
         try:
             size = self._recv_into(self._view)
             self.has_heard = True
+            self.received_bytes += size
             data = self._view[:size]
             msgid: Any = waiter.msgid
             result = NO_ANSWER if self._queued else take_answer(self.connection, data, msgid)
@@ -231,6 +234,7 @@ class AskedLink(Link, ABC):
                 self._deal(self._receive(data))
                 while size == READ_BYTES and not self._is_over and not self._is_barred:
                     size = self._recv_into(self._view)
+                    self.received_bytes += size
                     self._deal(self._receive(self._view[:size]))
         except (BlockingIOError, InterruptedError):
             pass
