@@ -63,11 +63,14 @@ class CommandServer:
     def path(self) -> str:
         return self._place.path
 
-    def start(self) -> None:
-        """Listen from now on, on the running loop; once started, nothing. Raises SocketError."""
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Listen from now on, on the running loop or on one that stands still; once started, nothing.
+
+        Raises SocketError.
+        """
         if self._listening is not None:
             return
-        self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop() if loop is None else loop
         self._listening = listen(self._place, _BACKLOG)
         self._entrance = Entrance(self.path, rule_of(self._listening), _refusal)
         self._resume()
