@@ -107,7 +107,7 @@ HOST = {
         " limit verdict shim confinement"
         " inquiry command batch bundle joint exec metadata task action reconfiguration flood floodgate"
         " logbook level"
-        " failuremap eventmap measurement",
+        " failuremap eventmap measurement hostnote",
         below="ground metric description hook channel process warm link discovery isolation",
         sdk="ground core connection types",
     ),

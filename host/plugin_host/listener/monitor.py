@@ -21,7 +21,7 @@ from plugin_host.wording import shown, suggestion
 from plugin_host_sdk.errors import RegistrationError
 
 from .reply import Reply, Status, lifted
-from .server import CommandServer
+from .server import CommandServer, log_note
 
 if TYPE_CHECKING:
     from plugin_host.localsocket import LocalSocket
@@ -50,7 +50,7 @@ class Monitor:
 
     Handlers are only noted until `start`, or until one is registered inside a running loop, unless the
     monitor is `deferred`. May be used from any thread, and from inside handlers. With `debug` clients are
-    sent the tracebacks of handlers that fail.
+    sent the tracebacks of handlers that fail. `note(text)` is told what operators are to know of.
     """
 
     def __init__(
@@ -60,8 +60,11 @@ class Monitor:
         *,
         deferred: bool = False,
         debug: bool = False,
+        note: Callable[[str], None] = log_note,
     ) -> None:
-        self._server = None if place is None else CommandServer(place, self._answer, limits, debug=debug)
+        self._server: CommandServer | None = None
+        if place is not None:
+            self._server = CommandServer(place, self._answer, limits, debug=debug, note=note)
         self._lock = threading.RLock()
         self._handlers: dict[str, Handler] = {}  # replaced, never changed
         self._loop: asyncio.AbstractEventLoop | None = None
