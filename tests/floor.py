@@ -55,8 +55,8 @@ HOST = {
     "metric": Wing("metric trace", below="ground", sdk="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "environment stderr skim reaper process diagnosis tree processtable ladder executable admission"
-        " keeper dumpfile threadstate machine cgroup usage consumption account access"
+        "environment stderr skim reaper process diagnosis tree processtable sparedescriptor ladder"
+        " executable admission keeper dumpfile threadstate machine cgroup usage consumption account access"
         " errand enclosure",
         below="ground channel",
     ),
