@@ -30,8 +30,8 @@ LIMITS = {
     "MESSAGE_CONTAINERS": "lists, maps and extension values in one message; also entries in one map",
     "CONTAINER_ITEMS": "items in one list",
     "PENDING_REQUESTS": "requests that one side may have open. More are answered `rpc.busy`",
-    "CONTROL_QUEUE_BYTES": "bytes of answers and notifications that wait for a plugin that does not read; "
-    "then the host ends the connection",
+    "CONTROL_QUEUE_BYTES": "bytes of answers and notifications that wait for a plugin; "
+    "then its requests are not begun, and when it takes nothing for 10 s, the host ends the connection",
     "STRAY_OUTPUT_BYTES": "bytes that may come before the answer to `initialize`",
     "CHAIN_DEPTH": "plugins in the chain of one call",
     "REPLAY_BYTES": "bytes that a session keeps of its newest output, unless somebody says otherwise",

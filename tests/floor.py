@@ -55,8 +55,8 @@ HOST = {
     "metric": Wing("metric trace", below="ground", sdk="ground"),
     # Pids, pipes and signals; no protocol.
     "process": Wing(
-        "environment stderr skim reaper process diagnosis tree processtable ladder executable admission"
-        " keeper dumpfile threadstate machine cgroup usage consumption account access"
+        "environment stderr skim reaper process diagnosis tree processtable sparedescriptor ladder"
+        " executable admission keeper dumpfile threadstate machine cgroup usage consumption account access"
         " errand enclosure",
         below="ground channel",
     ),
@@ -66,7 +66,8 @@ HOST = {
     "seal": Wing("seal", below="ground channel description", sdk="ground"),
     # The protocol; no processes.
     "link": Wing(
-        "link asker callfuture linkowner gatherer reply writer deadline stream outbound echo readroom"
+        "link asker callfuture linkowner gatherer reply writer patience holdback deadline stream outbound"
+        " echo readroom"
         # The same for several threads.
         " unsent askedlink sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
         below="ground channel",
@@ -106,7 +107,7 @@ HOST = {
         " limit verdict shim confinement"
         " inquiry command batch bundle joint exec metadata task action reconfiguration flood floodgate"
         " logbook level"
-        " failuremap eventmap measurement",
+        " failuremap eventmap measurement hostnote",
         below="ground metric description hook channel process warm link discovery isolation",
         sdk="ground core connection types",
     ),

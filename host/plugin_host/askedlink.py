@@ -13,7 +13,7 @@ import time
 from _thread import get_ident
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.alone import NO_ANSWER, take_answer
 from plugin_host_sdk.errors import CallTimeout, LocalProtocolError, PluginHostError
@@ -35,13 +35,7 @@ if TYPE_CHECKING:
     from .linkowner import LinkOwner
     from .standby import Standby
 
-__all__ = ["AskedLink", "LinkGone", "Row"]
-
-
-class Row(Protocol):
-    """Counts calls."""
-
-    started: int
+__all__ = ["AskedLink", "LinkGone"]
 
 
 class LinkGone(Exception):
@@ -103,22 +97,37 @@ class AskedLink(Link, ABC):
         deadline: float | None = None,
         on_progress: Progress | None = None,
         name: str | None = None,
-        row: Row | None = None,
     ) -> Any:
         """Send a request and wait for its result, with the arguments of `request`.
 
-        `deadline` is a time of `time.monotonic`; `on_progress` is called on the calling thread. `row`
-        counts the call as started. Raises LinkGone, what `request` raises, CallTimeout, and
-        what the call ends with.
+        `deadline` is a time of `time.monotonic`; `on_progress` is called on the calling thread. Raises
+        LinkGone, what `request` raises, CallTimeout, and what the call ends with.
         """
-        thread = get_ident()
-        waiter = Waiter(thread, on_progress)
-        signals = self._signals if thread == self._main else NO_HOLD
+        signals = self.signals()
         try:
             signals.begin()
+            return self.ask_held(signals, method, params, meta, deadline, on_progress, name)
+        finally:
+            signals.end()
+
+    def signals(self) -> SignalHold:
+        """What keeps signals back from this thread."""
+        return self._signals if get_ident() == self._main else NO_HOLD
+
+    def ask_held(
+        self,
+        signals: SignalHold,
+        method: str,
+        params: Any,
+        meta: dict[str, Any] | None,
+        deadline: float | None,
+        on_progress: Progress | None,
+        name: str | None,
+    ) -> Any:
+        """The same for who keeps signals back before and after it; while it waits, they come through."""
+        waiter = Waiter(get_ident(), on_progress)
+        try:
             with self.mutex:
-                if row is not None:
-                    row.started += 1
                 self._post(waiter, method, params, meta, name)
             if self._leader is waiter:
                 self._lead(waiter, deadline, signals)
@@ -135,8 +144,6 @@ class AskedLink(Link, ABC):
         except BaseException as error:
             self._leave(waiter, error)
             raise
-        finally:
-            signals.end()
         if waiter.error is not None:
             raise waiter.error
         return waiter.result
@@ -161,6 +168,8 @@ class AskedLink(Link, ABC):
         pending = connection.pending
         if len(pending) + len(connection.abandoned) >= PENDING_REQUESTS:
             raise too_many(self._peer)
+        if self._writer.is_waiting:
+            self._check_room(name)
         self._hands = waiter
         try:
             msgid, data = connection.send_request(method, params, meta)
@@ -219,6 +228,7 @@ class AskedLink(Link, ABC):
         try:
             size = self._recv_into(self._view)
             self.has_heard = True
+            self.received_bytes += size
             data = self._view[:size]
             msgid: Any = waiter.msgid
             result = NO_ANSWER if self._queued else take_answer(self.connection, data, msgid)
@@ -231,6 +241,7 @@ class AskedLink(Link, ABC):
                 self._deal(self._receive(data))
                 while size == READ_BYTES and not self._is_over and not self._is_barred:
                     size = self._recv_into(self._view)
+                    self.received_bytes += size
                     self._deal(self._receive(self._view[:size]))
         except (BlockingIOError, InterruptedError):
             pass

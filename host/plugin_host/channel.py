@@ -8,8 +8,11 @@ host's ends do not block, the child's ends do, and neither setting leaks to the 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import struct
+import termios
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["Channel", "ChildEnds", "open_pipes", "open_socketpair", "over_socket"]
+__all__ = ["Channel", "ChildEnds", "open_pipes", "open_socketpair", "over_socket", "unread"]
 
 
 # The most that Linux grants, which is twice of what a socket holds by default: that are three frames, and a
@@ -44,6 +47,13 @@ class Channel(Protocol):
 
         Raises BlockingIOError when nothing fits, BrokenPipeError or ConnectionResetError when nobody
         will read it.
+        """
+        ...
+
+    def untaken(self) -> int:
+        """What `send` took and the peer has not; it falls when the peer reads. 0 once closed.
+
+        The kernel counts in buffers of its own size, so only a change of it means something.
         """
         ...
 
@@ -106,6 +116,14 @@ def open_pipes() -> tuple[Channel, ChildEnds]:
     return _PipeChannel(read_fd, write_fd), ChildEnds(stdin, stdout, close)
 
 
+def unread(fd: int, request: int = termios.TIOCOUTQ) -> int:
+    """What the kernel holds of what was written to a socket; of a pipe with `FIONREAD`. 0 if unknown."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(fd, request, b"\0" * 4))[0])
+    except (OSError, ValueError):  # it is closed, or of a kind that cannot say
+        return 0
+
+
 class _SocketChannel:
     __slots__ = ("_socket", "read_fd", "recv_into", "send", "write_fd")
 
@@ -114,6 +132,9 @@ class _SocketChannel:
         self.recv_into = sock.recv_into  # the socket's own: two calls less for every message
         self.send = sock.send
         self.read_fd = self.write_fd = sock.fileno()
+
+    def untaken(self) -> int:
+        return unread(self.write_fd)
 
     def close_write(self) -> None:
         try:
@@ -146,6 +167,9 @@ class _PipeChannel:
             if self.write_fd < 0:  # what a socket says after its write side was shut
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
             raise
+
+    def untaken(self) -> int:
+        return unread(self.write_fd, termios.FIONREAD)
 
     def close_write(self) -> None:
         if self.write_fd >= 0:

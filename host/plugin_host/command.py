@@ -106,47 +106,54 @@ def ask_command(
     on_progress: Progress | None,
     text: bool = False,
 ) -> Any:
-    """The same for a thread, which waits. Raises LinkGone, too."""
+    """The same for a thread, which waits. Raises LinkGone, too.
+
+    An interrupt comes through while it waits, and not between the counts: what began is counted as ended.
+    """
     row = plugin.meter.calls.get(command) if isinstance(command, str) else None
     if row is None:
         with link.mutex:
             row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
-    begun, is_asked = perf_counter(), False
+    signals = link.signals()
     try:
-        # As in `call_command`, and not shared: of what a call costs a host, this is a tenth.
-        raw, deadline, meta = link.connection.raw, None, None
-        if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
-            deadline, meta = call_metadata(plugin, command, timeout)
-        method = "command.call"
-        arguments: Any = {"name": command, "params": {} if params is None else params}
-        if raw:
-            method, arguments, meta = command, positional(plugin, params), None
-        elif text:
-            arguments["text"] = True
-        try:
-            if not raw and not is_flat(params):
-                link.survey(params)
-            is_asked = True
-            result = link.ask(method, arguments, meta, deadline, on_progress, command, row)
-        except CallError as error:
-            raise explained(plugin, command, timeout, deadline, error) from None
-        if not raw:
-            if type(result) is not dict or result.get("status") != 0:
-                raise own_failure(plugin, command, result)
-            result = result.get("result")
-    except LinkGone:
-        with link.mutex:
-            row.started -= 1  # it will be, elsewhere
-        raise
-    except BaseException as error:
+        signals.begin()
+        begun = perf_counter()
         with link.mutex:  # counts are for one thread at a time
-            if not is_asked:
-                row.started += 1
-            row.fail(perf_counter() - begun, error)
-        raise
-    with link.mutex:
-        row.end(perf_counter() - begun)
-    return result
+            row.started += 1
+        try:
+            # As in `call_command`, and not shared: of what a call costs a host, this is a tenth.
+            raw, deadline, meta = link.connection.raw, None, None
+            if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
+                deadline, meta = call_metadata(plugin, command, timeout)
+            method = "command.call"
+            arguments: Any = {"name": command, "params": {} if params is None else params}
+            if raw:
+                method, arguments, meta = command, positional(plugin, params), None
+            elif text:
+                arguments["text"] = True
+            try:
+                if not raw and not is_flat(params):
+                    link.survey(params)
+                result = link.ask_held(signals, method, arguments, meta, deadline, on_progress, command)
+            except CallError as error:
+                raise explained(plugin, command, timeout, deadline, error) from None
+            if not raw:
+                if type(result) is not dict or result.get("status") != 0:
+                    raise own_failure(plugin, command, result)
+                result = result.get("result")
+        except LinkGone:
+            with link.mutex:
+                row.started -= 1  # it will be, elsewhere
+            raise
+        except BaseException as error:
+            with link.mutex:
+                row.fail(perf_counter() - begun, error)
+            raise
+        with link.mutex:
+            row.end(perf_counter() - begun)
+        return result
+    finally:
+        signals.end()
 
 
 def _survey(plugin: Plugin, link: Link, command: str, params: Any) -> None:

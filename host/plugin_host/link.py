@@ -4,8 +4,8 @@ A `Link` turns requests into futures. It knows the protocol and no process: whoe
 do with the peer's requests and notifications, and with its end. Used from the thread of its loop only.
 
 Invariants: the link never stops reading, so a plugin that writes never blocks for ever, though one that
-floods its owner is given a part of the loop's time; what waits for a plugin that does not read is bounded;
-when the link ends, every future ends.
+floods its owner is given a part of the loop's time; what waits for a plugin is bounded, and one that
+does not read is told from one that reads slowly; when the link ends, every future ends.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from .echo import without_echo
 from .readroom import READ_BYTES, SMALL_READ_BYTES, is_flood, shared_room
 from .reply import error_reply, result_reply
 from .stream import Streams
+from .unsent import stuck, unheld
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -46,16 +47,18 @@ if TYPE_CHECKING:
     from plugin_host_sdk.connection import Connection
     from plugin_host_sdk.events import Event
 
+    from .asker import Progress
     from .channel import Channel
     from .linkowner import LinkOwner
+    from .waiter import Answer
 
     LinkMaker = Callable[[Channel, Connection, LinkOwner], "Link"]
 
-__all__ = ["Link"]
+__all__ = ["DRAINED_READS", "READS_AT_ONCE", "Link"]
 
 DRAINED_READS = 1024
 # A full read has more behind it, and another turn of the loop costs half as much as reading that.
-_READS_AT_ONCE = 4
+READS_AT_ONCE = 4
 # One that is to slow down has less: after a read its link rests four times as long as that took.
 _REST = 4
 _SHORTEST_REST_S = 0.001
@@ -124,12 +127,43 @@ class Link(Asker):
         """Send `initialize`; `initialized` is its answer."""
         self._writer.write(self.connection.send_initialize(params))
 
+    def _send(
+        self,
+        future: Answer,
+        method: str,
+        params: Any,
+        meta: dict[str, Any] | None,
+        deadline: float | None,
+        on_progress: Progress | None,
+        name: str | None,
+    ) -> int:
+        self._check_room(name)
+        return super()._send(future, method, params, meta, deadline, on_progress, name)
+
+    def _check_room(self, name: str | None) -> None:
+        """Raise CallFailed when too much waits for one more call, unless it is one of the host's own."""
+        writer = self._writer
+        if writer.is_waiting and writer.is_overfull and name != "":
+            raise stuck(self._peer, writer.excess)
+
     # Answering.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for the peer that none of its requests should be begun."""
+        return self._writer.is_full
+
+    def room(self) -> asyncio.Future[None] | None:
+        """What to wait for before more is made for the peer; None when there is room, or no peer."""
+        return self._writer.room()
 
     def answer(self, msgid: int, result: Any) -> None:
         """The result of a request of the peer; what cannot travel becomes an error."""
         if not self._is_over and msgid in self.connection.incoming:
-            self._writer.write(result_reply(self.connection, msgid, result))
+            if self._writer.is_overfull:
+                self.refuse(msgid, unheld(self._peer, self._writer.excess))
+            else:
+                self._writer.write(result_reply(self.connection, msgid, result))
 
     def refuse(self, msgid: int, error: CallError) -> None:
         """An error as the answer to a request of the peer."""
@@ -138,7 +172,7 @@ class Link(Asker):
 
     # Reading.
 
-    def _read(self, again: int = _READS_AT_ONCE - 1) -> None:
+    def _read(self, again: int = READS_AT_ONCE - 1) -> None:
         try:
             size = self._recv_into(self._room)
         except (BlockingIOError, InterruptedError):

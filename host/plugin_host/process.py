@@ -22,6 +22,7 @@ from .dumpfile import DumpFile
 from .exitstatus import MAXRSS_UNIT, ExitStatus
 from .processtable import is_ending
 from .reaper import Reaper
+from .sparedescriptor import SPARE
 from .stderr import LineMeter, StderrReader
 from .tree import ProcessIdentity, identify
 
@@ -98,6 +99,7 @@ class PluginProcess:
     """
 
     __slots__ = (
+        "_has_spare",
         "_loop",
         "_reaper",
         "channel",
@@ -133,6 +135,8 @@ class PluginProcess:
         self.channel = channel
         self.stderr = stderr
         self._loop = asyncio.get_running_loop()
+        self._has_spare = True
+        SPARE.hold()
         # Nobody has reaped it, so even one that ended at once is still there to be identified.
         self.identity = identify(pid) or ProcessIdentity(pid, 0)
         self._reaper = (
@@ -260,6 +264,9 @@ class PluginProcess:
         if self.dump is not None:
             self.dump.close()
         self._reaper.close()
+        if self._has_spare:
+            self._has_spare = False
+            SPARE.release()
 
     def _forget(self, fd: int, *, writer_only: bool = False) -> None:
         """Take a descriptor off the loop: a closed one left there would shadow the next of its number."""

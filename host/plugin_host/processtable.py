@@ -15,6 +15,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from .sparedescriptor import SPARE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -177,7 +179,8 @@ def read_use(pid: int) -> ProcessUse | None:
 
 def _proc_rows() -> Iterator[ProcessRow]:
     # Newest first: what a forking program has just started is the first to be gone again.
-    for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
+    names = SPARE.lent_to(lambda: os.listdir("/proc"))
+    for pid in sorted((int(name) for name in names if name.isdigit()), reverse=True):
         row = _proc_row(pid)
         if row is not None:
             yield row
@@ -254,16 +257,18 @@ def _becomes_another(pid: int) -> bool:
 def _read_file(path: str, *, whole: bool = True) -> bytes:
     """What it holds (`whole`: more than one read gives); nothing when it is gone or not ours to read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return SPARE.lent_to(lambda: _content(path, whole))
     except OSError:
         return b""
+
+
+def _content(path: str, whole: bool) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.read(fd, _READ_BYTES)
         while whole and (more := os.read(fd, _READ_BYTES)):
             data += more
         return data
-    except OSError:
-        return b""
     finally:
         os.close(fd)
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from plugin_host_sdk.tracecontext import TraceContext, read_trace
 
 from .errors import CallError, CallFailed, CallTimeout
+from .holdback import Begin, Holdback
 from .permission import denial
 from .servicethread import ServiceThreads
 from .trace import current_trace
@@ -75,11 +76,15 @@ current_caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar(
 
 
 class _Desk:
-    """The calls of one link: those that run, those that wait for room, and what was denied."""
+    """The calls of one link: those that run, those that wait for room, and what was denied.
 
-    def __init__(self) -> None:
+    `holdback` has those that wait until the plugin has read the answers to others.
+    """
+
+    def __init__(self, link: Link) -> None:
         self.running: dict[int, asyncio.Task[None]] = {}
-        self.waiting: dict[int, Callable[[], None]] = {}
+        self.waiting: dict[int, Begin] = {}
+        self.holdback = Holdback(link)
         self.room_for_plain = asyncio.Semaphore(_PLAIN_CALLS)
         self.denied: set[str] = set()
 
@@ -114,7 +119,7 @@ class ServiceTable:
         """
         desk = self._desks.get(link)
         if desk is None:
-            desk = self._desks[link] = _Desk()
+            desk = self._desks[link] = _Desk(link)
         try:
             self._check(desk, plugin, granted, asked, event.method)
             name, function = self._find(event.method)
@@ -123,24 +128,28 @@ class ServiceTable:
             link.refuse(event.msgid, error)
             return
 
-        def start() -> None:
+        def start() -> asyncio.Task[None]:
             task = asyncio.get_running_loop().create_task(
                 self._run(link, desk, event, name, function, caller), name=f"host.{name} for {plugin}"
             )
             desk.running[event.msgid] = task
             task.add_done_callback(lambda task: self._done(desk, task, link, event.msgid, name))
+            return task
 
-        if len(desk.running) < _CALLS or caller.is_nested:
-            start()
-        else:
-            desk.waiting[event.msgid] = start
+        def begin(waited: float) -> asyncio.Task[None] | None:
+            if len(desk.running) < _CALLS or caller.is_nested:
+                return start()
+            desk.waiting[event.msgid] = begin
+            return None
+
+        desk.holdback.begin(event.msgid, begin)
 
     def cancel(self, link: Link, msgid: int) -> None:
         """Cancel one call of a link."""
         desk = self._desks.get(link)
         if desk is None:
             return
-        if desk.waiting.pop(msgid, None) is not None:
+        if desk.holdback.drop(msgid) or desk.waiting.pop(msgid, None) is not None:
             link.refuse(msgid, CallFailed("it was cancelled while it waited", name="rpc.cancelled"))
         elif (task := desk.running.get(msgid)) is not None:
             task.cancel()
@@ -150,6 +159,7 @@ class ServiceTable:
         desk = self._desks.pop(link, None)
         if desk is not None:
             desk.waiting.clear()
+            desk.holdback.close()
             for task in list(desk.running.values()):
                 task.cancel()
 
@@ -210,7 +220,8 @@ class ServiceTable:
         if task.cancelled():  # perhaps before it had begun
             link.refuse(msgid, CallFailed(f"host.{name} was cancelled", name="rpc.cancelled"))
         if desk.waiting and len(desk.running) < _CALLS:
-            desk.waiting.pop(next(iter(desk.waiting)))()
+            first = next(iter(desk.waiting))
+            desk.holdback.begin(first, desk.waiting.pop(first))
 
     async def _call(self, desk: _Desk, function: Service, caller: Caller, params: Any) -> Any:
         # A raw peer has no names for its parameters.

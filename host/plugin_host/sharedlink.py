@@ -124,6 +124,7 @@ class SharedLink(AskedLink):
                 self._lose(error)
                 return
             self.has_heard = True
+            self.received_bytes += size
             events = self._receive(self._view[:size])
             self._deal(events)
         self._handle_passed()
@@ -142,6 +143,7 @@ class SharedLink(AskedLink):
                     size = 0
                 except OSError:
                     break
+                self.received_bytes += size
                 self._deal(self._receive(self._view[:size]))
             if self._leader is not None and not self._is_over:
                 self._bell.ring()  # its answer may have come this way
@@ -177,6 +179,7 @@ class SharedLink(AskedLink):
     answer = exclusive(Link.answer)
     refuse = exclusive(Link.refuse)
     calls = exclusive(Link.calls)
+    room = exclusive(Link.room)
     _break = exclusive(Link._break)
 
     @property

@@ -56,4 +56,13 @@ class SharedWriter(Writer):
     def _expect_end(self) -> None:
         self._on_loop(super()._expect_end)
 
+    def check(self) -> None:
+        if self.is_full:
+            self._on_loop(self._begin_to_look)
+
+    @exclusive
+    def _begin_to_look(self) -> None:
+        super().check()
+
+    _keep_looking = exclusive(Writer._keep_looking)
     _write_more = exclusive(Writer._write_more)

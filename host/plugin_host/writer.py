@@ -8,6 +8,8 @@ from plugin_host_sdk.errors import RemoteProtocolError
 from plugin_host_sdk.lane import Outbox
 from plugin_host_sdk.protocol import CONTROL_QUEUE_BYTES, FRAME_BYTES
 
+from .patience import LOOK_S, PATIENCE_S, Patience
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Hashable
@@ -16,16 +18,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Writer"]
 
+
 # Messages that are joined into one write while corked: more would serialise host and plugin.
 _BATCH = 16
 # What may be queued of streams before those who write to them wait.
 _ROOM_BYTES = 1024 * 1024
+# How often a peer that takes all it is given is written to before the loop does something else.
+_SENDS_AT_ONCE = 32
 # How long after a failed write the peer's end of file may take, and the answers before it.
 _END_FOLLOWS_S = 0.5
 
 
 class Writer:
     """Writes messages to a channel in order. `lost(error)` is called when the peer is gone or stuck.
+
+    A peer that reads is not lost, though much waits for it: who makes more for it looks at `is_full` and
+    `is_overfull`, and does not then. One that takes nothing while it is full is lost after a while.
 
     `is_waiting` says that the channel is full. `call_bytes` is what calls that still want their answer
     had to queue: the link adds a call's size after `write_call`, and takes it off when it has ended.
@@ -34,9 +42,11 @@ class Writer:
     __slots__ = (
         "_batch",
         "_channel",
+        "_look",
         "_loop",
         "_lost",
         "_outbox",
+        "_patience",
         "_peer",
         "_queued_bytes",
         "_rest",
@@ -70,6 +80,8 @@ class Writer:
         self._queued_bytes = 0
         self._rest: list[bytes | memoryview] = []  # what is left of the piece in writing
         self._timer: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None  # at a peer that is full
+        self._patience = Patience()
         self._room_waiters: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
@@ -85,8 +97,26 @@ class Writer:
         else:
             self.write_now(data)
 
+    @property
+    def excess(self) -> int:
+        """The bytes that wait besides those of open calls, which their callers wait for.
+
+        Calls that were given up count as well: else who keeps calling a stuck peer has no bound.
+        """
+        return self._queued_bytes - self.call_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that nothing is to be begun of which more would come."""
+        return self.is_waiting and self.excess > CONTROL_QUEUE_BYTES
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether so much waits that nothing large may be added."""
+        return self.is_full and self.excess > self._patience.most(self.sent_bytes)
+
     def write(self, data: bytes, *, after_bulk: bool = False) -> None:
-        """Write any other message; too much of it for a peer that does not read ends the link.
+        """Write any other message; a peer that takes nothing of too much of it is lost.
 
         `after_bulk` keeps it behind the large messages that wait already.
         """
@@ -103,24 +133,34 @@ class Writer:
 
     def room(self) -> asyncio.Future[None] | None:
         """What to wait for before another frame is written; None when there is room for it."""
-        if not self.is_waiting or self._queued_bytes - self.call_bytes < _ROOM_BYTES:
+        if not self.is_waiting or self.excess < _ROOM_BYTES:
             return None
         future = self._loop.create_future()
         self._room_waiters.append(future)
         return future
 
     def check(self) -> None:
-        """End the link when too much waits for a peer that does not read.
+        """Begin to look whether the peer takes anything, when too much waits for it."""
+        if self.is_full:
+            if self._look is None:
+                self._patience.begin(self.sent_bytes, self._channel.untaken())
+                self._look = self._loop.call_later(LOOK_S, self._keep_looking)
+            elif self.excess > 2 * self._patience.most(self.sent_bytes):  # of what is never refused
+                self._give_up("asks on and reads too slowly, or not")
 
-        Calls that were given up count as well: else who keeps calling a stuck peer has no bound.
-        """
-        waiting = self._queued_bytes - self.call_bytes
-        if waiting > CONTROL_QUEUE_BYTES:
-            self._lost(
-                RemoteProtocolError(
-                    f"the {self._peer} does not read: {waiting} bytes wait for it besides its open calls"
-                )
-            )
+    def _give_up(self, why: str) -> None:
+        text = f"the {self._peer} {why}, and {self.excess} bytes wait for it besides its open calls"
+        self._lost(RemoteProtocolError(text))
+
+    def _keep_looking(self) -> None:
+        """Look, and go on while it is full."""
+        self._look = None
+        if not self.is_full:
+            return
+        if self._patience.look(self.sent_bytes, self._channel.untaken()):
+            self._give_up(f"does not read: it has taken nothing for {PATIENCE_S:g} s")
+        else:
+            self._look = self._loop.call_later(LOOK_S, self._keep_looking)
 
     def uncork(self) -> None:
         """Write the calls that were gathered since `is_corked` was set in this iteration of the loop."""
@@ -132,8 +172,9 @@ class Writer:
         """Forget what waits and stop writing."""
         if self.is_waiting and self._channel.write_fd >= 0:
             self._loop.remove_writer(self._channel.write_fd)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._look):
+            if timer is not None:
+                timer.cancel()
         self.is_waiting = False
         self.is_corked = False
         self._queued_bytes = 0
@@ -188,7 +229,7 @@ class Writer:
         self._loop.add_writer(self._channel.write_fd, self._write_more)
 
     def _write_more(self) -> None:
-        while True:
+        for _ in range(_SENDS_AT_ONCE):
             if not self._rest:
                 piece = self._outbox.take()
                 if piece is None:
@@ -197,7 +238,7 @@ class Writer:
                     self._wake_waiters()
                     return
                 self._queued_bytes -= sum(map(len, piece))
-                if self._room_waiters and self._queued_bytes - self.call_bytes < _ROOM_BYTES:
+                if self._room_waiters and self.excess < _ROOM_BYTES:
                     self._wake_waiters()
                 self._rest = list(piece)
             try:

@@ -35,11 +35,11 @@ def test_connections_that_must_wait_are_spoken_of_once_and_taken_later(
     own_socket: str,
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
     wait_until: WaitUntil,
 ) -> None:
     monkeypatch.setattr(admission, "_PAUSE_S", 0.01)
     taken: list[socket.socket] = []
+    told: list[str] = []
 
     async def body() -> None:
         with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
@@ -48,11 +48,11 @@ def test_connections_that_must_wait_are_spoken_of_once_and_taken_later(
             listening.listen()
             listening.setblocking(False)
             client.connect(own_socket)
-            door = Admission()
+            door = Admission(own_socket, told.append)
             door.open(Scarce(listening, 5), taken.append)  # type: ignore[arg-type]
             await wait_until.aio(lambda: taken)
             door.close()
             taken[0].close()
 
     run(body())
-    assert [record.getMessage() for record in caplog.records] == ["connections wait: Too many open files"]
+    assert told == [f"{own_socket}: connections wait: Too many open files"]

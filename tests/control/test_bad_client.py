@@ -183,3 +183,18 @@ def test_a_hundred_that_say_nothing_do_not_keep_others_out(
             assert await (await scene.client()).call("desk", "echo", {"value": 1}) == 1
 
     run(body())
+
+
+def test_one_too_many_is_turned_away_and_whoever_reads_the_hosts_logs_knows(
+    tmp_path: Path, own_socket: str, run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr(server_module, "_CLIENTS", 1)
+
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            await scene.client()
+            await (await scene.raw()).ended()
+            (told,) = [one.message for one in scene.host.logs.records() if one.source == "host"]
+            assert "was turned away: 1 are connected" in told
+
+    run(body())

@@ -295,6 +295,8 @@ def test_a_lossy_reader_that_falls_behind_is_cut_and_never_shortened(
                 with pytest.raises(ConnectionResetError):
                     await read(second)
                 assert "fell behind and lost" in logged.text
+                (told,) = [one for one in scene.host.logs.records() if one.source == "host"]
+                assert "stdout is cut" in told.message
                 os.close(stdin)
                 assert await read(stdout) == b""
             # A beginning that is kept no longer is refused, not left out.

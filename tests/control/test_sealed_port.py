@@ -370,3 +370,16 @@ def test_addresses_that_are_none_are_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["localhost:1", "127.0.0.1:65535", "[::1]:7411"])
 def test_addresses_read_as_they_are_written(text: str) -> None:
     assert str(parse_address(text)) == str(parse_address(f"tcp://{text}")) == text
+
+
+def test_large_answers_that_come_at_once_all_arrive(tmp_path: Path, own_socket: str, run: Run) -> None:
+    async def scene() -> None:
+        async with (
+            sealed(tmp_path, own_socket) as (_, port, file),
+            await reached(port.address, file) as client,
+        ):
+            value = b"x" * 5_000_000
+            calls = [client.call("desk", "echo", {"value": value}) for _ in range(6)]
+            assert await asyncio.gather(*calls) == [value] * 6
+
+    run(scene())

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from plugin_host import hang, ladder, threadstate, usage
+from plugin_host import hang, ladder, patience, threadstate, usage
 from plugin_host.keeper import clearance, handle
 from plugin_host.manifest import Health, Launch, Restart
 from plugin_host.warm import childreaper, forkserver
@@ -29,6 +29,7 @@ TIMES: dict[str, float] = {
     "examination": hang.ANSWER_S + hang.DUMP_S + 2 * threadstate.OBSERVED_S,
     "restart.backoff_max_s": Restart().backoff_max_s,
     "restart.window_s": Restart().window_s,
+    "patience": patience.PATIENCE_S,
     "looking": usage.INTERVAL_S,
     "keeper grace": clearance.GRACE_S,
     "keeper limit": clearance.LIMIT_S,

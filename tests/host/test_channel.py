@@ -40,6 +40,19 @@ def fill(channel: Channel) -> int:
             return sent
 
 
+def test_what_the_child_has_not_read_is_known_and_falls_when_it_reads(wire: Wire) -> None:
+    channel, ends = wire
+    assert channel.untaken() == 0
+    sent = fill(channel)
+    assert (full := channel.untaken()) > 0
+    assert channel.untaken() == full, "nothing was read"
+    while sent > 0:
+        sent -= len(os.read(ends.stdin, 1 << 20))
+    assert channel.untaken() == 0
+    channel.close()
+    assert channel.untaken() == 0
+
+
 def test_descriptors_are_private_and_only_the_hosts_do_not_block(wire: Wire) -> None:
     channel, ends = wire
     for fd in (channel.read_fd, channel.write_fd, ends.stdin, ends.stdout):

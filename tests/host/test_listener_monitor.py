@@ -222,6 +222,49 @@ def test_another_thread_registers_and_hears_of_errors(room: Path, run: Run) -> N
     run(body())
 
 
+def test_loop_that_does_not_run_at_the_moment_keeps_nobody_waiting(room: Path) -> None:
+    made = monitor(room)
+
+    async def start() -> None:
+        made.start()
+
+    with asyncio.Runner() as runner:
+        runner.run(start())
+        made.register("a", nothing)
+        assert listens(made)
+        made.unregister("a")
+        assert not listens(made)
+        thread = threading.Thread(target=made.register, args=("a", nothing))
+        thread.start()
+        thread.join()
+        assert listens(made)
+        assert runner.run(said(room / "s", "a"))["Status"] == 0
+        runner.run(made.aclose())
+
+
+def test_loop_that_stops_before_its_turn_keeps_nobody_waiting(room: Path) -> None:
+    made = monitor(room)
+    is_busy, may_go_on = threading.Event(), threading.Event()
+
+    async def occupied() -> None:
+        made.start()
+        is_busy.set()
+        may_go_on.wait()  # in the last turn of the loop: what is asked meanwhile has none
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(occupied(),))
+    thread.start()
+    is_busy.wait()
+    asking = threading.Thread(target=made.register, args=("a", nothing))
+    asking.start()
+    may_go_on.set()
+    thread.join()
+    asking.join()
+    assert made.names == ["a"]
+    loop.run_until_complete(made.aclose())
+    loop.close()
+
+
 def test_many_threads_register_at_once(room: Path, run: Run) -> None:
     async def body() -> None:
         made = monitor(room)

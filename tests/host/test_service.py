@@ -20,6 +20,8 @@ from tests.run import Run
 class Link:
     """Keeps the answer to each request."""
 
+    is_full = False  # it reads
+
     def __init__(self) -> None:
         self.answers: dict[int, Any] = {}
         self.changed = asyncio.Event()

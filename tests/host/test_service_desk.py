@@ -20,6 +20,8 @@ from tests.wait import WaitUntil
 class Link:
     """Keeps the answers."""
 
+    is_full = False  # it reads
+
     def __init__(self) -> None:
         self.answers: dict[int, Any] = {}
 

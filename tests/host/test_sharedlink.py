@@ -171,7 +171,7 @@ def test_request_of_the_loop_is_answered_while_a_thread_leads(wait_until: WaitUn
 
         answer = thread.submit(request())
         plugin.answer(plugin.request("vitals").msgid, 2)
-        assert answer.result(5) == 2
+        assert answer.result() == 2
         assert leads(link, caller)
         plugin.answer(asked.msgid, 1)
         assert caller.end() == 1
@@ -195,7 +195,7 @@ def test_request_of_the_loop_that_is_given_up_as_its_answer_comes_is_forgotten(
         plugin.answer(plugin.request("vitals").msgid, 2)
         wait_until(lambda: link._passed)
         is_free.set()
-        given_up.result(5)
+        given_up.result()
         plugin.answer(asked.msgid, 1)
         assert caller.end() == 1
         assert link.in_flight == 0
@@ -356,7 +356,7 @@ def test_many_threads_get_their_own_answers() -> None:
         for one in threads:
             one.join()
         for future in beside:
-            future.result(10)
+            future.result()
         assert wrong == []
         assert (link.in_flight, link._leader, link._sleepers) == (0, None, {})
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
+from plugin_host import patience, writer
 from plugin_host.errors import CallFailed
 from plugin_host_sdk.errors import RemoteProtocolError
-from plugin_host_sdk.events import CancelReceived, RequestReceived
-from tests.linked import linked
+from plugin_host_sdk.events import CancelReceived, ErrorReceived, RequestReceived, ResponseReceived
+from tests.linked import Owner, PluginEnd, linked
 from tests.run import Run
 from tests.wait import WaitUntil
 
@@ -16,6 +19,12 @@ KIB = 1024
 MIB = 1024 * KIB
 SMALL = 8 * KIB
 """A socket's buffer that is soon full."""
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not read is given up after half a second."""
+    monkeypatch.setattr(writer, "LOOK_S", 0.05)
 
 
 def test_all_that_was_queued_arrives_once_the_plugin_reads(run: Run) -> None:
@@ -96,14 +105,13 @@ def test_open_calls_are_not_held_against_a_plugin_that_does_not_read(run: Run) -
     run(body())
 
 
-def test_calls_that_were_given_up_are(run: Run, wait_until: WaitUntil) -> None:
+def test_calls_that_were_given_up_are(run: Run, soon: None, wait_until: WaitUntil) -> None:
     async def body() -> None:
         async with linked(room=SMALL) as (link, _, owner):
             for _ in range(10):
                 msgid, _ = link.request("large", {"pad": b"x" * MIB})
                 link.abandon(msgid)
-                if owner.ends:
-                    break
+            await wait_until.aio(lambda: owner.ends)
             (end,) = owner.ends
             assert isinstance(end, RemoteProtocolError)
             assert "does not read" in str(end)
@@ -128,20 +136,37 @@ def test_answered_calls_do_not_count_any_more(run: Run) -> None:
     run(body())
 
 
-def test_answers_to_a_plugin_that_does_not_read_are_bounded(run: Run) -> None:
+def test_calls_beyond_what_may_wait_are_refused_as_busy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "MOST_BYTES", 8 * MIB)
+
+    async def body() -> None:
+        async with linked(room=SMALL) as (link, _, owner):
+            for _ in range(9):
+                msgid, _ = link.request("large", {"pad": b"x" * MIB})
+                link.abandon(msgid)
+            with pytest.raises(CallFailed, match="bytes wait for this plugin") as refused:
+                link.request("large", {"pad": b"x" * MIB})
+            assert (refused.value.name, refused.value.retryable) == ("rpc.busy", True)
+            link.request("of the host's own", {}, name="")
+            assert owner.ends == []
+
+    run(body())
+
+
+def test_plugin_that_does_not_read_its_answers_is_given_up(
+    run: Run, soon: None, wait_until: WaitUntil
+) -> None:
     async def body() -> None:
         async with linked(room=SMALL) as (link, plugin, owner):
             for _ in range(600):
                 await plugin.ask(owner)
-            answered = 0
             for event in owner.requests:
                 link.answer(event.msgid, "x" * 10 * KIB)
-                answered += 1
-                if owner.ends:
-                    break
+            assert link.is_full
+            assert owner.ends == [], "it may be about to read"
+            await wait_until.aio(lambda: owner.ends)
             (end,) = owner.ends
-            assert "does not read" in str(end)
-            assert 350 < answered < 450
+            assert "does not read: it has taken nothing for 10 s" in str(end)
             link.answer(owner.requests[-1].msgid, "nothing is written any more")
 
     run(body())
@@ -179,5 +204,82 @@ def test_plugin_that_closed_both_is_gone_without_blame(run: Run, wait_until: Wai
                 link.request("work", {})
             await wait_until.aio(lambda: owner.ends)
             assert owner.ends == [None]
+
+    run(body())
+
+
+async def _asked(plugin: PluginEnd, owner: Owner, count: int) -> list[int]:
+    """The ids of so many requests of the plugin."""
+    return [await plugin.ask(owner) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("count", "size"), [(2, 5_000_000), (4, 15_000_000), (64, 200_000)])
+def test_plugin_that_reads_gets_all_answers_however_many_come_at_once(
+    run: Run, count: int, size: int
+) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            asked = await _asked(plugin, owner, count)
+            for msgid in asked:
+                link.answer(msgid, b"x" * size)
+            answers = [await plugin.expect(ResponseReceived) for _ in asked]
+            assert sorted(one.msgid for one in answers) == asked
+            assert {len(one.result) for one in answers} == {size}
+            assert owner.ends == []
+            assert not link.is_full
+
+    run(body())
+
+
+def test_plugin_that_reads_a_little_now_and_then_is_not_given_up(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            for msgid in await _asked(plugin, owner, 2):
+                link.answer(msgid, b"x" * 15_000_000)
+            for _ in range(5):
+                for _ in range(9):
+                    link._writer._keep_looking()
+                await plugin.hear()
+            assert link.is_full
+            assert owner.ends == []
+            for _ in range(12):
+                link._writer._keep_looking()
+            assert len(owner.ends) == 1
+
+    run(body())
+
+
+def test_answers_beyond_what_may_wait_become_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "MOST_BYTES", 8 * MIB)
+
+    async def body() -> None:
+        async with linked(room=SMALL) as (link, plugin, owner):
+            asked = await _asked(plugin, owner, 20)
+            for msgid in asked:
+                link.answer(msgid, b"x" * MIB)
+            assert link._writer.excess < 10 * MIB
+            refused = [await plugin.expect(ErrorReceived) for _ in range(11)]
+            assert {one.error["name"] for one in refused} == {"rpc.too_large"}
+            assert "the answer is not kept" in refused[0].error["message"]
+            answered = [await plugin.expect(ResponseReceived) for _ in range(9)]
+            ids = [one.msgid for one in refused] + [one.msgid for one in answered]
+            assert sorted(ids) == asked
+            assert owner.ends == []
+
+    run(body())
+
+
+def test_plugin_that_asks_on_while_too_much_waits_is_given_up_at_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused takes room as well."""
+    monkeypatch.setattr(patience, "MOST_BYTES", 5 * MIB)
+
+    async def body() -> None:
+        async with linked(room=SMALL) as (link, plugin, owner):
+            for msgid in await _asked(plugin, owner, 120):
+                link.refuse(msgid, CallFailed("x" * 100 * KIB))
+            (end,) = owner.ends
+            assert "asks on and reads too slowly" in str(end)
 
     run(body())

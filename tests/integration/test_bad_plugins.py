@@ -23,6 +23,7 @@ from plugin_host import (
     PluginNotReady,
     State,
     instance,
+    writer,
 )
 from tests.run import Run
 from tests.stage import stage, write_plugin
@@ -268,7 +269,13 @@ def test_structures_within_the_limits_break_nobody_who_shows_them(
     run(body())
 
 
-def test_plugin_that_never_reads_fails_when_too_much_waits_for_it(run: Run) -> None:
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not read is given up after half a second."""
+    monkeypatch.setattr(writer, "LOOK_S", 0.05)
+
+
+def test_plugin_that_never_reads_fails_when_too_much_waits_for_it(run: Run, soon: None) -> None:
     """Calls that were given up are held against it, so a host that keeps calling stays small."""
 
     async def body() -> None:
@@ -331,7 +338,7 @@ def test_calls_that_were_given_up_count_until_they_are_answered(run: Run) -> Non
 
 
 def test_plugin_that_asks_and_reads_no_answer_fails(
-    run: Run, tmp_path: Path, wait_until: WaitUntil
+    run: Run, soon: None, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     from plugin_host.configuration import load
 

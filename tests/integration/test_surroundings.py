@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import CallCancelled, CallTimeout, LaunchError, PluginHost, State
+from plugin_host import CallCancelled, CallTimeout, LaunchError, PluginHost, State, writer
 from tests.run import Run
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
@@ -178,7 +178,10 @@ def test_stop_does_not_wait_for_the_launch_it_ends(run: Run, tmp_path: Path, wai
 
 
 @pytest.mark.deadline(60)
-def test_raw_peer_that_does_not_read_has_a_bound(run: Run, tmp_path: Path) -> None:
+def test_raw_peer_that_does_not_read_has_a_bound(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LOOK_S", 0.05)
     folder = tmp_path / "stuck"
     folder.mkdir()
     (folder / "plugin_manifest.json").write_text(

@@ -7,7 +7,6 @@ and not spin, and is said once, not with every try.
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 
@@ -15,13 +14,17 @@ __all__ = ["Admission"]
 
 _AT_ONCE = 32
 _PAUSE_S = 0.1
-_log = logging.getLogger(__name__)
 
 
 class Admission:
-    """`admit(connection)` gets each connection, non-blocking, and owns it then."""
+    """`admit(connection)` gets each connection, non-blocking, and owns it then.
 
-    def __init__(self) -> None:
+    `place` is where they come to, and `note(text)` is told when they have to wait there.
+    """
+
+    def __init__(self, place: str, note: Callable[[str], None]) -> None:
+        self._place = place
+        self._note = note
         self._listening: socket.socket | None = None
         self._admit: Callable[[socket.socket], None] | None = None
         self._pause: asyncio.TimerHandle | None = None
@@ -51,7 +54,7 @@ class Admission:
                 return
             except OSError as error:  # no descriptors, or no memory
                 if not self._is_short:
-                    _log.warning("connections wait: %s", error.strerror)
+                    self._note(f"{self._place}: connections wait: {error.strerror}")
                 self._is_short = True
                 self._rest()
                 return

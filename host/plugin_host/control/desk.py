@@ -12,11 +12,13 @@ import contextlib
 import logging
 import math
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from plugin_host.errors import CallError, CallFailed, PluginHostError
+from plugin_host.holdback import Holdback
 from plugin_host.linkowner import LinkOwner
 from plugin_host.trace import current_trace
 from plugin_host.version import VERSION
@@ -44,6 +46,8 @@ __all__ = ["Desk", "DeskOwner"]
 
 # What a client may have running at once; more is refused as busy.
 _REQUESTS = 1024
+# What is read of its requests while they are held back.
+_HELD_BYTES = 16 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +91,7 @@ class Desk(LinkOwner):
         self._channel = channel
         self.link = PeerLink(self._channel, Connection(PLUGIN, peer="client"), self, "client")
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._holdback = Holdback(self.link, self.link.read_on)
         self._feeds: set[asyncio.Task[None]] = set()
         self._leaving: asyncio.Task[None] | None = None
 
@@ -105,15 +110,21 @@ class Desk(LinkOwner):
             self._greet(event)
         elif event.method == "shutdown":
             self.link.answer(event.msgid, {})
-        elif len(self._running) >= _REQUESTS:
+        elif len(self._running) + len(self._holdback) >= _REQUESTS:
             text = f"{_REQUESTS} requests of this client are running already"
             self.link.refuse(event.msgid, CallFailed(text, name="rpc.busy"))
         else:
-            task = asyncio.get_running_loop().create_task(
-                self._serve(event), name=f"{event.method[:40]} for client {self.number}"
-            )
-            self._running[event.msgid] = task
-            task.add_done_callback(lambda task: self._done(event.msgid, task))
+            self._holdback.begin(event.msgid, partial(self._begin, event))
+            if self._holdback:
+                self.link.read_at_most(_HELD_BYTES)
+
+    def _begin(self, event: RequestReceived, waited: float) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(
+            self._serve(event, waited), name=f"{event.method[:40]} for client {self.number}"
+        )
+        self._running[event.msgid] = task
+        task.add_done_callback(lambda task: self._done(event.msgid, task))
+        return task
 
     def _greet(self, event: RequestReceived) -> None:
         """Both sides say who they are."""
@@ -145,10 +156,13 @@ class Desk(LinkOwner):
         )
         self.server.greeted(self)
 
-    async def _serve(self, event: RequestReceived) -> None:
+    async def _serve(self, event: RequestReceived, waited: float) -> None:
         current_trace.set(read_trace(event.meta or {}))  # of this task alone
         try:
-            ask = Ask(self, event.msgid, event.method, event.params, _timeout(event.meta))
+            timeout = _timeout(event.meta)
+            if timeout is not None:
+                timeout -= waited
+            ask = Ask(self, event.msgid, event.method, event.params, timeout)
             answer = await self._answer(ask)
         except PluginHostError as error:
             self._refuse(event.msgid, error)
@@ -174,10 +188,15 @@ class Desk(LinkOwner):
     def _done(self, msgid: int, task: asyncio.Task[None]) -> None:
         self._running.pop(msgid, None)
         if task.cancelled():  # perhaps before it had begun
-            self.link.refuse(msgid, CallFailed("it was cancelled", name="rpc.cancelled"))
+            self._refuse_cancelled(msgid)
+
+    def _refuse_cancelled(self, msgid: int) -> None:
+        self.link.refuse(msgid, CallFailed("it was cancelled", name="rpc.cancelled"))
 
     def cancelled(self, msgid: int) -> None:
-        if (task := self._running.get(msgid)) is not None:
+        if self._holdback.drop(msgid):
+            self._refuse_cancelled(msgid)
+        elif (task := self._running.get(msgid)) is not None:
             task.cancel()
 
     def feed(self, task: asyncio.Task[None]) -> None:
@@ -196,6 +215,7 @@ class Desk(LinkOwner):
             if error is not None:
                 self.server.note(f"{self.label} was dropped: {error}")
             self.is_here = False
+            self._holdback.close()
             self.link.close()
             self._channel.close()
             self._leaving = asyncio.get_running_loop().create_task(

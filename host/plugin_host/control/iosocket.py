@@ -24,6 +24,8 @@ from .splice import Splice
 from .ticket import TicketTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from plugin_host.peer import Peer
 
     from .grant import Grant
@@ -61,16 +63,20 @@ def io_place(control: LocalSocket | socket.socket, path: str) -> LocalSocket | N
 
 
 class IoSocket:
-    """Listens at `place` from `start` to `close`. With no place nobody gets a token."""
+    """Listens at `place` from `start` to `close`. With no place nobody gets a token.
 
-    def __init__(self, place: LocalSocket | None) -> None:
+    `note(text)` is told who gets no descriptors, or not all that goes into them.
+    """
+
+    def __init__(self, place: LocalSocket | None, note: Callable[[str], None]) -> None:
         self.path = "" if place is None else place.path
         self._place = place
         self._tickets: TicketTable[Grant] = TicketTable()
         self._socket: socket.socket | None = None
         self._entrance: Entrance | None = None
         self._watch: HangupWatch | None = None
-        self._admission = Admission()
+        self._note = note
+        self._admission = Admission(self.path, note)
         self._waiting: set[asyncio.Task[None]] = set()
         self._splices: set[asyncio.Task[None]] = set()
 
@@ -98,7 +104,7 @@ class IoSocket:
             listening.close()
             raise SocketError(f"{self.path}: {error.strerror}", path=self.path) from None
         self._socket = listening
-        self._entrance = Entrance(self.path, rule_of(listening), _refusal)
+        self._entrance = Entrance(self.path, rule_of(listening), _refusal, self._note)
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
@@ -126,7 +132,7 @@ class IoSocket:
         if peer is None:
             return
         if len(self._waiting) >= _WAITING or len(self._splices) >= _SPLICES:
-            _log.warning("process %d was turned away: too many wait or hold descriptors", peer.pid)
+            self._note(f"process {peer.pid} was turned away: too many wait or hold descriptors")
             connection.close()
             return
         task = asyncio.get_running_loop().create_task(
@@ -153,7 +159,7 @@ class IoSocket:
         try:
             splice = await self._redeem(await _read_token(connection), peer)
         except PluginHostError as error:
-            _log.warning("process %d (uid %d) gets no descriptors: %s", peer.pid, peer.uid, error)
+            self._note(f"process {peer.pid} (uid {peer.uid}) gets no descriptors: {error}")
             _refuse(connection, str(error))
             return None
         try:
@@ -175,7 +181,7 @@ class IoSocket:
         assert self._watch is not None
         try:
             async with asyncio.timeout(_ATTACH_S):
-                return await Splice.open(grant, self._watch)
+                return await Splice.open(grant, self._watch, self._note)
         except TimeoutError:
             raise CallFailed("the plugin does not answer", name="command.timeout") from None
 

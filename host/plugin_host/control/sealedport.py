@@ -68,7 +68,8 @@ class SealedPort:
         self._key_file = os.path.abspath(key_file)  # it is read for as long as the port is open
         self._handshake_s = handshake_s
         self._socket: socket.socket | None = None
-        self._admission = Admission()
+        self._note = server.note
+        self._admission: Admission | None = None
         self._unproved: Counter[str] = Counter()
         self._handshakes: set[asyncio.Task[None]] = set()
 
@@ -87,6 +88,7 @@ class SealedPort:
             raise SocketError(text) from None
         self.address = Address(self.address.host, self._socket.getsockname()[1])
         self.server.listen = str(self.address)
+        self._admission = Admission(str(self.address), self._note)
         self._admission.open(self._socket, self._admit)
         _log.info("clients with the pre-shared key are taken at %s", self.address)
 
@@ -94,7 +96,8 @@ class SealedPort:
         """Take no more; who has not proved the key is dropped, clients stay the server's."""
         if self._socket is None:
             return
-        self._admission.close()
+        if self._admission is not None:
+            self._admission.close()
         self._socket.close()
         self._socket = None
         self.server.listen = None
@@ -123,7 +126,7 @@ class SealedPort:
         unproved = self._unproved
         connection = SealedConnection(Role.SERVER, os.urandom(NONCE_BYTES), limit=RECORD_BYTES)
         if unproved.total() >= _UNPROVED or unproved[host] >= _UNPROVED_OF_ONE:
-            _log.warning("a connection %s was turned away: too many have not proved their key", peer)
+            self._note(f"a connection {peer} was turned away: too many have not proved their key")
             _refuse(sock, connection, Refusal.BUSY)
             sock.close()
             return
@@ -181,7 +184,7 @@ class SealedPort:
         return await asyncio.to_thread(read_keys, self._key_file)
 
     def _drop(self, sock: socket.socket, peer: RemotePeer, error: Exception) -> None:
-        _log.warning("a connection %s was dropped: %s", peer, error)
+        self._note(f"a connection {peer} was dropped: {error}")
         sock.close()
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from plugin_host.channel import over_socket
 from plugin_host.entrance import Entrance
 from plugin_host.errors import CallFailed, PluginHostError, SocketError
+from plugin_host.hostnote import HostNotes
 from plugin_host.localsocket import LocalSocket, check_path, listen, rule_of, unlink_own
-from plugin_host.logbook import LogRecord
 from plugin_host.undertaking import Undertakings
 from plugin_host_sdk.protocol import INITIALIZE_ID, RESPONSE
 from plugin_host_sdk.wire import Encoder
@@ -77,11 +77,12 @@ class ControlServer:
         self.directory = Directory(host, self._tell, self._session_gone)
         self.path = _path_of(place)
         self.listen: str | None = None  # the address of a port that admits clients beside the socket
-        self.io = IoSocket(io_place(place, self.path))
+        self.note = HostNotes(host.logs, __name__)  # what operators are to know of
+        self.io = IoSocket(io_place(place, self.path), self.note)
         self._place = place
         self._socket: socket.socket | None = None
         self._entrance: Entrance | None = None
-        self._admission = Admission()
+        self._admission = Admission(self.path, self.note)
         self._desks: dict[int, Desk] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._last = 0
@@ -129,7 +130,7 @@ class ControlServer:
             await self.io.start()
         except SocketError as error:
             if not isinstance(self._place, LocalSocket):  # who handed it over may allow no other beside it
-                _log.warning("there will be no descriptors for clients: %s", error)
+                self.note(f"there will be no descriptors for clients: {error}")
             else:
                 await asyncio.to_thread(unlink_own, self._socket)
                 self._socket.close()
@@ -166,6 +167,7 @@ class ControlServer:
             for one in late:
                 one.cancel()
         await self.directory.close()
+        self.note.close()
         self._socket = None
 
     async def __aenter__(self) -> ControlServer:
@@ -188,7 +190,7 @@ class ControlServer:
     def admit(self, channel: Channel, peer: Peer | RemotePeer) -> None:
         """One more client, over a channel that is the server's from now on."""
         if self._socket is None or len(self._desks) >= _CLIENTS:
-            _log.warning("a client (%s) was turned away: %d are connected", peer, len(self._desks))
+            self.note(f"a client ({peer}) was turned away: {len(self._desks)} are connected")
             channel.close()
             return
         self._last += 1
@@ -196,14 +198,6 @@ class ControlServer:
         self._timers[desk.number] = asyncio.get_running_loop().call_later(
             _GREETING_S, desk.leave, PluginHostError(f"it did not say who it is within {_GREETING_S:.0f} s")
         )
-
-    def note(self, text: str) -> None:
-        """Log it, also for who asks a running host for its logs."""
-        _log.warning("%s", text)
-        record = LogRecord(
-            at=time.time(), plugin="", level="warning", message=text, logger=__name__, source="host"
-        )
-        self.host.logs.put(record)
 
     def greeted(self, desk: Desk) -> None:
         """A client has said who it is."""

@@ -18,6 +18,8 @@ from .intake import Intake
 from .tap import Tap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .grant import Grant
     from .hangup import HangupWatch
 
@@ -28,9 +30,13 @@ _DETACH_S = 2.0
 
 
 class Splice:
-    """Made by `open`. `theirs` are the client's ends, in the order that was asked for."""
+    """Made by `open`. `theirs` are the client's ends, in the order that was asked for.
 
-    def __init__(self, grant: Grant, watch: HangupWatch) -> None:
+    `note(text)` is told when one does not get all.
+    """
+
+    def __init__(self, grant: Grant, watch: HangupWatch, note: Callable[[str], None]) -> None:
+        self._note = note
         self.theirs: list[socket.socket] = []
         self._grant = grant
         self._session = grant.session
@@ -50,10 +56,10 @@ class Splice:
         return f"<Splice of session {self._session.id}: {' '.join(self._grant.streams)}>"
 
     @classmethod
-    async def open(cls, grant: Grant, watch: HangupWatch) -> Splice:
+    async def open(cls, grant: Grant, watch: HangupWatch, note: Callable[[str], None]) -> Splice:
         """Make the descriptors and attach. Raises CallFailed and what `Session.attach` does; nothing is
         left then."""
-        splice = cls(grant, watch)
+        splice = cls(grant, watch, note)
         try:
             if splice._drains:
                 await splice._attach()
@@ -87,7 +93,7 @@ class Splice:
         if lossless is None:
             # Who neither writes nor is alone may not hold back what others look at.
             lossless = grant.has_input or not (await session.get()).attached
-        tap = Tap(session, self._drains, read_only=not grant.has_input)
+        tap = Tap(session, self._drains, self._note, read_only=not grant.has_input)
         await session.join(tap, offset=grant.offset, lossless=lossless)
         self._tap = tap
         for name in self._drains:

@@ -7,7 +7,6 @@ output and no other. Invariant: an output that lost a byte is cut, never ended.
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,22 +14,28 @@ from plugin_host.errors import PluginHostError
 from plugin_host.exec.viewer import Viewer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from plugin_host.exec.session import Session
 
     from .drain import Drain
 
 __all__ = ["Tap"]
 
-_log = logging.getLogger(__name__)
-
 
 class Tap(Viewer):
-    """Fills `drains`, by output; outputs without one are not asked for. `is_over` when all are filled."""
+    """Fills `drains`, by output; outputs without one are not asked for. `is_over` when all are filled.
 
-    def __init__(self, session: Session, drains: dict[str, Drain], *, read_only: bool) -> None:
+    `note(text)` is told of an output that is cut.
+    """
+
+    def __init__(
+        self, session: Session, drains: dict[str, Drain], note: Callable[[str], None], *, read_only: bool
+    ) -> None:
         super().__init__(session, session.next_viewer(), read_only=read_only)
         self.is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._drains = drains
+        self._note = note
         self._numbers: dict[str, int] = {}
         for name, drain in drains.items():
             drain.closed.add_done_callback(partial(self._closed, name))
@@ -65,7 +70,7 @@ class Tap(Viewer):
         # At 0 it is what was evicted before the viewer came, and whoever attached it decides.
         if offset and drain is not None and not drain.is_ending:
             at = f"at {self._bases.get(name, 0) + offset}"
-            _log.warning("%r: %s is cut %s: it fell behind and lost %d bytes", self, name, at, size)
+            self._note(f"{self!r}: {name} is cut {at}: it fell behind and lost {size} bytes")
             drain.cut()
             self._stop(stream)
 
@@ -89,7 +94,7 @@ class Tap(Viewer):
         """Nothing more comes, and that is not the end."""
         for name, drain in self._drains.items():
             if not drain.is_ending:
-                _log.warning("%r: %s is cut: %s", self, name, error)
+                self._note(f"{self!r}: {name} is cut: {error}")
                 drain.cut()
         self._set_over()
 

@@ -1,7 +1,8 @@
 """All command listeners of one host: its own and one for each plugin, as sockets in one folder.
 
 Invariants: the listener named `host` is the host's and every other one is that of the plugin with its
-name; either all that are wanted listen or, after an error, none.
+name; either the host's and all that were named listen or, after an error, none. Of the plugins that nobody
+named, one that cannot have a listener is without, and the others are not.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from plugin_host.errors import PluginNotFound
+from plugin_host.errors import PluginNotFound, SocketError
+from plugin_host.hostnote import HostNotes
 from plugin_host.localsocket import LocalSocket, check_group, unlink_dead
 from plugin_host.version import VERSION
 from plugin_host.wording import suggestion
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["CommandListeners"]
 
 _SETTING = "--command-dir, or `dir` under [commands] in the configuration"
-_log = logging.getLogger("plugin_host")
 
 
 class CommandListeners:
@@ -68,7 +68,10 @@ class CommandListeners:
         self._debug = debug
         self._servers: dict[str, CommandServer] = {}
         self._makes_folder = False
-        self.monitor = Monitor(self._place(HOST_LISTENER), self._limits, deferred=True, debug=debug)
+        self._note = HostNotes(host.logs, __name__)
+        self.monitor = Monitor(
+            self._place(HOST_LISTENER), self._limits, deferred=True, debug=debug, note=self._note
+        )
         place = self._place("")
         commands = {"dir": self.folder, "mode": f"{place.mode:04o}", "group": group, "debug": debug}
         options = option_tree(
@@ -97,8 +100,18 @@ class CommandListeners:
     def _start(self) -> None:
         self._makes_folder = not os.path.lexists(self.folder) or self._swept()
         self.monitor.start()
-        for plugin in self._startable() if self._wanted is None else self._wanted:
-            self.listen(plugin)
+        if self._wanted is None:
+            self._listen_where_possible()
+        else:
+            for plugin in self._wanted:
+                self.listen(plugin)
+
+    def _listen_where_possible(self) -> None:
+        for plugin in self._startable():
+            try:
+                self.listen(plugin)
+            except SocketError as error:
+                self._note(f"plugin `{plugin}` has no command listener: {error}")
 
     def _swept(self) -> bool:
         """Remove the sockets that a host left here when it was killed; whether nothing else is here."""
@@ -114,13 +127,15 @@ class CommandListeners:
             hint = suggestion(plugin, self._host.plugins)
             raise PluginNotFound(f"no plugin `{plugin}`{hint}", plugin=plugin)
         if plugin == HOST_LISTENER:
-            _log.warning("plugin `host` has no command listener: that name is the host's own")
+            self._note("plugin `host` has no command listener: that name is the host's own")
             return
         server = self._servers.get(plugin)
         if server is None:
             forwarder = Forwarder(self._host, plugin, self._limits.handle_s)
             place = self._place(plugin)
-            server = CommandServer(place, forwarder.answer, self._limits, debug=self._debug)
+            server = CommandServer(
+                place, forwarder.answer, self._limits, debug=self._debug, note=self._note
+            )
             self._servers[plugin] = server
         server.start()
 
@@ -129,6 +144,7 @@ class CommandListeners:
         closing: list[Any] = [self.monitor.aclose(grace_s)]
         closing += [server.aclose(grace_s) for server in self._servers.values()]
         await asyncio.gather(*closing)
+        self._note.close()
         if self._makes_folder:
             with contextlib.suppress(OSError):  # somebody else's listeners are there, or it is gone
                 os.rmdir(self.folder)

@@ -49,6 +49,7 @@ class Connection:
         answer: Answer,
         limits: Limits,
         stragglers: set[asyncio.Task[Any]],
+        note: Callable[[str], None],
         *,
         debug: bool = False,
     ) -> None:
@@ -59,6 +60,7 @@ class Connection:
         self._answer = answer
         self._limits = limits
         self._debug = debug
+        self._note = note
         self._loop = asyncio.get_running_loop()
         self._framing = Framing(limits.request_bytes)
         self._has_ended = False  # the client sends nothing more
@@ -169,10 +171,9 @@ class Connection:
             async with asyncio.timeout(self._limits.write_s):
                 await self._loop.sock_sendall(self._socket, line)
         except TimeoutError:
-            _log.warning(
-                "process %d did not take its reply of %d bytes within %g s: its connection is closed",
-                *(self._peer.pid, len(line), self._limits.write_s),
-            )
+            size, limit = len(line), self._limits.write_s
+            text = f"process {self._peer.pid} did not take its reply of {size} bytes within {limit:g} s"
+            self._note(f"{text}: its connection is closed")
             return False
         return True
 

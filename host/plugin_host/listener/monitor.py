@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,7 +21,7 @@ from plugin_host.wording import shown, suggestion
 from plugin_host_sdk.errors import RegistrationError
 
 from .reply import Reply, Status, lifted
-from .server import CommandServer
+from .server import CommandServer, log_note
 
 if TYPE_CHECKING:
     from plugin_host.localsocket import LocalSocket
@@ -33,6 +33,9 @@ __all__ = ["Handler", "Monitor", "current_monitor"]
 
 Handler: TypeAlias = "Callable[[Request], Any]"
 """Takes the request, which is a map of its free fields; what it returns is the reply's, see `Reply`."""
+
+# How often who waits for the loop looks whether it still runs.
+_LOOK_S = 0.2
 
 _current: ContextVar[Monitor] = ContextVar("plugin_host_monitor")
 
@@ -47,7 +50,7 @@ class Monitor:
 
     Handlers are only noted until `start`, or until one is registered inside a running loop, unless the
     monitor is `deferred`. May be used from any thread, and from inside handlers. With `debug` clients are
-    sent the tracebacks of handlers that fail.
+    sent the tracebacks of handlers that fail. `note(text)` is told what operators are to know of.
     """
 
     def __init__(
@@ -57,8 +60,11 @@ class Monitor:
         *,
         deferred: bool = False,
         debug: bool = False,
+        note: Callable[[str], None] = log_note,
     ) -> None:
-        self._server = None if place is None else CommandServer(place, self._answer, limits, debug=debug)
+        self._server: CommandServer | None = None
+        if place is not None:
+            self._server = CommandServer(place, self._answer, limits, debug=debug, note=note)
         self._lock = threading.RLock()
         self._handlers: dict[str, Handler] = {}  # replaced, never changed
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +97,7 @@ class Monitor:
             self._loop = asyncio.get_running_loop()
             self._is_closed = False
             if self._handlers and self._server is not None:
-                self._server.start()
+                self._server.start(self._loop)
 
     def register(self, name: str, handler: Handler) -> None:
         """Take a command: `handler(request)` runs on the loop if it is async, else in a thread.
@@ -130,7 +136,7 @@ class Monitor:
             if name in self._handlers:
                 raise RegistrationError(f"command {name!r} is registered already")
             if self._server is not None and self._loop is not None and not self._is_closed:
-                self._server.start()
+                self._server.start(self._loop)
             self._handlers = {**self._handlers, name: handler}
 
     def _unregister(self, name: str) -> None:
@@ -144,28 +150,26 @@ class Monitor:
                 self._server.stop()
 
     def _on_loop(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Do it where the listener lives, and return when it is done."""
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if self._loop is None or self._loop.is_closed():
-            self._loop = running
-        if self._loop is None or self._loop is running:
-            function(*arguments)
-            return
-        done: Future[None] = Future()
+        """Do it where the listener lives, and return when it is done.
 
-        def perform() -> None:
-            try:
+        A loop that does not run, now or any more, does nothing meanwhile: then it is done here.
+        """
+        running = _running_loop()
+        while True:
+            loop = self._loop
+            if loop is None or loop.is_closed():
+                loop = self._loop = running
+            if loop is None or loop is running or not loop.is_running():
                 function(*arguments)
-            except Exception as error:
-                done.set_exception(error)
-            else:
-                done.set_result(None)
-
-        self._loop.call_soon_threadsafe(perform)
-        done.result()
+                return
+            done: Future[None] = Future()
+            try:
+                loop.call_soon_threadsafe(_perform, done, function, *arguments)
+            except RuntimeError:  # it was closed at this moment
+                continue
+            if _is_begun(done, loop):
+                done.result()
+                return
 
     async def _answer(self, request: Request) -> Reply:
         handler = self._handlers.get(request.command)
@@ -188,3 +192,32 @@ class Monitor:
         else:
             text = f"no command `{shown(name[:60])}`{suggestion(name, known)}"
         return Reply(Status.NOT_FOUND, f"{text}; there are: {', '.join(known)}")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _perform(done: Future[None], function: Callable[..., None], *arguments: Any) -> None:
+    """On the loop, unless nobody waits for it any more."""
+    if not done.set_running_or_notify_cancel():
+        return
+    try:
+        function(*arguments)
+    except Exception as error:
+        done.set_exception(error)
+    else:
+        done.set_result(None)
+
+
+def _is_begun(done: Future[None], loop: asyncio.AbstractEventLoop) -> bool:
+    """Wait until it is done, or the loop has stopped before it came to it: then it never will be."""
+    while True:
+        wait([done], timeout=_LOOK_S)
+        if done.done():
+            return True
+        if not loop.is_running() and done.cancel():
+            return False

@@ -19,32 +19,45 @@ from .limit import Limits
 from .reply import Reply, Status, encoded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from plugin_host.localsocket import LocalSocket
 
     from .connection import Answer
 
-__all__ = ["CommandServer"]
+__all__ = ["CommandServer", "log_note"]
 
 _BACKLOG = 1024
 _ACCEPTED_AT_ONCE = 16
 _PAUSE_S = 0.2  # after which a process without descriptors tries again
 
 _log = logging.getLogger("plugin_host")
+log_note = _log.warning
+"""Tells operators something where there is no host to keep it."""
 
 
 class CommandServer:
     """Answers requests at `place` by `answer(request)`, which runs on the loop of `start`.
 
-    With `debug` clients are sent the tracebacks of handlers that fail.
+    With `debug` clients are sent the tracebacks of handlers that fail. `note(text)` is told what operators
+    are to know of.
     """
 
     def __init__(
-        self, place: LocalSocket, answer: Answer, limits: Limits | None = None, *, debug: bool = False
+        self,
+        place: LocalSocket,
+        answer: Answer,
+        limits: Limits | None = None,
+        *,
+        debug: bool = False,
+        note: Callable[[str], None] = log_note,
     ) -> None:
         self._place = place
         self._answer = answer
         self._limits = limits if limits is not None else Limits()
         self._debug = debug
+        self._note = note
+        self._is_short = False  # said once, until a client could be let in again
         self._listening: BoundSocket | None = None
         self._entrance: Entrance | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
@@ -63,13 +76,16 @@ class CommandServer:
     def path(self) -> str:
         return self._place.path
 
-    def start(self) -> None:
-        """Listen from now on, on the running loop; once started, nothing. Raises SocketError."""
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Listen from now on, on the running loop or on one that stands still; once started, nothing.
+
+        Raises SocketError.
+        """
         if self._listening is not None:
             return
-        self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop() if loop is None else loop
         self._listening = listen(self._place, _BACKLOG)
-        self._entrance = Entrance(self.path, rule_of(self._listening), _refusal)
+        self._entrance = Entrance(self.path, rule_of(self._listening), _refusal, self._note)
         self._resume()
         _log.debug("commands are taken at %s", self._place.path)
 
@@ -129,19 +145,22 @@ class CommandServer:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                _log.warning("%s: a client could not be let in: %s", self.path, error)
+                if not self._is_short:
+                    self._note(f"{self.path}: connections wait: {error.strerror}")
+                self._is_short = True
                 self._pause()
                 self._loop.call_later(_PAUSE_S, self._resume)
 
     def _admit(self, listening: BoundSocket) -> None:
         """Let one client in. May raise OSError."""
         sock, _ = listening.accept()
+        self._is_short = False
         sock.setblocking(False)
         peer = None if self._entrance is None else self._entrance.admit(sock)
         if peer is None:
             return
         given = (sock, peer, self._answer, self._limits, self._stragglers)
-        connection = Connection(*given, debug=self._debug)
+        connection = Connection(*given, self._note, debug=self._debug)
         task = self._loop.create_task(connection.serve(), name=f"commands of process {peer.pid}")
         self._connections[task] = connection
         task.add_done_callback(self._ended)

@@ -7,7 +7,6 @@ at most `ERRORS` names of errors; the rest is counted under `OTHER`. Used from o
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
@@ -101,7 +100,8 @@ def name_of(error: BaseException) -> str:
     """The name that an error is counted under."""
     if isinstance(error, CallError):
         return error.name if isinstance(error.name, str) else OTHER
-    return "rpc.cancelled" if isinstance(error, CancelledError) else type(error).__name__
+    # What is no `Exception` is no failure of the call: its caller was cancelled, interrupted, or left.
+    return type(error).__name__ if isinstance(error, Exception) else "rpc.cancelled"
 
 
 def count_error(failures: dict[str, int], error: BaseException) -> None:

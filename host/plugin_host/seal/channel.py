@@ -17,6 +17,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
+from plugin_host.channel import unread
 from plugin_host_sdk.errors import LocalProtocolError
 
 from .connection import State
@@ -134,6 +135,10 @@ class SealedChannel:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
         self._put(sealed)
         return len(view)
+
+    def untaken(self) -> int:
+        """See `Channel`."""
+        return len(self._backlog) + unread(self.write_fd)
 
     def _put(self, sealed: bytes) -> None:
         """Write; what does not fit is written later. May raise OSError."""

@@ -64,9 +64,9 @@ class Artifact:
         """
         reports: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         saving = self._thread.submit(
-            self._artifact.save(dest, on_progress=lambda done, size: reports.put((done, size)))
+            self._artifact.save(dest, on_progress=lambda done, size: reports.put((done, size))),
+            lambda: reports.put(None),
         )
-        saving.add_done_callback(lambda _: reports.put(None))
         try:
             while (report := reports.get()) is not None:
                 if on_progress is not None:

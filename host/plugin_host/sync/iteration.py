@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from concurrent.futures import Future
 
+    from .errand import Errand
     from .loopthread import LoopThread
 
 __all__ = ["Iteration"]
@@ -23,7 +23,7 @@ class Iteration(Generic[_T]):
         self._thread = thread
         self._source = source
         self._name = name
-        self._step: Future[tuple[_T] | None] | None = None
+        self._step: Errand[tuple[_T] | None] | None = None
         self._turn = threading.Lock()
 
     def next(self) -> _T:
@@ -36,7 +36,7 @@ class Iteration(Generic[_T]):
             try:
                 item = self._thread.result(self._step)
             finally:
-                if self._step.done():
+                if self._step.is_done:
                     self._step = None
         finally:
             self._turn.release()

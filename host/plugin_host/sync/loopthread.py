@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plugin_host.errors import CallCancelled, PluginHostError
 
 from . import fork
+from .epilogue import done_apart
+from .errand import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,7 +28,6 @@ _FORKED = (
     "this host belongs to the process that this one was forked from: make a host after the fork, in the "
     "process that is to use it"
 )
-_CLOSED = "this host is closed, and so stays: make another one"
 
 
 class LoopThread:
@@ -44,7 +45,7 @@ class LoopThread:
         self._is_up = threading.Event()
         self._is_over = False
         self._failure: Exception | None = None
-        self._waiting: set[Future[Any]] = set()
+        self._waiting: set[Errand[Any]] = set()
 
     @property
     def is_foreign(self) -> bool:
@@ -76,44 +77,52 @@ class LoopThread:
 
         Raises CallCancelled when the loop ends meanwhile, PluginHostError when it has ended.
         """
-        future = self.submit(work)
+        errand = self.submit(work)
         try:
-            return self.result(future)
+            return self.result(errand)
         except BaseException:
-            future.cancel()
+            errand.cancel()
             raise
 
-    def result(self, future: Future[_T]) -> _T:
+    def result(self, errand: Errand[_T]) -> _T:
         """What came of something that was submitted; an interrupt of the wait leaves it as it is."""
         try:
-            return future.result()
+            return errand.result()
         except CancelledError:
             raise CallCancelled("the host was closed meanwhile", name="rpc.cancelled") from None
 
-    def submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
-        """Have the loop do it. Raises PluginHostError."""
+    def submit(
+        self, work: Coroutine[Any, Any, _T], on_done: Callable[[], object] = lambda: None
+    ) -> Errand[_T]:
+        """Have the loop do it, and call `on_done` then, there or here. Raises PluginHostError."""
         try:
             self.check()
             with self._lock:
                 if not self._is_over:
-                    return self._submit(work)
+                    return self._submit(work, on_done)
+            return done_apart(work, on_done)
         except BaseException:
             work.close()
             raise
-        return _done(work)
 
-    def _submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+    def _submit(self, work: Coroutine[Any, Any, _T], on_done: Callable[[], object]) -> Errand[_T]:
         if self._thread is None:
             self._on_begin()
             self._thread = threading.Thread(target=self._live, name=self._name, daemon=True)
             self._thread.start()
-        self._is_up.wait()
+        if not self._is_up.is_set():  # which takes no lock, unlike `wait`
+            self._is_up.wait()
         if self._loop is None:
             raise PluginHostError(f"the host's loop cannot run: {self._failure}")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
-        return future
+
+        def over() -> None:
+            self._waiting.discard(errand)
+            on_done()
+
+        errand: Errand[_T] = Errand(over)
+        self._waiting.add(errand)
+        errand.begin(self._loop, work)
+        return errand
 
     def close(self) -> None:
         """End the loop and its thread; what still runs there is cancelled. A second call does nothing."""
@@ -147,25 +156,10 @@ class LoopThread:
             with self._lock:
                 self._is_over = True
                 waiting = list(self._waiting)
-            for future in waiting:
-                future.cancel()
+            for errand in waiting:
+                errand.lose()
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._is_up.set()
         await self._stop.wait()
-
-
-def _done(work: Coroutine[Any, Any, _T]) -> Future[_T]:
-    """What there is nothing to wait for needs no loop: an error mostly, or what had been there before."""
-    future: Future[_T] = Future()
-    try:
-        work.send(None)
-    except StopIteration as end:
-        future.set_result(end.value)
-    except Exception as error:
-        future.set_exception(error)
-    else:
-        work.close()
-        future.set_exception(PluginHostError(_CLOSED))
-    return future
