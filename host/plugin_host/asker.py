@@ -14,7 +14,7 @@ from plugin_host_sdk.protocol import FRAME_BYTES, PENDING_REQUESTS
 
 from .callfuture import CallFuture
 from .deadline import Deadlines
-from .unsent import refusal, too_many
+from .unsent import refusal, stuck, too_many
 
 if TYPE_CHECKING:
     import asyncio
@@ -122,6 +122,8 @@ class Asker:
             raise too_many(self._peer)
         if self._is_over:
             return self._hold(future)
+        if writer.is_waiting:
+            self._check_room(name)
         try:
             msgid, data = connection.send_request(method, params, meta)
         except LocalProtocolError as error:
@@ -137,6 +139,11 @@ class Asker:
         if writer.is_waiting:
             self._note_queued(msgid, len(data))
         return msgid
+
+    def _check_room(self, name: str | None) -> None:
+        """Raise CallFailed when too much waits for one more call, unless it is one of the host's own."""
+        if self._writer.is_overfull and name != "":
+            raise stuck(self._peer, self._writer.excess)
 
     def corked(self, ask: Callable[[], None]) -> None:
         """Write the small requests that `ask` makes together."""

@@ -38,7 +38,7 @@ from .echo import without_echo
 from .readroom import READ_BYTES, SMALL_READ_BYTES, is_flood, shared_room
 from .reply import error_reply, result_reply
 from .stream import Streams
-from .unsent import stuck, unheld
+from .unsent import unheld
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -47,10 +47,8 @@ if TYPE_CHECKING:
     from plugin_host_sdk.connection import Connection
     from plugin_host_sdk.events import Event
 
-    from .asker import Progress
     from .channel import Channel
     from .linkowner import LinkOwner
-    from .waiter import Answer
 
     LinkMaker = Callable[[Channel, Connection, LinkOwner], "Link"]
 
@@ -126,25 +124,6 @@ class Link(Asker):
     def initialize(self, params: dict[str, Any]) -> None:
         """Send `initialize`; `initialized` is its answer."""
         self._writer.write(self.connection.send_initialize(params))
-
-    def _send(
-        self,
-        future: Answer,
-        method: str,
-        params: Any,
-        meta: dict[str, Any] | None,
-        deadline: float | None,
-        on_progress: Progress | None,
-        name: str | None,
-    ) -> int:
-        self._check_room(name)
-        return super()._send(future, method, params, meta, deadline, on_progress, name)
-
-    def _check_room(self, name: str | None) -> None:
-        """Raise CallFailed when too much waits for one more call, unless it is one of the host's own."""
-        writer = self._writer
-        if writer.is_waiting and writer.is_overfull and name != "":
-            raise stuck(self._peer, writer.excess)
 
     # Answering.
 
