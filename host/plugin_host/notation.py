@@ -20,7 +20,10 @@ import base64
 import json
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["BadNotation", "from_json", "inline", "plain", "to_json"]
 
@@ -29,7 +32,9 @@ _FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class BadNotation(ValueError):
-    """Text that is not JSON, or JSON that means no value; the message says where."""
+    """Text that is not JSON, whose message says where, or JSON that means no value, at `path`."""
+
+    path: str | None = None
 
 
 def to_json(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
@@ -70,7 +75,8 @@ def from_json(text: str, *, distinct: bool = False) -> Any:
         raise BadNotation(f"expected JSON, found an error at {place}: {error.msg}") from None
     except RecursionError:
         raise BadNotation("expected JSON, found it nested too deeply") from None
-    except BadNotation:
+    except BadNotation as error:
+        error.path = _path_of_fault(text, _distinct if distinct else _untagged_pairs)
         raise
     except ValueError as error:  # a number of more digits than Python reads
         raise BadNotation(f"expected JSON: {error}") from None
@@ -130,6 +136,37 @@ def _distinct(pairs: list[tuple[str, Any]]) -> Any:
         twice = next(name for name in names if names.count(name) > 1)
         raise BadNotation(f"expected each name of a map once, found {json.dumps(twice[:60])} again")
     return _untagged(table)
+
+
+def _untagged_pairs(pairs: list[tuple[str, Any]]) -> Any:
+    return _untagged(dict(pairs))
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A map whose names may be there twice."""
+
+
+def _path_of_fault(text: str, read: Callable[[list[tuple[str, Any]]], Any]) -> str:
+    """Where the first map is that `read` refuses: decoding says what is wrong with it, and not where."""
+
+    def search(value: Any, path: str) -> Any:
+        if isinstance(value, _Pairs):
+            pairs = [(name, search(item, f"{path}.{name[:60]}")) for name, item in value]
+            try:
+                return read(pairs)
+            except BadNotation:
+                raise LookupError(path) from None
+        if isinstance(value, list):
+            return [search(item, f"{path}[{number}]") for number, item in enumerate(value)]
+        return value
+
+    try:
+        search(json.loads(text, object_pairs_hook=_Pairs), "$")
+    except LookupError as found:
+        return str(found)
+    except RecursionError:  # deeper than this can look, if not than the decoder can
+        pass
+    return "$"
 
 
 def _untagged(table: dict[str, Any]) -> Any:

@@ -19,6 +19,7 @@ from plugin_host.errors import (
     CallFailed,
     HostLost,
     PluginDied,
+    PluginNotFound,
     SessionClosed,
     SessionExists,
     SessionNotFound,
@@ -201,6 +202,21 @@ def test_errors_of_sessions_are_what_they_are_in_a_host_of_ones_own(
             await session.close()
             with pytest.raises(SessionNotFound):
                 await session.close()
+
+    run(body())
+
+
+def test_sessions_of_a_plugin_that_there_is_not_are_an_error_and_no_empty_list(
+    tmp_path: Path, own_socket: str, run: Run
+) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            client = await scene.client()
+            for method in ("host.sessions", "exec.list"):
+                assert await client.ask(method, {"plugin": "desk"}) == {"sessions": []}
+                assert await client.ask(method, {}) == {"sessions": []}
+                with pytest.raises(PluginNotFound, match="did you mean `desk`"):
+                    await client.ask(method, {"plugin": "dask"})
 
     run(body())
 

@@ -114,6 +114,31 @@ def test_connection_for_many_that_is_silent_is_closed_without_a_word(room: Path,
     run(body())
 
 
+def test_connection_that_begins_with_an_empty_line_may_be_silent_before_its_first_request(
+    room: Path, run: Run
+) -> None:
+    async def body() -> None:
+        async with serving(room, dataclasses.replace(QUICK, read_s=0.05, idle_s=10)):
+            talk = await Talk.to(room / "s")
+            talk.say(b"\n")
+            with pytest.raises(TimeoutError):  # five times as long as a request may take
+                await asyncio.wait_for(talk.reader.read(1), 0.25)
+            talk.say(ECHO + b"\n")
+            assert (await talk.line())["n"] == 1
+            await talk.close()
+            begun = await Talk.to(room / "s")
+            begun.say(b"\n{")
+            assert (await begun.line())["Status"] == 104
+            await begun.close()
+        async with serving(room, dataclasses.replace(QUICK, read_s=10, idle_s=0.05)):
+            talk = await Talk.to(room / "s")
+            talk.say(b"\n")
+            assert await talk.rest() == b"", "it is closed without a word"
+            await talk.close()
+
+    run(body())
+
+
 def test_wrong_request_on_a_line_does_not_end_the_conversation(room: Path, run: Run) -> None:
     async def body() -> None:
         async with serving(room):

@@ -146,19 +146,23 @@ def test_end_in_the_middle_is_an_error_and_between_requests_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "problem"),
+    ("data", "problem", "path"),
     [
-        (b'{"a":1,"a":2}', "each name of a map once"),
-        (b'{"a":{"$bytes":"?"}}', r"\$bytes"),
-        (b'{"a":' + b"1" * 5000 + b"}", "expected JSON"),
+        (b'{"a":1,"a":2}', r"^\$: expected each name of a map once", "$"),
+        (b'{"a":{"$bytes":"?"}}', r"^\$\.a: \$bytes", "$.a"),
+        (b'{"a":[{"$ext":[1]}]}', r"^\$\.a\[0\]: \$ext", "$.a[0]"),
+        (b'{"a":' + b"1" * 5000 + b"}", "expected JSON", None),
     ],
 )
-def test_object_that_means_nothing_is_refused_and_the_next_is_read(data: bytes, problem: str) -> None:
+def test_object_that_means_nothing_is_refused_and_the_next_is_read(
+    data: bytes, problem: str, path: str | None
+) -> None:
     framing = Framing(10_000)
     framing.feed(data + b"\n" + ONE)
     with pytest.raises(BadRequest, match=problem) as caught:
         framing.next()
     assert not caught.value.is_lost
+    assert caught.value.path == path
     assert framing.next() == ({"Command": "a"},)
 
 

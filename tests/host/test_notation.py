@@ -141,3 +141,28 @@ def test_any_value_of_the_wire_survives_json(value: Any) -> None:
     for text in (to_json(arrived), to_json(arrived, indent=2), to_json(arrived, ascii_only=True)):
         json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
         assert from_json(text) == arrived
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"$bytes": 5}', "$"),
+        ('{"a": [1, {"b": {"$ext": [300, ""]}}]}', "$.a[1].b"),
+        ('{"a": {"$map": [["x", {"$float": 1}]]}}', "$.a.$map[0][1]"),
+        ('{"a": {"x": 1, "x": 2}, "b": {"$bytes": 5}}', "$.a"),
+        ('{"a": {"$bytes": ""}, "b": {"$bytes": "!"}}', "$.b"),
+        ('{"$bytes": "", "$bytes": 5}', "$"),
+        ('{"a": ' * 90 + '{"b": 1, "b": 1}' + "}" * 90, "$" + ".a" * 90),
+    ],
+)
+def test_value_that_cannot_be_meant_is_refused_with_its_path(text: str, path: str) -> None:
+    with pytest.raises(BadNotation) as caught:
+        from_json(text, distinct=True)
+    assert caught.value.path == path
+
+
+def test_names_that_are_there_twice_may_be_where_they_are_no_fault() -> None:
+    assert from_json('{"a": 1, "a": 2}') == {"a": 2}
+    with pytest.raises(BadNotation) as caught:
+        from_json('{"a": {"x": 1, "x": 2}, "b": {"$bytes": 5}}')
+    assert caught.value.path == "$.b"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from plugin_host.admittance import not_found
 from plugin_host.errors import CallFailed, SessionNotFound
 from plugin_host_sdk.types.session import AttachOptions, SessionOptions, StreamId
 
@@ -177,9 +178,7 @@ class ExecMethods:
         return msgspec.to_builtins(await self._gone_is_forgotten(session, session.get()))
 
     async def list(self, ask: Ask) -> Any:
-        plugin = ask.read(_Plugin).plugin
-        sessions = [one for one in await self._directory.all() if plugin in (None, one.plugin)]
-        return {"sessions": [msgspec.to_builtins(one.info) for one in self._usable(ask.client, sessions)]}
+        return {"sessions": [msgspec.to_builtins(one.info) for one in await self._asked_for(ask)]}
 
     async def attach(self, ask: Ask) -> Any:
         asked = ask.read(_Attach)
@@ -241,13 +240,15 @@ class ExecMethods:
     # Owning one.
 
     async def sessions(self, ask: Ask) -> Any:
-        plugin = ask.read(_Plugin).plugin
-        found = [one for one in await self._directory.all() if plugin in (None, one.plugin)]
-        return {"sessions": [self._described(ask.client, one) for one in self._usable(ask.client, found)]}
+        return {"sessions": [self._described(ask.client, one) for one in await self._asked_for(ask)]}
 
-    def _usable(self, client: Client, sessions: builtins.list[Session]) -> builtins.list[Session]:
-        may = self._claims.may_use
-        return [one for one in sessions if may((one.plugin, one.id), client.number, client.token)]
+    async def _asked_for(self, ask: Ask) -> builtins.list[Session]:
+        """What the client may use, of one plugin or of all. Raises PluginNotFound."""
+        plugin, client, may = ask.read(_Plugin).plugin, ask.client, self._claims.may_use
+        if plugin is not None and plugin not in self._host.plugins:
+            raise not_found(plugin, self._host.plugins)
+        found = [one for one in await self._directory.all() if plugin in (None, one.plugin)]
+        return [one for one in found if may((one.plugin, one.id), client.number, client.token)]
 
     def _described(self, client: Client, session: Session) -> dict[str, Any]:
         claim = self._claims.get((session.plugin, session.id))

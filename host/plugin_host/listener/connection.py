@@ -93,7 +93,8 @@ class Connection:
         except BadRequest as error:
             reply, is_lost = reply_to(error), error.is_lost
         except TimeoutError:
-            if self._framing.count and not self._framing.is_begun:
+            framing = self._framing
+            if (framing.count or framing.is_for_many) and not framing.is_begun:
                 return False  # it came for many, and needs no more
             is_lost = True
             text = f"no complete request came within {self._limits.read_s:g} s"
@@ -107,13 +108,16 @@ class Connection:
     async def _read(self) -> tuple[Any] | None:
         """The next request's value; None when there is none. Raises BadRequest and TimeoutError."""
         framing, limits = self._framing, self._limits
-        is_first = framing.count == 0
-        wait = limits.read_s if is_first else limits.idle_s if framing.is_for_many else limits.linger_s
+        is_due = framing.count == 0  # a whole request; else the client may be silent
+        wait = limits.read_s if is_due else limits.idle_s if framing.is_for_many else limits.linger_s
         async with asyncio.timeout(wait) as deadline:
             while (found := framing.next()) is None:
-                if not is_first and framing.is_begun:
-                    is_first = True
+                if framing.is_begun and not is_due:
+                    is_due = True
                     deadline.reschedule(self._loop.time() + limits.read_s)
+                elif is_due and framing.is_for_many and not framing.is_begun:  # an empty line came first
+                    is_due = False
+                    deadline.reschedule(self._loop.time() + limits.idle_s)
                 if self._has_ended:
                     if (error := framing.ended()) is not None:
                         raise error

@@ -21,16 +21,23 @@ _BLANKS = re.compile(r"[ \t\r]*")
 
 
 class BadRequest(ValueError):
-    """A request that cannot be read; `position` is line, column and offset in bytes, if it is known.
+    """A request that cannot be read; `position` is line, column and offset in bytes, where it is no JSON,
+    `path` the place in it where it is JSON that cannot be meant.
 
     `is_lost` says that it is not known where the next request begins.
     """
 
     def __init__(
-        self, message: str, *, position: tuple[int, int, int] | None = None, is_lost: bool = False
+        self,
+        message: str,
+        *,
+        position: tuple[int, int, int] | None = None,
+        path: str | None = None,
+        is_lost: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message if path is None else f"{path}: {message}")
         self.position = position
+        self.path = path
         self.is_lost = is_lost
 
 
@@ -131,7 +138,7 @@ class Framing:
         try:
             return from_json(whole, distinct=True)
         except BadNotation as error:
-            raise BadRequest(str(error)) from None
+            raise BadRequest(str(error), path=error.path) from None
 
     def _end_line(self) -> None:
         """Take the end of the line on which the last request stood."""

@@ -60,7 +60,7 @@ def reply_to(error: Exception, what: str = "") -> Reply:
         return Reply(error.status, error.message, error.fields)
     if isinstance(error, BadRequest):
         status = Status.CONNECTION if isinstance(error, RequestCut) else Status.BAD_REQUEST
-        return Reply(status, str(error), _position(error))
+        return Reply(status, str(error), _place(error))
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             return Reply(status, str(error))
@@ -92,7 +92,9 @@ def _tail(traceback: Any) -> str:
     return traceback[-_TRACEBACK_CHARS:] if isinstance(traceback, str) else ""
 
 
-def _position(error: BadRequest) -> dict[str, int]:
+def _place(error: BadRequest) -> dict[str, Any]:
+    if error.path is not None:
+        return {"Path": error.path}
     if error.position is None:
         return {}
     return dict(zip(("Line", "Column", "Offset"), error.position, strict=True))

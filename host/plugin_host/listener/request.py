@@ -44,11 +44,11 @@ class Request(Mapping[str, Any]):
         if value is None:
             value = {}
         if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-            raise BadRequest(f"$: expected a JSON object, found {type_of(value)}")
+            raise BadRequest(f"expected a JSON object, found {type_of(value)}", path="$")
         whole = cls("", value, peer)
         command = whole.get(_COMMAND, "")
         if not isinstance(command, str):
-            raise BadRequest(f"$.{_COMMAND}: expected text, found {type_of(command)}")
+            raise BadRequest(f"expected text, found {type_of(command)}", path=f"$.{_COMMAND}")
         fields = {name: one for name, one in value.items() if name.casefold() != _COMMAND.casefold()}
         return cls(command, fields, peer)
 
@@ -56,7 +56,7 @@ class Request(Mapping[str, Any]):
         spellings = self._spellings[name.casefold()]
         if len(spellings) > 1:
             given = " and ".join(f"`{shown(one[:60])}`" for one in spellings[:3])
-            raise BadRequest(f"$: expected `{shown(name)}` once, found {given}")
+            raise BadRequest(f"expected `{shown(name)}` once, found {given}", path="$")
         return self._fields[spellings[0]]
 
     def __iter__(self) -> Iterator[str]:
