@@ -358,24 +358,6 @@ def test_nothing_else_is_upgraded(run: Run, route: str, status: int, code: str) 
     run(body())
 
 
-def test_one_guest_cannot_take_all_connections(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugin_host.guest.wire._CONNECTIONS", 3)
-
-    async def body() -> None:
-        async with serving() as place:
-            lines = [await place.line() for _ in range(4)]
-            for line in lines:
-                line.send("GET", "ping")
-            assert [(await line.answer()).status for line in lines[:3]] == [200, 200, 200]
-            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                await lines[3].answer()
-            await lines[0].close()
-            await asyncio.sleep(0.01)
-            assert (await place.ask("GET", "ping")).status == 200
-
-    run(body())
-
-
 # Where it listens.
 
 

@@ -39,6 +39,7 @@ __all__ = ["Application"]
 
 _BASE = "/engine/v1/"
 _REPLY = "reply"
+_LAST = {"connection": "close"}
 
 
 class Application:
@@ -74,6 +75,7 @@ class Application:
         body = Body(request, guest.times.stall)
         try:
             check(request.headers, guest.token)
+            request.state.connection.hear()
             return await self._endpoint(request)(guest, request, body)
         except BodyCut as cut:
             return None if cut.has_left else _stalled()
@@ -86,11 +88,11 @@ class Application:
         try:
             guest = self._find(client.host if client is not None else "")
         except SourceUnknown:
-            return Response("no guest is known there", 403)
+            return Response("no guest is known there", 403, _LAST)
         if guest is None:
-            return Response("nobody serves that guest", 404)
+            return Response("nobody serves that guest", 404, _LAST)
         if objection := self._object_to(connection):
-            return Response(objection, 403)
+            return Response(objection, 403, _LAST)
         return guest
 
     def _endpoint(self, request: Request) -> Endpoint:
@@ -204,7 +206,9 @@ async def _refused(error: Exception, request: Request, body: Body) -> Response:
     """The answer to a request that failed. Who is still sending hears it, if that is not too long."""
     await body.drain()
     status, text = refusal(error, f"{request.method} {request.url.path}")
-    return Response(text, status, _challenge(status) | ({} if body.is_read else {"connection": "close"}))
+    # Who is not the guest keeps no connection, of which there are only so many.
+    is_last = status == 401 or not body.is_read
+    return Response(text, status, _challenge(status) | (_LAST if is_last else {}))
 
 
 def _challenge(status: int) -> dict[str, str]:
@@ -213,4 +217,4 @@ def _challenge(status: int) -> dict[str, str]:
 
 def _stalled() -> Response:
     status, text = refusal(InvalidPayload("the body has stopped coming"), "")
-    return Response(text, status, headers={"connection": "close"})
+    return Response(text, status, _LAST)
