@@ -109,7 +109,7 @@ def test_who_is_refused_keeps_no_connection(run: Run, refused: dict[str, str]) -
     async def body() -> None:
         async with serving(token=TOKEN) as place:
             line = await place.line()
-            line.send("GET", "ping", **refused)
+            line.begin("GET", "ping", **refused)
             assert (await line.answer()).headers["connection"] == "close"
             assert await ended(line)
 

@@ -141,6 +141,16 @@ def test_failure_says_how_when_the_guest_knows(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.parametrize("given", ["application/json; charset=utf-8", "Application/JSON;charset=UTF-8"])
+def test_result_in_json_is_read_whatever_the_parameters_of_its_type(run: Run, given: str) -> None:
+    async def body() -> None:
+        async with serving() as place:
+            answer = await place.ask("PUT", "failed", b'{"code":3}', Content_Type=given)
+            assert (answer.status, (await place.task.result()).code) == (200, 3)
+
+    run(body())
+
+
 def test_two_results_at_once_are_one_and_a_conflict(run: Run) -> None:
     async def body() -> None:
         for _ in range(5):

@@ -22,6 +22,7 @@ from .action import IDLE, Action
 from .actiontable import Reply
 from .body import Body, BodyCut
 from .credential import CHALLENGE, check
+from .mediatype import JSON, media_type
 from .refusal import refusal
 from .report import OUTCOME_BYTES
 from .reported import HEADER
@@ -128,7 +129,7 @@ class Application:
 
     async def _conclude(self, guest: Guest, request: Request, body: Body, success: bool) -> Response:
         data = await body.read(OUTCOME_BYTES)
-        is_told = request.headers.get("content-type") == "application/json"
+        is_told = media_type(request.headers.get("content-type")) == JSON
         await guest.conclude(success, data if is_told else b"")
         return Response()
 

@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class Crowd(Generic[_T]):
-    """`most_of_one` are the connections of one address, `most_unheard` those that nobody has heard, of all."""
+    """`most_of_one` are the connections of one address, `most_unheard` those not heard yet, of all."""
 
     def __init__(self, most_of_one: int, most_unheard: int) -> None:
         self._most_of_one = most_of_one
