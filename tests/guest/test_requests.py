@@ -16,7 +16,7 @@ import pytest
 
 from plugin_host import localsocket
 from plugin_host.errors import ConfigurationError, ResourceConflict, SocketInUse, TaskLost
-from plugin_host.guest import GuestServer, GuestTimes
+from plugin_host.guest import GuestServer
 from plugin_host.guest.report import TaskReport
 from plugin_host.task.task import Task
 from tests.guest.place import TIMES, Place, offered, serving
@@ -181,21 +181,6 @@ def test_result_waits_for_logs_that_are_on_the_way(run: Run, wait_until: WaitUnt
             assert b"".join([data async for data in place.task.log()]) == b"first last"
             late = await place.ask("POST", "log", b"later")
             assert (late.status, late.code) == (409, "ResourceConflict")
-
-    run(body())
-
-
-def test_log_that_never_ends_holds_up_no_result(run: Run, wait_until: WaitUntil) -> None:
-    async def body() -> None:
-        async with serving(times=GuestTimes(log=0.05, close=0.1)) as place:
-            log = await place.line()
-            log.begin("POST", "log", Transfer_Encoding="chunked")
-            log.chunk(b"some")
-            await wait_until.aio(lambda: place.task.info.log_bytes == 4)
-            assert (await place.ask("PUT", "failed")).status == 200
-            assert (await place.task.result()).success is False
-            log.chunk(b"more")
-            assert (await log.answer()).status == 409
 
     run(body())
 

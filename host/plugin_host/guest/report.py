@@ -104,7 +104,7 @@ class TaskReport:
             async with asyncio.timeout(self._times.log):
                 await self._logs_over.wait()
         except TimeoutError:
-            pass
+            self._task.cut_log(f"{self._times.log:g} s behind the result there was more on the way")
         self._takes_log = False
         try:
             self._task.report(outcome)
