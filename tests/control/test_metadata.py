@@ -34,6 +34,8 @@ def test_clients_read_and_change_what_the_host_has(tmp_path: Path, own_socket: s
                     await work
             with pytest.raises(InvalidPayload):
                 await theirs.set("nothing", 1)
+            with pytest.raises(CallFailed, match=r"^cannot send path: text that is not Unicode"):
+                await theirs.set("/\udcff", 1)
             with pytest.raises(CallFailed, match="value"):
                 await (await scene.client()).ask("metadata.set", {"path": "/x"})
 

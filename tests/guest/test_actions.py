@@ -243,7 +243,7 @@ def test_list_is_read_up_to_its_limit(run: Run, monkeypatch: pytest.MonkeyPatch)
         async with serving() as place:
             asked = asyncio.create_task(place.task.list_folder("/x"))
             action = await place.poll()
-            fits = b'{"files":["%s"]}' % (b"/" + b"x" * 983)
+            fits = b'{"files":["%s"]}' % (b"/x/" + b"x" * 981)
             assert len(fits) == 998
             answer = await place.ask("POST", f"reply?id={action['id']}", fits + b"   ", **JSON)
             assert (answer.status, answer.code) == (400, "InvalidPayload")

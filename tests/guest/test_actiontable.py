@@ -61,7 +61,7 @@ def test_what_was_answered_is_not_given_back() -> None:
         ("kill-process", Reply("GET"), MethodNotAllowed),
         ("list-folder", POST, InvalidPayload),
         ("list-folder", Reply("POST", "text/plain"), InvalidPayload),
-        ("list-folder", Reply("POST", "application/json; charset=utf-8"), InvalidPayload),
+        ("list-folder", Reply("POST", "application/json-seq; charset=utf-8"), InvalidPayload),
         ("exec-shell", POST, MethodNotAllowed),
         ("exec-shell", Reply("GET"), InvalidPayload),
         ("exec-shell", Reply("GET", error="not-supported"), InvalidPayload),
@@ -74,6 +74,11 @@ def test_wrong_reply_leaves_the_action_as_it_was(kind: str, reply: Reply, refusa
         made.begin(kind, reply)
     good = {"list-folder": JSON, "exec-shell": UPGRADE}.get(kind, POST)
     assert made.begin(kind, good).type == kind
+
+
+@pytest.mark.parametrize("given", ["application/json; charset=utf-8", "Application/JSON ;q=1"])
+def test_parameters_of_a_type_do_not_count(given: str) -> None:
+    assert table("list-folder").begin("list-folder", Reply("POST", given)).type == "list-folder"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,6 +45,36 @@ def test_files_are_sorted_and_those_right_in_the_folder_can_be_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "recursive", "listed"),
+    [
+        ("/", False, ["/a"]),
+        ("/", True, ["/a", "/tmp/b", "/tmp/c/d", "/tmpfile/e"]),
+        ("/tmp", True, ["/tmp/b", "/tmp/c/d"]),
+        ("/tmp/", False, ["/tmp/b"]),
+        ("//tmp/x/..", False, ["/tmp/b"]),
+    ],
+)
+def test_only_what_is_in_the_folder_is_listed(
+    path: str, recursive: bool, listed: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    told = [
+        "/a",
+        "/tmp/b",
+        "/tmp/c/d",
+        "/tmpfile/e",
+        "../../evil",
+        "/tmp/../evil",
+        "/tmp/c/..",
+        "tmp/b",
+        "",
+    ]
+    found = entries(json.dumps({"files": told}).encode(), path, recursive)
+    assert isinstance(found, list)
+    assert [entry.path for entry in found] == listed
+    assert f"not in {path}" in caplog.text
+
+
+@pytest.mark.parametrize(
     "data", [b"", b"[]", b'{"files":"x"}', b'{"files":[1]}', b'{"notFound":1}', b"\xff"]
 )
 def test_anything_else_is_no_list(data: bytes) -> None:
@@ -110,6 +140,12 @@ def test_outcome_is_told_in_words_or_not_at_all() -> None:
     assert (told.success, told.code, told.signal, told.reason) == (False, 3, None, "out of memory")
     assert outcome_of(False, b'{"signal": "SIGKILL"}').signal == "SIGKILL"
     assert outcome_of(True, b'{"code": 0}').code == 0
+    assert outcome_of(False, b'{"code": %d}' % (2**32 - 1)).code == 2**32 - 1
+
+
+def test_only_the_beginning_of_long_words_is_kept() -> None:
+    told = outcome_of(False, json.dumps({"signal": "S" * 10_000, "reason": "r" * 10_000}).encode())
+    assert (told.signal, told.reason) == ("S" * 64, "r" * 4_000)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +156,9 @@ def test_outcome_is_told_in_words_or_not_at_all() -> None:
         (False, b'{"code": "3"}'),
         (True, b'{"code": 3}'),
         (True, b'{"signal": "SIGKILL"}'),
+        (False, b'{"code": %d}' % 10**40),
+        (False, b'{"code": %d}' % 2**32),
+        (False, b'{"code": %d}' % (-(2**31) - 1)),
     ],
 )
 def test_outcome_that_cannot_be_is_refused(success: bool, data: bytes) -> None:

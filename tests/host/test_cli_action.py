@@ -129,6 +129,15 @@ def test_own_failures_of_run_script_are_apart_from_the_scripts(hosted: Hosted) -
     assert "No such file" in missing.error["message"]
 
 
+def test_script_that_is_too_long_is_named_with_the_limit(hosted: Hosted) -> None:
+    words = hosted.script("# " + "x" * 16_800_000)
+    ended = hosted.cli(*words)
+    assert ended.status == 125
+    assert f"{words[3]} is too long: a script has at most 16711680 bytes" in ended.err
+    fits = hosted.script("exit 7\n" + "#" * 16_700_000, plugin="automation")
+    assert hosted.cli(*fits).status == 7
+
+
 def test_script_from_stdin_as_lines_of_json(hosted: Hosted) -> None:
     ended = hosted.cli("action", "run-script", "robot", "-", "--json", stdin="echo out; printf '\\377' >&2")
     *pieces, last = map(json.loads, ended.out.splitlines())

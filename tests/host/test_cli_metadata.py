@@ -76,6 +76,8 @@ def test_values_are_put_as_text_or_as_json_and_removed(host: Hosted, there: Cli)
         (("set", "/x", ":={"), 2, "VALUE: "),
         (("set", "x", "1"), 1, "begins with /"),
         (("set", "/site/x", "1"), 1, "/site is a value"),
+        (("set", "/x", f":={10**29}"), 1, "plugin-host: cannot send value: an integer of 97 bits"),
+        (("set", "/x", f':={{"y": [{10**29}]}}'), 1, "plugin-host: cannot send value.y[0]: an integer"),
         (("get",), 2, "PATH"),
         (("nothing",), 2, "nothing"),
         ((), 2, "watch"),

@@ -186,6 +186,42 @@ def test_host_keeps_so_many_bytes_and_entries() -> None:
         MetadataTree().set("/", {str(n): n for n in range(MOST_ENTRIES)})
 
 
+def test_names_count_in_bytes() -> None:
+    names = {"\U0001f600" * 250 + str(n): n for n in range(MOST_BYTES // 1000)}
+    with pytest.raises(InvalidPayload, match="bytes"):
+        MetadataTree().set("/a", names)
+
+
+def test_folders_that_are_made_on_the_way_count() -> None:
+    found = tree({str(n): n for n in range(MOST_ENTRIES - 3)})
+    with pytest.raises(InvalidPayload, match=f"in {MOST_ENTRIES + 1} entries"):
+        found.set("/a/b/c", 1)
+    found.set("/a/b", 1)
+    assert repr(found).endswith(f"entries={MOST_ENTRIES}>")
+    with pytest.raises(InvalidPayload, match="entries"):
+        found.set("/c", 1)
+
+
+def test_names_on_the_way_count() -> None:
+    found = tree({"a": b"x" * (MOST_BYTES - 500)})
+    with pytest.raises(InvalidPayload, match="bytes"):
+        found.set("/" + "/".join(["n" * 250] * 2), 1)
+    found.set("/a", b"x" * (MOST_BYTES - 1000))
+    found.set("/" + "/".join(["n" * 250] * 2), 1)
+
+
+def test_what_does_not_grow_is_let_in_though_there_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tree({"a": b"x" * 1000, "b": 1, "c": [1, 2]})
+    monkeypatch.setattr("plugin_host.metadata.tree.MOST_BYTES", 500)
+    monkeypatch.setattr("plugin_host.metadata.tree.MOST_ENTRIES", 3)
+    found.set("/b", 2)
+    found.set("/c", [1])
+    found.set("/a", b"x" * 900)
+    for path, value in (("/d", 1), ("/a", b"x" * 901), ("/c", [1, 2])):
+        with pytest.raises(InvalidPayload):
+            found.set(path, value)
+
+
 def test_room_is_given_back() -> None:
     found = MetadataTree()
     for _ in range(3):

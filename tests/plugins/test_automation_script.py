@@ -56,6 +56,14 @@ def test_an_interpreter_that_is_not_there_is_the_results_error(serve: Serve) -> 
     assert not result.success
 
 
+def test_a_byte_order_mark_before_the_line_is_told(serve: Serve) -> None:
+    script = f"\ufeff#!{sys.executable}\nprint(1)\n"
+    result = ran(serve, script)
+    assert "behind a byte order mark" in result.exec_error
+    assert not result.success
+    assert ran(serve, script, executable=sys.executable).stdout == b"1\n"
+
+
 def test_an_empty_script_does_nothing_and_does_it_well(serve: Serve) -> None:
     assert ran(serve, "").success
 

@@ -297,6 +297,9 @@ def test_process_that_ended_is_no_such_process() -> None:
 def test_a_pid_no_system_has_is_no_such_process() -> None:
     with pytest.raises(sdk.CommandError, match="no such process: 18446744073709551615"):
         process.process(ctx(), pid=2**64 - 1)
+    with pytest.raises(sdk.CommandError, match="no such process: 99999999999999999999") as caught:
+        process.process(ctx(), pid=99999999999999999999)
+    assert caught.value.fields == {"pid": "99999999999999999999"}  # as a number it cannot be sent
 
 
 def test_a_refused_process_is_permission_denied() -> None:

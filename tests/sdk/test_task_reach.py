@@ -145,8 +145,13 @@ def test_kinds_of_missing(root: Path) -> None:
         content(below(root), root / "nothing")
     with pytest.raises(NotADirectoryError):
         content(below(root), root / "inner" / "file" / "x")
+    for end in ("/", "//", "/."):
+        with pytest.raises(NotADirectoryError):
+            content(below(root), f"{root}/inner/file{end}")
     with pytest.raises(IsADirectoryError):
         content(below(root), root / "inner")
+    with pytest.raises(IsADirectoryError):
+        content(below(root), f"{root}/inner/")
     with pytest.raises(IsADirectoryError):
         content(below(root), root)
     with pytest.raises(NotADirectoryError):

@@ -95,6 +95,22 @@ def test_the_key_in_force_may_be_a_link(tmp_path: Path) -> None:
     assert read_keys(tmp_path / "psk") == [b"the key in force"]
 
 
+def test_a_new_key_lies_beside_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    made(tmp_path / "state" / "key", b"the key in force\n")
+    made(tmp_path / "state" / "key.new", b"the key to come!\n")
+    (tmp_path / "middle").symlink_to("state/key")
+    (tmp_path / "psk").symlink_to(tmp_path / "middle")
+    assert read_keys(tmp_path / "psk") == [b"the key in force", b"the key to come!"]
+
+
+@pytest.mark.parametrize("name", ["loop", "none", "a\0b"])
+def test_a_path_that_leads_nowhere_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(KeyFileError, match="cannot be read"):
+        read_keys(tmp_path / name)
+
+
 def test_a_key_that_moves_while_it_is_read_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+# What a request has besides its script: arguments and variables.
+_BESIDE_BYTES = 64 * 1024
+
 _HELP = """Run the script in FILE, or on stdin (-), through PLUGIN.
 
 The plugin is that of the running host (plugin-host run). Where none runs, and with --plugin-dir, --only,
@@ -123,12 +126,24 @@ def command(
 
 
 def _read(file: str) -> bytes:
+    """The script. Raises ReadFailed, also for one that does not fit into a message."""
+    from plugin_host_sdk.protocol import MESSAGE_BYTES
+
+    most = MESSAGE_BYTES - _BESIDE_BYTES
     try:
         if file == "-":
-            return sys.stdin.buffer.read()
-        return Path(file).read_bytes()
+            data = sys.stdin.buffer.read(most + 1)
+        else:
+            with open(file, "rb") as opened:
+                data = opened.read(most + 1)
     except OSError as error:
         raise ReadFailed(f"cannot read {file}: {error.strerror}") from None
+    if len(data) > most:
+        raise ReadFailed(
+            f"{'stdin' if file == '-' else file} is too long: a script has at most {most} bytes; "
+            "have plugin-host action upload write it, and run it with a short one"
+        )
+    return data
 
 
 def _request(fields: dict[str, Any]) -> RunScript:

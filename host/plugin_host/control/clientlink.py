@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from plugin_host.errors import CallError, CallTimeout, HostLost, PluginHostError
+from plugin_host.errors import CallError, CallFailed, CallTimeout, HostLost, PluginHostError
 from plugin_host.link import Link
 from plugin_host.linkowner import LinkOwner
 from plugin_host.trace import current_trace
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["ClientLink"]
 
 _T = TypeVar("_T")
+
+# How an error about a value begins: parameters are the first of a list in the message.
+_IN_MESSAGE = "cannot send [0]."
 
 
 def _pid(info: dict[str, Any]) -> int:
@@ -150,7 +153,11 @@ class ClientLink(LinkOwner):
             # The host says it more precisely; this is for one that says nothing.
             deadline = asyncio.get_running_loop().time() + timeout + 1.0
         self.link.survey(arguments)
-        msgid, answer = self.link.request(method, arguments, meta or None, deadline, on_progress)
+        try:
+            msgid, answer = self.link.request(method, arguments, meta or None, deadline, on_progress)
+        except CallFailed as error:  # where in the message is no matter of who asks
+            text = error.message.replace(_IN_MESSAGE, "cannot send ", 1)
+            raise CallFailed(text, name=error.name, data=error.data) from None
         try:
             return await answer
         except asyncio.CancelledError:

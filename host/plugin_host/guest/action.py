@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from .mediatype import JSON
+
 __all__ = ["IDLE", "KINDS", "Action", "Kind"]
 
 
@@ -38,7 +40,7 @@ IDLE = "none"
 
 KINDS: dict[str, Kind] = {
     "get-artifact": Kind(),
-    "list-folder": Kind(content_type="application/json"),
+    "list-folder": Kind(content_type=JSON),
     "kill-process": Kind(),
     "exec-shell": Kind(method="GET", is_upgrade=True, tries=1),
 }

@@ -14,6 +14,7 @@ from plugin_host.errors import InvalidPayload, MethodNotAllowed, ResourceConflic
 from plugin_host.wording import shown
 
 from .action import KINDS, Action
+from .mediatype import media_type
 
 __all__ = ["ANSWERING", "TAKEN", "TRANSITIONS", "WAITING", "ActionTable", "Reply"]
 
@@ -138,7 +139,7 @@ class ActionTable:
         if reply.is_upgrade != kind.is_upgrade:
             how = "with an upgrade to a websocket" if kind.is_upgrade else "without an upgrade"
             raise InvalidPayload(f"{action.type} is answered {how}")
-        if kind.content_type is not None and reply.content_type != kind.content_type:
+        if kind.content_type is not None and media_type(reply.content_type) != kind.content_type:
             given = "none" if reply.content_type is None else shown(reply.content_type)
             raise InvalidPayload(
                 f"{action.type} is answered with 'Content-Type: {kind.content_type}', and this has {given}"

@@ -22,6 +22,7 @@ from .action import IDLE, Action
 from .actiontable import Reply
 from .body import Body, BodyCut
 from .credential import CHALLENGE, check
+from .mediatype import JSON, media_type
 from .refusal import refusal
 from .report import OUTCOME_BYTES
 from .reported import HEADER
@@ -39,6 +40,7 @@ __all__ = ["Application"]
 
 _BASE = "/engine/v1/"
 _REPLY = "reply"
+_LAST = {"connection": "close"}
 
 
 class Application:
@@ -74,6 +76,7 @@ class Application:
         body = Body(request, guest.times.stall)
         try:
             check(request.headers, guest.token)
+            request.state.connection.hear()
             return await self._endpoint(request)(guest, request, body)
         except BodyCut as cut:
             return None if cut.has_left else _stalled()
@@ -86,11 +89,11 @@ class Application:
         try:
             guest = self._find(client.host if client is not None else "")
         except SourceUnknown:
-            return Response("no guest is known there", 403)
+            return Response("no guest is known there", 403, _LAST)
         if guest is None:
-            return Response("nobody serves that guest", 404)
+            return Response("nobody serves that guest", 404, _LAST)
         if objection := self._object_to(connection):
-            return Response(objection, 403)
+            return Response(objection, 403, _LAST)
         return guest
 
     def _endpoint(self, request: Request) -> Endpoint:
@@ -126,7 +129,7 @@ class Application:
 
     async def _conclude(self, guest: Guest, request: Request, body: Body, success: bool) -> Response:
         data = await body.read(OUTCOME_BYTES)
-        is_told = request.headers.get("content-type") == "application/json"
+        is_told = media_type(request.headers.get("content-type")) == JSON
         await guest.conclude(success, data if is_told else b"")
         return Response()
 
@@ -204,7 +207,9 @@ async def _refused(error: Exception, request: Request, body: Body) -> Response:
     """The answer to a request that failed. Who is still sending hears it, if that is not too long."""
     await body.drain()
     status, text = refusal(error, f"{request.method} {request.url.path}")
-    return Response(text, status, _challenge(status) | ({} if body.is_read else {"connection": "close"}))
+    # Who is not the guest keeps no connection, of which there are only so many.
+    is_last = status == 401 or not body.is_read
+    return Response(text, status, _challenge(status) | (_LAST if is_last else {}))
 
 
 def _challenge(status: int) -> dict[str, str]:
@@ -213,4 +218,4 @@ def _challenge(status: int) -> dict[str, str]:
 
 def _stalled() -> Response:
     status, text = refusal(InvalidPayload("the body has stopped coming"), "")
-    return Response(text, status, headers={"connection": "close"})
+    return Response(text, status, _LAST)

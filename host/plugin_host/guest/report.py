@@ -7,12 +7,13 @@ hears of it when the logs that were on the way have arrived, or have had their t
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from plugin_host.errors import InvalidPayload, ResourceConflict
 from plugin_host.task.state import Outcome
+from plugin_host.wording import shown
 
 if TYPE_CHECKING:
     from plugin_host.task.task import Task
@@ -25,11 +26,17 @@ __all__ = ["OUTCOME_BYTES", "TaskReport", "outcome_of"]
 OUTCOME_BYTES = 64 * 1024
 """The longest body of a result that is read."""
 
+# Of Windows up to the one, of others much less: whatever carries a result on carries these.
+_Code = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**32)]
+# What is kept of the words of a guest, as of those of a plugin.
+_REASON_CHARACTERS = 4_000
+_SIGNAL_CHARACTERS = 64
+
 
 class _Told(msgspec.Struct):
     """What may be said besides the bare fact, which is all that the first guests say."""
 
-    code: int | None = None
+    code: _Code | None = None
     signal: str | None = None
     reason: str = ""
 
@@ -42,7 +49,8 @@ def outcome_of(success: bool, data: bytes) -> Outcome:
         raise InvalidPayload(f"this does not say how a task ended: {error}") from None
     if success and (told.code or told.signal):
         raise InvalidPayload("a task that ended with a code or by a signal is no success")
-    return Outcome(success, told.code, told.signal, told.reason)
+    signal = told.signal and shown(told.signal[:_SIGNAL_CHARACTERS])
+    return Outcome(success, told.code, signal, told.reason[:_REASON_CHARACTERS])
 
 
 class TaskReport:
@@ -96,7 +104,7 @@ class TaskReport:
             async with asyncio.timeout(self._times.log):
                 await self._logs_over.wait()
         except TimeoutError:
-            pass
+            self._task.cut_log(f"{self._times.log:g} s behind the result there was more on the way")
         self._takes_log = False
         try:
             self._task.report(outcome)

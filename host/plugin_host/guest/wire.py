@@ -1,8 +1,9 @@
 """HTTP in the host's loop: uvicorn's protocols on a listening socket, without uvicorn's server.
 
 The server of uvicorn takes the signals of its process and wakes ten times a second; the host does neither.
-Knows connections, and nothing of what is said on them. Invariant: after `close` no connection, no task and
-no timer of it is left.
+Knows connections, and nothing of what is said on them. Invariants: a connection on which no request is
+being served ends in time by itself, whatever comes on it; after `close` no connection, no task and no timer
+of it is left.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import Config
@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from .crowd import Crowd
 from .shellframe import MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ __all__ = ["Connection", "Wire"]
 _KEEP_ALIVE_S = 60
 # Of one peer, which would otherwise take all the descriptors of the host.
 _CONNECTIONS = 256
+# Of all peers together, that nobody has heard yet: a machine may have any number of addresses.
+_UNHEARD = 512
 # A request's line and headers; bodies are streamed.
 _HEAD_BYTES = 64 * 1024
 # From the acceptance of a connection until its protocol hears of it, and a little more.
@@ -55,16 +58,21 @@ class Connection(H11Protocol):
         self.logger = _log
         self.close_s = wire.close_s
         self._wire = wire
-        self._admission = wire.admission
-        self._peer = ""
+        self._head_timer: asyncio.TimerHandle | None = None
         self._on_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._peer = self.client[0] if self.client else ""
-        self._admission[self._peer] += 1
-        if self._wire.is_closed or self._admission[self._peer] > _CONNECTIONS:
+        gone = self._wire.crowd.enter(self, self.client[0] if self.client else "")
+        if gone is not None:
+            gone.transport.abort()
+        if self._wire.is_closed:
             transport.abort()
+        self._time_head()
+
+    def hear(self) -> None:
+        """Its request is one that the guest may make: from now on it gives way to nobody."""
+        self._wire.crowd.hear(self)
 
     @property
     def has_left(self) -> bool:
@@ -85,6 +93,27 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         self._on_lost = None
         super().data_received(data)
+        self._time_head()
+
+    def _time_head(self) -> None:
+        """What has begun to come has to become a request. uvicorn's timer ends with the first byte.
+
+        Also the rest of a body whose request was answered before: nobody reads it.
+        """
+        is_served = self.cycle is not None and not self.cycle.response_complete
+        if is_served or self.transport.get_protocol() is not self:
+            self._stop_head_timer()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self._wire.head_s, self._cut)
+
+    def _cut(self) -> None:
+        self._head_timer = None
+        self.transport.abort()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -100,8 +129,8 @@ class Connection(H11Protocol):
         self._leave()  # this protocol hears no more of the connection
 
     def _leave(self) -> None:
-        self._admission[self._peer] -= 1
-        self._admission += Counter()  # forgets who has none
+        self._stop_head_timer()
+        self._wire.crowd.leave(self)
 
 
 class _Websocket(WebSocketsSansIOProtocol):
@@ -119,7 +148,8 @@ class Wire:
 
     def __init__(self, app: ASGIApp, listening: socket.socket, times: GuestTimes) -> None:
         self.state = ServerState()
-        self.admission: Counter[str] = Counter()  # connections by peer
+        self.crowd: Crowd[Connection] = Crowd(_CONNECTIONS, _UNHEARD)
+        self.head_s = times.head
         self.is_closed = False
         self.config = Config(
             app,

@@ -16,7 +16,7 @@ from plugin_host_sdk.errors import excerpt
 
 from .path import DEEPEST, check_name, is_text
 
-__all__ = ["Folder", "Leaf", "Node", "build", "plain"]
+__all__ = ["Folder", "Leaf", "Node", "build", "name_size", "plain"]
 
 _SCALARS = frozenset({type(None), bool, int, float})
 
@@ -50,7 +50,7 @@ class Folder:
 
     def recount(self) -> None:
         """What is in it has changed."""
-        self.size = sum(len(name) + child.size for name, child in self.children.items())
+        self.size = sum(name_size(name) + child.size for name, child in self.children.items())
         self.count = 1 + sum(child.count for child in self.children.values())
 
 
@@ -132,6 +132,11 @@ def _is_same(one: Any, other: Any) -> bool:
     if type(one) is list:
         return len(one) == len(other) and all(map(_is_same, one, other))
     return bool(one == other)
+
+
+def name_size(name: str) -> int:
+    """The bytes of a name."""
+    return len(name.encode())
 
 
 def _size(value: Any) -> int:

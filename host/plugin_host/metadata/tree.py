@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import InvalidPayload, MetadataNotFound
 
-from .node import Folder, Leaf, Node, build, plain
+from .node import Folder, Leaf, Node, build, name_size, plain
 from .path import check_name, parse_path
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class MetadataTree:
         if not names and isinstance(node, Leaf):
             raise InvalidPayload("metadata /: the root is a map")
         self._check_way(names)
-        self._check_limits(path, node, before)
+        self._check_limits(path, names, node, before)
         self._put(names, node, version)
         self.version += 1
         return version
@@ -119,15 +119,24 @@ class MetadataTree:
                 place = "/" + "/".join(names[:depth])
                 raise InvalidPayload(f"metadata {place} is a value, with nothing below it; delete it first")
 
-    def _check_limits(self, path: str, node: Node, before: Node | None) -> None:
-        gone_size, gone_count = (before.size, before.count) if before is not None else (0, 0)
-        size = self._root.size + len(path) + node.size - gone_size
-        count = self._root.count + node.count - gone_count
-        if size > MOST_BYTES or count > MOST_ENTRIES:
+    def _check_limits(self, path: str, names: tuple[str, ...], node: Node, before: Node | None) -> None:
+        """Raise InvalidPayload when it would be too much, unless it is no more than there is now."""
+        root = self._root
+        if before is not None:
+            size, count = root.size + node.size - before.size, root.count + node.count - before.count
+        else:
+            missing = names[self._reach(names) :]  # folders on the way, and its own name
+            size = root.size + node.size + sum(map(name_size, missing))
+            count = root.count + node.count + len(missing) - 1
+        if (size > MOST_BYTES and size > root.size) or (count > MOST_ENTRIES and count > root.count):
             raise InvalidPayload(
                 f"metadata {path}: there would be {size} bytes in {count} entries; "
                 f"a host keeps {MOST_BYTES} in {MOST_ENTRIES}"
             )
+
+    def _reach(self, names: tuple[str, ...]) -> int:
+        """How many of the names are there already."""
+        return next(depth for depth in range(len(names), -1, -1) if self._find(names[:depth]) is not None)
 
     def _put(self, names: tuple[str, ...], node: Node, version: int) -> None:
         if not names:

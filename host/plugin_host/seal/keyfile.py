@@ -27,12 +27,20 @@ _log = logging.getLogger(__name__)
 def read_keys(file: str | os.PathLike[str]) -> list[bytes]:
     """The keys that are valid now: that in `file`, and behind it that in `file`.new, if there is one.
 
-    A new key that cannot be used is logged and left out. Raises KeyFileError for the other.
+    Where `file` is a symbolic link the new key lies beside what it leads to: there it takes its place. A
+    new key that cannot be used is logged and left out. Raises KeyFileError for the other.
     """
     # In this order: a key that moves from one name to the other meanwhile is found at one of them.
-    new = _new_key(f"{os.fspath(file)}{_NEW}")
+    new = _new_key(f"{_resolved(os.fspath(file))}{_NEW}")
     keys = [read_key(file)]
     return keys if new is None or new in keys else [*keys, new]
+
+
+def _resolved(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # as `read_key` will say
+        return path
 
 
 def _new_key(path: str) -> bytes | None:

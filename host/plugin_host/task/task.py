@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from plugin_host.errors import InvalidPayload, MetadataError, ResourceConflict, TaskLost
+from plugin_host.errors import CallFailed, InvalidPayload, MetadataError, ResourceConflict, TaskLost
 from plugin_host.event import TaskChanged
 
 from .info import TaskInfo
@@ -74,6 +74,7 @@ class Task:
         self._ended: float | None = None
         self._loss: Callable[[], TaskLost] | None = None  # of the result
         self._absence: Callable[[], TaskLost] | None = None  # of the worker
+        self._log_cut = ""  # why the log is not whole although there is a result
         self._over = asyncio.Event()
         self._settled = asyncio.Event()  # set while it has a worker, or will have none any more
         self._closing: asyncio.Task[None] | None = None
@@ -126,9 +127,10 @@ class Task:
 
         Iterate over it. The newest 1,000,000 bytes are kept; who is attached loses nothing, and a worker
         waits for one that does not read. Raises InvalidPayload for an offset beyond the end; the iteration
-        raises TaskLost behind the last byte of a task that was lost.
+        raises TaskLost behind the last byte of a task that was lost, and CallFailed, "task.log_cut", behind
+        that of a log whose rest did not come in time.
         """
-        return LogReader(self._log, offset, self._check_not_lost)
+        return LogReader(self._log, offset, self._check_log_whole)
 
     async def result(self) -> TaskResult:
         """How it ended, once its whole log has arrived, whether or not anybody reads that.
@@ -144,6 +146,11 @@ class Task:
     def _check_not_lost(self) -> None:
         if self._loss is not None:
             raise self._loss()
+
+    def _check_log_whole(self) -> None:
+        self._check_not_lost()
+        if self._log_cut:
+            raise CallFailed(f"the log of task {self.id} is cut: {self._log_cut}", name="task.log_cut")
 
     def _result(self) -> TaskResult | None:
         outcome = self._state.outcome
@@ -326,6 +333,10 @@ class Task:
         """More of the log; waits while a reader that is attached does not read."""
         self.take(data)
         await self._log.wait_for_room()
+
+    def cut_log(self, reason: str) -> None:
+        """The rest of the log is not waited for; who reads is told so at its end, and the result counts."""
+        self._log_cut = reason
 
     def report(self, outcome: Outcome, total: int | None = None) -> None:
         """How it ended, after a log of `total` bytes, None for those that were fed.

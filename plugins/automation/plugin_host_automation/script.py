@@ -24,6 +24,9 @@ __all__ = ["check", "environment", "run", "run_script"]
 _SHELL = "/bin/sh"
 # What the system itself can start: a line that names an interpreter, and a program.
 _STARTABLE = (b"#!", b"\x7fELF")
+# With it in front the line is a command of /bin/sh, which then does not find one of that name.
+_MARKED = b"\xef\xbb\xbf#!"
+_MARK_ERROR = "its #! line is behind a byte order mark, as editors on Windows write: save it without one"
 
 
 def check(ctx: sdk.Context, request: RunScript) -> None:
@@ -44,6 +47,8 @@ def run_script(ctx: sdk.Context, script: Script, settings: Settings, timeout: fl
     What keeps it from running at all is in the result's `exec_error`.
     """
     identity = Identity.to_run(script.run_as)
+    if script.executable is None and script.data.startswith(_MARKED):
+        return ScriptResult(success=False, exec_error=f"the script cannot be executed: {_MARK_ERROR}")
     try:
         for file in script.files:
             upload.write_file(file, settings)

@@ -60,9 +60,11 @@ def process_failure(error: psutil.Error, pid: int) -> sdk.CommandError:
 
     Whatever is not a refusal is a process that was never there, or ended while it was looked at.
     """
+    # An integer of more than 64 bits cannot be sent, but be asked for in words.
+    told = pid if pid < 2**64 else str(pid)
     if isinstance(error, deferred.psutil.AccessDenied):
-        return _failure(PERMISSION_DENIED, f"process {pid}", "", pid=pid)
-    return _failure(NO_SUCH_PROCESS, str(pid), "", pid=pid)
+        return _failure(PERMISSION_DENIED, f"process {pid}", "", pid=told)
+    return _failure(NO_SUCH_PROCESS, str(pid), "", pid=told)
 
 
 def _failure(status: int, subject: str, detail: str, **fields: object) -> sdk.CommandError:

@@ -45,6 +45,8 @@ class Reach:
             if name is None:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._check_file(os.stat(name, dir_fd=walk.fd, follow_symlinks=False), path)
+            if path.endswith((b"/", b"/.")):  # which is a way into a folder
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             fd = os.open(name, _READING, dir_fd=walk.fd)
         try:
             self._check_file(os.fstat(fd), path)  # it may be another by now
