@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import CallError, CallFailed, SessionClosed, SessionNotFound, TerminalError
@@ -57,6 +58,8 @@ class Session:
         self._sizes = Sizes((info.rows, info.cols) if info.rows and info.cols else None)
         self._viewers: dict[int, Viewer] = {}
         self._totals: Mapping[str, int] = {name: kept.end for name, kept in info.output.items()}
+        self.looked_at = 0.0
+        self._was_read = False  # by a viewer that has left
         self._over = asyncio.Event()
         self._forgotten = ""  # why it is not there any more
         if info.exit is not None:
@@ -79,6 +82,12 @@ class Session:
     def is_over(self) -> bool:
         """Whether its end is known, or its plugin gone."""
         return self._over.is_set()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody here has read its output up to the end, or it comes past its plugin."""
+        is_known = self._was_read or self.terminal is not None
+        return is_known or any(viewer.has_all for viewer in self._viewers.values())
 
     async def get(self) -> SessionInfo:
         """The session at this moment, from the plugin."""
@@ -183,6 +192,8 @@ class Session:
     async def detach_viewer(self, viewer: Viewer) -> None:
         """See `Viewer.detach`."""
         self._viewers.pop(viewer.number, None)
+        self._was_read |= viewer.has_all
+        self.looked_at = monotonic()
         streams = viewer.streams
         if self._proxy.is_over or not streams:
             return

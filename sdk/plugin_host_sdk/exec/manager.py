@@ -38,7 +38,7 @@ from .handler import ExecSpec, find_handler
 from .launcher import Launcher, close_result
 from .processtable import ProcessTable
 from .reactor import Reactor
-from .session import ENDED, STARTING, Session
+from .session import ENDED, FIRST_LOOK_S, STARTING, Session
 from .solitude import Solitude
 from .terminal import RealTerminalFactory
 
@@ -63,9 +63,9 @@ __all__ = ["MOST_TOLD_BYTES", "Manager"]
 
 MOST_TOLD_BYTES = 1024 * 1024
 _LOOK_S = 1.0  # between two looks at an ended session that is still looked at
-# So many that have ended are kept for so long, whatever the limits: who has opened one is about to attach.
+# So many that have ended are kept for FIRST_LOOK_S, whatever the limits: who has opened one is about to
+# attach.
 _AWAITED_SESSIONS = 64
-_FIRST_LOOK_S = 10.0
 
 
 def _check_told(options: SessionOptions) -> None:
@@ -212,6 +212,7 @@ class Manager:
             attention=self._attention,
             ended=self._retire,
             event_queue=self._settings.event_queue,
+            kept_s=self._limits.ended_s if self._limits.ended_sessions else 0.0,
         )
         ctx = self._runtime.context(f"exec {handler.key}")
         if call is not None:
@@ -446,7 +447,7 @@ class Manager:
         """How long an ended session is kept after which `rank` others have ended."""
         limits, until = self._limits, now
         if session.awaits_viewer and rank < _AWAITED_SESSIONS:
-            until = session.ended_at + _FIRST_LOOK_S
+            until = session.ended_at + FIRST_LOOK_S
         if rank >= limits.ended_sessions:
             return until
         if session.is_watched:
