@@ -81,6 +81,11 @@ def _check_told(options: SessionOptions) -> None:
         )
 
 
+def _why(call: Context | None) -> str:
+    """Why the call that opens a session is given up; a host that stops the plugin says so."""
+    return (call and call.cancelled.reason) or "the caller cancelled"
+
+
 class Manager:
     """Sessions of `handlers`, whose keys are complete.
 
@@ -191,7 +196,7 @@ class Manager:
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
-            self._begin_closing(session, "the caller cancelled", 0.0)
+            self._begin_closing(session, _why(call), 0.0)
             beginning.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
@@ -220,7 +225,7 @@ class Manager:
 
             def give_up() -> None:
                 if session.state == STARTING:  # what runs outlives the call
-                    ctx.cancelled.set("the caller cancelled")
+                    ctx.cancelled.set(_why(call))
 
             call.cancelled.listen(give_up)
         with self._lock:
@@ -292,7 +297,7 @@ class Manager:
 
     def _created(self, session: Session, window: int, call: Context | None) -> Created:
         if call is not None and call.cancelled and not session.closed_by:
-            self._begin_closing(session, "the caller cancelled", 0.0)
+            self._begin_closing(session, _why(call), 0.0)
         if session.closed_by:  # somebody closed it while it started
             closing = self._closings.get(session.id)
             if closing is not None:
