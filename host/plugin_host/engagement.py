@@ -53,14 +53,19 @@ class Engagement:
 
     @property
     def is_busy(self) -> bool:
-        """Whether calls are in flight, sessions or tasks are open, or it asks something of the host."""
+        """Whether calls are in flight, sessions or tasks are open, or it asks something of the host.
+
+        Sessions that have ended count while what they have put out is still read, or still kept for who
+        has opened them.
+        """
         link, tasks = self._link, self.tasks
         # One that serves no call and waits for its metadata to change, or for a task, may be stopped.
         waiting = self._metadata.waiting(link) + tasks.held
         asked = len(link.connection.incoming) - waiting
         is_working = bool(self.actions.running) or tasks.is_busy
         is_called = bool(link.calls()) or (link.joint is not None and link.joint.is_busy())
-        return is_called or bool(self.exec.running) or asked > 0 or is_working
+        is_in_session = bool(self.exec.running) or self.exec.has_readers
+        return is_called or is_in_session or asked > 0 or is_working
 
     @property
     def calls(self) -> list[str]:

@@ -19,7 +19,7 @@ from plugin_host_sdk.events import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from plugin_host_sdk.connection import Connection
 
@@ -83,6 +83,11 @@ class Streams:
         """A stream that the peer named in its request. Raises LocalProtocolError for one that was open."""
         self._table.open_receive(stream, window)
         self._receivers[stream] = receiver
+
+    @property
+    def receivers(self) -> Collection[Receiver]:
+        """Those who still hear of what the plugin sends."""
+        return self._receivers.values()
 
     def consume(self, stream: int, size: int) -> None:
         """The reader took `size` bytes."""

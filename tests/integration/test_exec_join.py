@@ -14,6 +14,7 @@ import pytest
 from plugin_host import Gap, Output, Session, Viewer
 from tests.run import Run
 from tests.session import Reader, read, runner, sh
+from tests.wait import WaitUntil
 
 pytestmark = pytest.mark.edges
 
@@ -193,5 +194,36 @@ def test_attach_that_is_cancelled_leaves_no_viewer_and_no_stuck_session(run: Run
             assert (await session.wait()).code == 0  # nobody holds it up
             reader = await read(session)
             assert reader.stdout == numbered(reader.items[0].offset, 1_000_000)
+
+    run(body())
+
+
+def test_attach_that_is_cancelled_leaves_no_stream(run: Run, tmp_path: Path, wait_until: WaitUntil) -> None:
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            session = await host.exec("desk", ["sleep", "60"], tty=False)
+            link = host._supervisors["desk"].link
+            assert link is not None
+            receiving = link.connection.streams.receiving
+
+            async def give_up(turns: int) -> None:
+                attaching = asyncio.ensure_future(session.attach())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                attaching.cancel()
+                await asyncio.wait([attaching])
+                if not attaching.cancelled():
+                    await attaching.result().detach()
+
+            for turns in range(8):
+                await give_up(turns)
+            await wait_until.aio(lambda: not receiving)
+            # One that is refused, because there is no such session any more, ends no streams.
+            closing = asyncio.ensure_future(session.close())
+            await asyncio.sleep(0)
+            for turns in range(8):
+                await give_up(turns)
+            await closing
+            await wait_until.aio(lambda: not receiving)
 
     run(body())

@@ -24,18 +24,19 @@ from tests.sdk.managed import CHANGES, Manage, Managed, Outcome, PipeFiles, Scri
 # Calling off.
 
 
-def test_call_that_is_cancelled_while_a_handler_starts_leaves_nothing(
-    manage: Manage, given: PipeFiles
+@pytest.mark.parametrize("why", ["the caller cancelled", "the host is stopping this plugin"])
+def test_call_that_is_cancelled_while_a_handler_starts_leaves_nothing_and_says_why(
+    manage: Manage, given: PipeFiles, why: str
 ) -> None:
     script = Script(lambda ctx, opts: (given.reading, None))
     managed = manage(Handler("files", command_handler=script))
     call = managed.call()
     opening = Outcome(lambda: managed.create(tty=False, stdin=2, call=call))
     assert script.begun.wait(5)
-    call.cancelled.set("the caller has gone")
-    with pytest.raises(CallCancelled, match="the caller cancelled"):
+    call.cancelled.set(why)
+    with pytest.raises(CallCancelled, match=why):
         opening.result()
-    assert script.contexts[0].cancelled.reason == "the caller cancelled"
+    assert script.contexts[0].cancelled.reason == why
     managed.pass_time_until(managed.is_gone)
     assert not is_open(given.reading)
 

@@ -261,6 +261,36 @@ def test_program_has_the_size_that_was_given_to_the_function(perform: Perform) -
     exit_of(managed)
 
 
+def test_program_has_the_size_that_was_given_while_it_was_awaited(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_start, may_end = threading.Event(), threading.Event(), threading.Event()
+
+    def choose(*_: Any) -> ExecSpec:
+        may_end.wait(5)
+        return ExecSpec(["program"])
+
+    managed = perform(choose)
+    spawn = managed.terminals.spawn
+
+    def spawn_late(*arguments: Any, **options: Any) -> Any:
+        begun.set()
+        may_start.wait(5)
+        return spawn(*arguments, **options)
+
+    monkeypatch.setattr(managed.terminals, "spawn", spawn_late)
+    may_end.set()
+    assert begun.wait(5)
+    managed.terminals.terminals[0].wait_for_close()
+    assert managed.manager.resize("s", 50, 132) is None
+    assert managed.manager.get("s").rows == 50
+    may_start.set()
+    terminal = managed.terminals.wait_for_terminal(2)
+    terminal.wait_for_size(50, 132)
+    terminal.finish(0)
+    exit_of(managed)
+
+
 def test_program_waits_half_a_second_for_what_holds_the_terminal_of_the_function(perform: Perform) -> None:
     held: list[int] = []
 

@@ -120,6 +120,7 @@ def test_exit_is_told_once_with_all_there_is_to_say(sit: Sit) -> None:
                     "error": None,
                 },
                 "totals": {"stdout": 3, "stderr": 1},
+                "kept_s": 0.0,
             },
         )
     ]

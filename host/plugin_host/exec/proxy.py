@@ -26,6 +26,8 @@ from plugin_host.trace import current_trace
 from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
 
 from .announcement import Announcement
+from .unread import Readable, Unread
+from .viewer import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,12 +43,13 @@ __all__ = ["ExecProxy", "Held"]
 _T = TypeVar("_T")
 
 _KEPT_EXITS = 1024
+# For how long a plugin keeps what has ended, when it does not say.
+_KEPT_S = 60.0
 
 
-class Held(Protocol):
+class Held(Readable, Protocol):
     """A session that somebody holds, as its proxy needs it."""
 
-    id: str
     info: SessionInfo
 
     def note_exit(self, exit: Exit, totals: Mapping[str, int]) -> None:
@@ -63,6 +66,8 @@ class _Exited(msgspec.Struct):
     created_at: float = (
         0.0  # of the session, as ids come again; 0 of a plugin, which tells of its own alone
     )
+
+    kept_s: float = _KEPT_S
 
     def is_of(self, info: SessionInfo) -> bool:
         """Whether it is that session which has ended."""
@@ -95,6 +100,7 @@ class ExecProxy:
         self._viewers = 0
         self._known: WeakValueDictionary[str, Held] = WeakValueDictionary()
         self._running: set[Held] = set()  # held until their exit, also when nobody else does
+        self._unread = Unread()
         self._called_off: set[str] = set()  # ids of what is being closed because nobody wants it
         # What was told of sessions that nobody held: a list that was made before may be on the way.
         self._exits: dict[str, _Exited] = {}
@@ -117,6 +123,11 @@ class ExecProxy:
     def running(self) -> builtins.list[str]:
         """The ids of the sessions that have not ended, as far as anybody holds them."""
         return sorted(session.id for session in self._running)
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether output is still to be read: a viewer gets it, or is yet to come to what has ended."""
+        return bool(self._unread) or any(isinstance(one, Viewer) for one in self.streams.receivers)
 
     @property
     def is_over(self) -> bool:
@@ -276,6 +287,7 @@ class ExecProxy:
     def drop(self, session: Held, before: Held | None = None) -> None:
         """It was not opened, or is gone for good; `before` had its id and has it again."""
         self._running.discard(session)
+        self._unread.drop(session)
         self.announcement.call_off(session.id)
         if self._known.get(session.id) is session:
             del self._known[session.id]
@@ -296,6 +308,7 @@ class ExecProxy:
             del self._exits[next(iter(self._exits))]
         if session is not None:
             self._running.discard(session)
+            self._unread.add(session, told.kept_s)
             session.note_exit(told.exit, told.totals)
         self.announcement.ended(told.session, told.exit)
 
@@ -306,6 +319,7 @@ class ExecProxy:
         self._make_error = make_error
         self.meter.ended["lost"] += len(self._running)
         self._running.clear()
+        self._unread.clear()
         for session in list(self._known.values()):
             session.lose()
         self.announcement.lose()

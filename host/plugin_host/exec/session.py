@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plugin_host.errors import CallError, CallFailed, SessionClosed, SessionNotFound, TerminalError
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from plugin_host.errors import PluginHostError
-    from plugin_host_sdk.types.session import Created
+    from plugin_host_sdk.types.session import Attached, Created
 
     from .carrier import SessionCarrier
     from .terminal import DirectTerminal
@@ -57,6 +59,8 @@ class Session:
         self._sizes = Sizes((info.rows, info.cols) if info.rows and info.cols else None)
         self._viewers: dict[int, Viewer] = {}
         self._totals: Mapping[str, int] = {name: kept.end for name, kept in info.output.items()}
+        self.looked_at = 0.0
+        self._was_read = False  # by a viewer that has left
         self._over = asyncio.Event()
         self._forgotten = ""  # why it is not there any more
         if info.exit is not None:
@@ -79,6 +83,12 @@ class Session:
     def is_over(self) -> bool:
         """Whether its end is known, or its plugin gone."""
         return self._over.is_set()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody here has read its output up to the end, or it comes past its plugin."""
+        is_known = self._was_read or self.terminal is not None
+        return is_known or any(viewer.has_all for viewer in self._viewers.values())
 
     async def get(self) -> SessionInfo:
         """The session at this moment, from the plugin."""
@@ -144,17 +154,19 @@ class Session:
             lossless=lossless,
             read_only=viewer.read_only,
         )
+        # Not cancelled with this: only its answer says whether there are streams that will end.
+        asking = asyncio.ensure_future(self._proxy.attach(self.id, options))
         try:
-            attached = await self._proxy.attach(self.id, options)
+            attached = await asyncio.shield(asking)
             viewer.joined(attached)
         except CallError as error:
-            for number in viewer.streams:
-                (streams.stop if error.name == "rpc.foreign" else streams.forget)(number)
+            self._give_back(viewer.streams, error)
             raise
         except BaseException:
             # The plugin may attach it yet, and would wait for a viewer that nobody is.
             for number in viewer.streams:
                 streams.stop(number)
+            asking.add_done_callback(partial(self._came_late, viewer.streams))
             raise
         try:
             self._check_same(attached.session)
@@ -162,6 +174,18 @@ class Session:
             await self.detach_viewer(viewer)
             raise
         self._viewers[viewer.number] = viewer
+
+    def _came_late(self, numbers: list[int], answer: asyncio.Future[Attached]) -> None:
+        """The answer to an attach that nobody waits for any more."""
+        error = None if answer.cancelled() else answer.exception()
+        if isinstance(error, CallError) and not self._proxy.is_over:
+            self._give_back(numbers, error)
+
+    def _give_back(self, numbers: list[int], error: CallError) -> None:
+        """Streams of a viewer that was refused; after an odd answer they may be open all the same."""
+        streams = self._proxy.streams
+        for number in numbers:
+            (streams.stop if error.name == "rpc.foreign" else streams.forget)(number)
 
     async def _give_size(self, viewer: Viewer, rows: int, cols: int) -> None:
         """The size that a viewer comes with; when it is refused there is no viewer."""
@@ -183,6 +207,8 @@ class Session:
     async def detach_viewer(self, viewer: Viewer) -> None:
         """See `Viewer.detach`."""
         self._viewers.pop(viewer.number, None)
+        self._was_read |= viewer.has_all
+        self.looked_at = monotonic()
         streams = viewer.streams
         if self._proxy.is_over or not streams:
             return

@@ -93,6 +93,7 @@ class Viewer:
         self._taken = (0, 0)  # the stream and size of what was given out last
         self._wake: asyncio.Future[None] | None = None
         self._is_detached = False
+        self._has_dropped = False  # what had come and was not given out
         self._error: PluginHostError | None = None  # why the plugin ended a stream early
 
     def __repr__(self) -> str:
@@ -125,6 +126,12 @@ class Viewer:
     def streams(self) -> list[int]:
         """Those that have not ended."""
         return list(self._names)
+
+    @property
+    def has_all(self) -> bool:
+        """Whether every output was given out up to its end."""
+        is_dry = not self._waiting and not self._has_dropped
+        return is_dry and bool(self._ends) and self._ends.keys() == self._bases.keys()
 
     # What arrives; offsets of a stream begin at 0.
 
@@ -242,5 +249,6 @@ class Viewer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._has_dropped = bool(self._waiting)
         self._waiting.clear()
         await self.detach()

@@ -177,6 +177,7 @@ class Launcher:
                 terminal,
                 hold,
             )
+            _catch_up(session, (rows, cols))
         else:
             process = spawn_pipes(spec.argv, cwd=cwd, env=env, identity=identity)
             closers = [partial(os.close, fd) for fd in process[1:]]
@@ -330,6 +331,15 @@ def _three(session: Session, result: Any) -> tuple[Any, Any, Any]:
         session=session.id,
         data={"reason": "bad_result"},
     )
+
+
+def _catch_up(session: Session, begun: tuple[int, int]) -> None:
+    """Give a program that began with one size the one that was asked for while it was started."""
+    if session.size != begun:
+        try:
+            session.resize(*session.size)
+        except (SessionClosed, TerminalError):
+            pass  # it has ended already
 
 
 def _nothing() -> None:

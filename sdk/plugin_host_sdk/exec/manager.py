@@ -38,7 +38,7 @@ from .handler import ExecSpec, find_handler
 from .launcher import Launcher, close_result
 from .processtable import ProcessTable
 from .reactor import Reactor
-from .session import ENDED, STARTING, Session
+from .session import ENDED, FIRST_LOOK_S, STARTING, Session
 from .solitude import Solitude
 from .terminal import RealTerminalFactory
 
@@ -63,9 +63,9 @@ __all__ = ["MOST_TOLD_BYTES", "Manager"]
 
 MOST_TOLD_BYTES = 1024 * 1024
 _LOOK_S = 1.0  # between two looks at an ended session that is still looked at
-# So many that have ended are kept for so long, whatever the limits: who has opened one is about to attach.
+# So many that have ended are kept for FIRST_LOOK_S, whatever the limits: who has opened one is about to
+# attach.
 _AWAITED_SESSIONS = 64
-_FIRST_LOOK_S = 10.0
 
 
 def _check_told(options: SessionOptions) -> None:
@@ -79,6 +79,11 @@ def _check_told(options: SessionOptions) -> None:
             "what is large as resource_data, which only the handler gets",
             name="rpc.invalid_params",
         )
+
+
+def _why(call: Context | None) -> str:
+    """Why the call that opens a session is given up; a host that stops the plugin says so."""
+    return (call and call.cancelled.reason) or "the caller cancelled"
 
 
 class Manager:
@@ -191,7 +196,7 @@ class Manager:
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
-            self._begin_closing(session, "the caller cancelled", 0.0)
+            self._begin_closing(session, _why(call), 0.0)
             beginning.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
@@ -212,6 +217,7 @@ class Manager:
             attention=self._attention,
             ended=self._retire,
             event_queue=self._settings.event_queue,
+            kept_s=self._limits.ended_s if self._limits.ended_sessions else 0.0,
         )
         ctx = self._runtime.context(f"exec {handler.key}")
         if call is not None:
@@ -219,7 +225,7 @@ class Manager:
 
             def give_up() -> None:
                 if session.state == STARTING:  # what runs outlives the call
-                    ctx.cancelled.set("the caller cancelled")
+                    ctx.cancelled.set(_why(call))
 
             call.cancelled.listen(give_up)
         with self._lock:
@@ -291,7 +297,7 @@ class Manager:
 
     def _created(self, session: Session, window: int, call: Context | None) -> Created:
         if call is not None and call.cancelled and not session.closed_by:
-            self._begin_closing(session, "the caller cancelled", 0.0)
+            self._begin_closing(session, _why(call), 0.0)
         if session.closed_by:  # somebody closed it while it started
             closing = self._closings.get(session.id)
             if closing is not None:
@@ -446,7 +452,7 @@ class Manager:
         """How long an ended session is kept after which `rank` others have ended."""
         limits, until = self._limits, now
         if session.awaits_viewer and rank < _AWAITED_SESSIONS:
-            until = session.ended_at + _FIRST_LOOK_S
+            until = session.ended_at + FIRST_LOOK_S
         if rank >= limits.ended_sessions:
             return until
         if session.is_watched:

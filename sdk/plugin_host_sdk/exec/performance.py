@@ -185,11 +185,20 @@ class Performance:
             pass  # the author has closed the descriptor
 
     def resize(self, rows: int, cols: int) -> Later | None:
-        if not self._handler.handles_resize:
+        if self._handler.handles_resize and not self._is_over:
+            return self._offer(rows, cols)
+        try:
             self._terminal.resize(rows, cols)
-            self._session.note_size(rows, cols)
-            self._resizes.put(Size(rows, cols))
-            return None
+        except TerminalError:
+            if not self._is_over:
+                raise  # or that terminal is gone, and its successor's, which has the size, is still to come
+        self._session.note_size(rows, cols)
+        self._resizes.put(Size(rows, cols))
+        body = self._session.body  # it may have come meanwhile, without the size
+        return None if body is None or body is self else body.resize(rows, cols)
+
+    def _offer(self, rows: int, cols: int) -> Later:
+        """Let the function set the size."""
         later = Later()
         later.then(lambda result, error: self._session.note_size(rows, cols) if error is None else None)
         timeout = self._resize_timeout

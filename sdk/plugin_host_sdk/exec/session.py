@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .output import Output
     from .reactor import Reactor
 
-__all__ = ["ENDED", "ENDING", "RUNNING", "STARTING", "Session"]
+__all__ = ["ENDED", "ENDING", "FIRST_LOOK_S", "RUNNING", "STARTING", "Session"]
 
 STARTING, RUNNING, ENDING, ENDED = "starting", "running", "ending", "ended"
 MOVES = {
@@ -59,6 +59,8 @@ MOVES = {
     ENDED: frozenset[str](),
 }
 
+# How long at least who has opened one may take to look at it for the first time.
+FIRST_LOOK_S = 10.0
 # How long the output that a process left is read: a grandchild may hold the descriptor for ever.
 _LAST_OUTPUT_S = 0.5
 # What one read may take when nobody limits it.
@@ -82,6 +84,7 @@ class Session:
         attention: Attention,
         ended: Callable[[Session], None],
         event_queue: int | None = None,
+        kept_s: float = 0.0,
     ) -> None:
         self.options = options
         self.id = options.id
@@ -102,6 +105,7 @@ class Session:
         self._attention = attention
         self._ended = ended
         self._event_queue = event_queue
+        self._kept_s = kept_s
         self._lock = threading.Lock()
         self._state = STARTING
         self._began = clock.monotonic()
@@ -433,7 +437,10 @@ class Session:
         self._ended(self)
 
     def _tell_exit(self, exit: Exit, totals: dict[str, int]) -> None:
-        params = {"session": self.id, "exit": _as_map(exit), "totals": totals}
+        kept_s = max(self._kept_s, FIRST_LOOK_S if self.awaits_viewer else 0.0)
+        if self.options.handover is not None:
+            kept_s = 0.0  # there is nothing to look at
+        params = {"session": self.id, "exit": _as_map(exit), "totals": totals, "kept_s": kept_s}
         try:
             self._sink.notify("exec.exited", params)
         except LocalProtocolError as error:  # an author's words, too many for this host
