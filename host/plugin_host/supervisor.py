@@ -300,8 +300,7 @@ class Supervisor(InstanceOwner):
 
     async def _stop_if_idle(self) -> None:
         async with self._lock:
-            instance = self._instance
-            if self.plugin.state is State.READY and instance is not None and not instance.is_busy:
+            if self.idleness is not None and self.idleness.is_over:
                 await self._stop(State.IDLE)
 
     # Replacing.
