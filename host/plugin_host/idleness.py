@@ -19,7 +19,11 @@ _LOOKS = 4
 
 
 class Idleness:
-    """Calls `on_idle()` once when `is_busy()` was false, and nothing was used, for `idle_s` seconds."""
+    """Calls `on_idle()` when `is_busy()` was false, and nothing was used, for `idle_s` seconds.
+
+    Goes on looking, and calls it at each look for as long as that is so: what it is called for may come to
+    nothing. `close` is the end.
+    """
 
     def __init__(self, idle_s: float, is_busy: Callable[[], bool], on_idle: Callable[[], None]) -> None:
         self.uses = 0
@@ -32,6 +36,11 @@ class Idleness:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = self._look_later()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the idle time has passed, and nothing was used since."""
+        return self._quiet >= _LOOKS and self.uses == self._seen and not self._is_busy()
+
     def close(self) -> None:
         """Stop looking."""
         if self._timer is not None:
@@ -43,11 +52,9 @@ class Idleness:
             self._seen, self._quiet = self.uses, 0
         else:
             self._quiet += 1
+        self._timer = self._look_later()
         if self._quiet >= _LOOKS:
-            self._timer = None
             self._on_idle()
-        else:
-            self._timer = self._look_later()
 
     def _look_later(self) -> asyncio.TimerHandle:
         """At the next multiple of the pause; the loop may have come a moment before the last one."""

@@ -1,6 +1,7 @@
 """What a lazy plugin does in tasks of their own: it is started by who needs it, and stopped when idle.
 
-Invariant: however many need it, it is started once; after `close` neither goes on.
+Invariant: however many need it, it is started once, and stopped once however often that is due; after
+`close` neither goes on.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Laziness:
 
     def doze(self) -> None:
         """It has had nothing to do for long enough."""
-        self._dozing = asyncio.create_task(self._stop(), name=f"idle stop of {self._id}")
+        if self._dozing is None or self._dozing.done():
+            self._dozing = asyncio.create_task(self._stop(), name=f"idle stop of {self._id}")
 
     async def close(self) -> None:
         """Nothing of this goes on."""

@@ -1,6 +1,7 @@
-"""The last part of instances that were replaced: they finish what they have and are stopped.
+"""The last part of instances that do not serve any more: they finish what they have and are stopped.
 
-Invariant: each is stopped once it is not busy, or is ended when it hangs; then it is forgotten.
+Invariant: each is stopped once it is not busy, or is ended when it hangs; only then is it forgotten. Who
+stops waiting for that ends nothing of it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Retirement:
 
     def __init__(self) -> None:
         self._retiring: dict[Instance, asyncio.Task[None]] = {}
+        self._hurried: dict[Instance, asyncio.Event] = {}  # set when its calls are not waited for
         self._hung: dict[Instance, asyncio.Task[None]] = {}  # of the retiring ones, those to be ended
 
     def __contains__(self, instance: object) -> bool:
@@ -36,26 +38,30 @@ class Retirement:
         return iter(self._retiring)
 
     def begin(self, old: Instance) -> None:
-        """It was replaced."""
-        self._retiring[old] = asyncio.create_task(self._retire(old), name=f"retirement of {old.mark}")
+        """It was replaced, or came up when nobody wanted it any more."""
+        self._hurried[old] = asyncio.Event()
+        self._go_on(old)
+
+    def _go_on(self, old: Instance) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._retire(old), name=f"retirement of {old.mark}")
+        self._retiring[old] = task
+        return task
 
     async def _retire(self, old: Instance) -> None:
-        try:
-            await _finish(old)
-        finally:
-            self._retiring.pop(old, None)
-            self.spare(old)
+        await _finish(old, self._hurried[old])
+        del self._retiring[old], self._hurried[old]
+        self.spare(old)
 
     async def end(self) -> None:
-        """Do not wait any longer for calls and sessions."""
-        await asyncio.gather(*(self._end(one) for one in list(self._retiring)))
-
-    async def _end(self, old: Instance) -> None:
-        task = self._retiring.get(old)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
-        await old.stop()
+        """Do not wait any longer for calls and sessions. Cancelling ends the wait alone."""
+        for hurry in self._hurried.values():
+            hurry.set()
+        # A stop that failed is tried again.
+        tasks = [self._go_on(old) if task.done() else task for old, task in list(self._retiring.items())]
+        if tasks:
+            await asyncio.wait(tasks)
+        for task in tasks:
+            task.result()
 
     def unresponsive(self, instance: Instance, verdict: HealthVerdict) -> None:
         """One of them does not answer. One that does, and whose calls do not end, is waited for."""
@@ -71,16 +77,19 @@ class Retirement:
             ending.cancel()
 
 
-async def _finish(instance: Instance) -> None:
-    """Wait until no call is in flight and no session open, then stop it.
+async def _finish(instance: Instance, hurry: asyncio.Event) -> None:
+    """Wait until no call is in flight and no session open, or for `hurry`, then stop it.
 
-    There is no bound to the wait: a session may be somebody's shell for days. Cancelling ends it, and so
-    does the end of the instance, as by `_end_hung`.
+    There is no bound to the wait: a session may be somebody's shell for days. The end of the instance ends
+    it, as by `_end_hung`.
     """
     pause = _FIRST_LOOK_S
-    while instance.is_busy:
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_LOOK_S)
+    while instance.is_busy and not hurry.is_set():
+        try:
+            async with asyncio.timeout(pause):
+                await hurry.wait()
+        except TimeoutError:
+            pause = min(pause * 2, _LONGEST_LOOK_S)
     await instance.stop()
 
 

@@ -65,7 +65,7 @@ class Supervisor(InstanceOwner):
         self._retirement = Retirement()
         self._launches = 0
         self._lock = asyncio.Lock()
-        self._launching = Launching(facilities.gate)
+        self._launching = Launching(facilities.gate, self._retirement.begin)
         self._revival: asyncio.Task[None] | None = None
         self._laziness = Laziness(plugin.id, self.try_start, self._stop_if_idle)
         self._is_closed = False
@@ -300,8 +300,7 @@ class Supervisor(InstanceOwner):
 
     async def _stop_if_idle(self) -> None:
         async with self._lock:
-            instance = self._instance
-            if self.plugin.state is State.READY and instance is not None and not instance.is_busy:
+            if self.idleness is not None and self.idleness.is_over:
                 await self._stop(State.IDLE)
 
     # Replacing.
@@ -322,18 +321,26 @@ class Supervisor(InstanceOwner):
                 self._ledger.policy = self._policy_of(candidate)
                 return
             new = self._new_instance(candidate, manifest)
-            try:
-                await self._launching.run(new)
-            except asyncio.CancelledError:
-                if not self._launching.was_called_off():
-                    raise
-                text = f"plugin `{self.plugin.id}` was stopped while its successor started"
-                raise LaunchError(text, plugin=self.plugin.id) from None
+            await self._launch_successor(new)
             if self._instance is not old:  # it died meanwhile: the new one is what would follow
                 self._call_off_revival()
-                await self._wait_cleared()
                 self._move(State.STARTING)
             self._replace(old, new)
+
+    async def _launch_successor(self, new: Instance) -> None:
+        """Until it is ready, and of a running one that died meanwhile nothing is left."""
+        try:
+            await self._launching.run(new)
+        except asyncio.CancelledError:
+            if not self._launching.was_called_off():
+                raise
+            text = f"plugin `{self.plugin.id}` was stopped while its successor started"
+            raise LaunchError(text, plugin=self.plugin.id) from None
+        try:
+            await self._wait_cleared()
+        except BaseException:
+            self._retirement.begin(new)
+            raise
 
     def _replace(self, old: Instance, new: Instance) -> None:
         old_version = self.plugin.version

@@ -118,6 +118,37 @@ def test_it_is_stopped_when_it_had_nothing_to_do_and_comes_back(
     run(body())
 
 
+@pytest.mark.parametrize("kind", ["call", "use"])
+def test_use_in_the_turn_in_which_its_idle_time_ends_delays_its_stop(
+    run: Run, tmp_path: Path, wait_until: WaitUntil, kind: str
+) -> None:
+    async def body() -> None:
+        async with sleepy(tmp_path, idle_stop_s=0.2) as host:
+            plugin = host.plugins["sleepy"]
+            first = await host.call("sleepy", "pid")
+            idleness = host._supervisors["sleepy"].idleness
+            assert idleness is not None
+            over, calls = idleness._on_idle, []
+
+            def on_idle() -> None:
+                idleness._on_idle = over
+                if kind == "call":
+                    calls.append(asyncio.create_task(host.call("sleepy", "pid")))
+                over()
+                if kind == "use":  # as by one that has been let in and has asked nothing yet
+                    idleness.uses += 1
+                asyncio.get_running_loop().call_soon(lambda: states.append(plugin.state))
+
+            states: list[State] = []
+            idleness._on_idle = on_idle
+            await wait_until.aio(lambda: states)
+            assert states == [State.READY]
+            assert [await one for one in calls] == [first] * len(calls)
+            await wait_until.aio(lambda: plugin.state is State.IDLE)
+
+    run(body())
+
+
 def test_call_that_lasts_and_session_that_is_open_keep_it(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with sleepy(tmp_path, idle_stop_s=0.1) as host:
