@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import os
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from plugin_host.action.source import Source, open_source
 from plugin_host.errors import CallFailed
+from tests.wait import WaitUntil
 
 WHOLE = bytes(range(256)) * 4096
 
@@ -123,24 +125,67 @@ def test_what_is_no_data_is_said() -> None:
         asyncio.run(open_source("/nowhere/at/all"))
 
 
-def test_file_is_closed_although_who_closes_it_is_cancelled(tmp_path: Path) -> None:
-    path = tmp_path / "data"
-    path.write_bytes(WHOLE)
+class Silent(io.RawIOBase):
+    """A file that has nothing to read until it is told, and then its end."""
 
+    def __init__(self) -> None:
+        self.is_asked, self.has_ended = threading.Event(), threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        self.is_asked.set()
+        self.has_ended.wait()
+        return b""
+
+
+def test_sources_that_are_silent_take_no_thread_of_others() -> None:
     async def body() -> None:
-        source = await open_source(path)
-        file: Any = source._close.__self__  # type: ignore[attr-defined]
-        busy = threading.Event()
         with ThreadPoolExecutor(1) as threads:
             asyncio.get_running_loop().set_default_executor(threads)
-            threads.submit(busy.wait, 10)  # so that no thread is free for the closing
-            closing = asyncio.create_task(source.close())
-            await asyncio.sleep(0)
-            closing.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await closing
-            assert not file.closed
-            busy.set()
-        assert file.closed
+            silent = Silent()
+            sources = [await open_source(silent), await open_source(iter(silent.read, None))]
+            reads = [asyncio.create_task(read(source)) for source in sources]
+            assert await asyncio.to_thread(silent.is_asked.wait, 10)
+            assert await read(await open_source(io.BytesIO(WHOLE))) == WHOLE
+            for one in reads:
+                one.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await one
+            silent.has_ended.set()
 
     asyncio.run(body())
+
+
+def test_file_is_closed_when_its_last_read_is_over(wait_until: WaitUntil, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def readers() -> int:
+        try:
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return 0
+        return 1
+
+    async def body() -> int:
+        opening = asyncio.create_task(open_source(fifo))
+        writer = await asyncio.to_thread(os.open, fifo, os.O_WRONLY)
+        reading = asyncio.create_task(read(await opening))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        return writer
+
+    writer = asyncio.run(body())
+    assert readers() == 1
+    os.close(writer)
+    wait_until(lambda: not readers())
+    wait_until(lambda: not any(one.name == "plugin-host-source" for one in threading.enumerate()))
+
+
+def test_file_that_cannot_wait_is_no_end(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with open(reading, "rb", buffering=0) as file, pytest.raises(BlockingIOError):
+        asyncio.run(read(asyncio.run(open_source(file))))
+    os.close(writing)

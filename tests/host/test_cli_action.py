@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -345,3 +346,28 @@ def test_plugin_is_started_for_an_action_where_no_host_runs(
     assert (left.status, left.out) == (0, "leaving\n")
     died = cli("action", "shutdown", "robot", *place)
     assert died.status == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_upload_whose_stdin_is_silent_ends_with_a_signal(
+    hosted: Hosted, tmp_path: Path, wait_until: WaitUntil, number: signal.Signals
+) -> None:
+    words = ["action", "upload", "automation", "-", str(tmp_path / "dest")]
+    reading, writing = os.pipe()
+
+    def kinds() -> list[str]:
+        listed = hosted.cli("action", "list", "--json").json
+        return [one["kind"] for one in listed if one["state"] == "running"]
+
+    try:
+        with subprocess.Popen(
+            [*COMMAND, *words], stdin=reading, stderr=subprocess.PIPE, env=hosted.cli.env
+        ) as process:
+            wait_until(lambda: "upload_file" in kinds())
+            process.send_signal(number)
+            _, err = process.communicate(timeout=10)
+            assert (process.returncode, err) == (128 + number, b"")
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert not (tmp_path / "dest").exists()

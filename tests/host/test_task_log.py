@@ -161,3 +161,15 @@ def test_second_task_that_waits_on_a_reader_is_refused(run: Run) -> None:
 
 async def _rest(reader: LogReader) -> bytes:
     return b"".join([data async for data in reader])
+
+
+def test_log_of_a_task_that_is_to_end_takes_a_ring_more_than_its_reader_and_loses_nothing() -> None:
+    log = TaskLog(kept=10)
+    rooms: list[int] = []
+    log.on_room = lambda: rooms.append(log.limit)
+    reader = log.attach(0)
+    log.append(bytes(range(30)))
+    log.make_room()
+    log.make_room()
+    assert (rooms, log.limit) == ([20], 20)
+    assert log.take(reader, 100) == bytes(range(30))

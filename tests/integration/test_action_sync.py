@@ -92,3 +92,12 @@ def test_threads_share_a_run(host: PluginHost) -> None:
     assert size == 3_000_000
     assert results == [run.result()]
     assert "heartbeat" in host.actions.kinds("robot")
+
+
+def test_what_an_action_was_can_be_had_behind_the_end_of_its_host(host: PluginHost) -> None:
+    run = host.actions.trigger("robot", action.RunScript(data=b"echo hi"))
+    output = run.output()
+    result = run.result()
+    host.close()
+    assert run.result(timeout=1) == run.result() == result
+    assert b"".join(piece.data for piece in output) == b"hi\n"

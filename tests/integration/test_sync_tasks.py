@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_host import ArtifactNotFound, CallTimeout, ResourceConflict, TaskNotFound
+from plugin_host import ArtifactNotFound, CallTimeout, PluginHostError, ResourceConflict, TaskNotFound
 from plugin_host.sync import PluginHost
 from tests.stage import write_plugin
 from tests.syncstage import blocking
@@ -85,3 +85,32 @@ def test_error_in_what_hears_of_progress_leaves_no_file(host: PluginHost, tmp_pa
         with pytest.raises(RuntimeError, match="enough"):
             task.get_artifact(f"{tmp_path}/made").save(tmp_path / "kept", on_progress=fail)
     assert not (tmp_path / "kept").exists()
+
+
+def test_what_a_task_was_can_be_had_behind_the_end_of_its_host(host: PluginHost, tmp_path: Path) -> None:
+    task = host.tasks.run("worker", sh("echo hi"), tty=False)
+    whole = task.result()
+    begun = task.log()
+    closed = host.tasks.run("worker", sh("echo hi"), tty=False)
+    closed.result()
+    artifact = closed.get_artifact(str(Path(__file__)))
+    closed.close()
+    host.close()
+    assert task.result(timeout=1) == whole
+    assert b"".join(begun) == b"hi\n"
+    for one in (task, closed):
+        assert one.result().success
+        assert b"".join(one.log()) == b"hi\n"
+        one.close()
+        one.close()
+    with pytest.raises(PluginHostError, match="its host is closed"):
+        artifact.save(tmp_path / "kept")
+
+
+def test_result_does_not_wait_for_a_reader_of_the_same_thread(host: PluginHost) -> None:
+    with host.tasks.run("worker", ["head", "-c", "5000000", "/dev/zero"], tty=False) as task:
+        log = task.log()
+        next(log)
+        assert task.result(timeout=30).success
+        assert sum(map(len, log)) < 5_000_000
+        assert log.evicted > 0

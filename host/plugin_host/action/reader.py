@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
+from plugin_host.currenttask import current_task
 from plugin_host.exec.viewer import Output
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ class ActionOutput:
         self, run: Watched, *, since: Mapping[str, int] | None = None, lossless: bool = True
     ) -> None:
         self.number = next(_numbers)
-        self.task: asyncio.Task[object] | None = asyncio.current_task()  # who read last
+        self.task = current_task()  # who read last
         self._run = run
         self._ring = run.ring
-        self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop() if self.task is not None else None
         self._since = dict(since or {})
         self._lossless = lossless
         self._next = self._ring.first
@@ -79,7 +80,7 @@ class ActionOutput:
         return self
 
     async def __anext__(self) -> Output:
-        self.task = asyncio.current_task()
+        self.task = current_task()
         if not self._is_closed:
             self._hold()  # at what comes next: who asks for more has used what it got
         while not self._is_closed:
@@ -121,7 +122,7 @@ class ActionOutput:
 
     def __del__(self) -> None:
         """Nobody can read it any more; perhaps told on another thread."""
-        if not self._is_closed and not self._loop.is_closed():
+        if not self._is_closed and self._loop is not None and not self._loop.is_closed():
             try:
                 self._loop.call_soon_threadsafe(self._ring.let_go, self.number)
             except RuntimeError:

@@ -121,6 +121,8 @@ class ActionRun:
         Raises what the plugin refused or failed with (ActionError, CallFailed, CallCancelled), PluginDied
         when it was lost with its plugin, and what reading its data raised.
         """
+        if self.is_over:  # can be asked for behind the end of the host's loop, too
+            return self._outcome()
         task = asyncio.current_task()
         for reader in self._readers:
             if reader.task is task:  # it cannot read while it waits here

@@ -1,19 +1,23 @@
 """Where the data of an action comes from: bytes, a file by its path or open, or an iterator.
 
-Files are read on threads, a piece at a time, and everything is hashed on its way. Invariants: no more than
-one piece is in memory; a file that is of another size than it was is an error, never a short upload.
+Files and iterators are read on a thread of their own, a piece at a time, and everything is hashed on its
+way. Invariants: no more than one piece is in memory; a file that is of another size than it was is an
+error, never a short upload; a source that keeps its reader waiting holds nothing else up.
 """
 
 from __future__ import annotations
 
-import asyncio
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import IO, Any
 
 from plugin_host.errors import CallFailed
+
+from .sourcethread import SourceThread
 
 __all__ = ["Data", "Source", "open_source"]
 
@@ -41,10 +45,12 @@ class Source:
         self,
         pieces: AsyncIterator[bytes],
         size: int | None,
-        close: Callable[[], None] = lambda: None,
+        thread: SourceThread | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
         self.size = size
         self._pieces = pieces
+        self._thread = thread or SourceThread()
         self._close = close
         self._hash = hashlib.sha256()
 
@@ -64,20 +70,18 @@ class Source:
             if len(piece) <= _QUICK_BYTES:
                 self._hash.update(piece)
             else:
-                await asyncio.to_thread(self._hash.update, piece)
+                await self._thread.do(partial(self._hash.update, piece))
             yield piece
         if left:
             raise _changed(self.size)
 
     async def close(self) -> None:
-        """Close what was opened here, and a generator."""
+        """Close what was opened here, and a generator; a file as soon as no read of it goes on."""
         try:
             if isinstance(self._pieces, AsyncGenerator):
                 await self._pieces.aclose()
         finally:
-            # Also when this is cancelled, and beside the loop: a read that is going on holds it up.
-            closing = asyncio.get_running_loop().run_in_executor(None, self._close)
-            await asyncio.shield(closing)
+            self._thread.end(self._close)
 
 
 def _changed(size: int | None) -> CallFailed:
@@ -92,20 +96,35 @@ async def open_source(data: Data, size: int | None = None) -> Source:
     if isinstance(data, (bytes, bytearray, memoryview)):
         view = memoryview(data).cast("B")
         return Source(_slices(view), len(view))
-    if isinstance(data, (str, os.PathLike)):
-        file = await asyncio.to_thread(open, data, "rb")
-        try:
-            return Source(_read(file), await asyncio.to_thread(_size_of, file), file.close)
-        except BaseException:
-            file.close()
-            raise
-    if hasattr(data, "read"):
-        return Source(_read(data), await asyncio.to_thread(_size_of, data))
     if isinstance(data, AsyncIterable):
         return Source(aiter(data), size)
+    thread = SourceThread()
+    if isinstance(data, (str, os.PathLike)):
+        return await _open_path(thread, data)
+    if hasattr(data, "read"):
+        return Source(_read(thread, data), await thread.do(partial(_size_of, data)), thread)
     if isinstance(data, Iterable):
-        return Source(_steps(data), size)
+        return Source(_steps(thread, data), size, thread)
     raise TypeError(f"data is bytes, a path, a file or an iterator of bytes, not {type(data).__name__}")
+
+
+async def _open_path(thread: SourceThread, path: str | os.PathLike[str]) -> Source:
+    opened: list[IO[bytes]] = []
+
+    def open_file() -> int | None:
+        opened.append(open(path, "rb"))  # noqa: SIM115
+        return _size_of(opened[0])
+
+    def close() -> None:
+        for file in opened:
+            file.close()
+
+    try:
+        size = await thread.do(open_file)  # a named pipe waits for its other end
+    except BaseException:
+        thread.end(close)
+        raise
+    return Source(_read(thread, opened[0]), size, thread, close)
 
 
 def _size_of(file: Any) -> int | None:
@@ -122,12 +141,14 @@ async def _slices(view: memoryview) -> AsyncIterator[bytes]:
         yield bytes(view[start : start + _PIECE_BYTES])
 
 
-async def _read(file: Any) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+async def _read(thread: SourceThread, file: Any) -> AsyncIterator[bytes]:
+    while piece := await thread.do(partial(file.read, _PIECE_BYTES)):
         yield piece
+    if piece is None:
+        raise BlockingIOError(errno.EAGAIN, "the file is in nonblocking mode, and has nothing to read now")
 
 
-async def _steps(data: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def _steps(thread: SourceThread, data: Iterable[bytes]) -> AsyncIterator[bytes]:
     steps = iter(data)
-    while (piece := await asyncio.to_thread(next, steps, None)) is not None:
+    while (piece := await thread.do(partial(next, steps, None))) is not None:
         yield piece

@@ -96,7 +96,8 @@ def _request(fields: dict[str, Any], *, exits: bool) -> UploadFile:
 async def _upload(options: Options, plugin: str, request: UploadFile, source: str) -> dict[str, Any]:
     import msgspec
 
-    data: Data = sys.stdin.buffer if source == "-" else source
+    # Without a buffer: its lock would be held by a read that waits when the process ends.
+    data: Data = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) if source == "-" else source
     line = ProgressLine() if ProgressLine.is_wanted(options.verbosity) else None
 
     def progress(sent: int, total: int | None) -> None:

@@ -157,7 +157,7 @@ class ActionRun:
         return self._thread.run(self._result(timeout))
 
     async def _result(self, timeout: float | None) -> Any:
-        if timeout is None:
+        if timeout is None or self._run.is_over:
             return await self._run.result()
         waiting = asyncio.ensure_future(self._run.result())
         await asyncio.wait((waiting,), timeout=timeout)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from plugin_host.errors import PluginHostError
+
 from .iteration import Iteration
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class Artifact:
 
         `on_progress(done, size)` is called now and then, on this thread. See `plugin_host.Artifact.save`.
         """
+        if self._thread.is_over:
+            raise PluginHostError(f"the artifact {self.path!r} can be read no more: its host is closed")
         reports: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         saving = self._thread.submit(
             self._artifact.save(dest, on_progress=lambda done, size: reports.put((done, size))),

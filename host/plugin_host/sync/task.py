@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from plugin_host.errors import CallTimeout
 from plugin_host.task.task import GRACE_S
@@ -41,6 +43,7 @@ class Task:
         self._thread = thread
         self._task = task
         self._make_session = make_session
+        self._readers: WeakSet[LogReader] = WeakSet()
 
     def __repr__(self) -> str:
         return repr(self._task)
@@ -87,19 +90,29 @@ class Task:
         Iterate over it. Raises InvalidPayload for an offset beyond the end; the iteration raises TaskLost
         behind the last byte of a task that was lost.
         """
-        return LogReader(self._thread, self._thread.run(self._log(offset)))
+        reader = LogReader(self._thread, self._thread.run(self._log(offset)))
+        self._readers.add(reader)
+        return reader
 
     async def _log(self, offset: int | None) -> logreader.LogReader:
         return self._task.log(offset)
 
     def result(self, timeout: float | None = None) -> TaskResult:
-        """How it ended, once its whole log has arrived, whether or not anybody reads that.
+        """How it ended, once its whole log has arrived, which needs no reader.
+
+        A reader that this thread has left behind is not waited for; others have to read on.
 
         Raises TaskLost, and CallTimeout when it has not ended within `timeout` seconds; it runs on then.
         """
+        me = threading.get_ident()
+        for reader in list(self._readers):
+            if reader.thread == me and not self._task.is_over:  # it cannot read while it waits here
+                reader.release()
         return self._thread.run(self._result(timeout))
 
     async def _result(self, timeout: float | None) -> TaskResult:
+        if timeout is None or self._task.is_over:  # the latter can be asked for behind the host's end, too
+            return await self._task.result()
         try:
             async with asyncio.timeout(timeout):
                 return await self._task.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from .iteration import Iteration
@@ -25,6 +26,7 @@ class LogReader:
     """
 
     def __init__(self, thread: LoopThread, reader: logreader.LogReader) -> None:
+        self.thread = threading.get_ident()  # who read last
         self._thread = thread
         self._reader = reader
         self._iteration = Iteration(thread, reader.__aiter__(), repr(reader))
@@ -51,7 +53,15 @@ class LogReader:
         return self
 
     def __next__(self) -> bytes:
+        self.thread = threading.get_ident()
         return self._iteration.next()
+
+    def release(self) -> None:
+        """It is not waited for until it is asked for more; what is not kept until then is `evicted`."""
+        self._thread.run(self._release())
+
+    async def _release(self) -> None:
+        self._reader.release()
 
     def close(self) -> None:
         """Read no more; nobody waits for this reader any longer."""

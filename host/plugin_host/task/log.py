@@ -2,8 +2,8 @@
 
 Nobody has to read it: then it is a ring, and takes whatever comes. Who reads loses nothing: the bytes from
 its place on are kept, and once they are a ring full, the log takes no more until it has read on.
-Invariants: a log holds a ring full and what its worker may send ahead, no more; every reader gets every
-byte from its start to the end. Used from the thread of the loop only.
+Invariants: a log holds a ring full, two once its task is to end, and what its worker may send ahead, no
+more; every reader gets every byte from its start to the end. Used from the thread of the loop only.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class TaskLog:
         self.is_over = False
         self.on_room: Callable[[], None] = lambda: None
         self._kept = kept
+        self._spare = 0
         self._bytes = bytearray()
         self._places: dict[int, int] = {}  # of readers: what comes next for each
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -49,7 +50,7 @@ class TaskLog:
         Without readers there is none: what has come is taken.
         """
         slowest = min(self._places.values(), default=None)
-        return self.end if slowest is None else min(self.end, slowest + self._kept)
+        return self.end if slowest is None else min(self.end, slowest + self._kept + self._spare)
 
     def append(self, data: bytes) -> None:
         """More of the log."""
@@ -64,6 +65,12 @@ class TaskLog:
             writer = asyncio.get_running_loop().create_future()
             self._writers.append(writer)
             await writer
+
+    def make_room(self) -> None:
+        """Its task is to end: a ring full more is taken, so that the last words wait for no reader."""
+        if not self._spare:
+            self._spare = self._kept
+            self._tell_room()
 
     def conclude(self) -> None:
         """Nothing more comes."""
@@ -91,6 +98,10 @@ class TaskLog:
     def place(self, number: int) -> int | None:
         """The offset of what comes next for a reader; None when it is attached no longer."""
         return self._places.get(number)
+
+    def is_waited_for(self, number: int) -> bool:
+        """Whether that reader waits for more."""
+        return number in self._waiting
 
     def take(self, number: int, most: int) -> bytes:
         """The next bytes of a reader, at most so many; b"" when there are none now."""

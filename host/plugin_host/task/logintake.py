@@ -1,7 +1,8 @@
 """The log of a task on its way from a plugin: one stream, from the request for a task to the task's end.
 
 Invariants: what arrives goes into the log of the task that the request was answered with; the plugin has
-credit for what that log takes, and no more; a log that is not whole is a fault and never silence.
+credit for what that log takes, and no more; a log that is not whole is a fault and never silence; who
+writes a log that nobody takes any more is told so, and waits for nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from plugin_host.errors import CallError
 from plugin_host_sdk.errors import excerpt
 
-from .state import OFFERED
+from .state import LOST, OFFERED
 
 if TYPE_CHECKING:
     from plugin_host.stream import Streams
@@ -53,6 +54,9 @@ class LogIntake:
     def grant(self) -> None:
         """Give credit for what the log has taken meanwhile."""
         assert self._task is not None
+        if self._task.state == LOST:  # whatever comes is ignored, and nobody has to wait with it
+            self._streams.stop(self.number)
+            return
         taken = self._task.log_limit
         if taken > self._taken:
             size, self._taken = taken - self._taken, taken

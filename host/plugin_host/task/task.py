@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from plugin_host.errors import CallFailed, InvalidPayload, MetadataError, ResourceConflict, TaskLost
 from plugin_host.event import TaskChanged
@@ -66,6 +67,7 @@ class Task:
         self._state = TaskState()
         self._told = ""
         self._log = TaskLog()
+        self._readers: WeakSet[LogReader] = WeakSet()
         self._worker: TaskWorker | None = None
         self._limit = TimeLimit(self, None if order.timeout_ms is None else order.timeout_ms / 1000)
         self._grace = GRACE_S
@@ -78,6 +80,7 @@ class Task:
         self._over = asyncio.Event()
         self._settled = asyncio.Event()  # set while it has a worker, or will have none any more
         self._closing: asyncio.Task[None] | None = None
+        self._is_closed = False
         self._tell()
 
     def __repr__(self) -> str:
@@ -130,14 +133,22 @@ class Task:
         raises TaskLost behind the last byte of a task that was lost, and CallFailed, "task.log_cut", behind
         that of a log whose rest did not come in time.
         """
-        return LogReader(self._log, offset, self._check_log_whole)
+        reader = LogReader(self._log, offset, self._check_log_whole)
+        self._readers.add(reader)
+        return reader
 
     async def result(self) -> TaskResult:
-        """How it ended, once its whole log has arrived, whether or not anybody reads that.
+        """How it ended, once its whole log has arrived, which needs no reader.
 
+        A reader that the same asyncio task has left behind is not waited for; others have to read on.
         Raises TaskLost when its worker is gone before.
         """
-        await self._over.wait()
+        if not self.is_over:
+            waiting = asyncio.current_task()
+            for reader in self._readers:
+                if reader.task is waiting:  # it cannot read while it waits here
+                    reader.release()
+            await self._over.wait()
         self._check_not_lost()
         result = self._result()
         assert result is not None
@@ -229,6 +240,7 @@ class Task:
             return "ended"
         self._grace = grace
         is_running = self._state.kill()
+        self._log.make_room()
         try:
             return await worker.kill(self.id, grace)
         except MetadataError:
@@ -236,15 +248,19 @@ class Task:
                 raise
             return "remembered"
 
+    @property
+    def _is_closing(self) -> bool:
+        return self._closing is not None or self._is_closed
+
     async def _asked(self) -> TaskWorker:
         """Its worker, once it has one."""
-        while not (self._settled.is_set() or self._closing is not None):
+        while not (self._settled.is_set() or self._is_closing):
             await self._settled.wait()
         if self._worker is not None:
             return self._worker
         if self._absence is not None:
             raise self._absence()
-        why = "it is closed" if self._closing is not None else "it ended before any had taken it"
+        why = "it is closed" if self._is_closing else "it ended before any had taken it"
         raise ResourceConflict(f"task {self.id} has no worker: {why}")
 
     async def close(self) -> None:
@@ -252,6 +268,11 @@ class Task:
 
         What runs is killed with a grace of 5 s. What was learned stays with this object.
         """
+        if self._is_closed:
+            return
+        if self._closing is None and self.is_over and self._worker is None:
+            self._leave()  # nobody is to be waited for, and there may be no loop any more
+            return
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close(), name=f"close {self!r}")
         await asyncio.shield(self._closing)
@@ -264,8 +285,14 @@ class Task:
             if worker is not None:
                 await worker.close(self.id)
         finally:
-            self._forget(self)
-            self._emit(TaskChanged(plugin=self.plugin, task=self.id, state="closed"))
+            self._leave()
+
+    def _leave(self) -> None:
+        """It is closed, and says so."""
+        self._is_closed = True
+        self._settled.set()
+        self._forget(self)
+        self._emit(TaskChanged(plugin=self.plugin, task=self.id, state="closed"))
 
     async def _end(self) -> None:
         """Kill it and wait for its end, not for ever."""
@@ -365,6 +392,7 @@ class Task:
         """The worker is gone: nothing can be asked of it any more, and the result is lost, unless that was
         there. `report` is its death."""
         self._worker = None
+        self._log.on_room = _nothing
         self._absence = self._maker("has no worker any more", reason, report)
         self.spoil(reason, report)
 

@@ -159,6 +159,7 @@ class Task:
         with self._lock:
             self._is_cleared = True
             is_over = self._is_over
+        self._log.stopped()  # a host that knows it no more reads none of it, and its slot is for the next
         if is_over:
             self._end_leftover()
 
