@@ -23,6 +23,7 @@ pytestmark = pytest.mark.edges
 
 PAGE = ROOT / "docs" / "guests.md"
 TIMES = {
+    "head": 10,
     "poll": 30,
     "take": 30,
     "reply": 30,

@@ -116,6 +116,35 @@ def test_who_is_refused_keeps_no_connection(run: Run, refused: dict[str, str]) -
     run(body())
 
 
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("POST", {"Content_Length": "9"}),
+        ("GET", {"X": "x" * 20_000}),
+        ("GET", {f"X{number}": "x" for number in range(300)}),
+    ],
+)
+def test_upgrade_that_is_none_is_answered_and_ends(run: Run, method: str, headers: dict[str, str]) -> None:
+    async def body() -> None:
+        async with serving(token=TOKEN) as place:
+            line = await place.line()
+            line.begin(method, "reply?id=1", Connection="Upgrade", Upgrade="websocket", **headers)
+            assert (await line.answer()).status == 400
+            assert await ended(line)
+
+    run(body())
+
+
+def test_refusal_is_heard_behind_a_body(run: Run) -> None:
+    async def body() -> None:
+        async with serving() as place:
+            for _ in range(5):
+                answer = await place.ask("POST", "log", bytes(500_000), Origin="http://evil.example")
+                assert answer.status == 403
+
+    run(body())
+
+
 def test_one_guest_cannot_take_all_connections(
     run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:

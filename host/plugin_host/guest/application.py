@@ -72,6 +72,7 @@ class Application:
     async def _respond(self, request: Request) -> Response | None:
         guest = self._admit(request)
         if isinstance(guest, Response):
+            await Body(request, None).drain()
             return guest
         body = Body(request, guest.times.stall)
         try:

@@ -42,6 +42,8 @@ _UNHEARD = 512
 _HEAD_BYTES = 64 * 1024
 # From the acceptance of a connection until its protocol hears of it, and a little more.
 _TURNS = 5
+# To a head that is good for HTTP and not for a websocket, such as one with too many headers.
+_NO_UPGRADE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _LEFT = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 # uvicorn logs the paths of requests, in which the ids of actions are the guest's only proof.
@@ -127,6 +129,10 @@ class Connection(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         super().handle_websocket_upgrade(event)
         self._leave()  # this protocol hears no more of the connection
+        upgraded = self.transport.get_protocol()
+        if isinstance(upgraded, _Websocket) and not upgraded.handshake_initiated:
+            self.transport.write(_NO_UPGRADE)
+            self.transport.close()  # nobody would ever answer what that has not understood
 
     def _leave(self) -> None:
         self._stop_head_timer()
