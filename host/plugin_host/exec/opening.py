@@ -46,6 +46,7 @@ async def open_session(
         return await _open_direct(proxy, command, given)
     options = make_options(command, given)
     session = Session(proxy, _announced(options))
+    await proxy.called_off(session.id)
     before = proxy.adopt(session)
     stdin = session.open_input(proxy.streams.reserve())
     try:
