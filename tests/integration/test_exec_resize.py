@@ -78,11 +78,11 @@ def test_terminal_begins_with_the_size_that_was_asked(run: Run, tmp_path: Path) 
 def test_half_a_size_is_refused(run: Run, tmp_path: Path, half: dict[str, Any]) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:
-            with pytest.raises(CallFailed, match="exec: .* a size takes both") as caught:
+            with pytest.raises(CallFailed, match=r"exec: .* a size takes both") as caught:
                 await host.exec("desk", ["stty", "size"], **half)
             assert caught.value.name == "rpc.invalid_params"
             session = await host.exec("desk", ["cat"])
-            with pytest.raises(CallFailed, match="attach: .* a size takes both"):
+            with pytest.raises(CallFailed, match=r"attach: .* a size takes both"):
                 await session.attach(**half)
             assert (await session.get()).viewers == 0
             await session.close()
