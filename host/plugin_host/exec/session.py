@@ -113,8 +113,8 @@ class Session:
         only what comes; a number counts for the terminal or stdout, a map gives one for each of "stdout",
         "stderr". What is kept no longer is one `Gap`. A lossless viewer, as those that may write are unless
         told otherwise, stops the session when it is not iterated over; others get gaps. `rows` and `cols`
-        are the viewer's size. Raises CallFailed named `rpc.invalid_params` for one of them alone, and for an
-        offset beyond the end.
+        are the viewer's size. Raises CallFailed named `rpc.invalid_params` for one of them alone, and for
+        an offset beyond the end.
         """
         check_whole("attach", rows, cols)
         viewer = Viewer(self, self.next_viewer(), read_only=read_only)
