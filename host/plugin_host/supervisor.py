@@ -349,6 +349,8 @@ class Supervisor(InstanceOwner):
         self._adopt(new)
         if old is not self._last:
             self._retirement.begin(old)
+            if old.exec is not None and new.exec is not None:
+                new.exec.follow(old.exec)
         self._facilities.emit(
             PluginSwapped(
                 plugin=self.plugin.id, old_version=old_version, new_version=self.plugin.version, pid=new.pid

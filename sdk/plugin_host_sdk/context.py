@@ -95,6 +95,15 @@ class Context:
         return f"<Context of {self.name!r} in {self._session.plugin_id}>"
 
     @property
+    def awaits(self) -> bool:
+        """Whether what asks the host is awaited here: in an async handler, but for threads of its own."""
+        if not self.is_async:
+            return False
+        from .loopside import on_loop
+
+        return on_loop()
+
+    @property
     def cancelled(self) -> Cancellation:
         """Set when nobody waits for the answer any more; `wait(seconds)` sleeps until then."""
         if self._cancelled is None:
@@ -211,7 +220,7 @@ class HostServices:
         self._ctx = ctx
 
     def call(self, service: str, /, **params: Any) -> Any:
-        """The service's result; in an async handler, `await` it.
+        """The service's result; in an async handler, `await` it, unless on a thread without a loop.
 
         Raises CallFailed (no such service, not granted, the service failed), CallTimeout, CallCancelled.
         """

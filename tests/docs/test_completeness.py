@@ -156,7 +156,9 @@ SESSION_INSIDE = {
     "failure",
     "forget",
     "is_over",
+    "is_read",
     "join",
+    "looked_at",
     "lose",
     "next_viewer",
     "note_exit",
@@ -167,7 +169,7 @@ SESSION_INSIDE = {
     "stop",
     "write_as",
 }
-VIEWER_INSIDE = {"attached", "ended", "joined", "name", "received", "skipped", "streams", "wake"}
+VIEWER_INSIDE = {"attached", "ended", "has_all", "joined", "name", "received", "skipped", "streams", "wake"}
 
 
 @pytest.mark.parametrize(
@@ -199,6 +201,7 @@ def test_every_attribute_of_the_context_is_on_the_page_for_authors() -> None:
     names = {name for name in dir(plugin_host_sdk.Context) if not name.startswith("_")}
     inner = {
         "arrived",
+        "awaits",
         "begin",
         "bundle",
         "has_begun",

@@ -106,15 +106,8 @@ def test_cancel_before_success_undoes_everything(run: Run, tmp_path: Path, wait_
 
                 assert await ids(host) == []
 
-                async def open_again() -> Session | None:
-                    try:
-                        return await host.exec("desk", ["cat"], resource="local", id="one", tty=False)
-                    except SessionExists:
-                        return None
-
-                # The id is free in the end, and what takes it is not closed by what was called off.
-                session = await wait_until.aio(open_again)
-                assert session is not None
+                # What takes its id waits for its end, and is not closed by what was called off.
+                session = await host.exec("desk", ["cat"], resource="local", id="one", tty=False)
                 assert processes(tmp_path) == []
                 await session.write(b"hi")
                 await session.close_stdin()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugin_host import PluginHost
+import pytest
+
+from plugin_host import PluginHost, SessionExists
 from plugin_host.instance import Instance
 from plugin_host.state import State
 from tests.run import Run
@@ -95,6 +97,27 @@ def test_session_that_its_plugin_keeps_no_longer_is_not_waited_for(
             await session.write(b"\n")
             await session.wait()
             await wait_until.aio(lambda: not runs(old.pid))
+
+    run(body())
+
+
+def test_id_of_a_session_of_the_old_version_is_taken(
+    run: Run, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            session = await host.exec("desk", sh("read x; echo result"), id="nap", tty=False)
+            old = await replaced(host)
+            with pytest.raises(SessionExists, match="before the plugin was reloaded"):
+                await host.exec("desk", ["true"], id="nap")
+            assert await host.sessions() == [session]
+            await session.write(b"\n")
+            await session.wait()
+            with pytest.raises(SessionExists):  # it is still kept
+                await host.exec("desk", ["true"], id="nap")
+            assert (await read(session)).stdout == b"result\n"
+            await wait_until.aio(lambda: not runs(old.pid))
+            assert (await host.exec("desk", ["true"], id="nap")) is not session
 
     run(body())
 

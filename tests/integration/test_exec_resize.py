@@ -70,8 +70,22 @@ def test_terminal_begins_with_the_size_that_was_asked(run: Run, tmp_path: Path) 
             for rows, cols in ((1, 1), (24, 80), (65535, 65535)):
                 session = await host.exec("desk", ["stty", "size"], rows=rows, cols=cols)
                 assert (await read(session)).stdout == b"%d %d\r\n" % (rows, cols)
-            session = await host.exec("desk", ["stty", "size"], rows=24)
-            assert (await read(session)).stdout == b"24 72\r\n"
+
+    run(body())
+
+
+@pytest.mark.parametrize("half", [{"rows": 24}, {"cols": 80}])
+def test_half_a_size_is_refused(run: Run, tmp_path: Path, half: dict[str, Any]) -> None:
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            with pytest.raises(CallFailed, match=r"exec: .* a size takes both") as caught:
+                await host.exec("desk", ["stty", "size"], **half)
+            assert caught.value.name == "rpc.invalid_params"
+            session = await host.exec("desk", ["cat"])
+            with pytest.raises(CallFailed, match=r"attach: .* a size takes both"):
+                await session.attach(**half)
+            assert (await session.get()).viewers == 0
+            await session.close()
 
     run(body())
 

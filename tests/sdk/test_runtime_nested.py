@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,8 @@ from tests.wait import WaitUntil
 
 
 def asking() -> Plugin:
-    """A plugin with a plain and an async command that ask the host and tell how it went."""
+    """A plugin with a plain and an async command, and one that asks from a thread of its own; all ask the
+    host and tell how it went."""
     plugin = Plugin("demo", version="1.0.0")
 
     def told(error: CallError) -> list[Any]:
@@ -35,10 +37,15 @@ def asking() -> Plugin:
         except CallError as error:
             return told(error)
 
+    @plugin.command("thread")
+    async def thread(ctx: Any, service: Any = "echo", params: Any = None) -> Any:
+        return await asyncio.to_thread(plain, ctx, service, params)
+
     return plugin
 
 
 both = pytest.mark.parametrize("command", ["plain", "later"])
+each = pytest.mark.parametrize("command", ["plain", "later", "thread"])
 
 
 def answer(host: Served, result: Any) -> Any:
@@ -48,7 +55,7 @@ def answer(host: Served, result: Any) -> Any:
     return asked
 
 
-@both
+@each
 def test_request_carries_parameters_chain_and_no_deadline_when_there_is_none(command: str) -> None:
     with serving(asking()) as host:
         msgid = host.ask_command(command, {"params": {"value": 5}})
@@ -58,7 +65,7 @@ def test_request_carries_parameters_chain_and_no_deadline_when_there_is_none(com
         assert host.result(msgid)["result"] == "answered"
 
 
-@both
+@each
 def test_request_carries_the_rest_of_the_time_and_the_chain_so_far(command: str) -> None:
     with serving(asking()) as host:
         msgid = host.ask_command(command, timeout_ms=8000, chain=["first", "second"])
@@ -69,7 +76,7 @@ def test_request_carries_the_rest_of_the_time_and_the_chain_so_far(command: str)
         assert host.result(msgid)["result"] is None
 
 
-@both
+@each
 def test_error_of_the_host_is_raised(command: str) -> None:
     with serving(asking()) as host:
         msgid = host.ask_command(command)
@@ -103,7 +110,7 @@ def test_parameter_that_cannot_travel_fails_the_call(command: str, value: Any, n
         assert "host.echo" in message
 
 
-@both
+@each
 def test_deadline_ends_the_wait_and_the_host_is_told(command: str) -> None:
     with serving(asking()) as host:
         msgid = host.ask_command(command, timeout_ms=500)
@@ -132,7 +139,7 @@ def test_cancel_ends_the_wait_of_an_async_handler_and_the_host_is_told() -> None
         assert host.expect(CancelReceived).msgid == asked.msgid
 
 
-@both
+@each
 def test_late_answer_of_the_host_is_dropped(command: str) -> None:
     with serving(asking()) as host:
         msgid = host.ask_command(command, timeout_ms=500)

@@ -13,6 +13,7 @@ from plugin_host_sdk.types.session import SessionInfo, SessionOptions
 
 from .handover import HandoverSocket
 from .session import TAKEN, Session
+from .size import check_whole
 from .terminal import DirectTerminal
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ async def open_session(
         return await _open_direct(proxy, command, given)
     options = make_options(command, given)
     session = Session(proxy, _announced(options))
+    await proxy.called_off(session.id)
     before = proxy.adopt(session)
     stdin = session.open_input(proxy.streams.reserve())
     try:
@@ -85,6 +87,7 @@ def make_options(command: Sequence[str] | None, given: dict[str, Any]) -> Sessio
     """The options for what was given, None for absent. Raises CallFailed, and TypeError for a text."""
     if isinstance(command, (str, bytes)):
         raise TypeError(f"command is a list of words, not the text {command!r}")
+    check_whole("exec", given.get("rows"), given.get("cols"))
     fields = {name: value for name, value in given.items() if value is not None}
     fields["command"] = list(command or ())
     fields.setdefault("id", uuid.uuid4().hex)

@@ -43,6 +43,8 @@ __all__ = ["ExecProxy", "Held"]
 _T = TypeVar("_T")
 
 _KEPT_EXITS = 1024
+# How long a new session waits for the end of one that was called off and has its id.
+_CALLED_OFF_S = 5.0
 # For how long a plugin keeps what has ended, when it does not say.
 _KEPT_S = 60.0
 
@@ -101,7 +103,9 @@ class ExecProxy:
         self._known: WeakValueDictionary[str, Held] = WeakValueDictionary()
         self._running: set[Held] = set()  # held until their exit, also when nobody else does
         self._unread = Unread()
-        self._called_off: set[str] = set()  # ids of what is being closed because nobody wants it
+        # By id, the end of what is being closed because nobody wants it.
+        self._called_off: dict[str, asyncio.Future[Any]] = {}
+        self._elders: builtins.list[ExecProxy] = []  # of the runs that this one has replaced
         # What was told of sessions that nobody held: a list that was made before may be on the way.
         self._exits: dict[str, _Exited] = {}
         self._make_error: Callable[[str], Exception] | None = None
@@ -242,16 +246,30 @@ class ExecProxy:
             _, answer = self._link.request("exec.close", self._scoped(params))
         except CallError:
             return
-        self._called_off.add(session)
+        self._called_off[session] = answer
 
         def settle(done: asyncio.Future[Any]) -> None:
-            self._called_off.discard(session)
+            self._called_off.pop(session, None)
             if not done.cancelled():
                 done.exception()  # how it ends does not matter any more
 
         answer.add_done_callback(settle)
 
+    async def called_off(self, session: str) -> None:
+        """Wait for the end of one with this id that was called off, if there is one; not for ever."""
+        ends = [one._called_off.get(session) for one in (self, *self._elders)]
+        if waiting := [end for end in ends if end is not None]:
+            await asyncio.wait(waiting, timeout=_CALLED_OFF_S)
+
     # The sessions that somebody holds.
+
+    def follow(self, elder: ExecProxy) -> None:
+        """This run of the plugin has replaced that of `elder`, whose sessions go on and keep their ids."""
+        self._elders = [elder, *elder._elders]
+
+    def has(self, session: str) -> bool:
+        """Whether a session with this id runs, or is still to be read."""
+        return self._known.get(session) in self._running or session in self._unread
 
     def held(self, session: str) -> Held | None:
         """The object that stands for a session already."""
@@ -275,9 +293,17 @@ class ExecProxy:
 
         Returns an ended one that had its id. Raises SessionExists when one that runs has it.
         """
+        self._elders = [one for one in self._elders if not one.is_over]
+        for one in (self, *self._elders):
+            if session.id in one._called_off:
+                text = "the id is taken by a session that was called off, and has not ended yet"
+                raise SessionExists(text, session=session.id)
         before = self._known.get(session.id)
-        if before in self._running or session.id in self._called_off:
+        if before in self._running:
             raise SessionExists("the id is taken", session=session.id)
+        if any(elder.has(session.id) for elder in self._elders):
+            text = "the id is taken by a session from before the plugin was reloaded"
+            raise SessionExists(text, session=session.id)
         self._exits.pop(session.id, None)
         self.announcement.begin(session.id)
         self._known[session.id] = session

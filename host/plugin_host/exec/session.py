@@ -19,7 +19,7 @@ from plugin_host_sdk.protocol import OUTPUT_WINDOW_BYTES, TERMINAL_WINDOW_BYTES
 from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
 
 from .input import Input
-from .size import Sizes
+from .size import Sizes, check_whole
 from .viewer import Viewer
 
 if TYPE_CHECKING:
@@ -113,8 +113,10 @@ class Session:
         only what comes; a number counts for the terminal or stdout, a map gives one for each of "stdout",
         "stderr". What is kept no longer is one `Gap`. A lossless viewer, as those that may write are unless
         told otherwise, stops the session when it is not iterated over; others get gaps. `rows` and `cols`
-        are the viewer's size. Raises CallFailed named `rpc.invalid_params` for an offset beyond the end.
+        are the viewer's size. Raises CallFailed named `rpc.invalid_params` for one of them alone, and for
+        an offset beyond the end.
         """
+        check_whole("attach", rows, cols)
         viewer = Viewer(self, self.next_viewer(), read_only=read_only)
         await self.join(viewer, offset=offset, lossless=not read_only if lossless is None else lossless)
         if rows is not None and cols is not None and self.tty and not read_only and self.exit is None:

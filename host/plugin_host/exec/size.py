@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-__all__ = ["Sizes"]
+from plugin_host.errors import CallFailed
+
+__all__ = ["Sizes", "check_whole"]
 
 Size = tuple[int, int]
+
+
+def check_whole(asked: str, rows: object, cols: object) -> None:
+    """Raise CallFailed for half a size, None being absent; `asked` is what it was given to."""
+    if (rows is None) != (cols is None):
+        given, missing = ("rows", "cols") if cols is None else ("cols", "rows")
+        text = f"{asked}: {given} was given without {missing}: a size takes both, or leave both out"
+        raise CallFailed(text, name="rpc.invalid_params")
 
 
 class Sizes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host_sdk.errors import ActionInvalid
 from plugin_host_sdk.later import Later
+from plugin_host_sdk.loopside import on_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ class Action:
 
     def _write(self, name: str, data: bytes | bytearray | memoryview) -> Any:
         later = self.begin_write(name, data)
-        if self._is_async:
+        if self._is_async and on_loop():
             return later or _DONE
         if later is not None:
             later.wait()

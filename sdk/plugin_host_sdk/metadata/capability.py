@@ -89,7 +89,7 @@ class MetadataCapability:
     def execute(self, ctx: Context) -> Any:
         """The next task; a coroutine for an async context."""
         intake = self.desk().intake
-        return intake.take_async(ctx) if ctx.is_async else intake.take(ctx)
+        return intake.take_async(ctx) if ctx.awaits else intake.take(ctx)
 
     def desk(self) -> Desk:
         """What serves tasks; made when it is needed first. Raises CallFailed before serving has begun."""

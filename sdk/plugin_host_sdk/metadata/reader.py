@@ -1,12 +1,14 @@
 """Reading and watching the host's metadata, on behalf of the call being served.
 
-In an async handler everything that asks the host is awaited; in a plain one it waits on its thread. What
-it waits for ends with the call: its deadline and its cancellation go along.
+In an async handler everything that asks the host is awaited; in a plain one, and on a thread that an async
+one has for its work, it waits there. What it waits for ends with the call: its deadline and its
+cancellation go along.
 """
 
 from __future__ import annotations
 
 from plugin_host_sdk.errors import MetadataNotFound
+from plugin_host_sdk.loopside import on_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class MetadataReader:
         manifest's `permissions` do not cover, InvalidPayload for what is no path.
         """
         params = {"path": path}
-        if self._is_async:
+        if self._is_async and on_loop():
             return self._get_async(params, default)
         try:
             return self._ask("metadata.get", params)["value"]
@@ -80,7 +82,7 @@ class MetadataReader:
             "recursive": recursive,
             "timeout_ms": None if timeout is None else timeout * 1000,
         }
-        if self._is_async:
+        if self._is_async and on_loop():
             return self._wait_async(params)
         return MetadataEntry(**self._ask("metadata.wait", params))
 

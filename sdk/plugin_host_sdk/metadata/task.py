@@ -1,8 +1,8 @@
 """One task as its worker sees it: what is to be run, its log, its result, and being killed.
 
-In an async handler what waits is awaited; in a plain one it waits on its thread. Invariants: the result
-goes out after the whole log; a kill that comes before anything runs is remembered and applied when it
-starts; nothing of the author's runs under the lock.
+In an async handler what waits is awaited; in a plain one, and on a thread without a loop, it waits there.
+Invariants: the result goes out after the whole log; a kill that comes before anything runs is remembered
+and applied when it starts; nothing of the author's runs under the lock.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from plugin_host_sdk.exec.family import Family
 from plugin_host_sdk.exec.identity import find_identity
 from plugin_host_sdk.exec.process import Status
 from plugin_host_sdk.later import Later
+from plugin_host_sdk.loopside import on_loop
 
 from .killing import CallKilling, TreeKilling
 from .program import Program
@@ -97,7 +98,7 @@ class Task:
     def log(self, data: bytes | bytearray | memoryview | str) -> Any:
         """Add to the log; waits while the host takes no more. Raises CallFailed once it is concluded."""
         written = self._log.put(data)
-        if self._is_async:
+        if self._is_async and on_loop():
             return written
         return self._wait(written)
 
@@ -258,7 +259,7 @@ class Task:
 
     def _do(self, work: Callable[[], Any]) -> Any:
         """Do it here, or for an async handler on a thread that it can await."""
-        return _in_thread(work, f"task {self.id}") if self._is_async else work()
+        return _in_thread(work, f"task {self.id}") if self._is_async and on_loop() else work()
 
 
 def _in_thread(work: Callable[[], Any], name: str) -> Later:

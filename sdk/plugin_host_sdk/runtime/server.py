@@ -449,7 +449,7 @@ class Server:
         self.wiring.progress(msgid, done, total, message)
 
     def call_host(self, ctx: Context, method: str, params: dict[str, Any]) -> Any:
-        if ctx.is_async:
+        if ctx.awaits:
             return self.nested.call_async(ctx, method, params)
         self.step_aside()
         return self.nested.call(ctx, method, params)

@@ -168,7 +168,7 @@ class TaskHost:
             answer.resolve(self._hear(method, params))
         except CallError as error:
             answer.fail(error)
-        return answer if ctx.is_async else answer.wait()
+        return answer if ctx.awaits else answer.wait()
 
     def start_call(
         self, ctx: Context, method: str, params: dict[str, Any], answered: Listener
