@@ -143,6 +143,38 @@ def test_error_in_the_middle_leaves_what_was_there(run: Run, tmp_path: Path) -> 
     run(body())
 
 
+@pytest.mark.parametrize("kind", ["fifo", "link", "dangling", "late"])
+def test_what_is_no_regular_file_is_not_replaced(run: Run, tmp_path: Path, kind: str) -> None:
+    dest, other = tmp_path / "file", tmp_path / "other"
+    other.write_text("before")
+
+    def make(*_: object) -> None:
+        if kind in ("fifo", "late"):
+            os.mkfifo(dest)
+        else:
+            dest.symlink_to(other if kind == "link" else tmp_path / "nothing")
+
+    async def body() -> None:
+        if kind != "late":
+            make()
+        with pytest.raises(OSError, match="symbolic link|no regular file"):
+            await artifact(b"abcdef").save(dest, on_progress=make if kind == "late" else None)
+        assert not stat.S_ISREG(dest.lstat().st_mode)
+        assert sorted(os.listdir(tmp_path)) == ["file", "other"]
+        assert other.read_text() == "before"
+
+    run(body())
+
+
+@pytest.mark.parametrize("name", ["文" * 80, "😀" * 60, "a" * 250])
+def test_name_may_be_as_long_as_names_are(run: Run, tmp_path: Path, name: str) -> None:
+    async def body() -> None:
+        await artifact(b"abcdef").save(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"abcdef"
+
+    run(body())
+
+
 def test_saving_that_is_cancelled_leaves_nothing(run: Run, tmp_path: Path) -> None:
     class Endless(Source):
         async def read(self) -> bytes:
