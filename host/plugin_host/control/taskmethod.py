@@ -206,7 +206,8 @@ def _key(task: Task) -> Key:
 
 def _brief(told: dict[str, Any]) -> dict[str, Any]:
     """For a list, which is one message: the beginning of a command that is long."""
-    words, left = [], BRIEF_CHARACTERS
+    words: builtins.list[str] = []
+    left = BRIEF_CHARACTERS
     for word in told["task"]["command"]:
         if len(word) > left or len(words) == BRIEF_WORDS:
             words.append(f"{word[:left]}…")
