@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import stat
@@ -15,6 +16,7 @@ import pytest
 from plugin_host.errors import ArtifactDamaged
 from plugin_host.task.artifact import Artifact
 from tests.run import Run
+from tests.wait import WaitUntil
 
 
 @dataclass
@@ -204,5 +206,21 @@ def test_artifact_that_is_closed_early_lets_its_source_go_once(run: Run) -> None
         assert await file.read(5) == b"bc"
         with pytest.raises(ValueError, match="closed"):
             await file.read(1)
+
+    run(body())
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_artifact_that_nobody_closes_lets_its_source_go_at_the_end_or_when_it_is_dropped(
+    run: Run, wait_until: WaitUntil, is_read: bool
+) -> None:
+    async def body() -> None:
+        source = Source([b"abc", b"def"])
+        file = Artifact(source, path="/a", size=6)
+        await file.read(-1 if is_read else 2)
+        assert source.closed == (1 if is_read else 0)
+        del file
+        gc.collect()
+        await wait_until.aio(lambda: source.closed == 1)
 
     run(body())
