@@ -57,7 +57,7 @@ HOST = {
     "process": Wing(
         "environment stderr skim reaper process diagnosis tree processtable sparedescriptor ladder"
         " executable admission keeper dumpfile threadstate machine cgroup usage consumption account access"
-        " errand enclosure",
+        " errand enclosure currenttask",
         below="ground channel",
     ),
     # How values of the wire are written as JSON.

@@ -12,8 +12,10 @@ import pytest
 
 from plugin_host.cli import actionkey
 from plugin_host.errors import ActionFailed
-from plugin_host_sdk.action import KeyRejected, KeyResult, UpdateKey
+from plugin_host_sdk.action import KeyRejected, KeyResult, UpdateKey, key_fingerprint
 from tests.run import Run
+
+KEY = "a key of sixteen bytes"
 
 
 def changed(
@@ -29,10 +31,15 @@ def changed(
     async def result(phase: str) -> KeyResult:
         if phase == failing:
             raise error
-        return KeyResult(state="offered", nonce="n", fingerprint=(prints or {}).get(phase, ""))
+        return KeyResult(
+            state="offered", nonce="n", fingerprint=(prints or {"offer": "mine"}).get(phase, "")
+        )
 
     async def trigger(plugin: str, request: UpdateKey) -> Any:
         taken.append(request.phase)
+        if request.phase == "withdraw":  # of this key alone: another may have been offered since
+            answered = failing != "offer"
+            assert request.fingerprint == ("mine" if answered else key_fingerprint(KEY))
         return SimpleNamespace(result=lambda: result(request.phase))
 
     @asynccontextmanager
@@ -44,7 +51,7 @@ def changed(
     async def body() -> None:
         options: Any = None
         with pytest.raises(ActionFailed if failing in ("drop", "") else type(error), match=str(error)):
-            await actionkey._change(options, "automation", "a key of sixteen bytes")
+            await actionkey._change(options, "automation", KEY)
 
     run(body())
     return taken

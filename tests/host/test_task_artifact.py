@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import stat
@@ -15,6 +16,7 @@ import pytest
 from plugin_host.errors import ArtifactDamaged
 from plugin_host.task.artifact import Artifact
 from tests.run import Run
+from tests.wait import WaitUntil
 
 
 @dataclass
@@ -143,6 +145,38 @@ def test_error_in_the_middle_leaves_what_was_there(run: Run, tmp_path: Path) -> 
     run(body())
 
 
+@pytest.mark.parametrize("kind", ["fifo", "link", "dangling", "late"])
+def test_what_is_no_regular_file_is_not_replaced(run: Run, tmp_path: Path, kind: str) -> None:
+    dest, other = tmp_path / "file", tmp_path / "other"
+    other.write_text("before")
+
+    def make(*_: object) -> None:
+        if kind in ("fifo", "late"):
+            os.mkfifo(dest)
+        else:
+            dest.symlink_to(other if kind == "link" else tmp_path / "nothing")
+
+    async def body() -> None:
+        if kind != "late":
+            make()
+        with pytest.raises(OSError, match=r"symbolic link|no regular file"):
+            await artifact(b"abcdef").save(dest, on_progress=make if kind == "late" else None)
+        assert not stat.S_ISREG(dest.lstat().st_mode)
+        assert sorted(os.listdir(tmp_path)) == ["file", "other"]
+        assert other.read_text() == "before"
+
+    run(body())
+
+
+@pytest.mark.parametrize("name", ["文" * 80, "😀" * 60, "a" * 250])
+def test_name_may_be_as_long_as_names_are(run: Run, tmp_path: Path, name: str) -> None:
+    async def body() -> None:
+        await artifact(b"abcdef").save(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"abcdef"
+
+    run(body())
+
+
 def test_saving_that_is_cancelled_leaves_nothing(run: Run, tmp_path: Path) -> None:
     class Endless(Source):
         async def read(self) -> bytes:
@@ -172,5 +206,21 @@ def test_artifact_that_is_closed_early_lets_its_source_go_once(run: Run) -> None
         assert await file.read(5) == b"bc"
         with pytest.raises(ValueError, match="closed"):
             await file.read(1)
+
+    run(body())
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_artifact_that_nobody_closes_lets_its_source_go_at_the_end_or_when_it_is_dropped(
+    run: Run, wait_until: WaitUntil, is_read: bool
+) -> None:
+    async def body() -> None:
+        source = Source([b"abc", b"def"])
+        file = Artifact(source, path="/a", size=6)
+        await file.read(-1 if is_read else 2)
+        assert source.closed == (1 if is_read else 0)
+        del file
+        gc.collect()
+        await wait_until.aio(lambda: source.closed == 1)
 
     run(body())

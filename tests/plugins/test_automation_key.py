@@ -14,7 +14,7 @@ from plugin_host.seal import read_keys
 from plugin_host_automation.key import KeyStore
 from plugin_host_automation.state import State, close_state
 from plugin_host_sdk import action
-from plugin_host_sdk.action import KeyResult, UpdateKey, key_proof
+from plugin_host_sdk.action import KeyResult, UpdateKey, key_fingerprint, key_proof
 from plugin_host_sdk.testing import ActionBench
 from tests.plugins.automation import Serve, serve
 
@@ -220,3 +220,11 @@ def test_half_an_offer_is_none(bench: ActionBench, folder: Path, left: tuple[str
         step(bench, "drop")
     change(bench, NEW)
     assert accepted(folder) == [False, True]
+
+
+def test_a_withdrawal_of_one_key_leaves_the_offer_of_another(bench: ActionBench, folder: Path) -> None:
+    step(bench, "offer", key=NEW)
+    assert step(bench, "withdraw", fingerprint=key_fingerprint(OLD)).state == "withdrawn"
+    assert accepted(folder) == [True, True]
+    assert step(bench, "withdraw", fingerprint=key_fingerprint(NEW)).state == "withdrawn"
+    assert accepted(folder) == [True, False]

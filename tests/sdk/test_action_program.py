@@ -350,3 +350,8 @@ def test_waiting_for_a_silent_program_takes_no_processor(begin: Begin) -> None:
     before = time.process_time()
     assert result_of(run).success
     assert time.process_time() - before < 0.2
+
+
+def test_timeout_may_be_longer_than_a_selector_waits(begin: Begin) -> None:
+    for timeout in (1e7, 1e300, float("inf")):
+        assert result_of(begin("exit 3", timeout=timeout)).code == 3

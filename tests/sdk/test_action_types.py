@@ -166,3 +166,9 @@ def test_errors_keep_their_kind_and_number_on_the_wire(kind: type[CallError], co
     if isinstance(error, ActionRefused):
         assert error.option == "allow_it"
         assert ActionRefused("why").option == ""
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("inf"), float("nan")])
+def test_script_has_a_timeout_that_can_be_over(timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        RunScript(data=b"", timeout=timeout)

@@ -31,6 +31,7 @@ from plugin_host_sdk.types.action import (
     UploadFile,
     UploadFileAndExit,
     UploadResult,
+    key_fingerprint,
     key_proof,
 )
 
@@ -64,5 +65,6 @@ __all__ = [
     "UploadFile",
     "UploadFileAndExit",
     "UploadResult",
+    "key_fingerprint",
     "key_proof",
 ]

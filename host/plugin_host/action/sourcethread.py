@@ -54,7 +54,8 @@ class SourceThread:
                 done.set_result(result)  # type: ignore[arg-type]
 
         def run() -> None:
-            result, error = None, None
+            result: _T | None = None
+            error: BaseException | None = None
             try:
                 result = context.run(work)
             except StopIteration as end:  # which no future can carry

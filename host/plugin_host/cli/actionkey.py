@@ -64,7 +64,7 @@ def change_key(options: Options, plugin: str, file: str) -> None:
 
 
 async def _change(options: Options, plugin: str, key: str) -> KeyResult:
-    from plugin_host_sdk.types.action import UpdateKey, key_proof
+    from plugin_host_sdk.types.action import UpdateKey, key_fingerprint, key_proof
 
     offered: KeyResult | None = None
     async with reach(options, plugin) as actions:
@@ -75,8 +75,10 @@ async def _change(options: Options, plugin: str, key: str) -> KeyResult:
         except BaseException as error:
             # A refused offer has left what was offered before; who was interrupted does not know.
             if offered is not None or not isinstance(error, PluginHostError):
+                # That of the key which was given here: somebody else may have offered another since.
+                mine = key_fingerprint(key) if offered is None else offered.fingerprint or None
                 with suppress(PluginHostError):
-                    await _step(actions, plugin, UpdateKey(phase="withdraw"))
+                    await _step(actions, plugin, UpdateKey(phase="withdraw", fingerprint=mine))
             raise
         try:
             dropped = await _step(actions, plugin, UpdateKey(phase="drop"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ async def _upload(options: Options, plugin: str, request: UploadFile, source: st
     import msgspec
 
     # Without a buffer: its lock would be held by a read that waits when the process ends.
-    data: Data = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) if source == "-" else source
+    data: Data = io.FileIO(sys.stdin.fileno(), closefd=False) if source == "-" else source
     line = ProgressLine() if ProgressLine.is_wanted(options.verbosity) else None
 
     def progress(sent: int, total: int | None) -> None:

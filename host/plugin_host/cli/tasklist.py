@@ -29,15 +29,11 @@ _LONGEST_COMMAND = 40
 
 async def find_task(client: ControlClient, name: str) -> RemoteTask:
     """The task that a user means. Raises TaskNotFound, CallFailed when there are several."""
-    try:
-        id = chosen_task(name, [one.id for one in await client.tasks.list()])
-    except TaskNotFound as error:
-        # One that nobody may use without being its owner is not listed; by its token this client may be.
-        try:
-            return await client.tasks.get(name)
-        except TaskNotFound:
-            raise error from None
-    return await client.tasks.get(id)
+    try:  # a whole id needs no list, in which one that only its owner may use is not
+        return await client.tasks.get(name)
+    except TaskNotFound:
+        pass
+    return await client.tasks.get(chosen_task(name, [one.id for one in await client.tasks.list()]))
 
 
 def task_map(task: RemoteTask) -> dict[str, Any]:

@@ -79,7 +79,11 @@ class RemoteTasks:
         return RemoteTask(self, told)
 
     async def list(self, plugin: str | None = None) -> builtins.list[RemoteTask]:
-        """Those that this client may use, the oldest first."""
+        """Those that this client may use, the oldest first.
+
+        Of a command that is longer than 1,000 characters or 100 words `info` has the beginning, and "…"
+        behind it; `RemoteTask.get` says all of it.
+        """
         found = (await self.host.ask("task.list", {"plugin": plugin}))["tasks"]
         return [RemoteTask(self, told) for told in found]
 

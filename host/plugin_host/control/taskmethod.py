@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskMethods"]
 
+BRIEF_CHARACTERS = 1_000
+BRIEF_WORDS = 100
+"""What a list says of a command; all of it is said of one task that is asked for."""
+
 Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
 
 
@@ -146,7 +150,7 @@ class TaskMethods:
         asked, client = ask.read(_List), ask.client
         may_use = self._claims.user(client.number, client.token)
         found = [one for one in self._host.tasks.list() if asked.plugin in (None, one.plugin)]
-        return {"tasks": [self._told(client, one) for one in found if may_use(_key(one))]}
+        return {"tasks": [_brief(self._told(client, one)) for one in found if may_use(_key(one))]}
 
     async def get(self, ask: Ask) -> Any:
         asked, client = ask.read(_Get), ask.client
@@ -176,7 +180,7 @@ class TaskMethods:
                 return {}
             raise
         await self._finish(task.close())
-        self._claims.forget(_key(task))
+        self._forget_closed()  # and not this key: it may be another task's by now
         return {}
 
     async def shell(self, ask: Ask) -> Any:
@@ -198,6 +202,20 @@ class TaskMethods:
 
 def _key(task: Task) -> Key:
     return task.plugin, task.id
+
+
+def _brief(told: dict[str, Any]) -> dict[str, Any]:
+    """For a list, which is one message: the beginning of a command that is long."""
+    words: builtins.list[str] = []
+    left = BRIEF_CHARACTERS
+    for word in told["task"]["command"]:
+        if len(word) > left or len(words) == BRIEF_WORDS:
+            words.append(f"{word[:left]}…")
+            told["task"]["command"] = words
+            break
+        words.append(word)
+        left -= len(word)
+    return told
 
 
 def _denied(id: str) -> CallFailed:

@@ -1,12 +1,15 @@
 """A file of a task that is being read: in order, once, and held against what was sent.
 
 Invariant: who has read to the end without an error has every byte that was sent, and no fewer than the file
-had when it was opened. What is not read yet is bounded by the source.
+had when it was opened. What is not read yet is bounded by the source, which is let go of once: at the end,
+by `close`, or when nobody has the artifact any more.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from plugin_host.errors import ArtifactDamaged
@@ -67,6 +70,9 @@ class Artifact:
         self._rest = b""
         self._is_read = False
         self._is_closed = False
+        # It may be dropped on any thread.
+        self._finalizer = weakref.finalize(self, _let_go, _loop(), source)
+        self._finalizer.atexit = False
 
     def __repr__(self) -> str:
         return f"<Artifact {self.path!r} {self._count} of {self.size} bytes>"
@@ -122,6 +128,7 @@ class Artifact:
         if not data:
             await self._check()
             self._is_read = True
+            self._let_go()
         self._digest.update(data)
         self._count += len(data)
         return data
@@ -143,6 +150,11 @@ class Artifact:
         """Read no more. Does nothing the second time."""
         if not self._is_closed:
             self._is_closed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Its source has nothing more to do."""
+        if self._finalizer.detach() is not None:
             self._source.close()
 
     async def __aenter__(self) -> Artifact:
@@ -152,3 +164,19 @@ class Artifact:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _let_go(loop: asyncio.AbstractEventLoop | None, source: ArtifactSource) -> None:
+    if loop is None:
+        return
+    try:
+        loop.call_soon_threadsafe(source.close)
+    except RuntimeError:
+        pass  # the loop is closed, and with it the host

@@ -1,14 +1,17 @@
 """Writing what arrives to a file that is there whole or not at all.
 
 Invariant: the destination is as it was until every byte is on the disk and was found right; nobody but the
-owner can read what is not yet there; what could not be finished is removed.
+owner can read what is not yet there; what could not be finished is removed; a link, a device or whatever
+else is no regular file is neither followed nor replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
+import stat
 import threading
 from typing import TYPE_CHECKING
 
@@ -28,6 +31,8 @@ __all__ = ["save"]
 
 # Written together: a thread for every piece of the wire would cost more than the writing.
 _BLOCK_BYTES = 1 << 20
+# Of the name, in that of the file beside it: names have 255 bytes at most.
+_NAME_BYTES = 100
 
 
 async def save(
@@ -72,14 +77,13 @@ class _Draft:
     def __init__(self, target: str) -> None:
         folder, name = os.path.split(target)
         self._target = target
-        self._path = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.part")
+        self._path = os.path.join(folder, f".{_begin(name)}.{secrets.token_hex(6)}.part")
         self._lock = threading.Lock()
         self._fd = -1
         self._is_discarded = False
 
     def open(self) -> None:
-        if os.path.isdir(self._target):
-            raise IsADirectoryError(f"{self._target} is a folder: name the file in it")
+        _check_replaceable(self._target)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with self._lock:
             if not self._is_discarded:
@@ -97,6 +101,7 @@ class _Draft:
                 return
             os.fchmod(self._fd, 0o600 | mode & 0o755)
             os.fsync(self._fd)
+            _check_replaceable(self._target)
             os.replace(self._path, self._target)
             self._close()
 
@@ -110,3 +115,24 @@ class _Draft:
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
         os.close(fd)
+
+
+def _check_replaceable(target: str) -> None:
+    """Raise OSError for what is there and is no regular file."""
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder: name the file in it", target)
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "it is a symbolic link, and those are not followed", target)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file", target)
+
+
+def _begin(name: str) -> str:
+    name = name[:_NAME_BYTES]
+    while len(os.fsencode(name)) > _NAME_BYTES:
+        name = name[:-1]
+    return name

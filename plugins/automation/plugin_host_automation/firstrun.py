@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["run_once"]
 
 _RECORD = "first_run"
+_LOOK_S = 0.2  # whether who waits for another registration's scripts was cancelled
 _LOST = ScriptResult(
     success=False, reason="it was begun with an earlier registration, and nobody has seen its end"
 )
@@ -36,12 +37,16 @@ def run_once(
     ctx: sdk.Context, settings: Settings, state: State, properties: Properties
 ) -> tuple[ScriptReport, ...]:
     """Run those that match and have not been run, in their order; the reports of all that match."""
-    with state.turn:
+    while not state.first_run.acquire(timeout=_LOOK_S):
+        ctx.check()
+    try:
         reports = []
         for script in settings.first_run:
             if _matches(script, properties):
                 reports.append(_report(ctx, settings, state, script))
         return tuple(reports)
+    finally:
+        state.first_run.release()
 
 
 def _report(ctx: sdk.Context, settings: Settings, state: State, script: FirstRun) -> ScriptReport:

@@ -11,7 +11,6 @@ step; whatever fails before leaves it as it was; no key is taken that a host wou
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,12 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from plugin_host_sdk.action import ActionFailed, KeyRejected, key_proof
+from plugin_host_sdk.action import ActionFailed, KeyRejected, key_fingerprint, key_proof
 
 if TYPE_CHECKING:
     from .state import State
 
-__all__ = ["KeyStore", "Offer", "fingerprint", "new_key"]
+__all__ = ["KeyStore", "Offer", "new_key"]
 
 _KEY, _NEW, _CHANGE = "key", "key.new", "key.change"
 _KEY_BYTES = 32
@@ -52,12 +51,6 @@ def new_key() -> str:
     return secrets.token_hex(_KEY_BYTES)
 
 
-def fingerprint(key: str) -> str:
-    """What tells keys apart and gives none away."""
-    data = key.encode("utf-8", "surrogateescape")
-    return hashlib.sha256(b"plugin-host key fingerprint\0" + data).hexdigest()[:16]
-
-
 class KeyStore:
     """The keys in a state."""
 
@@ -79,7 +72,7 @@ class KeyStore:
             change = msgspec.json.decode(data, type=Change)
         except msgspec.DecodeError as error:
             raise ActionFailed(f"{self._state.path}/{_CHANGE} is not what was written: {error}") from None
-        if change.print != fingerprint(key):
+        if change.print != key_fingerprint(key):
             raise ActionFailed(f"{self._state.path}/{_NEW} is not what was written: it is another key")
         return Offer(key, change.nonce, change.proved)
 
@@ -119,10 +112,15 @@ class KeyStore:
             self._forget()
             return offer
 
-    def withdraw(self) -> None:
-        """Forget a new key."""
+    def withdraw(self, fingerprint: str | None = None) -> None:
+        """Forget a new key; the one of this fingerprint alone, if there is one."""
         with self._state.turn:
-            self._forget()
+            if fingerprint is None or self._is_offered(fingerprint):
+                self._forget()
+
+    def _is_offered(self, fingerprint: str) -> bool:
+        key = self._line(_NEW)
+        return key is not None and hmac.compare_digest(key_fingerprint(key), fingerprint)
 
     def begin(self, key: str) -> None:
         """The first key of this machine. Raises KeyRejected when it has one."""
@@ -145,7 +143,7 @@ class KeyStore:
         return data.decode("utf-8", "surrogateescape").rstrip("\n")
 
     def _keep(self, offer: Offer) -> None:
-        change = Change(fingerprint(offer.key), offer.nonce, offer.proved)
+        change = Change(key_fingerprint(offer.key), offer.nonce, offer.proved)
         self._state.write(_CHANGE, msgspec.json.encode(change))
 
     def _forget(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.action import KeyResult
+from plugin_host_sdk.action import KeyResult, key_fingerprint
 
 from . import setting
-from .key import KeyStore, fingerprint
+from .key import KeyStore
 from .state import open_state
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def run(ctx: sdk.Context, request: UpdateKey) -> KeyResult:
     if request.phase == "offer":
         assert request.key is not None  # as the type of the request makes sure
         offer = keys.propose(request.key)
-        return KeyResult(state="offered", nonce=offer.nonce, fingerprint=fingerprint(offer.key))
+        return KeyResult(state="offered", nonce=offer.nonce, fingerprint=key_fingerprint(offer.key))
     if request.phase == "prove":
         assert request.proof is not None
-        return KeyResult(state="proved", fingerprint=fingerprint(keys.prove(request.proof).key))
+        return KeyResult(state="proved", fingerprint=key_fingerprint(keys.prove(request.proof).key))
     if request.phase == "drop":
-        return KeyResult(state="dropped", fingerprint=fingerprint(keys.drop().key))
-    keys.withdraw()
+        return KeyResult(state="dropped", fingerprint=key_fingerprint(keys.drop().key))
+    keys.withdraw(request.fingerprint)
     return KeyResult(state="withdrawn")

@@ -44,9 +44,9 @@ def check(ctx: sdk.Context, request: Register) -> None:
 def run(ctx: sdk.Context, request: Register) -> RegisterResult:
     settings = setting.current(ctx.settings)
     state = open_state(settings)
+    reports = run_once(ctx, settings, state, request.properties or properties())
     with state.turn:
         keys, key, nonce = KeyStore(state), new_key(), ""
-        reports = run_once(ctx, settings, state, request.properties or properties())
         if keys.current is None:
             keys.begin(key)
         else:

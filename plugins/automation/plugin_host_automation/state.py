@@ -30,11 +30,13 @@ _state: State | None = None
 
 
 class State:
-    """The folder `path`. `turn` is held by whoever changes more than one file in it."""
+    """The folder `path`. `turn` is held by whoever changes more than one file of the keys, for a moment;
+    `first_run` by whoever runs the scripts of a first run, for as long as they take."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.turn = threading.RLock()
+        self.first_run = threading.Lock()
         try:
             os.makedirs(path, mode=0o700, exist_ok=True)
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

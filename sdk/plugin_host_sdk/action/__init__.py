@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         UploadFile,
         UploadFileAndExit,
         UploadResult,
+        key_fingerprint,
         key_proof,
         mode_bits,
     )
@@ -97,6 +98,7 @@ __all__ = [
     "UploadFile",
     "UploadFileAndExit",
     "UploadResult",
+    "key_fingerprint",
     "key_proof",
     "mode_bits",
     "register_plugin",

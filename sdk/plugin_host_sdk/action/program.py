@@ -44,6 +44,7 @@ MARK = "PLUGIN_HOST_ACTION"
 # Every descendant of a host's run carries it, so that none is left when the host is gone.
 _RUN_MARK = "PLUGIN_HOST_RUN"
 _READ_BYTES = 64 * 1024
+_LONGEST_PAUSE_S = 3600.0  # what a selector takes has an end
 _LOOK_S = 0.05  # between two looks at what is being killed
 _KILL_S = 5.0  # after SIGKILL only the kernel can be slow
 
@@ -179,7 +180,9 @@ class _Program:
     def _pause(self, now: float, deadline: float | None) -> float | None:
         if self._why:
             return _LOOK_S
-        return None if deadline is None or self._status is not None else max(0.0, deadline - now)
+        if deadline is None or self._status is not None:
+            return None
+        return min(max(0.0, deadline - now), _LONGEST_PAUSE_S)
 
     # Output.
 

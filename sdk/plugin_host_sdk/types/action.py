@@ -7,6 +7,7 @@ ValueError, on either side. Unknown fields are ignored, so the maps can grow.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta, Struct, field
@@ -50,6 +51,7 @@ __all__ = [
     "UploadFile",
     "UploadFileAndExit",
     "UploadResult",
+    "key_fingerprint",
     "key_proof",
     "mode_bits",
 ]
@@ -86,6 +88,14 @@ def key_proof(key: str, nonce: str) -> str:
     import hmac  # few need it
 
     return hmac.new(key.encode(), b"plugin-host key proof\0" + nonce.encode(), "sha256").hexdigest()
+
+
+def key_fingerprint(key: str) -> str:
+    """What tells keys apart and gives none away: 16 hex digits."""
+    import hashlib  # few need it
+
+    data = key.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(b"plugin-host key fingerprint\0" + data).hexdigest()[:16]
 
 
 def _check_path(path: str) -> None:
@@ -203,6 +213,11 @@ class RunScript(Script, frozen=True, kw_only=True):
     kind: ClassVar[str] = "run_script"
     timeout: Seconds | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.timeout is not None and not 0 < self.timeout < math.inf:
+            raise ValueError(f"timeout is a number of seconds above 0, not {self.timeout!r}")
+
 
 class UploadFile(Struct, frozen=True, kw_only=True):
     """Write the data of the action to `path`, in one step: whoever reads finds the old file or the new.
@@ -259,15 +274,18 @@ class UpdateKey(Discreet, frozen=True, kw_only=True):
 
     `offer` gives a new `key`, answered with a nonce: from then on both are valid; `prove` shows by `proof`,
     `key_proof(key, nonce)`, that the asker has kept it; `drop` ends the old one. `withdraw` forgets a new
-    key, and the old one stays.
+    key, and the old one stays; with a `fingerprint`, `key_fingerprint(key)`, that key and no other.
     """
 
     kind: ClassVar[str] = "update_key"
     phase: Literal["offer", "prove", "drop", "withdraw"]
     key: Key | None = None
     proof: Annotated[str, Meta(max_length=128)] | None = None
+    fingerprint: Annotated[str, Meta(max_length=128)] | None = None
 
     def __post_init__(self) -> None:
+        if self.fingerprint is not None and self.phase != "withdraw":
+            raise ValueError("a fingerprint goes with phase 'withdraw' and no other")
         for phase, name in (("offer", "key"), ("prove", "proof")):
             if (self.phase == phase) != (getattr(self, name) is not None):
                 raise ValueError(f"a {name} goes with phase {phase!r} and no other")
