@@ -393,11 +393,14 @@ class PluginHost:
     async def start(self, plugin: str) -> None:
         """Start a plugin unless it runs. Raises PluginNotFound, ManifestError, LaunchError."""
         supervisor = self._find(plugin)
+        self._check_startable(supervisor)
+        await supervisor.start()
+
+    def _check_startable(self, supervisor: Supervisor) -> None:
         self._check_open()
         if supervisor.plugin.candidate.skipped:
             raise not_ready(supervisor.plugin)
         self._keeper.start()
-        await supervisor.start()
 
     async def stop(self, plugin: str) -> None:
         """Stop a plugin and everything it started; its calls in flight are cancelled."""
@@ -406,12 +409,8 @@ class PluginHost:
     async def restart(self, plugin: str) -> None:
         """Stop and start a plugin. Raises as `start` does."""
         supervisor = self._find(plugin)
-        self._check_open()
-        await self._beside(plugin, self._restart(supervisor))
-
-    async def _restart(self, supervisor: Supervisor) -> None:
-        await supervisor.stop()
-        await self.start(supervisor.plugin.id)
+        self._check_startable(supervisor)
+        await self._beside(plugin, supervisor.restart())
 
     async def reload(self, plugin: str) -> None:
         """Look at a plugin's manifest and code anew and let them take over without a pause.
@@ -425,12 +424,13 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
+        since = supervisor.stops
         candidate = await asyncio.to_thread(self._search.find_again, plugin)
         if candidate.skipped:
             raise not_ready(supervisor.plugin)
         self._keeper.start()
-        await supervisor.swap(candidate)
-        await supervisor.start()
+        await supervisor.swap(candidate, since)
+        await supervisor.start(since)
 
     async def reconfigure(
         self, plugin: str, settings: Mapping[str, Any], *, timeout: float | None = None
