@@ -16,7 +16,7 @@ from .batch import call_batch
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import PluginHostError
+from .errors import CallTimeout, PluginHostError
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .facility import Facilities
@@ -439,7 +439,9 @@ class PluginHost:
 
         They are held against the manifest's schema first. A plugin that takes settings while it runs goes
         on with them; any other is restarted; one that does not run has them at its next start. `timeout`
-        (seconds; the plugin's start_timeout_s unless given) bounds the plugin's answer.
+        (seconds; the plugin's start_timeout_s unless given) bounds the plugin's answer. One that does not
+        answer in time, or before the caller gives up, is restarted with its old ones: else nobody knew
+        which it has.
 
         Raises PluginNotFound, ConfigurationError for settings that do not fit, CallFailed when the plugin
         refuses them (it goes on with its old ones), CallTimeout, PluginDied, and as `start` does.
@@ -451,7 +453,15 @@ class PluginHost:
             assert candidate.error is not None
             raise candidate.error
         given = await asyncio.to_thread(settled, candidate.manifest, settings)
-        if not await supervisor.reconfigure(given, timeout or candidate.manifest.launch.start_timeout_s):
+        try:
+            is_done = await supervisor.reconfigure(
+                given, timeout or candidate.manifest.launch.start_timeout_s
+            )
+        except (CallTimeout, asyncio.CancelledError):
+            if not self._is_closed:
+                self._undertakings.begin(supervisor.resolve_doubt(), contextvars.Context())
+            raise
+        if not is_done:
             await self.restart(plugin)
 
     async def _beside(self, plugin: str, work: Coroutine[Any, Any, None]) -> None:

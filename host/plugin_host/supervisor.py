@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted
-from .errors import LaunchError, PluginDied, PluginHostError
+from .errors import CallTimeout, LaunchError, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
@@ -70,6 +70,8 @@ class Supervisor(InstanceOwner):
         self._launching = Launching(facilities.gate, self._retirement.begin)
         self._revival: asyncio.Task[None] | None = None
         self._laziness = Laziness(plugin.id, lambda: self.try_start(self.stops), self._stop_if_idle)
+        # The link of one that may have other settings than it should, and how often it had been stopped.
+        self._doubtful: tuple[Link | None, int] = None, 0
         self._is_closed = False
         self._moved: asyncio.Future[None] | None = None
 
@@ -278,9 +280,9 @@ class Supervisor(InstanceOwner):
         self.stops += 1
         await self._halt()
 
-    async def restart(self) -> None:
+    async def restart(self, since: int | None = None) -> None:
         """Stop the plugin and start it again. Raises as `start` does."""
-        since = self.stops
+        since = self.stops if since is None else since
         await self._halt()
         await self.start(since)
 
@@ -387,14 +389,31 @@ class Supervisor(InstanceOwner):
     async def reconfigure(self, settings: Mapping[str, Any], timeout: float) -> bool:
         """Settings for this run, if it takes them, and for every later one; False when it has to restart.
 
-        Raises CallFailed when the plugin refuses them: then nothing has changed.
+        Raises CallFailed when the plugin refuses them: then nothing has changed. CallTimeout, and to be
+        cancelled, leave it in doubt, which `resolve_doubt` ends.
         """
+        since = self.stops
         while self.plugin.state is State.STARTING:  # with its old ones, and it has to hear of the new
             await self.next_move()
         link = self.link
-        outcome = "applied" if link is None else await reconfigure(link, settings, timeout)
+        try:
+            outcome = "applied" if link is None else await reconfigure(link, settings, timeout)
+        except (CallTimeout, asyncio.CancelledError):
+            self._doubtful = link, since
+            raise
         self.plugin.candidate = replace(self.plugin.candidate, settings=settings)
+        if self.stops != since:
+            return True  # whoever starts it again, that has them
         return outcome == "applied" and self.link is link  # one that took its place has not heard
+
+    async def resolve_doubt(self) -> None:
+        """Start the plugin anew with its settings if it may have others; its state says what came of it."""
+        (link, since), self._doubtful = self._doubtful, (None, 0)
+        if link is not None and self.link is link:
+            try:
+                await self.restart(since)
+            except PluginHostError:
+                pass
 
     # Being used.
 
