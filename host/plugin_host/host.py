@@ -20,6 +20,7 @@ from .errors import CallTimeout, PluginHostError
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .facility import Facilities
+from .homeloop import HomeLoop
 from .keeper.handle import Keeper
 from .link import Link
 from .logbook import Logbook
@@ -104,6 +105,7 @@ class PluginHost:
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
         self._undertakings = Undertakings()
+        self._home = HomeLoop()
         self._is_closed = False
 
     def _make_spans(self, provider: TracerProvider | None) -> None:
@@ -226,6 +228,7 @@ class PluginHost:
 
     async def close(self) -> None:
         """Stop every plugin and end every event stream, for good."""
+        self._home.check()
         self._is_closed = True
         stops = [asyncio.create_task(one.close()) for one in self._supervisors.values()]
         try:
@@ -275,10 +278,15 @@ class PluginHost:
         supervisor = self._supervisors.get(plugin) or self._find(plugin)
         link = supervisor.link
         if link is None:
+            self._home.check()
             link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
         elif supervisor.idleness is not None:
             supervisor.idleness.uses += 1
-        return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
+        try:
+            return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
+        except RuntimeError:  # asyncio's own word for it; a call that succeeds is not to pay for a look
+            self._home.check()
+            raise
 
     async def call_text(
         self,
@@ -381,6 +389,7 @@ class PluginHost:
     async def sessions(self) -> list[Session]:
         """The exec sessions of every plugin that is ready, the oldest of each first; also ended ones that
         are still kept. Of a plugin that is silent for 2 s, those that are held here, as last known."""
+        self._home.check()
         proxies = [proxy for one in self._supervisors.values() for proxy in one.exec_proxies()]
         return await list_sessions(proxies)
 
@@ -476,10 +485,12 @@ class PluginHost:
             await self._undertakings.finish(work, contextvars.Context())
 
     def _check_open(self) -> None:
+        self._home.settle()
         if self._is_closed:
             raise PluginHostError("this host is closed, and so stays: make another one")
 
     def _find(self, plugin: str) -> Supervisor:
+        self._home.check()
         supervisor = self._supervisors.get(plugin)
         if supervisor is None:
             raise not_found(plugin, self._plugins)
