@@ -112,7 +112,7 @@ HOST = {
         sdk="ground core connection types",
     ),
     "host": Wing(
-        "host sync span",
+        "host homeloop sync span",
         below="ground metric description hook channel process warm link discovery isolation supervision",
         sdk="ground core connection types",
     ),

@@ -16,10 +16,11 @@ from .batch import call_batch
 from .bytecode import BytecodeFolders
 from .command import call_command
 from .configuration import Configuration
-from .errors import PluginHostError
+from .errors import CallTimeout, PluginHostError
 from .event import EventHub, EventStream, HostEvent, StateChanged
 from .exec.opening import list_sessions, open_session
 from .facility import Facilities
+from .homeloop import HomeLoop
 from .keeper.handle import Keeper
 from .link import Link
 from .logbook import Logbook
@@ -104,6 +105,7 @@ class PluginHost:
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
         self._undertakings = Undertakings()
+        self._home = HomeLoop()
         self._is_closed = False
 
     def _make_spans(self, provider: TracerProvider | None) -> None:
@@ -226,6 +228,7 @@ class PluginHost:
 
     async def close(self) -> None:
         """Stop every plugin and end every event stream, for good."""
+        self._home.check()
         self._is_closed = True
         stops = [asyncio.create_task(one.close()) for one in self._supervisors.values()]
         try:
@@ -275,10 +278,15 @@ class PluginHost:
         supervisor = self._supervisors.get(plugin) or self._find(plugin)
         link = supervisor.link
         if link is None:
+            self._home.check()
             link, timeout = await supervisor.admit(timeout, fail_fast=fail_fast)
         elif supervisor.idleness is not None:
             supervisor.idleness.uses += 1
-        return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
+        try:
+            return await self._call_command(supervisor.plugin, link, command, params, timeout, on_progress)
+        except RuntimeError:  # asyncio's own word for it; a call that succeeds is not to pay for a look
+            self._home.check()
+            raise
 
     async def call_text(
         self,
@@ -381,6 +389,7 @@ class PluginHost:
     async def sessions(self) -> list[Session]:
         """The exec sessions of every plugin that is ready, the oldest of each first; also ended ones that
         are still kept. Of a plugin that is silent for 2 s, those that are held here, as last known."""
+        self._home.check()
         proxies = [proxy for one in self._supervisors.values() for proxy in one.exec_proxies()]
         return await list_sessions(proxies)
 
@@ -393,11 +402,14 @@ class PluginHost:
     async def start(self, plugin: str) -> None:
         """Start a plugin unless it runs. Raises PluginNotFound, ManifestError, LaunchError."""
         supervisor = self._find(plugin)
+        self._check_startable(supervisor)
+        await supervisor.start()
+
+    def _check_startable(self, supervisor: Supervisor) -> None:
         self._check_open()
         if supervisor.plugin.candidate.skipped:
             raise not_ready(supervisor.plugin)
         self._keeper.start()
-        await supervisor.start()
 
     async def stop(self, plugin: str) -> None:
         """Stop a plugin and everything it started; its calls in flight are cancelled."""
@@ -406,12 +418,8 @@ class PluginHost:
     async def restart(self, plugin: str) -> None:
         """Stop and start a plugin. Raises as `start` does."""
         supervisor = self._find(plugin)
-        self._check_open()
-        await self._beside(plugin, self._restart(supervisor))
-
-    async def _restart(self, supervisor: Supervisor) -> None:
-        await supervisor.stop()
-        await self.start(supervisor.plugin.id)
+        self._check_startable(supervisor)
+        await self._beside(plugin, supervisor.restart())
 
     async def reload(self, plugin: str) -> None:
         """Look at a plugin's manifest and code anew and let them take over without a pause.
@@ -425,12 +433,13 @@ class PluginHost:
         """
         supervisor = self._find(plugin)
         self._check_open()
+        since = supervisor.stops
         candidate = await asyncio.to_thread(self._search.find_again, plugin)
         if candidate.skipped:
             raise not_ready(supervisor.plugin)
         self._keeper.start()
-        await supervisor.swap(candidate)
-        await supervisor.start()
+        await supervisor.swap(candidate, since)
+        await supervisor.start(since)
 
     async def reconfigure(
         self, plugin: str, settings: Mapping[str, Any], *, timeout: float | None = None
@@ -439,7 +448,9 @@ class PluginHost:
 
         They are held against the manifest's schema first. A plugin that takes settings while it runs goes
         on with them; any other is restarted; one that does not run has them at its next start. `timeout`
-        (seconds; the plugin's start_timeout_s unless given) bounds the plugin's answer.
+        (seconds; the plugin's start_timeout_s unless given) bounds the plugin's answer. One that does not
+        answer in time, or before the caller gives up, is restarted with its old ones: else nobody knew
+        which it has.
 
         Raises PluginNotFound, ConfigurationError for settings that do not fit, CallFailed when the plugin
         refuses them (it goes on with its old ones), CallTimeout, PluginDied, and as `start` does.
@@ -451,7 +462,15 @@ class PluginHost:
             assert candidate.error is not None
             raise candidate.error
         given = await asyncio.to_thread(settled, candidate.manifest, settings)
-        if not await supervisor.reconfigure(given, timeout or candidate.manifest.launch.start_timeout_s):
+        try:
+            is_done = await supervisor.reconfigure(
+                given, timeout or candidate.manifest.launch.start_timeout_s
+            )
+        except (CallTimeout, asyncio.CancelledError):
+            if not self._is_closed:
+                self._undertakings.begin(supervisor.resolve_doubt(), contextvars.Context())
+            raise
+        if not is_done:
             await self.restart(plugin)
 
     async def _beside(self, plugin: str, work: Coroutine[Any, Any, None]) -> None:
@@ -466,10 +485,12 @@ class PluginHost:
             await self._undertakings.finish(work, contextvars.Context())
 
     def _check_open(self) -> None:
+        self._home.settle()
         if self._is_closed:
             raise PluginHostError("this host is closed, and so stays: make another one")
 
     def _find(self, plugin: str) -> Supervisor:
+        self._home.check()
         supervisor = self._supervisors.get(plugin)
         if supervisor is None:
             raise not_found(plugin, self._plugins)

@@ -2,7 +2,7 @@
 
 Owns the one request and its answers. What the settings may be was decided before, and restarting is the
 caller's. Invariant: after an exception the plugin has its old settings, or nobody knows (CallTimeout,
-PluginDied) and only a restart makes it certain.
+CancelledError, PluginDied) and only a restart makes it certain.
 """
 
 from __future__ import annotations

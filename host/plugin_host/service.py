@@ -231,7 +231,12 @@ class ServiceTable:
         context = contextvars.copy_context()
         if not caller.is_nested:
             await desk.room_for_plain.acquire()
-        ended = self._threads.run(lambda: context.run(function, caller, *args, **named))
+        try:
+            ended = self._threads.run(lambda: context.run(function, caller, *args, **named))
+        except BaseException:  # there is no thread for it
+            if not caller.is_nested:
+                desk.room_for_plain.release()
+            raise
         if not caller.is_nested:
             # Not when nobody waits for it any more: the function goes on, and so its thread is taken.
             ended.add_done_callback(lambda _: desk.room_for_plain.release())

@@ -32,7 +32,8 @@ class ServiceThreads:
     def run(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
         """Start `function` at once on a thread; what it returns or raises. Called on the loop.
 
-        Cancelling the future does not stop the function; nobody hears what it returns then.
+        Cancelling the future does not stop the function; nobody hears what it returns then. Raises
+        RuntimeError when no thread is to be had: then it is never run.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -41,8 +42,16 @@ class ServiceThreads:
             if self._idle >= len(self._jobs):
                 self._wake.notify()
             else:
-                threading.Thread(target=self._live, name="plugin-host-service", daemon=True).start()
+                self._start_thread()
         return future
+
+    def _start_thread(self) -> None:
+        """One more, for the last job that was given."""
+        try:
+            threading.Thread(target=self._live, name="plugin-host-service", daemon=True).start()
+        except BaseException:
+            self._jobs.pop()
+            raise
 
     def close(self) -> None:
         """Let the threads end: the idle ones now, the others when their function returns."""

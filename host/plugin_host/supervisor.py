@@ -1,8 +1,9 @@
 """One plugin's life: starting it, restarting it when it dies, replacing it, stopping it.
 
 A `Supervisor` decides; each run of the plugin is an `Instance`. Invariants: starts, stops and swaps of one
-plugin never overlap; every change of state goes through `_move`; a plugin that dies fails its calls at
-once with the reason, and what happens next is part of the reason.
+plugin never overlap; what was to start it when it was stopped does so no more; every change of state goes
+through `_move`; a plugin that dies fails its calls at once with the reason, and what happens next is part
+of the reason.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted
-from .errors import LaunchError, PluginDied, PluginHostError
+from .errors import CallTimeout, LaunchError, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
@@ -48,13 +49,14 @@ class Supervisor(InstanceOwner):
     """Runs one plugin.
 
     `link` is there while it is ready, and only then. `is_due` is set when its first start is about to come,
-    so that calls wait for it.
+    so that calls wait for it. `stops` counts how often somebody wanted it stopped.
     """
 
     def __init__(self, plugin: Plugin, facilities: Facilities) -> None:
         self.plugin = plugin
         self.link: Link | None = None
         self.is_due = False
+        self.stops = 0
         self.idleness: Idleness | None = None  # of a lazy plugin that runs; who uses it counts there
         self._facilities = facilities
         self._journal = Journal(plugin.id, facilities.logbook)
@@ -67,7 +69,9 @@ class Supervisor(InstanceOwner):
         self._lock = asyncio.Lock()
         self._launching = Launching(facilities.gate, self._retirement.begin)
         self._revival: asyncio.Task[None] | None = None
-        self._laziness = Laziness(plugin.id, self.try_start, self._stop_if_idle)
+        self._laziness = Laziness(plugin.id, lambda: self.try_start(self.stops), self._stop_if_idle)
+        # The link of one that may have other settings than it should, and how often it had been stopped.
+        self._doubtful: tuple[Link | None, int] = None, 0
         self._is_closed = False
         self._moved: asyncio.Future[None] | None = None
 
@@ -84,20 +88,31 @@ class Supervisor(InstanceOwner):
 
     # Starting.
 
-    async def start(self) -> None:
-        """Start the plugin unless it runs. Raises LaunchError, ManifestError."""
+    async def start(self, since: int | None = None) -> None:
+        """Start the plugin unless it runs, or was stopped since `stops` was `since`, now unless given.
+
+        Raises LaunchError, ManifestError.
+        """
+        since = self.stops if since is None else since
         async with self._lock:
             self._call_off_revival()
             self._ledger.forgive()
             await self._wait_cleared()
             if self.plugin.state is State.READY:
                 return
+            self._check_wanted(since)
             await self._start(is_restart=False)
 
-    async def try_start(self) -> None:
+    def _check_wanted(self, since: int) -> None:
+        """Whoever stops a plugin finds it stopped, and waits for nothing that was to start it before."""
+        if self.stops != since:
+            text = f"plugin `{self.plugin.id}` was stopped meanwhile, and so it is not started"
+            raise LaunchError(text, plugin=self.plugin.id)
+
+    async def try_start(self, since: int | None = None) -> None:
         """Start the plugin; one that does not start has the reason as its `error`."""
         try:
-            await self.start()
+            await self.start(since)
         except PluginHostError:
             pass
 
@@ -262,16 +277,30 @@ class Supervisor(InstanceOwner):
 
     async def stop(self) -> None:
         """Stop the plugin if it runs or starts; within its stop_timeout_s and the ladder's own bounds."""
+        self.stops += 1
+        await self._halt()
+
+    async def restart(self, since: int | None = None) -> None:
+        """Stop the plugin and start it again. Raises as `start` does."""
+        since = self.stops if since is None else since
+        await self._halt()
+        await self.start(since)
+
+    async def _halt(self) -> None:
         self._launching.call_off()
         if self._revival is not asyncio.current_task():
             self._call_off_revival()
-        async with self._lock:
-            await self._retirement.end()
-            await self._wait_cleared()
-            if self.plugin.state is State.READY:
-                await self._stop(State.STOPPED)
-            elif self.plugin.state in (State.BACKOFF, State.IDLE):
-                self._move(State.STOPPED)
+        try:
+            async with self._lock:
+                await self._retirement.end()
+                await self._wait_cleared()
+                if self.plugin.state is State.READY:
+                    await self._stop(State.STOPPED)
+                elif self.plugin.state in (State.BACKOFF, State.IDLE):
+                    self._move(State.STOPPED)
+        finally:
+            if self.plugin.state is State.BACKOFF and self._revival is None:
+                self._move(State.STOPPED)  # it was cancelled: what calls wait for will not come
 
     async def _stop(self, final: State) -> None:
         """Stop the instance that serves, with the lock held."""
@@ -305,16 +334,18 @@ class Supervisor(InstanceOwner):
 
     # Replacing.
 
-    async def swap(self, candidate: Candidate) -> None:
+    async def swap(self, candidate: Candidate, since: int) -> None:
         """Start `candidate` beside the running instance and let it take over; see `PluginHost.reload`.
 
-        Raises what `start` raises; then the running instance goes on as if nothing had been tried.
+        Raises what `start` raises; then the running instance goes on as if nothing had been tried. `since`
+        is as for `start`.
         """
         manifest = candidate.manifest
         if manifest is None:
             assert candidate.error is not None
             raise candidate.error
         async with self._lock:
+            self._check_wanted(since)
             old = self._instance
             if old is None or self.plugin.state is not State.READY:
                 self.plugin.candidate = candidate
@@ -360,14 +391,31 @@ class Supervisor(InstanceOwner):
     async def reconfigure(self, settings: Mapping[str, Any], timeout: float) -> bool:
         """Settings for this run, if it takes them, and for every later one; False when it has to restart.
 
-        Raises CallFailed when the plugin refuses them: then nothing has changed.
+        Raises CallFailed when the plugin refuses them: then nothing has changed. CallTimeout, and to be
+        cancelled, leave it in doubt, which `resolve_doubt` ends.
         """
+        since = self.stops
         while self.plugin.state is State.STARTING:  # with its old ones, and it has to hear of the new
             await self.next_move()
         link = self.link
-        outcome = "applied" if link is None else await reconfigure(link, settings, timeout)
+        try:
+            outcome = "applied" if link is None else await reconfigure(link, settings, timeout)
+        except (CallTimeout, asyncio.CancelledError):
+            self._doubtful = link, since
+            raise
         self.plugin.candidate = replace(self.plugin.candidate, settings=settings)
+        if self.stops != since:
+            return True  # whoever starts it again, that has them
         return outcome == "applied" and self.link is link  # one that took its place has not heard
+
+    async def resolve_doubt(self) -> None:
+        """Start the plugin anew with its settings if it may have others; its state says what came of it."""
+        (link, since), self._doubtful = self._doubtful, (None, 0)
+        if link is not None and self.link is link:
+            try:
+                await self.restart(since)
+            except PluginHostError:
+                pass
 
     # Being used.
 

@@ -1,8 +1,8 @@
 """New settings while a plugin runs: the author's function that takes them, refuses them or wants a restart.
 
 Owns one function of a plugin and the order of its runs: one at a time, on a worker, never on the thread
-that reads. Invariant: the settings in force are those of the last run that took them; a run that raises,
-or that asks for a restart, changes nothing.
+that reads. Invariant: the settings in force are those of the last run that took them while somebody waited
+for that; a run that raises, or that asks for a restart, changes nothing.
 """
 
 from __future__ import annotations
@@ -83,6 +83,12 @@ class Reconfiguration:
             raise CallTimeout("earlier settings are still being taken", name="rpc.deadline_exceeded")
         try:
             outcome = self._outcome(ctx, self._bound(settings))
+            if outcome is None and (ctx.cancelled or ctx.remaining() == 0.0):
+                # Whoever gave up goes by the old ones, and what the function has done is done.
+                ctx.log.warning(
+                    "new settings were taken when nobody waited any more: a restart has to follow"
+                )
+                outcome = RESTART
             if outcome is None:
                 assert self._runtime is not None
                 self._runtime.adopt(settings)

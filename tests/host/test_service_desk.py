@@ -216,3 +216,24 @@ def test_chain_ends_with_the_one_who_asks(
             await wait_until.aio(lambda: link.answers == {1: found})
 
     run(body())
+
+
+def test_calls_for_which_there_was_no_thread_take_no_room_from_later_ones(
+    run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def body() -> None:
+        link = Link()
+        async with desk_of(lambda caller: "done") as desk:
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", no_thread)
+                for msgid in range(4):  # more than there is room for
+                    desk.ask(link, msgid)
+                await wait_until.aio(lambda: len(link.answers) == 4)
+            desk.ask(link, 4)
+            await wait_until.aio(lambda: len(link.answers) == 5)
+        assert list(link.answers.values()) == ["host.service_failed"] * 4 + ["done"]
+
+    run(body())

@@ -111,3 +111,24 @@ def test_function_that_outlives_its_loop_ends_quietly(run: Run, wait_until: Wait
     run(body())
     gate.set()
     wait_until(lambda: count() == 0)
+
+
+def test_function_for_which_there_is_no_thread_is_refused_and_never_runs(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def body() -> None:
+        threads = ServiceThreads()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                threads.run(lambda: ran.append(1))
+        await threads.run(lambda: ran.append(2))
+        threads.close()
+        assert ran == [2]
+
+    run(body())

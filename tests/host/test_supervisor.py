@@ -155,6 +155,55 @@ def test_cancelled_launch_after_one_that_was_called_off_is_cancelled(
     run(body())
 
 
+def test_stop_waits_for_no_start_that_was_wanted_before_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launches: list[object] = []
+    began = asyncio.Event()
+
+    async def launch(*order: Any) -> Any:
+        launches.append(order)
+        began.set()
+        await asyncio.Event().wait()
+
+    async def body() -> None:
+        monkeypatch.setattr(module, "launch", launch)
+        stage = Stage()
+        since = stage.supervisor.stops
+        starts = [asyncio.create_task(stage.supervisor.start()) for _ in range(3)]
+        swap = asyncio.create_task(stage.supervisor.swap(stage.plugin.candidate, since))
+        await began.wait()
+        await stage.supervisor.stop()
+        found = await asyncio.gather(*starts, swap, return_exceptions=True)
+        assert [type(one) for one in found] == [LaunchError] * 4
+        assert "was stopped meanwhile" in str(found[-1])
+        with pytest.raises(LaunchError, match="was stopped meanwhile"):
+            await stage.supervisor.start(since)
+        assert len(launches) == 1
+        assert stage.plugin.state is State.STOPPED
+
+    run(body())
+
+
+def test_stop_that_is_cancelled_leaves_no_plugin_waiting_for_a_restart_that_was_called_off(
+    run: Run,
+) -> None:
+    async def body() -> None:
+        stage = Stage()
+        for state in (State.STARTING, State.READY, State.BACKOFF):
+            stage.plugin.move(state)
+        stage.supervisor._revival = asyncio.create_task(stage.supervisor._revive(60))
+        async with stage.supervisor._lock:
+            stop = asyncio.create_task(stage.supervisor.stop())
+            await asyncio.sleep(0)
+            stop.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await stop
+        assert stage.plugin.state is State.STOPPED
+
+    run(body())
+
+
 def test_cancelled_launch_leaves_a_reason_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body() -> None:
         launching(monkeypatch, asyncio.CancelledError())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host import CallFailed, ConfigurationError, PluginHost
+from plugin_host import CallFailed, CallTimeout, ConfigurationError, PluginHost
 from plugin_host.configuration import convert
 from plugin_host.state import State
 from tests.run import Run
@@ -95,5 +95,64 @@ def test_settings_for_one_that_is_starting_are_not_lost(
             await asyncio.wait((first,))
             first.exception()
             assert (await host.call("settable", "seen"))[0] == {"level": 5}
+
+    run(body())
+
+
+@pytest.mark.parametrize("way", ["timeout", "cancel"])
+def test_plugin_of_which_nobody_knows_what_it_took_is_restarted_with_its_old_settings(
+    run: Run, tmp_path: Path, wait_until: WaitUntil, way: str
+) -> None:
+    inside, gate = tmp_path / "inside", tmp_path / "gate"
+    takes = f"""
+    import time
+    from pathlib import Path
+
+    @plugin.on_reconfigure
+    def take(ctx, settings):
+        Path({str(inside)!r}).touch()
+        while not Path({str(gate)!r}).exists(): time.sleep(0.01)
+"""
+
+    async def body() -> None:
+        async with settable(tmp_path / "plugins", takes) as host:
+            plugin = host.plugins["settable"]
+            old, pid = await host.call("settable", "seen")
+            timeout = 0.1 if way == "timeout" else None
+            setting = asyncio.create_task(host.reconfigure("settable", {"level": 5}, timeout=timeout))
+            await wait_until.aio(inside.exists)
+            if way == "cancel":
+                setting.cancel()
+            with pytest.raises((CallTimeout, asyncio.CancelledError)):
+                await setting
+            gate.touch()
+            await wait_until.aio(lambda: plugin.state is State.READY and plugin.pid != pid)
+            seen, other = await host.call("settable", "seen")
+            assert (seen, other != pid) == (old, True)
+            await host.reconfigure("settable", {"level": 6})  # nothing is in doubt any more
+            assert await host.call("settable", "seen") == [{"level": 6}, other]
+
+    run(body())
+
+
+def test_stop_leaves_a_plugin_stopped_that_was_to_be_restarted_for_its_settings(
+    run: Run, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    takes = """
+    import time
+
+    @plugin.on_reconfigure
+    def take(ctx, settings):
+        time.sleep(0.3)
+"""
+
+    async def body() -> None:
+        async with settable(tmp_path, takes) as host:
+            plugin = host.plugins["settable"]
+            with pytest.raises(CallTimeout):
+                await host.reconfigure("settable", {"level": 5}, timeout=0.05)
+            await host.stop("settable")
+            await wait_until.aio(lambda: not host._undertakings.running)
+            assert plugin.state is State.STOPPED
 
     run(body())

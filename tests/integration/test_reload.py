@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from plugin_host import LaunchError, ManifestError, PluginDied, PluginHost, PluginNotFound
 from plugin_host.event import PluginSwapped, StateChanged
+from plugin_host.instance import Instance
 from plugin_host.state import State
 from tests.run import Run
 from tests.stage import runs, stage, write_plugin
@@ -235,5 +237,76 @@ def test_death_of_one_that_was_replaced_disturbs_nobody(
             await wait_until.aio(lambda: host.plugins["evolving"].death is not None)
             assert str(host.plugins["evolving"].state) == State.READY
             assert await host.call("evolving", "version") == "2.0.0"
+
+    run(body())
+
+
+def test_plugin_that_is_stopped_stays_so_whatever_was_to_reload_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        release(tmp_path, "1.0.0")
+        async with evolving(tmp_path) as host:
+            plugin, began, original = host.plugins["evolving"], asyncio.Event(), Instance.launch
+
+            async def launch(instance: Instance) -> None:
+                began.set()
+                await original(instance)
+
+            monkeypatch.setattr(Instance, "launch", launch)
+            reloads = [asyncio.create_task(host.reload("evolving")) for _ in range(3)]
+            await began.wait()
+            await host.stop("evolving")
+            assert plugin.state is State.STOPPED
+            found = await asyncio.gather(*reloads, return_exceptions=True)
+            assert [type(one) for one in found] == [LaunchError] * 3
+            assert plugin.state is State.STOPPED
+            await host.reload("evolving")
+            assert str(plugin.state) == State.READY
+
+    run(body())
+
+
+def test_plugin_that_is_stopped_while_it_is_looked_for_anew_stays_so(
+    run: Run, tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, may_go_on = threading.Event(), threading.Event()
+
+    async def body() -> None:
+        release(tmp_path, "1.0.0")
+        async with evolving(tmp_path) as host:
+            find = host._search.find_again
+
+            def find_again(id: str) -> Any:
+                looks.set()
+                may_go_on.wait()
+                return find(id)
+
+            monkeypatch.setattr(host._search, "find_again", find_again)
+            reload = asyncio.create_task(host.reload("evolving"))
+            await wait_until.aio(looks.is_set)
+            await host.stop("evolving")
+            may_go_on.set()
+            with pytest.raises(LaunchError, match="was stopped meanwhile"):
+                await reload
+            assert host.plugins["evolving"].state is State.STOPPED
+
+    run(body())
+
+
+def test_restart_that_is_under_way_gives_way_to_a_stop_and_not_to_another(run: Run, tmp_path: Path) -> None:
+    async def body() -> None:
+        release(tmp_path, "1.0.0")
+        async with evolving(tmp_path) as host:
+            plugin = host.plugins["evolving"]
+            await asyncio.gather(host.restart("evolving"), host.restart("evolving"))
+            assert str(plugin.state) == State.READY
+            restart = asyncio.create_task(host.restart("evolving"))
+            await host._supervisors["evolving"].next_move()
+            assert str(plugin.state) == State.STOPPING
+            await host.stop("evolving")
+            with pytest.raises(LaunchError, match="was stopped meanwhile"):
+                await restart
+            assert str(plugin.state) == State.STOPPED
 
     run(body())
