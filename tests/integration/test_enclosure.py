@@ -31,6 +31,10 @@ CODE = """
         subprocess.run(["env", "-i", "setsid", "-f", "/bin/sh", "-c", script],
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    @plugin.command("nothing")
+    def nothing(ctx):
+        pass
+
     @plugin.command("die")
     def die(ctx):
         os._exit(3)
@@ -88,7 +92,7 @@ def test_daemon_that_hid_is_gone_after_a_stop_and_after_a_crash(
             daemon = await hidden(host, tmp_path / "daemon", wait_until)
             with pytest.raises(Exception, match="exited with status 3"):
                 await host.call("hider", "die")
-            await host.call("hider", "hide", {"path": os.devnull + "/no"})  # waits for the restart
+            await host.call("hider", "nothing")  # waits for the restart
             assert not is_there(daemon)
             assert plugin.pid != first
             await wait_until.aio(holds(host._run, plugin.pid))
@@ -203,7 +207,7 @@ def test_host_without_the_right_to_make_groups_works_and_does_not_complain(
         async with stage("hider", dirs=[folder]) as host:
             if how == "refused":
                 await wait_until.aio(lambda: bool(refused) and not host._keeper._folders)
-            await host.call("hider", "hide", {"path": os.devnull + "/no"})
+            await host.call("hider", "nothing")
             await host.stop("hider")
 
     run(body())
