@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from tests.run import Run
-from tests.session import Reader, read, runner
+from tests.session import DESK, Reader, read, runner
+from tests.stage import stage, write_plugin
 
 # Programs to run.
 
@@ -112,6 +114,40 @@ def test_coroutine_function_may_name_a_program(run: Run, tmp_path: Path) -> None
                 assert (await read(session)).stdout.strip() == b"the default"
                 session = await host.exec("desk", ["echo", "mine"], resource="spec_async", tty=tty)
                 assert (await read(session)).stdout.strip() == b"mine"
+
+    run(body())
+
+
+ASKING = """
+    @plugin.exec("spec")
+    def spec(ctx, opts):
+        return sdk.exec.ExecSpec(["echo", ctx.host.call("word")])
+
+    @plugin.exec("spec_async")
+    async def spec_async(ctx, opts):
+        return sdk.exec.ExecSpec(["echo", await ctx.host.call("word")])
+
+    @plugin.exec("tty")
+    def tty(ctx, opts, tty, resize):
+        tty.write(ctx.host.call("word").encode() + b"\\n")
+
+    @plugin.exec("tty_async")
+    async def tty_async(ctx, opts, tty, resize):
+        tty.write((await ctx.host.call("word")).encode() + b"\\n")
+"""
+
+
+@pytest.mark.parametrize("resource", ["spec", "spec_async", "tty", "tty_async"])
+def test_function_of_a_session_asks_the_host_as_that_of_a_command_does(
+    run: Run, tmp_path: Path, resource: str
+) -> None:
+    code = textwrap.dedent(DESK) + textwrap.dedent(ASKING)
+    folder = write_plugin(tmp_path / "plugins", "desk", code, permissions=["host.word"])
+
+    async def body() -> None:
+        async with stage("desk", dirs=[folder], services={"word": lambda ctx: "from the host"}) as host:
+            session = await host.exec("desk", resource=resource, tty=True)
+            assert (await read(session)).stdout.strip() == b"from the host"
 
     run(body())
 

@@ -184,7 +184,9 @@ class Manager:
         try:
             window = self._open_input(session, stdin)
             function = self._function(session, handler)
-            result = function and await function(self._contexts[session.id], session.options)
+            ctx = self._contexts[session.id]
+            ctx.is_async = True
+            result = function and await function(ctx, session.options)
         except BaseException as error:
             self._give_up(session, error)
         # A spawn takes longer than others on the loop should wait, and cannot be left half-way.

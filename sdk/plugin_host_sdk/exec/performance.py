@@ -87,6 +87,7 @@ class Performance:
         assert function is not None
         arguments = (self._ctx, options, self._tty, self._resizes)
         if is_async(function):
+            self._ctx.is_async = True
             self._cancel = self._run_async(lambda: self._perform_async(function, arguments))
         else:
             threading.Thread(
