@@ -32,5 +32,5 @@ def program(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=45,  # a busy machine takes its time for a program that uses it all
     )

@@ -228,7 +228,8 @@ class PluginHost:
 
     async def close(self) -> None:
         """Stop every plugin and end every event stream, for good."""
-        self._home.check()
+        self._home.check_closing()
+        self._home.leave()
         self._is_closed = True
         stops = [asyncio.create_task(one.close()) for one in self._supervisors.values()]
         try:
@@ -243,6 +244,7 @@ class PluginHost:
             self._events.close()
             self._logbook.close()
             await asyncio.gather(self._keeper.close(), self._forkserver.close())
+            self._home.forget()
 
     def _emit(self, event: HostEvent) -> None:
         self._measurement.count(event)

@@ -56,6 +56,7 @@ INSIDE = {
         "failure",
         "forget",
         "is_over",
+        "is_read",
         "join",
         "lose",
         "next_viewer",
@@ -69,12 +70,13 @@ INSIDE = {
     },
     plugin_host.Logbook: {"close", "forget", "put", "wants"},
     plugin_host.LogStream: {"put", "wants"},
-    plugin_host.Viewer: {"ended", "joined", "name", "received", "skipped", "streams", "wake"},
+    plugin_host.Viewer: {"ended", "has_all", "joined", "name", "received", "skipped", "streams", "wake"},
     EventStream: {"put"},
     # Workers that are no plugins are coroutines.
     plugin_host.Tasks: {"close", "offer"},
     plugin_host.Task: {
         "claim",
+        "cut_log",
         "decline",
         "feed",
         "grace",
