@@ -15,10 +15,11 @@ import pytest
 from plugin_host import patience, writer
 from plugin_host_sdk.events import ErrorReceived, Event, ResponseReceived
 from tests.control.arena import Arena, RawClient, arena
+from tests.effort import by_effort
 from tests.run import Run
 from tests.wait import WaitUntil
 
-pytestmark = pytest.mark.deadline(60)
+pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]
 
 MIB = 1024 * 1024
 
@@ -61,7 +62,8 @@ async def answers(client: RawClient, count: int) -> list[Event]:
 
 
 @pytest.mark.parametrize(
-    ("count", "size"), [(2, 5_000_000), (4, 15_000_000), (24, 15_000_000), (64, 200_000), (500, 20_000)]
+    ("count", "size"),
+    [(2, 5_000_000), (by_effort(4, 24), 15_000_000), (64, 200_000), (500, 20_000)],
 )
 def test_client_that_reads_loses_nothing(
     tmp_path: Path, own_socket: str, run: Run, count: int, size: int

@@ -11,7 +11,7 @@ from tests.run import Run
 from tests.stage import stage, write_plugin
 from tests.syncstage import blocking
 
-pytestmark = pytest.mark.deadline(60)
+pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]
 
 CODE = """
     import threading

@@ -35,7 +35,7 @@ def test_interrupts_tear_no_start_of_a_call_from_its_end() -> None:
         + """
 with blocking("steady") as host:
     signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    count = storm(lambda: host.call("steady", "echo", {"value": 1}), 2.5, KeyboardInterrupt)
+    count = storm(lambda: host.call("steady", "echo", {"value": 1}), 1.5, KeyboardInterrupt)
     assert count > 100, count
     assert host.call("steady", "echo", {"value": 1}) == 1
     figures = host.metrics()["plugins"]["steady"]["calls"]["echo"]
@@ -60,7 +60,7 @@ def ring(*_):
 
 with blocking("steady") as host:
     signal.signal(signal.SIGALRM, ring)
-    assert storm(host.sessions, 2.5, Alarm) > 100
+    assert storm(host.sessions, 1.5, Alarm) > 100
     assert host.sessions() == []
     assert host.call("steady", "echo", {"value": 1}) == 1
     print("goes on")

@@ -22,7 +22,10 @@ from tests.stage import write_plugin
 from tests.victim import is_there
 from tests.wait import WaitUntil
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux")
+pytestmark = [
+    pytest.mark.edges,
+    pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux"),
+]
 
 
 @pytest.fixture(autouse=True)
