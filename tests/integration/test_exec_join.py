@@ -212,7 +212,7 @@ def test_attach_that_is_cancelled_leaves_no_stream(run: Run, tmp_path: Path, wai
                     await asyncio.sleep(0)
                 attaching.cancel()
                 await asyncio.wait([attaching])
-                if not attaching.cancelled():
+                if not attaching.cancelled() and attaching.exception() is None:
                     await attaching.result().detach()
 
             for turns in range(8):

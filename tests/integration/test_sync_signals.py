@@ -12,6 +12,9 @@ pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]
 STORM = """
 import random, signal
 
+# Whoever runs the tests may ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def storm(use, seconds, error):
     count = 0
     end = time.monotonic() + seconds
