@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["apart"]
+__all__ = ["apart", "promise"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,19 @@ async def apart(work: Callable[[], T]) -> T:
     """What `work` returns or raises. Where there can be no thread it runs here.
 
     Cancelling does not end it; nobody hears its result then.
+    """
+    done, run = promise(work)
+    try:
+        threading.Thread(target=run, name="plugin-host-errand", daemon=True).start()
+    except RuntimeError:  # no threads left
+        return work()
+    return await done
+
+
+def promise(work: Callable[[], T]) -> tuple[asyncio.Future[T], Callable[[], None]]:
+    """A future of the running loop, and what is to be called in a thread to have it fulfilled.
+
+    That calls `work`, whether or not somebody waits still, and raises nothing.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -34,9 +47,12 @@ async def apart(work: Callable[[], T]) -> T:
             done.set_result(result)  # type: ignore[arg-type]
 
     def run() -> None:
-        result, error = None, None
+        result: T | None = None
+        error: BaseException | None = None
         try:
             result = work()
+        except StopIteration as end:  # which no future can carry
+            error = RuntimeError(f"the work raised {end!r}")
         except BaseException as problem:
             error = problem
         try:
@@ -44,8 +60,4 @@ async def apart(work: Callable[[], T]) -> T:
         except RuntimeError:  # the loop is closed: nobody waits
             pass
 
-    try:
-        threading.Thread(target=run, name="plugin-host-errand", daemon=True).start()
-    except RuntimeError:  # no threads left
-        return work()
-    return await done
+    return done, run

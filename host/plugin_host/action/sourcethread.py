@@ -6,13 +6,14 @@ order, also when who asked has gone; it ends with its source.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 import weakref
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
+from plugin_host.errand import promise
 from plugin_host.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -41,32 +42,7 @@ class SourceThread:
 
         Raises CallFailed where there can be no thread.
         """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[_T] = loop.create_future()
-        context = contextvars.copy_context()
-
-        def settle(result: _T | None, error: BaseException | None) -> None:
-            if done.cancelled():
-                return
-            if error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(result)  # type: ignore[arg-type]
-
-        def run() -> None:
-            result: _T | None = None
-            error: BaseException | None = None
-            try:
-                result = context.run(work)
-            except StopIteration as end:  # which no future can carry
-                error = RuntimeError(f"the data raised {end!r}")
-            except BaseException as problem:
-                error = problem
-            try:
-                loop.call_soon_threadsafe(settle, result, error)
-            except RuntimeError:  # the loop is closed: nobody waits
-                pass
-
+        done, run = promise(partial(contextvars.copy_context().run, work))
         self._begin()
         self._jobs.put(run)
         return await done
