@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from plugin_host import PluginHost
 from plugin_host.configuration import Configuration, Warm
@@ -108,3 +109,13 @@ def parent_of(host: PluginHost, plugin: str) -> int:
     pid = host.plugins[plugin].pid
     assert pid is not None
     return psutil.Process(pid).ppid()
+
+
+@pytest.fixture(autouse=True)
+def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUGIN_HOST_WARM", raising=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_plugins(tmp_path_factory.mktemp("plugins"))

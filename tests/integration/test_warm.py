@@ -21,7 +21,7 @@ from plugin_host.configuration import PluginConfiguration
 from plugin_host.tree import marked
 from plugin_host.warm.spare import Spare
 from tests.docs.page import blocks
-from tests.forked import forkserver_of, host_of, parent_of, write_plugins
+from tests.forked import folder, forkserver_of, host_of, no_variable, parent_of
 from tests.run import Run
 from tests.source import ROOT
 from tests.stage import runs, write_plugin
@@ -31,14 +31,7 @@ from tests.wait import WaitUntil
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks need Linux")
 
 
-@pytest.fixture(autouse=True)
-def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PLUGIN_HOST_WARM", raising=False)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_plugins(tmp_path_factory.mktemp("plugins"))
+__all__ = ["folder", "no_variable"]  # fixtures
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 
 from plugin_host import PluginDied
 from tests import venv
-from tests.forked import forkserver_of, host_of, parent_of, write_plugins
+from tests.forked import folder, forkserver_of, host_of, no_variable, parent_of
 from tests.run import Run
 from tests.stage import write_plugin
 from tests.victim import is_there
@@ -28,14 +28,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PLUGIN_HOST_WARM", raising=False)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_plugins(tmp_path_factory.mktemp("plugins"))
+__all__ = ["folder", "no_variable"]  # fixtures
 
 
 @contextmanager
