@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .bundle import Snapshot
     from .endpoint import CapabilityHolder, Resolver, Runtime
 
+    RunBundle = Callable[..., dict[str, Any]]
+
 __all__ = ["CommandError", "Handler", "Monitor", "PluginOpts", "register_plugin"]
 
 
@@ -89,10 +91,11 @@ class Handler:
                 raise
             raise self.failure(ctx, error) from None
 
-    def _run_bundle(self, ctx: Any, arguments: tuple[list[Any], Snapshot, bool]) -> dict[str, Any]:
-        from .bundle import run_bundle  # most plugins are never asked for one
-
-        return run_bundle(self, ctx, *arguments)
+    def _run_bundle(
+        self, ctx: Any, arguments: tuple[RunBundle, list[Any], Snapshot, bool]
+    ) -> dict[str, Any]:
+        run, *rest = arguments
+        return run(self, ctx, *rest)
 
     def bind(self, params: dict[str, Any]) -> dict[str, Any]:
         """The keywords of the function, from those of `command.call`. Raises CallFailed."""
@@ -249,8 +252,11 @@ class Monitor:
                 f"command {handler.name!r}: the parameters of many calls are a list of maps",
                 name="command.bad_request",
             )
+        # Most plugins are never asked for one. Loaded here, where failing means that no call was begun.
+        from .bundle import run_bundle
+
         assert self._runtime is not None
-        return handler.bundle, (many, self._runtime.sink.snapshot, params.get("split") is True)
+        return handler.bundle, (run_bundle, many, self._runtime.sink.snapshot, params.get("split") is True)
 
     def _not_found(self, name: Any) -> CallError:
         if type(name) is not str:

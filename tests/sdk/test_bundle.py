@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -110,6 +111,14 @@ def test_command_that_has_not_proved_quick_is_left_to_single_calls() -> None:
     with serving(demo()) as host:
         assert many(host, "echo", {"value": 1}) == {"results": [], "failures": []}
         assert many(host, "later", {}) == {"results": [], "failures": []}
+
+
+def test_plugin_that_cannot_load_what_it_takes_has_begun_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(demo()) as host:
+        prove(host, "echo", {"value": 1})
+        monkeypatch.setitem(sys.modules, "plugin_host_sdk.bundle", None)
+        asked = host.ask("command.call_many", {"name": "echo", "many": [{"value": 1}, {"value": 2}]})
+        assert host.error(asked)["name"] == "rpc.busy"
 
 
 def test_each_failure_has_its_place() -> None:
