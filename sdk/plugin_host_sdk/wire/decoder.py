@@ -13,6 +13,8 @@ from plugin_host_sdk.errors import RemoteProtocolError
 from plugin_host_sdk.frame import FrameReader
 from plugin_host_sdk.protocol import CONTAINER_ITEMS, FRAME_BYTES, MESSAGE_BYTES, MESSAGE_CONTAINERS
 
+from .heap import keep_room
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -203,6 +205,8 @@ class Decoder:
     def _keep(self, data: bytes | bytearray | memoryview) -> None:
         """A message is incomplete: hold it to its limit, and count its containers if it grows large."""
         pending = self._fed - self._start
+        if pending > _SLICE_BYTES:
+            keep_room(pending)
         if pending > self.limit:
             self._refuse_size()
         elif not self._counting:

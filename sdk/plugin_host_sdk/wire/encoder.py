@@ -8,6 +8,7 @@ from plugin_host_sdk.errors import MessageTooLarge, NotEncodable, excerpt
 from plugin_host_sdk.protocol import CONTAINER_ITEMS, FRAME_BYTES, MESSAGE_BYTES, MESSAGE_CONTAINERS
 
 from .decoder import TOO_MANY
+from .heap import keep_room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Encoder:
 
     def check(self, size: int, message: list[Any]) -> None:
         """Hold a message of more than `unchecked` bytes to the limits. Raises as `encode` does."""
+        keep_room(size)
         if size > _PACKER_BYTES:
             self._renew()
         if size > self.limit:
