@@ -46,6 +46,7 @@ class AskedLink(Link, ABC):
     """See `SharedLink`. Threads use `ask`."""
 
     mutex: threading.RLock
+    gathers = False  # most of its calls are made by threads, one at a time
 
     def __init__(self, channel: Channel, connection: Connection, owner: LinkOwner) -> None:
         self.mutex = threading.RLock()

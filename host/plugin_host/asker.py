@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Asker"]
 
+# Calls that are open before what else is asked in the same turn of the loop goes together. The first go at
+# once; and few callers would stay divided, one who went alone and the others, for as long as they ask on.
+_SINGLY = 8
+
+
+def _nothing() -> None:
+    pass
+
 
 class Asker:
     """The requests of one side of a connection. `peer` is what messages call the other."""
@@ -103,7 +111,10 @@ class Asker:
     ) -> tuple[int, asyncio.Future[Any] | CallFuture]:
         """The same for a task that waits for nothing else, and goes on at once if nobody else waits."""
         future = self._loop.create_future() if self._futures else CallFuture(self._loop)
-        return self._send(future, method, params, meta, deadline, on_progress, name), future
+        msgid = self._send(future, method, params, meta, deadline, on_progress, name)
+        if len(self._futures) >= _SINGLY and not self.gathering and self.joint is not None:
+            self.gather(_nothing)
+        return msgid, future
 
     def _send(
         self,

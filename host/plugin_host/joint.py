@@ -1,9 +1,10 @@
 """Calls of one command that are made in the same turn of the loop: they share a request.
 
-That is the turn after several answers came together, in which those who had waited for them ask anew. Who
-calls notices nothing of it: each call has an outcome of its own and is given up by itself. Invariants:
-requests leave in the order in which calls came; every call that was added ends, however its request does;
-one that nobody waits for any more is not sent, and a request that nobody waits for any more is cancelled.
+That is the turn after several answers came together, in which those who had waited for them ask anew, and
+one in which many calls are made at once. Who calls notices nothing of it: each call has an outcome of its
+own and is given up by itself. Invariants: requests leave in the order in which calls came; every call that
+was added ends, however its request does; one that nobody waits for any more is not sent, and a request that
+nobody waits for any more is cancelled.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _COMMANDS = 128
 
 
 def joint_for(plugin: Plugin, link: Link) -> Joint | None:
-    """The joint of a plugin that takes many calls in one request."""
-    return Joint(plugin, link) if FEATURE in link.features else None
+    """The joint of a plugin that takes many calls in one request, of a link that gathers them."""
+    return Joint(plugin, link) if link.gathers and FEATURE in link.features else None
 
 
 class Joint:

@@ -67,6 +67,8 @@ class Link(Asker):
 
     mutex: AbstractContextManager[object] = nullcontext()
     """Held by who touches what belongs to the link, or is counted with it: for one thread, nothing."""
+    gathers: ClassVar[bool] = True
+    """Whether calls of one turn of the loop may go together."""
 
     _make_room: Callable[[], memoryview] = staticmethod(shared_room)
 

@@ -126,6 +126,37 @@ def test_few_requests_bring_each_caller_its_own_answer(run: Run, host: PluginHos
     run(body())
 
 
+def test_calls_that_are_made_at_once_share_requests_from_the_ninth_on(run: Run, host: PluginHost) -> None:
+    async def body() -> None:
+        async with host:
+            connection = link_of(host, "desk").connection
+            asked = 100
+            while asked > 11:  # as it is while the command has not proved quick
+                before = connection._next_id
+                calls = [host.call("desk", "echo", {"value": number}) for number in range(100)]
+                assert await asyncio.gather(*calls) == list(range(100))
+                asked = connection._next_id - before
+            assert asked == 8 + 3
+            assert not connection.pending
+
+    run(body())
+
+
+def test_calls_that_are_made_at_once_and_cannot_share_a_request_are_all_answered(
+    run: Run, host: PluginHost
+) -> None:
+    async def body() -> None:
+        async with host:
+            await prove_quick(host, "echo")
+            calls = [
+                host.call("desk", "echo", {"value": [number]}, timeout=60 if number % 2 else None)
+                for number in range(60)
+            ]
+            assert await asyncio.gather(*calls) == [[number] for number in range(60)]
+
+    run(body())
+
+
 def test_failures_are_those_of_single_calls(run: Run, host: PluginHost) -> None:
     async def body() -> None:
         async with host:
