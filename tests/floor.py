@@ -121,7 +121,8 @@ HOST = {
     # Looks at everything that a host depends on, and runs none.
     "checkup": Wing(
         "checkup",
-        below="ground description hook channel process discovery isolation supervision",
+        below="ground description socket hook channel process discovery isolation supervision control"
+        " listener",
         sdk="ground",
     ),
     "control": Wing(

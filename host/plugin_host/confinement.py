@@ -114,11 +114,6 @@ class Confinement:
             self._group.discard()
 
     @property
-    def needs_shim(self) -> bool:
-        """Whether the program is started through the shim."""
-        return self._shim is not None
-
-    @property
     def prefix(self) -> list[str]:
         """What stands before the program and its arguments; empty without a shim."""
         return self._shim.command(self.options) if self._shim else []

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from .errors import SocketError, SocketInUse
 from .peer import Peer, peer_of
 from .peerrule import PeerRule, rule_for
-from .socketfolder import give, locked, made
+from .socketfolder import check_folder, give, locked, made
 from .wording import shown
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "check_group",
     "check_path",
     "listen",
+    "look",
     "rule_of",
     "unlink_dead",
     "unlink_own",
@@ -105,6 +106,17 @@ def listen(place: LocalSocket, backlog: int = 128) -> BoundSocket:
         except OSError as error:
             text = f"{shown(path)}: cannot listen here: {error.strerror or error}"
             raise SocketError(text, path=path) from None
+
+
+def look(place: LocalSocket) -> Peer | None:
+    """Who listens at `place`, pid 0 when that is not told; None when nobody does. Changes nothing.
+
+    Raises SocketError for what `listen` would, as far as it can be seen without trying.
+    """
+    path = check_path(place.path, place.setting)
+    _gid(place)
+    check_folder(os.path.dirname(path))
+    return _occupant(path, place)
 
 
 def check_path(path: str, setting: str = _SETTING) -> str:
@@ -206,16 +218,7 @@ def _bind(listening: socket.socket, path: str) -> None:
 
 def _check_free(path: str, place: LocalSocket) -> None:
     """Raises SocketError unless there is nothing at `path`, or a socket that nobody listens on."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise SocketError(f"{shown(path)}: {error.strerror}", path=path) from None
-    if not stat.S_ISSOCK(mode):
-        text = f"{_kind(mode)} stands here and is not removed; move it, or choose another path with"
-        raise SocketError(f"{shown(path)}: {text} {place.setting}", path=path)
-    listener = _listener(path)
+    listener = _occupant(path, place)
     if listener is not None:
         who = f"process {listener.pid} (uid {listener.uid})" if listener.pid else "another process"
         raise SocketInUse(
@@ -224,6 +227,20 @@ def _check_free(path: str, place: LocalSocket) -> None:
             path=path,
             pid=listener.pid or None,
         )
+
+
+def _occupant(path: str, place: LocalSocket) -> Peer | None:
+    """Who listens at `path`, None when nobody does. Raises SocketError when it is no socket's."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SocketError(f"{shown(path)}: {error.strerror}", path=path) from None
+    if not stat.S_ISSOCK(mode):
+        text = f"{_kind(mode)} stands here and is not removed; move it, or choose another path with"
+        raise SocketError(f"{shown(path)}: {text} {place.setting}", path=path)
+    return _listener(path)
 
 
 def _listener(path: str) -> Peer | None:

@@ -23,7 +23,7 @@ from .wording import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["give", "locked", "made"]
+__all__ = ["check_folder", "give", "locked", "made"]
 
 _LOCK_S = 2.0
 _PAUSE_S = 0.005
@@ -58,6 +58,18 @@ def made(folder: str, mode: int, gid: int | None = None) -> Iterator[None]:
             text = f"{shown(error.filename or folder)}: cannot be made: {error.strerror}"
             raise SocketError(text, path=folder) from None
         raise
+
+
+def check_folder(folder: str) -> None:
+    """Raises SocketError as `made` would, as far as it can be seen without making anything."""
+    missing = _missing(folder)
+    if not missing:
+        _check(folder)
+        return
+    parent = os.path.dirname(missing[0])
+    if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
+        text = f"cannot be made: {shown(parent)} is no folder that this user may write"
+        raise SocketError(f"{shown(missing[0])}: {text}", path=folder)
 
 
 def give(path: str, gid: int, place: str) -> None:

@@ -125,6 +125,21 @@ def test_a_client_that_closes_is_noticed_at_once(run: Run, wait_until: WaitUntil
     run(body())
 
 
+def test_a_drain_that_is_aborted_leaves_nothing_in_the_loop(run: Run) -> None:
+    """Its number is soon that of another descriptor, which is nobody's to be written to."""
+
+    async def body() -> None:
+        with drain() as (one, _, _):
+            number = one._sock.fileno()
+            for _ in range(16):
+                one.put(PIECE)
+            assert one._is_waiting
+            one.abort()
+            assert not asyncio.get_running_loop().remove_writer(number)
+
+    run(body())
+
+
 def test_a_client_that_reads_no_more_is_noticed_when_written_to(run: Run) -> None:
     async def body() -> None:
         with drain() as (one, theirs, _):

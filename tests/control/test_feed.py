@@ -50,6 +50,10 @@ def test_a_client_is_told_what_is_kept_and_what_comes(
                 book.put(record("three", "critical"))
                 assert (await anext(told)).message == "three"
                 assert followed(scene) == 1
+                told._lines.append(b"{}")  # read, and not taken yet
+            with pytest.raises(StopAsyncIteration):
+                await anext(told)
+            assert not client._followers
             await wait_until.aio(_async(lambda: followed(scene) == 0))
             with pytest.raises(PluginNotFound, match="desk"):
                 await client.logs("dask")

@@ -278,6 +278,19 @@ def test_a_slow_reader_of_one_descriptor_holds_back_no_other(
     run(body())
 
 
+def test_an_output_that_nobody_asked_for_holds_back_none(tmp_path: Path, own_socket: str, run: Run) -> None:
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            client = await scene.client()
+            flood = "head -c 4000000 /dev/zero >&2; read line; echo $line"
+            session = await client.exec("desk", sh(flood), tty=False)
+            async with opened(client, session, "stdin", "stdout", lossless=True) as (stdin, stdout):
+                os.write(stdin, b"done\n")
+                assert await read(stdout) == b"done\n"
+
+    run(body())
+
+
 def test_a_lossy_reader_that_falls_behind_is_cut_and_never_shortened(
     tmp_path: Path, own_socket: str, run: Run, logged: pytest.LogCaptureFixture
 ) -> None:
@@ -401,15 +414,21 @@ def test_no_descriptor_leaks_when_sending_fails(
                 with pytest.raises(Exception, match="without a word"):
                     await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
 
-            # And no descriptors to make.
-            def none(*_: object) -> Any:
-                raise OSError(24, "Too many open files")
+            # And no descriptors to make, or too few.
+            pair = socket.socketpair
+            for room in (0, 2):
+                pairs = [pair() for _ in range(room)]
 
-            with monkeypatch.context() as patch:
-                patch.setattr("plugin_host.control.splice.socket.socketpair", none)
-                ticket = await client.open_io(session, ["stdio"])
-                with pytest.raises(CallFailed, match="Too many open files"):
-                    await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
+                def some(*_: object, left: list[Any] = pairs) -> Any:
+                    if not left:
+                        raise OSError(24, "Too many open files")
+                    return left.pop()
+
+                ticket = await client.open_io(session, ["stdout", "stdin", "stderr"])
+                with monkeypatch.context() as patch:
+                    patch.setattr("plugin_host.control.splice.socket.socketpair", some)
+                    with pytest.raises(CallFailed, match="Too many open files"):
+                        await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
             await wait_until.aio(lambda: not scene.server.io._waiting and not held(scene))
             await wait_until.aio(lambda: _none(session))
             await wait_until.aio(lambda: _sockets() == before)

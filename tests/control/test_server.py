@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from plugin_host.control import ControlClient, ControlServer, connect
@@ -27,6 +28,7 @@ from plugin_host.errors import (
 from plugin_host.localsocket import LocalSocket
 from plugin_host.trace import traced
 from plugin_host_sdk.events import ErrorReceived, Initialized, InitializeRefused
+from plugin_host_sdk.protocol import INITIALIZE_ID
 from tests.control.arena import arena
 from tests.run import Run
 from tests.wait import WaitUntil
@@ -74,8 +76,28 @@ def test_a_client_calls_and_is_told_what_an_embedder_is(tmp_path: Path, own_sock
             with pytest.raises(PluginNotFound) as missing:
                 await client.call("dask", "echo")
             assert missing.value.near == ("desk",)
-            with pytest.raises(CallTimeout, match=r"within 0\.2 s"):
+            with pytest.raises(CallTimeout) as late:
                 await client.call("desk", "wait", timeout=0.2)
+            with pytest.raises(CallTimeout) as as_late:
+                await scene.host.call("desk", "wait", timeout=0.2)
+            assert str(late.value) == str(as_late.value) == "desk wait: no answer within 0.2 s"
+
+    run(body())
+
+
+def test_a_host_that_says_nothing_is_found_by_the_client(own_socket: str, run: Run) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        answer = [1, INITIALIZE_ID, None, {"protocol": 1, "plugin": {"id": "host", "version": "1"}}]
+        writer.write(msgpack.packb(answer))
+        await reader.read()
+        writer.close()
+
+    async def body() -> None:
+        os.makedirs(os.path.dirname(own_socket), mode=0o700)
+        async with await asyncio.start_unix_server(serve, own_socket), await connect() as client:
+            with pytest.raises(CallTimeout, match=r"^host\.call: the host gave no answer within 0\.1 s$"):
+                await client.call("desk", "echo", timeout=0.1)
 
     run(body())
 

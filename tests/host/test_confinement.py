@@ -267,7 +267,6 @@ def test_plugin_without_limits_has_nothing_around_it(run: Run) -> None:
         async with Confined(["true"]) as one:
             found = one.confinement
             assert (found.options, found.prefix, found.pass_fds, found.folders) == ([], [], (), ())
-            assert not found.needs_shim
             assert not found.kill()
             assert (await one.ended()).ok
             assert await one.verdict() is None
@@ -387,7 +386,7 @@ def test_command_line_of_a_python_plugin_begins_with_its_restraints(run: Run) ->
         restraints = [*gate, "--umask", "027", "--limit", "cpu_s=1"]
         rest = ["--stacks-fd", DUMP_FD, "--path", "/x", "a:b"]
         assert spec.argv[4:] == [*restraints, *rest]
-        assert (list(spec.prefix), spec.pass_fds, found.needs_shim) == ([], (), False)
+        assert (list(spec.prefix), spec.pass_fds) == ([], ())
         await found.release()
         assert process_spec(candidate, what, "token", {}).argv[4:] == rest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 
 from plugin_host import manifest
 from plugin_host.candidate import interpreter_of
-from plugin_host.constraint import is_id
 from plugin_host.errors import ManifestError
 from plugin_host.manifest import Health, Launch, Limits, Manifest, Restart
 
@@ -106,7 +106,6 @@ def test_an_editor_may_be_told_where_the_schema_is() -> None:
 
 @pytest.mark.parametrize("text", ["a", "demo", "a-b_c9", "a" * 64])
 def test_ids_that_are_allowed(text: str) -> None:
-    assert is_id(text)
     assert decoded(id=text).id == text
 
 
@@ -115,7 +114,6 @@ def test_ids_that_are_allowed(text: str) -> None:
     ["", "A", "9a", "_a", "-a", "a" * 65, "a b", "a.b", "a/b", "../a", "é", "a\n", "a\x00", "aé", "٣"],
 )
 def test_ids_that_are_refused(text: str) -> None:
-    assert not is_id(text)
     error = refusal({**SMALL, "id": text})
     assert error.path == "$.id"
     assert "expected an id" in str(error)
@@ -368,7 +366,7 @@ def test_any_document_is_a_manifest_or_an_explained_refusal(changes: dict[str, A
     except ManifestError as caught:
         error = caught
     if error is None:
-        assert is_id(found.id)
+        assert re.fullmatch("[a-z][a-z0-9_-]{0,63}", found.id)
         return
     assert error.file == "F"
     assert error.path is not None

@@ -23,6 +23,19 @@ def test_a_call_is_in_flight_until_it_has_ended() -> None:
     assert (figures["seconds"], sum(figures["buckets"]), figures["failures"]) == (0.5, 1, {})
 
 
+def test_calls_that_ended_together_count_each_with_the_time_they_took() -> None:
+    row, alone = CallRow(), CallRow()
+    row.started += 4
+    row.end_many(3, 0.5)
+    row.end(2.0)
+    for _ in range(3):
+        alone.end(0.5)
+    alone.end(2.0)
+    figures = row.figures()
+    assert (figures["finished"], figures["in_flight"], figures["seconds"]) == (4, 0, 3.5)
+    assert figures["buckets"] == alone.figures()["buckets"]
+
+
 def test_a_failed_call_counts_by_the_name_of_its_error() -> None:
     row = CallRow()
     for error in (CallFailed("", name="b.b"), CallFailed("", name="a.a"), CallFailed("", name="b.b")):

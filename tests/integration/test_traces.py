@@ -104,7 +104,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextlib.asynccontextmanager
 async def staged(folder: Path, **options: Any) -> AsyncIterator[Stage]:
     there = Stage()
-    async with stage("demo", dirs=[folder], services={"relay": there.relay}, **options) as there.host:
+    async with stage(
+        "demo", dirs=[folder], services={"relay": lambda caller: there.relay(caller)}, **options
+    ) as there.host:
         yield there
 
 
@@ -230,6 +232,7 @@ def test_what_goes_wrong_is_in_both_spans(
             fail, refuse, nowhere = recorded.clients
             names = [dict(span.attributes or {})["error.type"] for span in (fail, refuse, nowhere)]
             assert names == ["command.handler_failed", "command.failed", "command.not_found"]
+            assert dict(fail.attributes or {})["rpc.response.status_code"] == "command.handler_failed"
             assert {span.status.status_code for span in (fail, refuse, nowhere)} == {StatusCode.ERROR}
             assert dict(refuse.attributes or {})["plugin_host.status"] == 3
             assert dict(nowhere.attributes or {})["rpc.method"] == "_OTHER"
@@ -277,6 +280,28 @@ def test_below_a_span_of_the_authors_it_hangs_there(
             assert query["parent_id"] == recorded.server_of(outer)["context"]["span_id"]
             assert query["context"]["span_id"] == f"0x{parent_of(inner)}"
             assert seen.split("-")[2] == f"{parent_of(inner)}"
+
+    run(body())
+
+
+def test_what_a_service_records_itself_hangs_below_the_plugins_span(
+    run: Run, folder: Path, recorded: Recorded, wait_until: WaitUntil
+) -> None:
+    tracer = recorded.provider.get_tracer("service")
+
+    async def relay(caller: Caller) -> Any:
+        with tracer.start_as_current_span("lookup"):
+            return [None, ""]
+
+    async def body() -> None:
+        async with recording(folder, recorded) as there:
+            there.relay = relay  # type: ignore[method-assign]
+            await there.host.call("demo", "relay")
+            lookup, client = recorded.clients
+            assert (lookup.name, client.name) == ("lookup", "demo/relay")
+            await wait_until.aio(lambda: recorded.servers)
+            assert f"0x{parent_of(lookup)}" == recorded.server_of(client)["context"]["span_id"]
+            assert ids(lookup)[0] == ids(client)[0]
 
     run(body())
 

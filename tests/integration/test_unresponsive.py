@@ -136,6 +136,9 @@ def test_hang_is_told_with_its_place_and_ended_and_the_plugin_comes_back(
             assert death.report is report
             assert await host.call("patient", "pid", timeout=20)
             assert host.plugins["patient"].healthy
+            counted = (await host.metrics())["plugins"]["patient"]
+            assert counted["unresponsive"] >= 1
+            assert counted["health_misses"] >= counted["unresponsive"]
 
     run(body())
 

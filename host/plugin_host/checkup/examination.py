@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plugin_host.machine import survey
 from plugin_host.version import VERSION
 
-from . import interpreter, inventory, launching, leftover, limitation, sandboxing, system
+from . import interpreter, inventory, launching, leftover, limitation, listening, sandboxing, system
 
 if TYPE_CHECKING:
     from .finding import Finding
@@ -22,6 +22,7 @@ def examine(
     only: Sequence[str] | None = None,
     block: Sequence[str] = (),
     config: str | None = None,
+    socket: str | None = None,
 ) -> list[Finding]:
     """What is to be said of everything that a host with these options depends on.
 
@@ -37,5 +38,6 @@ def examine(
         *interpreter.find(launchings, VERSION),
         *limitation.find(taken.runnable, machine),
         *sandboxing.find(launchings),
+        *listening.find(taken.configuration, socket),
         *leftover.find(machine),
     ]

@@ -26,7 +26,10 @@ __all__ = ["Inventory", "take"]
 class Inventory:
     """What there is: the candidates that are sound and to be run are `runnable`."""
 
-    def __init__(self, candidates: Sequence[Candidate], findings: Sequence[Finding]) -> None:
+    def __init__(
+        self, configuration: Configuration, candidates: Sequence[Candidate], findings: Sequence[Finding]
+    ) -> None:
+        self.configuration = configuration
         self.candidates = list(candidates)
         self.findings = list(findings)
 
@@ -67,7 +70,7 @@ def take(
     if not found:
         advice = "install a package with plugins, or name a folder of them with --plugin-dir"
         findings.append(note("plugins", "plugins", "none is found", advice))
-    return Inventory(found, findings)
+    return Inventory(settled, found, findings)
 
 
 def _configuration(config: str | None) -> tuple[Configuration, list[Finding]]:

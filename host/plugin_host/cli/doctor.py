@@ -22,8 +22,8 @@ __all__ = ["command"]
 _HELP = """Look at everything that a host depends on, and say what to do about each fault.
 
 Looked at are versions, the system, the configuration, host extensions, every plugin with its program or
-interpreter, limits, the sandbox, and what earlier hosts left behind. No plugin is started, and nothing is
-changed or removed. The exit status is 1 when there are faults.
+interpreter, limits, the sandbox, the sockets, and what earlier hosts left behind. No plugin is started, and
+nothing is changed or removed. The exit status is 1 when there are faults.
 
 \b
 Examples:
@@ -54,7 +54,11 @@ def _examined(options: Options) -> list[Finding]:
     # What is logged about extensions is among the findings.
     with contextlib.nullcontext() if options.verbosity else unheard():
         return examine(
-            plugin_dirs=options.plugin_dirs, only=options.only, block=options.block, config=options.config
+            plugin_dirs=options.plugin_dirs,
+            only=options.only,
+            block=options.block,
+            config=options.config,
+            socket=options.socket,
         )
 
 

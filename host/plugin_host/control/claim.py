@@ -8,7 +8,7 @@ token by which it is reclaimed.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,10 +94,6 @@ class ClaimTable:
         for key in mine:
             self._claims[key].owner = None
         return [key for key in mine if not self._claims[key].keep]
-
-    def of(self, client: int) -> Iterator[Key]:
-        """The sessions of a client."""
-        return (key for key, claim in self._claims.items() if claim.owner == client)
 
 
 def _same(token: str, shown: str) -> bool:

@@ -35,6 +35,13 @@ _T = TypeVar("_T")
 
 # How an error about a value begins: parameters are the first of a list in the message.
 _IN_MESSAGE = "cannot send [0]."
+# How much later than the host a client itself finds that there is no answer.
+_LATER_S = 1.0
+
+
+def _is_over(deadline: float | None) -> bool:
+    """Whether this side's time is over; the host would have said it long before."""
+    return deadline is not None and asyncio.get_running_loop().time() > deadline - _LATER_S / 2
 
 
 def _pid(info: dict[str, Any]) -> int:
@@ -151,7 +158,7 @@ class ClientLink(LinkOwner):
         if timeout is not None:
             meta["timeout_ms"] = max(1, int(timeout * 1000))
             # The host says it more precisely; this is for one that says nothing.
-            deadline = asyncio.get_running_loop().time() + timeout + 1.0
+            deadline = asyncio.get_running_loop().time() + timeout + _LATER_S
         self.link.survey(arguments)
         try:
             msgid, answer = self.link.request(method, arguments, meta or None, deadline, on_progress)
@@ -163,9 +170,10 @@ class ClientLink(LinkOwner):
         except asyncio.CancelledError:
             self.link.abandon(msgid)
             raise
-        except CallTimeout as error:
-            raise CallTimeout(f"{method}: {error.message}", name=error.name, data=error.data) from None
         except CallError as error:
+            if isinstance(error, CallTimeout) and _is_over(deadline):
+                text = f"{method}: the host gave no answer within {timeout:g} s"
+                raise CallTimeout(text, name=error.name, data=error.data) from None
             raise from_map(error) from None
 
     async def follow(self, method: str, asked: dict[str, Any], read: Callable[[Any], _T]) -> Follower[_T]:

@@ -22,7 +22,6 @@ from .session import Count, Extent, SessionOptions, StreamId, Window
 
 __all__ = [
     "ENTRIES",
-    "KILLED",
     "ArtifactInfo",
     "ArtifactRequest",
     "ArtifactSent",
@@ -35,7 +34,6 @@ __all__ = [
     "KillAnswer",
     "KillRequest",
     "ShellRequest",
-    "StartAnswer",
     "StartRequest",
     "SuccessRequest",
     "TaskOrder",
@@ -84,13 +82,6 @@ class StartRequest(Struct, frozen=True, kw_only=True):
     """`metadata.start`: what the task runs, runs now."""
 
     task: TaskId
-
-
-class StartAnswer(Struct, frozen=True, kw_only=True):
-    """The answer to `metadata.start`: `kill` when a kill came before, with the time it gives."""
-
-    kill: bool = False
-    grace_ms: Milliseconds = 0.0
 
 
 class SuccessRequest(Struct, frozen=True, kw_only=True):
@@ -196,9 +187,6 @@ class KillRequest(Struct, frozen=True, kw_only=True):
 
     task: TaskId
     grace_ms: Milliseconds = 5_000.0
-
-
-KILLED = ("killed", "remembered", "ended")
 
 
 class KillAnswer(Struct, frozen=True, kw_only=True):
