@@ -141,6 +141,30 @@ def test_call_that_came_through_the_plugin_before_does_not_wait(run: Run, wait_u
     run(body())
 
 
+def test_calls_that_say_they_came_through_the_plugin_before_have_no_endless_room(
+    run: Run, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        counting = Counting()
+        async with desk_of(counting.work) as desk:
+            link = Link()
+            peer: Any = link
+            for msgid in range(10):
+                desk.ask(link, msgid, chain=["a", "b", "a"])
+            await wait_until.aio(lambda: counting.running == 3)
+            await turns()
+            assert counting.running == 3
+            desk.ask(link, 100, chain=["a", "b", "a", "b", "a"])  # these may wait for it
+            await wait_until.aio(lambda: counting.running == 4)
+            desk.table.cancel(peer, 9)
+            assert link.answers == {9: "rpc.cancelled"}
+            counting.gate.set()
+            await wait_until.aio(lambda: len(link.answers) == 11)
+            assert counting.most == 4
+
+    run(body())
+
+
 def test_waiting_call_can_be_cancelled_and_never_runs(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         counting = Counting()
@@ -196,8 +220,13 @@ def test_plain_functions_are_fewer_and_nested_ones_do_not_wait(run: Run, wait_un
             await wait_until.aio(lambda: len(running) == 2)
             desk.ask(link, 100, chain=["a", "a"])
             await wait_until.aio(lambda: len(running) == 3)
+            for msgid in range(101, 104):
+                desk.ask(link, msgid, chain=["a", "a"])
+            await wait_until.aio(lambda: len(running) == 4)
+            await turns()
+            assert len(running) == 4
             gate.set()
-            await wait_until.aio(lambda: len(link.answers) == 4)
+            await wait_until.aio(lambda: len(link.answers) == 7)
 
     run(body())
 
