@@ -225,7 +225,8 @@ class Asker:
 
     def take_split(self, params: dict[str, Any]) -> None:
         """The peer has answered some of the calls of a request, and goes on with one of them alone."""
-        take = self.splits.pop(params.get("msgid"), None)  # type: ignore[arg-type]
+        msgid = params.get("msgid")
+        take = self.splits.pop(msgid, None) if type(msgid) is int else None
         if take is not None:
             take(params)
 

@@ -26,6 +26,8 @@ from plugin_host_sdk.tracecontext import TraceContext, read_trace
 
 from .constraint import is_id
 from .errors import CallError, CallFailed, CallTimeout
+from .flood import Flood
+from .floodgate import Floodgate
 from .holdback import Begin, Holdback
 from .permission import denial
 from .servicethread import ServiceThreads
@@ -47,6 +49,9 @@ _PLAIN_CALLS = 32
 # A plugin that asks for ever new names is told each time, and the log not.
 _DENIALS_LOGGED = 64
 _SHOWN = 200
+# Failures that are logged, each with a traceback: as many at once, and so many a second from then on.
+_FAILURES = 100
+_FAILURES_A_SECOND = 10
 
 _log = logging.getLogger(__name__)
 
@@ -94,10 +99,20 @@ class _Desk:
     length of the chain; those that came through the plugin for the first time share one.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, plugin: str) -> None:
         self.running: dict[int, asyncio.Task[None]] = {}
         self.rooms: dict[int, _Room] = {}
         self.holdback = Holdback(link)
+        self.gate = Floodgate(
+            lambda text: _log.warning("failures of services for plugin %s: %s", plugin, text),
+            Flood(
+                asyncio.get_running_loop().time(),
+                burst=_FAILURES,
+                rate=_FAILURES_A_SECOND,
+                reserve=0,
+                reserve_rate=0,
+            ),
+        )
         self.denied: set[str] = set()
 
     def room(self, caller: Caller) -> _Room:
@@ -144,7 +159,7 @@ class ServiceTable:
         """
         desk = self._desks.get(link)
         if desk is None:
-            desk = self._desks[link] = _Desk(link)
+            desk = self._desks[link] = _Desk(link, plugin)
         try:
             self._check(desk, plugin, granted, asked, event.method)
             name, function = self._find(event.method)
@@ -157,7 +172,7 @@ class ServiceTable:
 
         def start() -> asyncio.Task[None]:
             task = asyncio.get_running_loop().create_task(
-                self._run(link, room, event, name, function, caller), name=f"host.{name} for {plugin}"
+                self._run(link, desk, room, event, name, function, caller), name=f"host.{name} for {plugin}"
             )
             desk.running[event.msgid] = task
             room.running += 1
@@ -189,6 +204,7 @@ class ServiceTable:
             for room in desk.rooms.values():
                 room.waiting.clear()
             desk.holdback.close()
+            desk.gate.flush()
             for task in list(desk.running.values()):
                 task.cancel()
 
@@ -222,7 +238,14 @@ class ServiceTable:
         return name, function
 
     async def _run(
-        self, link: Link, room: _Room, event: RequestReceived, name: str, function: Service, caller: Caller
+        self,
+        link: Link,
+        desk: _Desk,
+        room: _Room,
+        event: RequestReceived,
+        name: str,
+        function: Service,
+        caller: Caller,
     ) -> None:
         current_caller.set(caller)
         # Also when there is none: the task began in the context of whoever had started the plugin.
@@ -236,7 +259,8 @@ class ServiceTable:
             if isinstance(failed, TimeoutError) and limit.expired():
                 error = CallTimeout(f"host.{name} did not end in time", name="rpc.deadline_exceeded")
             else:
-                _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
+                if desk.gate.admit():
+                    _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
                 text = f"host.{name} raised {type(failed).__name__}: {failed}"
                 error = CallFailed(text, name="host.service_failed")
         else:

@@ -346,3 +346,18 @@ def test_repr_tells_the_state(run: Run) -> None:
 
     run(body())
     assert Closed() == Closed()
+
+
+@pytest.mark.parametrize("msgid", [None, "7", [7], {}, 7.0, 8])
+def test_split_of_what_is_no_open_request_is_ignored(run: Run, msgid: Any) -> None:
+    async def body() -> None:
+        async with linked() as (link, _, _):
+            told: list[Any] = []
+            link.splits[7] = told.append
+            link.take_split({"msgid": msgid})
+            assert told == []
+            link.take_split({"msgid": 7})
+            link.take_split({"msgid": 7})
+            assert told == [{"msgid": 7}]
+
+    run(body())

@@ -266,3 +266,23 @@ def test_calls_for_which_there_was_no_thread_take_no_room_from_later_ones(
         assert list(link.answers.values()) == ["host.service_failed"] * 4 + ["done"]
 
     run(body())
+
+
+def test_failures_without_end_are_logged_in_measure(
+    run: Run, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(caller: Caller) -> None:
+        raise OSError("one of many")
+
+    async def body() -> None:
+        link = Link()
+        async with desk_of(fails) as desk:
+            for msgid in range(1000):
+                desk.ask(link, msgid)
+            await wait_until.aio(lambda: len(link.answers) == 1000)
+        assert set(link.answers.values()) == {"host.service_failed"}
+
+    run(body())
+    told = [record.getMessage() for record in caplog.records]
+    assert 100 <= sum("one of many" in text for text in told) < 500
+    assert any("log records were dropped" in text for text in told)
