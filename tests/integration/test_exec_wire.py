@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import psutil
 import pytest
 
 from plugin_host import (
@@ -252,6 +253,28 @@ def test_first_exit_counts_and_others_are_ignored(run: Run) -> None:
             assert (await session.wait()).code == 3
             await say(host, exited(exit=ENDED | {"code": 6}))
             assert (await session.wait()).code == 3
+            assert await is_well(host)
+
+    run(body())
+
+
+def test_of_an_exit_no_more_is_kept_than_a_person_reads(run: Run) -> None:
+    much = "x" * 1_000_000
+
+    async def body() -> None:
+        async with stage("odd_sessions") as host:
+            session = await opened(host)
+            odd = ENDED | {"code": 3, "reason": much, "error": {"message": much}}
+            await say(host, exited(exit=odd, totals={"stdout": 0, "stderr": 0, much: 0}))
+            exit = await session.wait()
+            assert (exit.code, exit.error) == (3, None)
+            assert 1000 < len(exit.reason) < 2000
+            # Of those whom nobody knows the last are kept, and their ids have the length of ids.
+            before = psutil.Process().memory_info().rss
+            for number in range(60):
+                await say(host, exited(session=f"s{number}", exit=ENDED | {"reason": much}))
+                await say(host, exited(session=f"{number}{much}"))
+            assert psutil.Process().memory_info().rss - before < 30_000_000
             assert await is_well(host)
 
     run(body())
