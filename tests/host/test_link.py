@@ -337,6 +337,26 @@ def test_raw_peer_hears_errors_as_text(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.parametrize("is_error", [False, True])
+def test_answer_to_a_call_given_up_by_what_came_with_it_is_dropped_alone(run: Run, is_error: bool) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            first, _ = link.request("work", {})
+            second, answer = link.request("work", {})
+            for _ in range(2):
+                await plugin.request()
+            owner.notified = lambda method, params: link.abandon(first)  # type: ignore[method-assign,assignment]
+            send = plugin.connection
+            told = send.send_notification("log", {"message": "x"})
+            failure = CallFailed("no").to_map()
+            given_up = send.send_error(first, failure) if is_error else send.send_response(first, 1)
+            await plugin.send(told + given_up + send.send_response(second, 2))
+            assert await asyncio.wait_for(answer, 5) == 2
+            assert link.in_flight == 0
+
+    run(body())
+
+
 def test_repr_tells_the_state(run: Run) -> None:
     async def body() -> None:
         async with linked() as (link, _, _):
