@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,7 +21,7 @@ from plugin_host import (
 )
 from tests.run import Run
 from tests.script import ENDED, answer, collected, data, end, exited, is_well, opened, say
-from tests.stage import stage
+from tests.stage import stage, write_plugin
 
 pytestmark = pytest.mark.edges
 
@@ -120,8 +121,7 @@ def test_errors_of_any_shape_are_call_errors(run: Run) -> None:
                 for act in (opened(host), session.get(), session.attach(), session.signal("SIGINT")):
                     with pytest.raises(CallError):
                         await act
-                with pytest.raises(CallError):
-                    await host.sessions()
+                assert await host.sessions() == [session]
             assert await is_well(host)
 
     run(body())
@@ -135,15 +135,11 @@ def test_odd_answers_to_everything_else_are_failures(run: Run) -> None:
             for result in odd:
                 for method in ("get", "list", "handlers", "attach"):
                     await answer(host, method, result=result)
-                for act in (
-                    session.get(),
-                    session.attach(),
-                    host.sessions(),
-                    host.exec_handlers("odd_sessions"),
-                ):
+                for act in (session.get(), session.attach(), host.exec_handlers("odd_sessions")):
                     with pytest.raises(CallFailed) as caught:
                         await act
                     assert caught.value.name == "rpc.foreign"
+                assert await host.sessions() == [session]
             # Of these the answer says nothing but that it is one.
             for method in ("signal", "detach", "close"):
                 await answer(host, method, result={"more": "than expected"})
@@ -151,6 +147,35 @@ def test_odd_answers_to_everything_else_are_failures(run: Run) -> None:
             assert await is_well(host)
 
     run(body())
+
+
+def test_plugin_that_lists_oddly_keeps_nobody_from_the_sessions_of_others(
+    run: Run, tmp_path: Path, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugin_host.exec.proxy._MOST_SESSIONS", 100)
+    code = """
+        @plugin.exec("shell")
+        def shell(ctx, options):
+            return sdk.exec.ExecSpec(["cat"])
+    """
+
+    async def body() -> None:
+        async with stage("odd_sessions", "good", dirs=[write_plugin(tmp_path, "good", code)]) as host:
+            bad, good = await opened(host), await host.exec("good", tty=False)
+            many = [{"id": f"x{number}", "handler": "odd_sessions/one"} for number in range(101)]
+            await answer(host, "list", result={"sessions": many[:60], "more": True})
+            assert await host.sessions() == [good, bad]
+            await answer(host, "list", error={"name": "rpc.internal", "message": "out of order"})
+            assert await host.sessions() == [good, bad]
+            await answer(host, "list", result={"sessions": many[:90]})
+            assert len(listed := await host.sessions()) == 91
+            # Ever new ones are not kept for ever.
+            await answer(host, "list", result={"sessions": many[90:]})
+            assert len(await host.sessions()) == len(listed) + 1
+
+    run(body())
+    assert "plugin odd_sessions does not list its sessions" in logged.text
+    assert "lists more than 100 sessions" in logged.text
 
 
 def test_place_of_a_viewer_that_is_none_is_a_failure(run: Run) -> None:

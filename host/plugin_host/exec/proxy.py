@@ -48,6 +48,8 @@ _KEPT_EXITS = 1024
 _EXIT_BYTES = 64 * 1024
 _REASON_CHARACTERS = 1000
 _ID_CHARACTERS = 128
+# In one list, and known at a time.
+_MOST_SESSIONS = 16_384
 # How long a new session waits for the end of one that was called off and has its id.
 _CALLED_OFF_S = 5.0
 # For how long a plugin keeps what has ended, when it does not say.
@@ -203,8 +205,15 @@ class ExecProxy:
             after = {"after": [found[-1].created_at, found[-1].id]} if found else {}
             part = await self._ask("exec.list", after, _Sessions)
             found += part.sessions
+            if len(found) > _MOST_SESSIONS or self._would_be(found) > _MOST_SESSIONS:
+                text = f"{self.plugin} lists more than {_MOST_SESSIONS} sessions"
+                raise CallFailed(text, name="rpc.foreign")
             if not part.more or not part.sessions:
                 return found
+
+    def _would_be(self, found: builtins.list[SessionInfo]) -> int:
+        """How many sessions are known with these."""
+        return len(self._known) + sum(one.id not in self._known for one in found)
 
     async def attach(self, session: str, options: AttachOptions) -> Attached:
         params = msgspec.to_builtins(options)
