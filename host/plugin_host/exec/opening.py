@@ -124,11 +124,14 @@ async def list_sessions(proxies: Iterable[ExecProxy]) -> list[Session]:
 async def _list(proxy: ExecProxy) -> list[Session]:
     try:
         async with asyncio.timeout(_LIST_S):
-            return [session_of(proxy, info) for info in await proxy.list()]
+            found = await proxy.list()
+            proxy.lists_oddly = False
+            return [session_of(proxy, info) for info in found]
     except PluginDied:
         raise
     except (TimeoutError, CallError) as error:
-        if isinstance(error, CallError):
+        if isinstance(error, CallError) and not proxy.lists_oddly:
+            proxy.lists_oddly = True
             _log.warning("plugin %s does not list its sessions: %s", proxy.plugin, error)
         known = [one for one in proxy.known() if isinstance(one, Session)]
         return sorted(known, key=lambda one: (one.info.created_at, one.id))

@@ -112,6 +112,7 @@ class ExecProxy:
     ) -> None:
         self.plugin = plugin
         self.meter = meter
+        self.lists_oddly = False  # it has been told of
         self.announcement = Announcement(plugin, emit)
         self._link = link
         self._viewers = 0
