@@ -236,7 +236,8 @@ class Asker:
 
     def take_split(self, params: dict[str, Any]) -> None:
         """The peer has answered some of the calls of a request, and goes on with one of them alone."""
-        take = self.splits.pop(params.get("msgid"), None)  # type: ignore[arg-type]
+        msgid = params.get("msgid")
+        take = self.splits.pop(msgid, None) if type(msgid) is int else None
         if take is not None:
             take(params)
 
@@ -258,16 +259,18 @@ class Asker:
         return True
 
     def _deliver(self, event: ResponseReceived) -> None:
-        future = self._futures.pop(event.msgid)
+        future = self._futures.pop(event.msgid, None)
+        if future is None:  # what came before it in the same read had it given up
+            return
         if self._times or self._progress or self._queued:
             self._forget(event.msgid)
         if not future.done():
             future.set_result(event.result)
 
     def _deliver_error(self, event: ErrorReceived) -> None:
-        future = self._futures.pop(event.msgid)
+        future = self._futures.pop(event.msgid, None)
         self._forget(event.msgid)
-        if not future.done():
+        if future is not None and not future.done():
             future.set_exception(CallError.from_map(event.error))
 
     def fail_calls(self, make_error: Callable[[], Exception]) -> None:

@@ -166,7 +166,8 @@ class _Batch:
             ended = self._outcomes(params, len(request.many) - 1)
         except CallError as error:
             self._link.abandon(request.msgid)
-            request.answer.set_exception(error)
+            if not request.answer.done():  # it may have been answered already
+                request.answer.set_exception(error)
             return
         left = request.split(ended)
         self._pace.note_answer(0)

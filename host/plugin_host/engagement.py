@@ -5,7 +5,6 @@ Invariant: all of it ends at once and with the same reason, by `died` or `stoppe
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from .action.proxy import ActionProxy
@@ -89,8 +88,8 @@ class Engagement:
         self._metadata.cancel(self._link, msgid)
         self.tasks.cancel(msgid)
 
-    def notified(self, method: str, params: Any) -> None:
-        """It tells of a session, an action or a task."""
+    def notified(self, method: str, params: Any) -> bool:
+        """It tells of a session, an action or a task; False when too much of that cannot be meant."""
         try:
             if method == "exec.exited":
                 self.exec.exited(params)
@@ -99,7 +98,8 @@ class Engagement:
             elif method.startswith("metadata."):
                 self.tasks.hear(method, params)
         except (CallFailed, MetadataError) as error:
-            self._journal.tell(logging.ERROR, f"plugin {self.id}: {error.message}")
+            return self._journal.complain(f"plugin {self.id}: {error.message}")
+        return True
 
     # The end.
 

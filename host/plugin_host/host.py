@@ -390,7 +390,7 @@ class PluginHost:
 
     async def sessions(self) -> list[Session]:
         """The exec sessions of every plugin that is ready, the oldest of each first; also ended ones that
-        are still kept. Of a plugin that is silent for 2 s, those that are held here, as last known."""
+        are still kept. Of a plugin that is silent for 2 s, or answers oddly, those that are held here."""
         self._home.check()
         proxies = [proxy for one in self._supervisors.values() for proxy in one.exec_proxies()]
         return await list_sessions(proxies)

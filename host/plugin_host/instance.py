@@ -359,17 +359,22 @@ class Instance(LinkOwner):
     def notified(self, method: str, params: Any) -> None:
         if self.is_raw:
             self._facilities.emit(PluginNotified(plugin=self.id, method=method, params=params))
-        elif method == "log":
-            if not self._journal.record(params):
-                self.link.slow_down()
-        elif method == "command.changed":
+        elif not self._hear(method, params):
+            self.link.slow_down()
+
+    def _hear(self, method: str, params: Any) -> bool:
+        """False when the plugin says more than the log has room for."""
+        if method == "log":
+            return self._journal.record(params)
+        if method == "failure":
+            return self._journal.failure(params)
+        if method == "command.changed":
             self._owner.commands_changed(self, params)
         elif method == "command.split":
             self.link.take_split(params)
-        elif method == "failure":
-            self._journal.failure(params)
         elif self._engagement is not None:
-            self._engagement.notified(method, params)
+            return self._engagement.notified(method, params)
+        return True
 
     def stray_output(self, data: bytes) -> None:
         self._journal.stray(data)

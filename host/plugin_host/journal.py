@@ -79,9 +79,16 @@ class Journal:
         self._keep(logging.INFO, line, "stderr")
         self._logger.info("stderr: %s", line)
 
-    def failure(self, params: dict[str, Any]) -> None:
-        """It says that it closes because of an error."""
-        self.tell(logging.ERROR, f"plugin {self.plugin} says: {_text(params.get('message'))}")
+    def failure(self, params: dict[str, Any]) -> bool:
+        """It says that it closes because of an error; False as of `complain`."""
+        return self.complain(f"plugin {self.plugin} says: {_text(params.get('message'))}")
+
+    def complain(self, text: str) -> bool:
+        """What the host has to say of something that the plugin sent; False when that is too much."""
+        if not self.gate.admit(logging.ERROR):
+            return False
+        self.tell(logging.ERROR, text)
+        return True
 
     def death(self, report: DeathReport) -> None:
         """It ended without being asked to."""

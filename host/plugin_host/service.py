@@ -6,7 +6,8 @@ it, so a call that a service makes has what is left of them.
 
 Each plugin has a desk of its own with room for so many calls at once; the others wait in its queue, so
 a plugin that never stops asking delays itself alone. A call that came through the plugin already does
-not wait: those before it may wait for its end.
+not wait for those before it, which may wait for its end: it has room with those of as long a chain, and
+no chain is endless.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.protocol import CHAIN_DEPTH
 from plugin_host_sdk.tracecontext import TraceContext, read_trace
 
+from .constraint import is_id
 from .errors import CallError, CallFailed, CallTimeout
+from .flood import Flood
+from .floodgate import Floodgate
 from .holdback import Begin, Holdback
 from .permission import denial
 from .servicethread import ServiceThreads
@@ -44,6 +49,9 @@ _PLAIN_CALLS = 32
 # A plugin that asks for ever new names is told each time, and the log not.
 _DENIALS_LOGGED = 64
 _SHOWN = 200
+# Failures that are logged, each with a traceback: as many at once, and so many a second from then on.
+_FAILURES = 100
+_FAILURES_A_SECOND = 10
 
 _log = logging.getLogger(__name__)
 
@@ -75,18 +83,50 @@ current_caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar(
 )
 
 
+class _Room:
+    """For so many calls at once: how many run, and those that wait."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.waiting: dict[int, Begin] = {}
+        self.for_plain = asyncio.Semaphore(_PLAIN_CALLS)
+
+
 class _Desk:
     """The calls of one link: those that run, those that wait for room, and what was denied.
 
-    `holdback` has those that wait until the plugin has read the answers to others.
+    `holdback` has those that wait until the plugin has read the answers to others. `rooms` are by the
+    length of the chain; those that came through the plugin for the first time share one.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, plugin: str) -> None:
         self.running: dict[int, asyncio.Task[None]] = {}
-        self.waiting: dict[int, Begin] = {}
+        self.rooms: dict[int, _Room] = {}
         self.holdback = Holdback(link)
-        self.room_for_plain = asyncio.Semaphore(_PLAIN_CALLS)
+        self.gate = Floodgate(
+            lambda text: _log.warning("failures of services for plugin %s: %s", plugin, text),
+            Flood(
+                asyncio.get_running_loop().time(),
+                burst=_FAILURES,
+                rate=_FAILURES_A_SECOND,
+                reserve=0,
+                reserve_rate=0,
+            ),
+        )
         self.denied: set[str] = set()
+
+    def room(self, caller: Caller) -> _Room:
+        """Where a call of this caller has its place."""
+        length = len(caller.chain) if caller.is_nested else 0
+        room = self.rooms.get(length)
+        if room is None:
+            room = self.rooms[length] = _Room()
+        return room
+
+    def drop(self, msgid: int) -> bool:
+        """Forget a call; whether it was not begun."""
+        is_held = self.holdback.drop(msgid)
+        return is_held or any(room.waiting.pop(msgid, None) is not None for room in self.rooms.values())
 
 
 class ServiceTable:
@@ -119,7 +159,7 @@ class ServiceTable:
         """
         desk = self._desks.get(link)
         if desk is None:
-            desk = self._desks[link] = _Desk(link)
+            desk = self._desks[link] = _Desk(link, plugin)
         try:
             self._check(desk, plugin, granted, asked, event.method)
             name, function = self._find(event.method)
@@ -128,18 +168,21 @@ class ServiceTable:
             link.refuse(event.msgid, error)
             return
 
+        room = desk.room(caller)
+
         def start() -> asyncio.Task[None]:
             task = asyncio.get_running_loop().create_task(
-                self._run(link, desk, event, name, function, caller), name=f"host.{name} for {plugin}"
+                self._run(link, desk, room, event, name, function, caller), name=f"host.{name} for {plugin}"
             )
             desk.running[event.msgid] = task
-            task.add_done_callback(lambda task: self._done(desk, task, link, event.msgid, name))
+            room.running += 1
+            task.add_done_callback(lambda task: self._done(desk, room, task, link, event.msgid, name))
             return task
 
         def begin(waited: float) -> asyncio.Task[None] | None:
-            if len(desk.running) < _CALLS or caller.is_nested:
+            if room.running < _CALLS:
                 return start()
-            desk.waiting[event.msgid] = begin
+            room.waiting[event.msgid] = begin
             return None
 
         desk.holdback.begin(event.msgid, begin)
@@ -149,7 +192,7 @@ class ServiceTable:
         desk = self._desks.get(link)
         if desk is None:
             return
-        if desk.holdback.drop(msgid) or desk.waiting.pop(msgid, None) is not None:
+        if desk.drop(msgid):
             link.refuse(msgid, CallFailed("it was cancelled while it waited", name="rpc.cancelled"))
         elif (task := desk.running.get(msgid)) is not None:
             task.cancel()
@@ -158,8 +201,10 @@ class ServiceTable:
         """The link is over: cancel every call of it."""
         desk = self._desks.pop(link, None)
         if desk is not None:
-            desk.waiting.clear()
+            for room in desk.rooms.values():
+                room.waiting.clear()
             desk.holdback.close()
+            desk.gate.flush()
             for task in list(desk.running.values()):
                 task.cancel()
 
@@ -193,21 +238,29 @@ class ServiceTable:
         return name, function
 
     async def _run(
-        self, link: Link, desk: _Desk, event: RequestReceived, name: str, function: Service, caller: Caller
+        self,
+        link: Link,
+        desk: _Desk,
+        room: _Room,
+        event: RequestReceived,
+        name: str,
+        function: Service,
+        caller: Caller,
     ) -> None:
         current_caller.set(caller)
         # Also when there is none: the task began in the context of whoever had started the plugin.
         self.adopt(caller.trace)
         try:
             async with asyncio.timeout(caller.remaining()) as limit:
-                result = await self._call(desk, function, caller, event.params)
+                result = await self._call(room, function, caller, event.params)
         except CallError as failed:
             error = failed
         except Exception as failed:
             if isinstance(failed, TimeoutError) and limit.expired():
                 error = CallTimeout(f"host.{name} did not end in time", name="rpc.deadline_exceeded")
             else:
-                _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
+                if desk.gate.admit():
+                    _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
                 text = f"host.{name} raised {type(failed).__name__}: {failed}"
                 error = CallFailed(text, name="host.service_failed")
         else:
@@ -215,39 +268,42 @@ class ServiceTable:
             return
         link.refuse(event.msgid, error)
 
-    def _done(self, desk: _Desk, task: asyncio.Task[None], link: Link, msgid: int, name: str) -> None:
+    def _done(
+        self, desk: _Desk, room: _Room, task: asyncio.Task[None], link: Link, msgid: int, name: str
+    ) -> None:
         desk.running.pop(msgid, None)
+        room.running -= 1
         if task.cancelled():  # perhaps before it had begun
             link.refuse(msgid, CallFailed(f"host.{name} was cancelled", name="rpc.cancelled"))
-        if desk.waiting and len(desk.running) < _CALLS:
-            first = next(iter(desk.waiting))
-            desk.holdback.begin(first, desk.waiting.pop(first))
+        if room.waiting and room.running < _CALLS:
+            first = next(iter(room.waiting))
+            desk.holdback.begin(first, room.waiting.pop(first))
 
-    async def _call(self, desk: _Desk, function: Service, caller: Caller, params: Any) -> Any:
+    async def _call(self, room: _Room, function: Service, caller: Caller, params: Any) -> Any:
         # A raw peer has no names for its parameters.
         args, named = (params, {}) if isinstance(params, list) else ((), params)
         if inspect.iscoroutinefunction(function):
             return await function(caller, *args, **named)
         context = contextvars.copy_context()
-        if not caller.is_nested:
-            await desk.room_for_plain.acquire()
+        await room.for_plain.acquire()
         try:
             ended = self._threads.run(lambda: context.run(function, caller, *args, **named))
         except BaseException:  # there is no thread for it
-            if not caller.is_nested:
-                desk.room_for_plain.release()
+            room.for_plain.release()
             raise
-        if not caller.is_nested:
-            # Not when nobody waits for it any more: the function goes on, and so its thread is taken.
-            ended.add_done_callback(lambda _: desk.room_for_plain.release())
+        # Not when nobody waits for it any more: the function goes on, and so its thread is taken.
+        ended.add_done_callback(lambda _: room.for_plain.release())
         result = await asyncio.shield(ended)
         return await result if inspect.isawaitable(result) else result
 
 
 def _caller_of(plugin: str, meta: dict[str, Any], service: str) -> Caller:
     chain, timeout = meta.get("chain", []), meta.get("timeout_ms")
-    if not isinstance(chain, list) or not all(isinstance(link, str) for link in chain):
+    if not isinstance(chain, list) or not all(isinstance(link, str) and is_id(link) for link in chain):
         raise CallFailed("chain is a list of plugin ids", name="rpc.invalid_params")
+    if len(chain) > CHAIN_DEPTH + 1:  # as many, and the one who asks
+        text = f"calls nested deeper than {CHAIN_DEPTH}: {' -> '.join(chain[: CHAIN_DEPTH + 2])}"
+        raise CallFailed(text, name="rpc.chain_too_deep")
     if timeout is not None and not isinstance(timeout, (int, float)):
         raise CallFailed("timeout_ms is a number", name="rpc.invalid_params")
     if timeout is not None and timeout <= 0:

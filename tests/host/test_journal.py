@@ -53,7 +53,10 @@ def test_record_of_any_shape_is_logged(caplog: pytest.LogCaptureFixture, params:
 
 
 def test_failure_it_tells_is_an_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    Journal("demo").failure({"message": "the host broke the protocol"})
+    async def body() -> None:
+        assert Journal("demo").failure({"message": "the host broke the protocol"})
+
+    asyncio.run(body())
     assert caplog.messages == ["plugin demo says: the host broke the protocol"]
     assert caplog.records[0].levelno == logging.ERROR
 

@@ -337,6 +337,26 @@ def test_raw_peer_hears_errors_as_text(run: Run) -> None:
     run(body())
 
 
+@pytest.mark.parametrize("is_error", [False, True])
+def test_answer_to_a_call_given_up_by_what_came_with_it_is_dropped_alone(run: Run, is_error: bool) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            first, _ = link.request("work", {})
+            second, answer = link.request("work", {})
+            for _ in range(2):
+                await plugin.request()
+            owner.notified = lambda method, params: link.abandon(first)  # type: ignore[method-assign,assignment]
+            send = plugin.connection
+            told = send.send_notification("log", {"message": "x"})
+            failure = CallFailed("no").to_map()
+            given_up = send.send_error(first, failure) if is_error else send.send_response(first, 1)
+            await plugin.send(told + given_up + send.send_response(second, 2))
+            assert await asyncio.wait_for(answer, 5) == 2
+            assert link.in_flight == 0
+
+    run(body())
+
+
 def test_repr_tells_the_state(run: Run) -> None:
     async def body() -> None:
         async with linked() as (link, _, _):
@@ -346,3 +366,18 @@ def test_repr_tells_the_state(run: Run) -> None:
 
     run(body())
     assert Closed() == Closed()
+
+
+@pytest.mark.parametrize("msgid", [None, "7", [7], {}, 7.0, 8])
+def test_split_of_what_is_no_open_request_is_ignored(run: Run, msgid: Any) -> None:
+    async def body() -> None:
+        async with linked() as (link, _, _):
+            told: list[Any] = []
+            link.splits[7] = told.append
+            link.take_split({"msgid": msgid})
+            assert told == []
+            link.take_split({"msgid": 7})
+            link.take_split({"msgid": 7})
+            assert told == [{"msgid": 7}]
+
+    run(body())

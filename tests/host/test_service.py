@@ -185,9 +185,21 @@ def test_a_cancelled_call_is_answered_even_if_it_had_not_begun(turns: int, run: 
     assert run(body()).name == "rpc.cancelled"
 
 
-@pytest.mark.parametrize("meta", [{"chain": "demo"}, {"chain": [1]}, {"timeout_ms": "1"}])
+@pytest.mark.parametrize(
+    "meta", [{"chain": "demo"}, {"chain": [1]}, {"chain": ["x" * 65]}, {"timeout_ms": "1"}]
+)
 def test_call_metadata_is_checked(meta: dict[str, Any], run: Run) -> None:
     assert run(ask(print, **meta)).name == "rpc.invalid_params"
+
+
+def test_chain_that_is_too_long_is_refused(run: Run) -> None:
+    def length(caller: Caller) -> int:
+        return len(caller.chain)
+
+    assert run(ask(length, chain=["demo"] * 17)) == 17
+    error = run(ask(length, chain=["demo"] * 100_000))
+    assert error.name == "rpc.chain_too_deep"
+    assert len(error.message) < 200
 
 
 def test_a_caller_has_no_less_than_no_time() -> None:

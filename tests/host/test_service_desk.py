@@ -141,6 +141,30 @@ def test_call_that_came_through_the_plugin_before_does_not_wait(run: Run, wait_u
     run(body())
 
 
+def test_calls_that_say_they_came_through_the_plugin_before_have_no_endless_room(
+    run: Run, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        counting = Counting()
+        async with desk_of(counting.work) as desk:
+            link = Link()
+            peer: Any = link
+            for msgid in range(10):
+                desk.ask(link, msgid, chain=["a", "b", "a"])
+            await wait_until.aio(lambda: counting.running == 3)
+            await turns()
+            assert counting.running == 3
+            desk.ask(link, 100, chain=["a", "b", "a", "b", "a"])  # these may wait for it
+            await wait_until.aio(lambda: counting.running == 4)
+            desk.table.cancel(peer, 9)
+            assert link.answers == {9: "rpc.cancelled"}
+            counting.gate.set()
+            await wait_until.aio(lambda: len(link.answers) == 11)
+            assert counting.most == 4
+
+    run(body())
+
+
 def test_waiting_call_can_be_cancelled_and_never_runs(run: Run, wait_until: WaitUntil) -> None:
     async def body() -> None:
         counting = Counting()
@@ -196,8 +220,13 @@ def test_plain_functions_are_fewer_and_nested_ones_do_not_wait(run: Run, wait_un
             await wait_until.aio(lambda: len(running) == 2)
             desk.ask(link, 100, chain=["a", "a"])
             await wait_until.aio(lambda: len(running) == 3)
+            for msgid in range(101, 104):
+                desk.ask(link, msgid, chain=["a", "a"])
+            await wait_until.aio(lambda: len(running) == 4)
+            await turns()
+            assert len(running) == 4
             gate.set()
-            await wait_until.aio(lambda: len(link.answers) == 4)
+            await wait_until.aio(lambda: len(link.answers) == 7)
 
     run(body())
 
@@ -237,3 +266,23 @@ def test_calls_for_which_there_was_no_thread_take_no_room_from_later_ones(
         assert list(link.answers.values()) == ["host.service_failed"] * 4 + ["done"]
 
     run(body())
+
+
+def test_failures_without_end_are_logged_in_measure(
+    run: Run, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(caller: Caller) -> None:
+        raise OSError("one of many")
+
+    async def body() -> None:
+        link = Link()
+        async with desk_of(fails) as desk:
+            for msgid in range(1000):
+                desk.ask(link, msgid)
+            await wait_until.aio(lambda: len(link.answers) == 1000)
+        assert set(link.answers.values()) == {"host.service_failed"}
+
+    run(body())
+    told = [record.getMessage() for record in caplog.records]
+    assert 100 <= sum("one of many" in text for text in told) < 500
+    assert any("log records were dropped" in text for text in told)

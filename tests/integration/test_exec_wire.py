@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from plugin_host import (
@@ -19,7 +21,7 @@ from plugin_host import (
 )
 from tests.run import Run
 from tests.script import ENDED, answer, collected, data, end, exited, is_well, opened, say
-from tests.stage import stage
+from tests.stage import stage, write_plugin
 
 pytestmark = pytest.mark.edges
 
@@ -119,8 +121,7 @@ def test_errors_of_any_shape_are_call_errors(run: Run) -> None:
                 for act in (opened(host), session.get(), session.attach(), session.signal("SIGINT")):
                     with pytest.raises(CallError):
                         await act
-                with pytest.raises(CallError):
-                    await host.sessions()
+                assert await host.sessions() == [session]
             assert await is_well(host)
 
     run(body())
@@ -134,15 +135,11 @@ def test_odd_answers_to_everything_else_are_failures(run: Run) -> None:
             for result in odd:
                 for method in ("get", "list", "handlers", "attach"):
                     await answer(host, method, result=result)
-                for act in (
-                    session.get(),
-                    session.attach(),
-                    host.sessions(),
-                    host.exec_handlers("odd_sessions"),
-                ):
+                for act in (session.get(), session.attach(), host.exec_handlers("odd_sessions")):
                     with pytest.raises(CallFailed) as caught:
                         await act
                     assert caught.value.name == "rpc.foreign"
+                assert await host.sessions() == [session]
             # Of these the answer says nothing but that it is one.
             for method in ("signal", "detach", "close"):
                 await answer(host, method, result={"more": "than expected"})
@@ -150,6 +147,36 @@ def test_odd_answers_to_everything_else_are_failures(run: Run) -> None:
             assert await is_well(host)
 
     run(body())
+
+
+def test_plugin_that_lists_oddly_keeps_nobody_from_the_sessions_of_others(
+    run: Run, tmp_path: Path, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugin_host.exec.proxy._MOST_SESSIONS", 100)
+    code = """
+        @plugin.exec("shell")
+        def shell(ctx, options):
+            return sdk.exec.ExecSpec(["cat"])
+    """
+
+    async def body() -> None:
+        async with stage("odd_sessions", "good", dirs=[write_plugin(tmp_path, "good", code)]) as host:
+            bad, good = await opened(host), await host.exec("good", tty=False)
+            many = [{"id": f"x{number}", "handler": "odd_sessions/one"} for number in range(101)]
+            await answer(host, "list", result={"sessions": many[:60], "more": True})
+            assert await host.sessions() == [good, bad]
+            await answer(host, "list", error={"name": "rpc.internal", "message": "out of order"})
+            assert await host.sessions() == [good, bad]
+            assert logged.text.count("does not list its sessions") == 1
+            await answer(host, "list", result={"sessions": many[:90]})
+            assert len(listed := await host.sessions()) == 91
+            # Ever new ones are not kept for ever.
+            await answer(host, "list", result={"sessions": many[90:]})
+            assert len(await host.sessions()) == len(listed) + 1
+
+    run(body())
+    told = "plugin odd_sessions does not list its sessions: odd_sessions lists more than 100 sessions"
+    assert logged.text.count(told) == 2
 
 
 def test_place_of_a_viewer_that_is_none_is_a_failure(run: Run) -> None:
@@ -252,6 +279,28 @@ def test_first_exit_counts_and_others_are_ignored(run: Run) -> None:
             assert (await session.wait()).code == 3
             await say(host, exited(exit=ENDED | {"code": 6}))
             assert (await session.wait()).code == 3
+            assert await is_well(host)
+
+    run(body())
+
+
+def test_of_an_exit_no_more_is_kept_than_a_person_reads(run: Run) -> None:
+    much = "x" * 1_000_000
+
+    async def body() -> None:
+        async with stage("odd_sessions") as host:
+            session = await opened(host)
+            odd = ENDED | {"code": 3, "reason": much, "error": {"message": much}}
+            await say(host, exited(exit=odd, totals={"stdout": 0, "stderr": 0, much: 0}))
+            exit = await session.wait()
+            assert (exit.code, exit.error) == (3, None)
+            assert 1000 < len(exit.reason) < 2000
+            # Of those whom nobody knows the last are kept, and their ids have the length of ids.
+            before = psutil.Process().memory_info().rss
+            for number in range(60):
+                await say(host, exited(session=f"s{number}", exit=ENDED | {"reason": much}))
+                await say(host, exited(session=f"{number}{much}"))
+            assert psutil.Process().memory_info().rss - before < 30_000_000
             assert await is_well(host)
 
     run(body())

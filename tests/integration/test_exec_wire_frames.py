@@ -128,6 +128,35 @@ def test_gaps_of_the_plugin_are_the_viewers(run: Run) -> None:
     run(body())
 
 
+def test_small_pieces_and_gaps_without_end_become_fewer(run: Run) -> None:
+    def pieces(first: int) -> list[list[Any]]:
+        turns = range(first, first + 1000)
+        gaps = [[2, "stream.gap", [stream, at, 1]] for at in turns for stream in ("$stdout", "$stderr")]
+        return gaps if first < 5000 else [data("$stdout", at, bytes([at % 256])) for at in turns]
+
+    async def body() -> None:
+        async with stage("odd_sessions") as host:
+            session = await opened(host)
+            viewer = await session.attach()
+            for first in range(0, 10_000, 1000):
+                await say(host, *pieces(first))
+            assert len(viewer._waiting) < 1100
+            await say(host, end("$stdout", 10_000), end("$stderr", 5000))
+            await say(host, exited(totals={"stdout": 10_000, "stderr": 5000}))
+            at = {"stdout": 0, "stderr": 0}
+            async for piece in viewer:
+                assert piece.offset == at[piece.stream]
+                if isinstance(piece, Gap):
+                    at[piece.stream] += piece.size
+                else:
+                    end_of_it = piece.offset + len(piece.data)
+                    assert piece.data == bytes(n % 256 for n in range(piece.offset, end_of_it))
+                    at[piece.stream] = end_of_it
+            assert at == {"stdout": 10_000, "stderr": 5000}
+
+    run(body())
+
+
 def test_input_that_is_stopped_or_never_granted_does_not_hang_its_end(run: Run) -> None:
     async def body() -> None:
         async with stage("odd_sessions") as host:

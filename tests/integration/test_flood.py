@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from plugin_host import PluginHost
 from plugin_host.flood import BURST, RATE, Flood
 from tests.run import Run
+from tests.script import say
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
 
@@ -81,7 +83,7 @@ class Ear(logging.Handler):
         text = record.getMessage()
         if "one of many" in text:
             self.heard += 1
-        elif told := re.match(r"plugin floody: (\d+) log records? \w+ dropped in the last ", text):
+        elif told := re.match(r"plugin \w+: (\d+) log records? \w+ dropped in the last ", text):
             self.dropped += int(told[1])
         elif record.levelno >= logging.WARNING:
             self.said.append(text)
@@ -130,6 +132,33 @@ def test_every_record_is_heard_or_told_of(
     took = run(body())
     assert ear.sum == MANY
     assert most <= ear.heard <= most + 1 + took * (RATE + 50)
+
+
+@pytest.mark.deadline(60)
+@pytest.mark.parametrize(
+    "word",
+    [
+        [2, "failure", [{"message": "one of many"}]],
+        [2, "action.finished", [{"action": "one of many"}]],
+        [2, "exec.exited", [{"session": 1}]],
+        [2, "metadata.artifact_sent", [{}]],
+    ],
+    ids=lambda word: word[1],
+)
+def test_words_of_which_the_host_complains_are_heard_in_measure(
+    run: Run, ear: Ear, wait_until: WaitUntil, word: list[Any]
+) -> None:
+    async def body() -> float:
+        async with stage("odd_sessions") as host:
+            begun = time.monotonic()
+            for _ in range(4):
+                await say(host, *[word] * BURST)
+            await wait_until.aio(lambda: ear.sum + len(ear.said) >= MANY, PATIENCE_S)
+            return time.monotonic() - begun
+
+    took = run(body())
+    assert ear.sum + len(ear.said) == MANY
+    assert ear.heard + len(ear.said) <= BURST + 501 + took * (RATE + 50)
 
 
 @pytest.mark.deadline(60)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from plugin_host.errors import CallFailed, PluginDied, TerminalError
+from plugin_host.errors import CallError, CallFailed, PluginDied, TerminalError
 from plugin_host_sdk.types.session import SessionInfo, SessionOptions
 
 from .handover import HandoverSocket
@@ -29,6 +30,8 @@ __all__ = ["list_sessions", "make_options", "open_session", "session_of"]
 
 # How long one plugin may keep those waiting who ask for the sessions of all.
 _LIST_S = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 async def open_session(
@@ -108,7 +111,8 @@ def _announced(options: SessionOptions) -> SessionInfo:
 async def list_sessions(proxies: Iterable[ExecProxy]) -> list[Session]:
     """Every session of these plugins; one that dies meanwhile has none.
 
-    Of one that does not answer they are those that somebody here holds, as they were last heard of.
+    Of one that does not answer, or not with sessions, they are those that somebody here holds, as they were
+    last heard of: it keeps nobody from those of others.
     """
     found = await asyncio.gather(*map(_list, proxies), return_exceptions=True)
     for one in found:
@@ -120,8 +124,15 @@ async def list_sessions(proxies: Iterable[ExecProxy]) -> list[Session]:
 async def _list(proxy: ExecProxy) -> list[Session]:
     try:
         async with asyncio.timeout(_LIST_S):
-            return [session_of(proxy, info) for info in await proxy.list()]
-    except TimeoutError:
+            found = await proxy.list()
+            proxy.lists_oddly = False
+            return [session_of(proxy, info) for info in found]
+    except PluginDied:
+        raise
+    except (TimeoutError, CallError) as error:
+        if isinstance(error, CallError) and not proxy.lists_oddly:
+            proxy.lists_oddly = True
+            _log.warning("plugin %s does not list its sessions: %s", proxy.plugin, error)
         known = [one for one in proxy.known() if isinstance(one, Session)]
         return sorted(known, key=lambda one: (one.info.created_at, one.id))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -23,7 +23,8 @@ from plugin_host.errors import (
 )
 from plugin_host.inquiry import ask
 from plugin_host.trace import current_trace
-from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo
+from plugin_host.weight import weigh
+from plugin_host_sdk.types.session import Attached, Created, Exit, HandlerInfo, SessionInfo, StreamTarget
 
 from .announcement import Announcement
 from .unread import Readable, Unread
@@ -43,6 +44,12 @@ __all__ = ["ExecProxy", "Held"]
 _T = TypeVar("_T")
 
 _KEPT_EXITS = 1024
+# How much a plugin may say of one exit; of more, these characters of the reason are kept.
+_EXIT_BYTES = 64 * 1024
+_REASON_CHARACTERS = 1000
+_ID_CHARACTERS = 128
+# In one list, and known at a time.
+_MOST_SESSIONS = 16_384
 # How long a new session waits for the end of one that was called off and has its id.
 _CALLED_OFF_S = 5.0
 # For how long a plugin keeps what has ended, when it does not say.
@@ -62,7 +69,7 @@ class Held(Readable, Protocol):
 
 
 class _Exited(msgspec.Struct):
-    session: str
+    session: Annotated[str, msgspec.Meta(max_length=_ID_CHARACTERS)]
     exit: Exit
     totals: dict[str, int]
     created_at: float = (
@@ -74,6 +81,14 @@ class _Exited(msgspec.Struct):
     def is_of(self, info: SessionInfo) -> bool:
         """Whether it is that session which has ended."""
         return self.created_at in (0.0, info.created_at)
+
+    def shorten(self) -> None:
+        """Keep what counts."""
+        said = self.exit
+        signal = said.signal and said.signal[:_ID_CHARACTERS]
+        reason = f"{said.reason[:_REASON_CHARACTERS]} (its plugin says more of it than is kept)"
+        self.exit = Exit(code=said.code, signal=signal, reason=reason, duration=said.duration)
+        self.totals = {name: self.totals[name] for name in StreamTarget if name in self.totals}
 
 
 class _Sessions(msgspec.Struct):
@@ -97,6 +112,7 @@ class ExecProxy:
     ) -> None:
         self.plugin = plugin
         self.meter = meter
+        self.lists_oddly = False  # it has been told of
         self.announcement = Announcement(plugin, emit)
         self._link = link
         self._viewers = 0
@@ -190,8 +206,15 @@ class ExecProxy:
             after = {"after": [found[-1].created_at, found[-1].id]} if found else {}
             part = await self._ask("exec.list", after, _Sessions)
             found += part.sessions
+            if len(found) > _MOST_SESSIONS or self._would_be(found) > _MOST_SESSIONS:
+                text = f"{self.plugin} lists more than {_MOST_SESSIONS} sessions"
+                raise CallFailed(text, name="rpc.foreign")
             if not part.more or not part.sessions:
                 return found
+
+    def _would_be(self, found: builtins.list[SessionInfo]) -> int:
+        """How many sessions are known with these."""
+        return len(self._known) + sum(one.id not in self._known for one in found)
 
     async def attach(self, session: str, options: AttachOptions) -> Attached:
         params = msgspec.to_builtins(options)
@@ -326,6 +349,8 @@ class ExecProxy:
             told = msgspec.convert(params, _Exited)
         except msgspec.ValidationError as error:
             raise CallFailed(f"{self.plugin} told of an exit oddly: {error}", name="rpc.foreign") from None
+        if weigh(params, _EXIT_BYTES) > _EXIT_BYTES:
+            told.shorten()
         session = self._known.get(told.session)
         self._exits[told.session] = told
         if told.session not in self._called_off:  # what was never wanted was never counted

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Gap", "Output", "StreamTarget", "Viewed", "Viewer"]
 
+# With so many pieces that wait, those that follow each other become one: a gap costs no credit, and a byte
+# by itself many times its size. The order between the two outputs gives way to that.
+_MANY = 1024
+_LARGEST_PIECE = 64 * 1024
+
 
 class Viewed(Protocol):
     """A session as its viewers need it."""
@@ -89,7 +94,7 @@ class Viewer:
         self._names: dict[int, StreamTarget] = {}  # of the streams that have not ended
         self._bases: dict[str, int] = {}
         self._ends: dict[str, int] = {}
-        self._waiting: deque[tuple[int, StreamTarget, int, bytes | int]] = deque()
+        self._waiting: deque[tuple[int, StreamTarget, int, bytes | bytearray | int]] = deque()
         self._taken = (0, 0)  # the stream and size of what was given out last
         self._wake: asyncio.Future[None] | None = None
         self._is_detached = False
@@ -142,8 +147,28 @@ class Viewer:
         self._put(stream, offset, size)
 
     def _put(self, stream: int, offset: int, what: bytes | int) -> None:
-        self._waiting.append((stream, self._names[stream], offset, what))
+        if len(self._waiting) < _MANY or not self._join_last(stream, what):
+            self._waiting.append((stream, self._names[stream], offset, what))
         self.wake()
+
+    def _join_last(self, stream: int, what: bytes | int) -> bool:
+        """Whether it could be added to the last piece of its stream, which is one of the last two."""
+        place = next((place for place in (-1, -2) if self._waiting[place][0] == stream), None)
+        if place is None:
+            return False
+        _, name, offset, last = self._waiting[place]
+        if isinstance(last, int) or isinstance(what, int):
+            if not isinstance(last, int) or not isinstance(what, int):
+                return False
+            self._waiting[place] = stream, name, offset, last + what
+            return True
+        if len(last) + len(what) > _LARGEST_PIECE:
+            return False
+        if isinstance(last, bytes):
+            last = bytearray(last)
+            self._waiting[place] = stream, name, offset, last
+        last += what
+        return True
 
     def ended(self, stream: int, total: int, error: Any) -> None:
         name = self._names.pop(stream)
@@ -184,7 +209,7 @@ class Viewer:
         if isinstance(what, int):
             return Gap(name, offset, what)
         self._taken = (stream, len(what))
-        return Output(name, offset, what)
+        return Output(name, offset, bytes(what))
 
     def _give_back(self) -> None:
         """Who asks for more has used what it got."""
