@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -33,6 +34,13 @@ FLOOD = """
 import os, msgpack
 while True:
     os.write(1, msgpack.packb([2, "noise", ["x" * 1000]]))
+"""
+CHATTER = """
+import os
+for number in range(3000):
+    os.write(2, b"line %d %s\\n" % (number, b"x" * 200))
+while os.read(0, 4096):
+    pass
 """
 TALK = """
 import os, msgpack
@@ -330,6 +338,24 @@ def test_reader_that_does_not_read_does_not_hold_the_host(cli: Cli, plugins: Pat
             pass
         run.send_signal(signal.SIGTERM)
         assert run.wait(20) == 0
+
+
+@pytest.mark.edges
+def test_stderr_that_nobody_reads_does_not_hold_the_host(
+    cli: Cli, plugins: Path, wait_until: WaitUntil
+) -> None:
+    write_plugin(plugins, "chatty", launch={"argv": ["python3", "-c", CHATTER]}, protocol="msgpack-rpc")
+    command = [*COMMAND, "run", "-v", "--only", "chatty", "--plugin-dir", str(plugins)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=cli.env) as run:
+        try:
+            wait_until(lambda: "line 2999" in cli("logs", "chatty").out)  # more than a pipe holds
+            assert cli("call", "chatty", "x", "--timeout", "0.1").status == 124
+        finally:
+            run.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.wait(20)
+            run.kill()
+        assert run.returncode == 0
 
 
 @pytest.mark.edges

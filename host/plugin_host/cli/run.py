@@ -77,10 +77,12 @@ def command(
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
         from . import interruption
+        from .aside import aside
 
         ports = Ports(metrics=metrics_port, sealed=listen, psk_file=psk_file)
         try:
-            interruption.run(_run(options, command_dir, ports))
+            with aside():
+                interruption.run(_run(options, command_dir, ports))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
