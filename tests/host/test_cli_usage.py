@@ -121,6 +121,23 @@ def test_wrong_parameters_are_json_for_programs(cli: Cli) -> None:
     assert (error["type"], error["exit_code"]) == ("UsageError", 2)
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["list", "--plugin-dir", "/nope", "--json"], 2, "Directory '/nope' does not exist"),
+        (["call", "odd", "echo", "--timeout", "0", "--json"], 2, "expected seconds above 0"),
+        (["call", "--json"], 2, "Missing argument 'PLUGIN'"),
+        (["logs", "--json", "-n", "-1"], 2, "-1 is not in the range"),
+        (["exec", "--json"], 125, "Missing argument 'PLUGIN[/RESOURCE]'"),
+    ],
+)
+def test_wrong_words_are_json_for_programs(cli: Cli, words: list[str], status: int, said: str) -> None:
+    ended = cli(*words)
+    assert (ended.status, ended.out) == (status, "")
+    assert (ended.error["type"], ended.error["exit_code"]) == ("UsageError", status)
+    assert said in ended.error["message"]
+
+
 def test_control_socket_is_accepted(cli: Cli, plugins: Path) -> None:
     assert cli("list", "--socket", "/nope", "--plugin-dir", plugins).status == 0
     assert cli("list", "--plugin-dir", plugins, env={"PLUGIN_HOST_SOCKET": "/nope"}).status == 0
