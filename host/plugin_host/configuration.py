@@ -251,6 +251,9 @@ def read(file: str | os.PathLike[str]) -> dict[str, Any]:
         return tomllib.loads(document.text(data, file=name, blame=ConfigurationError))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name}: expected TOML: {error}", file=name) from None
+    except ValueError:  # the one that the parser lets through: int() reads so many digits and no more
+        text = "expected TOML: a number has more digits than Python reads"
+        raise ConfigurationError(f"{name}: {text}", file=name) from None
     except RecursionError:
         raise ConfigurationError(f"{name}: $: nested too deeply", file=name, path="$") from None
 

@@ -11,7 +11,8 @@ person sends becomes the value again:
     or one that looks like these
 
 Text that is not UTF-8 has U+FFFD for each byte that cannot be shown. Integers keep all their digits.
-Invariant: whatever arrives can be written, and what was written is JSON by RFC 8259.
+Invariant: whatever arrives can be written, and what was written is JSON by RFC 8259, in which nothing
+is left that a terminal obeys or that some take for the end of a line.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["BadNotation", "from_json", "inline", "plain", "to_json"]
 
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
+
+# JSON allows these as they are: the second set of control characters, line separators, and marks that
+# turn the direction of what follows.
+_OBEYED = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -42,9 +47,10 @@ def to_json(value: Any, *, indent: int | None = None, ascii_only: bool = False) 
     encoder = json.JSONEncoder(indent=indent, ensure_ascii=ascii_only, allow_nan=False)
     tagged = _tagged(value)
     try:
-        return encoder.encode(tagged)
+        text = encoder.encode(tagged)
     except RecursionError:  # the C encoder of some versions is content with less depth than msgpack has
-        return "".join(encoder.iterencode(tagged))
+        text = "".join(encoder.iterencode(tagged))
+    return text if text.isascii() else _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(value: Any, *, ascii_only: bool = False) -> str:

@@ -276,7 +276,11 @@ def _content(path: str, whole: bool) -> bytes:
 def _psutil_rows() -> Iterator[ProcessRow]:
     import psutil  # slow to import, and not needed where there is /proc
 
-    for pid in psutil.pids():
+    try:
+        pids = psutil.pids()
+    except (IndexError, psutil.Error, OSError):  # IndexError is its word for none: a Linux without /proc
+        return
+    for pid in pids:
         row = _psutil_row(pid)
         if row is not None:
             yield row

@@ -31,8 +31,9 @@ def default_socket(environ: Mapping[str, str] | None = None) -> str:
 def runtime_folder(environ: Mapping[str, str] | None = None) -> str:
     """The folder, which need not exist: `plugin-host` in the user's runtime folder.
 
-    That is XDG_RUNTIME_DIR when it is this user's own, else `/run` for root, else a folder in the temporary
-    one with the user's number in its name. Raises SocketError when that last one cannot be trusted.
+    That is XDG_RUNTIME_DIR when it is this user's own and not everybody's to write, else `/run` for root,
+    else a folder in the temporary one with the user's number in its name. Raises SocketError when that
+    last one cannot be trusted.
     """
     environ = os.environ if environ is None else environ
     given = environ.get("XDG_RUNTIME_DIR", "")
@@ -50,7 +51,8 @@ def _is_own_folder(path: str) -> bool:
         found = os.stat(path)
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    is_open = found.st_mode & stat.S_IWOTH  # anybody may have put a folder of ours there
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not is_open
 
 
 def _check_own(folder: str) -> None:

@@ -14,6 +14,9 @@ __all__ = ["found", "kind_of", "near", "path_of", "shown", "suggestion", "type_o
 FOUND_LENGTH = 60
 """A found value longer than this is cut: enough to recognise it, short enough for one line."""
 
+FOUND_BITS = 256
+"""A found number of more bits is not written: its digits would not go on the line."""
+
 
 _KINDS = {str: "text that is not shown", int: "a whole number", float: "a number"}
 
@@ -32,6 +35,8 @@ def found(value: Any) -> str:
         return f"a list of {len(value)}" if value else "an empty list"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and value.bit_length() > FOUND_BITS:
+        return "a whole number of very many digits"  # which Python may refuse to write
     text = _quoted(value) if isinstance(value, str) else str(value)
     return text if len(text) <= FOUND_LENGTH else f"{text[: FOUND_LENGTH - 1]}…"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -33,6 +35,13 @@ FLOOD = """
 import os, msgpack
 while True:
     os.write(1, msgpack.packb([2, "noise", ["x" * 1000]]))
+"""
+CHATTER = """
+import os
+for number in range(3000):
+    os.write(2, b"line %d %s\\n" % (number, b"x" * 200))
+while os.read(0, 4096):
+    pass
 """
 TALK = """
 import os, msgpack
@@ -330,6 +339,53 @@ def test_reader_that_does_not_read_does_not_hold_the_host(cli: Cli, plugins: Pat
             pass
         run.send_signal(signal.SIGTERM)
         assert run.wait(20) == 0
+
+
+@pytest.mark.edges
+def test_stderr_that_nobody_reads_does_not_hold_the_host(
+    cli: Cli, plugins: Path, wait_until: WaitUntil
+) -> None:
+    write_plugin(plugins, "chatty", launch={"argv": ["python3", "-c", CHATTER]}, protocol="msgpack-rpc")
+    command = [*COMMAND, "run", "-v", "--only", "chatty", "--plugin-dir", str(plugins)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=cli.env) as run:
+        try:
+            wait_until(lambda: "line 2999" in cli("logs", "chatty").out)  # more than a pipe holds
+            assert cli("call", "chatty", "x", "--timeout", "0.1").status == 124
+        finally:
+            run.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.wait(20)
+            run.kill()
+        assert run.returncode == 0
+
+
+@pytest.mark.edges
+def test_disk_that_is_full_for_a_while_stops_no_plugin(
+    cli: Cli, plugins: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """A limit on the size of files stands for the disk."""
+    out = tmp_path / "events"
+    command = ["sh", "-c", 'trap "" XFSZ; ulimit -S -f 1; exec "$@"', "sh", *COMMAND]
+    command += ["run", "--json", "--only", "odd", "--plugin-dir", str(plugins)]
+    out.write_text("x" * 1023 + "\n")
+    with (
+        out.open("ab") as file,
+        subprocess.Popen(command, stdout=file, stderr=subprocess.PIPE, env=cli.env) as run,
+    ):
+        try:
+            assert run.stderr is not None
+            said = b"plugin-host: cannot write to stdout: File too large; the plugins go on\n"
+            assert run.stderr.readline() == said
+            wait_until(lambda: "ready" in cli("events").out)
+            resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+            assert cli("stop", "odd").status == 0
+        finally:
+            run.send_signal(signal.SIGTERM)
+        assert run.wait(20) == 0
+        assert run.stderr.read() == b""
+    first, *others = [json.loads(line) for line in out.read_text().splitlines()[1:] if line]
+    assert (first["event"], first["count"] >= 1) == ("lost", True)
+    assert others[-1]["new"] == "stopped"
 
 
 @pytest.mark.edges

@@ -15,6 +15,7 @@ import pytest
 from tests.host.cli_plugin import plugins
 from tests.host.cli_run import COMMAND, Cli, cli
 from tests.stage import write_plugin
+from tests.wait import WaitUntil
 
 __all__ = ["cli", "plugins"]
 
@@ -128,3 +129,24 @@ def test_interrupt_takes_the_progress_away(cli: Cli, plugins: Path) -> None:
     screen.interrupt()
     assert screen.end() == 130
     assert screen.text.endswith("\r\x1b[K")
+
+
+def test_names_of_commands_in_metrics_move_no_terminal(
+    cli: Cli, tmp_path: Path, own_socket: str, wait_until: WaitUntil
+) -> None:
+    handler = """
+        @plugin.command("red\\x1b[31m")
+        def red(ctx):
+            pass
+    """
+    folder = tmp_path / "plugins"
+    write_plugin(folder, "coloured", handler)
+    cli.env["PLUGIN_HOST_SOCKET"] = own_socket
+    with cli.background("run", "--plugin-dir", folder, "--only", "coloured") as host:
+        wait_until(host.says("COMMANDS"))
+        assert cli("call", "coloured", "red\x1b[31m").status == 0
+        assert 'command="red\x1b[31m"' in cli("metrics").out
+        screen = Screen(cli, "metrics")
+        assert screen.end() == 0
+    assert 'command="red\\x1b[31m"' in screen.text
+    assert "\x1b" not in screen.text

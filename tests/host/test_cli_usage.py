@@ -121,6 +121,43 @@ def test_wrong_parameters_are_json_for_programs(cli: Cli) -> None:
     assert (error["type"], error["exit_code"]) == ("UsageError", 2)
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["list", "--plugin-dir", "/nope", "--json"], 2, "Directory '/nope' does not exist"),
+        (["call", "odd", "echo", "--timeout", "0", "--json"], 2, "expected seconds above 0"),
+        (["call", "--json"], 2, "Missing argument 'PLUGIN'"),
+        (["logs", "--json", "-n", "-1"], 2, "-1 is not in the range"),
+        (["exec", "--json"], 125, "Missing argument 'PLUGIN[/RESOURCE]'"),
+    ],
+)
+def test_wrong_words_are_json_for_programs(cli: Cli, words: list[str], status: int, said: str) -> None:
+    ended = cli(*words)
+    assert (ended.status, ended.out) == (status, "")
+    assert (ended.error["type"], ended.error["exit_code"]) == ("UsageError", status)
+    assert said in ended.error["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["attach"],
+        ["attach", "a", "--offset", "x"],
+        ["attach", "a", "--connect", "x", "--socket", "y"],
+        ["exec", "a", "--connect", "x", "--socket", "y"],
+        ["exec", "a", "--workdir"],
+        ["task", "run", "--nope"],
+        ["task", "shell", "a", "--connect", "x", "--socket", "y"],
+        ["action", "run-script", "a", "b", "--timeout", "x"],
+        ["action", "run-script", "a", "b", "--connect", "x", "--socket", "y"],
+    ],
+)
+def test_wrong_usage_is_no_status_of_a_program(cli: Cli, words: list[str]) -> None:
+    ended = cli(*words)
+    assert (ended.status, ended.out) == (125, "")
+    assert "--help' for help.\n" in ended.err
+
+
 def test_control_socket_is_accepted(cli: Cli, plugins: Path) -> None:
     assert cli("list", "--socket", "/nope", "--plugin-dir", plugins).status == 0
     assert cli("list", "--plugin-dir", plugins, env={"PLUGIN_HOST_SOCKET": "/nope"}).status == 0

@@ -148,6 +148,8 @@ def test_an_override_has_the_fields_of_what_it_overrides() -> None:
         ("only = []", "$.only", "expected a list of ids, not empty, found an empty list"),
         ('only = ["A"]', "$.only[0]", "expected an id"),
         ("[plugins.Demo]", "$.plugins", "wrong key: expected an id: a small letter, then at most"),
+        ("only = 0x1" + "0" * 9000, "$.only", "found a whole number of very many digits"),
+        ("[metrics]\nport = 0x1" + "0" * 9000, "$.metrics.port", "of very many digits"),
         ('[control]\nlisten = "::1:7411"', "$.control.listen", "expected HOST:PORT, with an IPv6 address"),
         ('[control]\nlisten = "host"', "$.control.listen", "expected HOST:PORT"),
         ("[control]\nlisten = 7411", "$.control.listen", "expected HOST:PORT"),
@@ -203,6 +205,7 @@ def test_a_wrong_value_is_explained(file: Path, text: str, path: str, words: str
         (b"a = '\xff'", "found byte 0xff at line 1, column 6"),
         (b"\xef\xbb\xbfa = 1", "byte order mark"),
         ("a = " + "[" * 100_000, "nested too deeply"),
+        ("a = " + "1" * 5000, "a number has more digits than Python reads"),
         ("#" * (1024 * 1024 + 1), "expected at most 1048576 bytes"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_state_that_is_a_failure_says_why() -> None:
 def test_lost_events_are_counted() -> None:
     told = event_map(EventsLost(plugin="demo", count=3, at=1.0))
     assert told == {"event": "lost", "at": 1.0, "count": 3}
-    assert "3 events were lost" in event_line(told, 4)
+    assert "3 events are missing here" in event_line(told, 4)
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:

@@ -44,6 +44,8 @@ def deep_stack() -> Iterator[None]:
         (-(2**63), "-9223372036854775808"),
         ({"nested": [{"deeper": b""}]}, '{"nested": [{"deeper": {"$bytes": ""}}]}'),
         ("é\x1b[31m", '"é\\u001b[31m"'),
+        ("a\x9b31m\u202eb\u2028c", '"a\\u009b31m\\u202eb\\u2028c"'),
+        ({"\x85": "\u2066"}, '{"\\u0085": "\\u2066"}'),
         (True, "true"),
         (None, "null"),
     ],

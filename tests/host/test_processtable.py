@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from plugin_host import processtable
@@ -56,6 +57,12 @@ def test_row_says_who_it_is_and_where_it_belongs() -> None:
         assert found.started >= row(os.getpid()).started
         assert row(pid) == found
         assert ProcessTable.read().rows[pid] == found
+
+
+def test_table_is_empty_where_proc_is_not_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processtable, "_HAS_PROC", False)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    assert ProcessTable.read().rows == {}
 
 
 @pytest.mark.usefixtures("source")

@@ -40,6 +40,17 @@ def test_folder_of_another_user_left_over_from_su_is_not_taken(tmp_path: Path) -
     assert runtime_folder({"XDG_RUNTIME_DIR": str(tmp_path)}) == "/run/plugin-host"
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_folder_in_which_everybody_may_make_one_is_not_taken(
+    tmp_path: Path, temporary: Path, mode: int
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    given.chmod(mode)
+    environ = {"XDG_RUNTIME_DIR": str(given), "TMPDIR": str(tmp_path)}
+    assert runtime_folder(environ) == str(temporary)
+
+
 def test_else_it_is_in_the_temporary_folder(temporary: Path) -> None:
     assert runtime_folder() == str(temporary)
     temporary.mkdir(mode=0o700)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import account, variable
-from .failure import ProgramUsageError, ReadFailed
+from .failure import ReadFailed
 from .option import Options, host_options, reach_options
+from .programcommand import StatusCommand
 from .wordcompletion import plugin_words
 
 if TYPE_CHECKING:
@@ -54,17 +55,8 @@ Examples:
 """
 
 
-class _ScriptCommand(click.Command):
-    """Its usage errors end with the status of own failures: the script's statuses are passed on."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            hint = "what is the script's own stands behind --"
-            raise ProgramUsageError(f"{error.format_message()} For the script: {hint}.", ctx) from None
-        except click.UsageError as error:
-            raise ProgramUsageError(error.format_message(), ctx) from None
+class _ScriptCommand(StatusCommand):
+    hint = "For the script: what is the script's own stands behind --."
 
 
 @click.command("run-script", cls=_ScriptCommand, help=_HELP)

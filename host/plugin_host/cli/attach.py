@@ -8,6 +8,7 @@ import click
 
 from .detachkey import DEFAULT, BadKeys, parse_keys
 from .option import Options, client_options
+from .programcommand import StatusCommand
 from .wordcompletion import session_words
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ detach_keys_option = click.option(
 )
 
 
-@click.command("attach", help=_HELP)
+@click.command("attach", cls=StatusCommand, help=_HELP)
 @click.argument("session", shell_complete=session_words)
 @click.option("--read-only", is_flag=True, help="Type nothing.")
 @click.option("--no-replay", is_flag=True, help="Leave out what it has put out up to now.")

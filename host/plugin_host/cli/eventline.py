@@ -63,7 +63,7 @@ def event_line(event: Mapping[str, Any], width: int, *, is_brief: bool = False) 
     """An event that is a map, for people; `width` is that of the longest id of a plugin."""
     clock = time.strftime("%H:%M:%S", time.localtime(event["at"]))
     if event["event"] == "lost":
-        return f"{clock}  {event['count']} events were lost: they were not read in time\n"
+        return f"{clock}  {event['count']} events are missing here: they were not taken in time\n"
     what = _what(event, is_brief)
     return output.printable(f"{clock}  {event['plugin']:<{width}}  {what}") + "\n" if what else ""
 

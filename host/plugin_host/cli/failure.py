@@ -168,9 +168,12 @@ def tell(
 
 
 def report_usage(error: click.ClickException) -> None:
-    """Say what is wrong with a command line, and where its help is."""
+    """Say what is wrong with a command line, and where its help is, or all as JSON after --json."""
+    context: click.Context | None = getattr(error, "ctx", None)
+    if context is not None and context.params.get("as_json"):
+        _report_json({"type": "UsageError", "message": error.format_message()}, error.exit_code)
+        return
     text = f"plugin-host: {error.format_message()}\n"
-    context = getattr(error, "ctx", None)
     if context is not None:
         text += f"Try '{context.command_path} --help' for help.\n"
     output.complain(output.printable(text, lines=True))

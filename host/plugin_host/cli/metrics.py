@@ -30,4 +30,7 @@ def command(options: Options) -> None:
         if options.as_json:
             output.write_json(visit(options, "metrics", lambda client: client.metrics()))
         else:
-            output.write(visit(options, "metrics", lambda client: client.metrics_text()))
+            text = visit(options, "metrics", lambda client: client.metrics_text())
+            # A label may be any text of a plugin's, such as the name of a command.
+            on_terminal = output.is_terminal(output.STDOUT)
+            output.write(output.printable(text, lines=True) if on_terminal else text)

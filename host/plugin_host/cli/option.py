@@ -92,7 +92,8 @@ class Options:
 def output_options(function: _Function) -> _Function:
     """`--json` and `-v`; the command's function gets `options`."""
 
-    @click.option("as_json", "--json", is_flag=True, help="Write JSON, for programs.")
+    # Eager: it is known when another option or word turns out to be wrong.
+    @click.option("as_json", "--json", is_flag=True, is_eager=True, help="Write JSON, for programs.")
     @click.option(
         "verbosity", "-v", "--verbose", count=True, help="Show on stderr what happens; -vv shows more."
     )

@@ -12,6 +12,7 @@ import os
 import select
 import sys
 import termios
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from plugin_host.notation import to_json
@@ -19,7 +20,9 @@ from plugin_host.notation import to_json
 __all__ = [
     "WriteFailed",
     "complain",
+    "complaints_to",
     "draws",
+    "hear",
     "is_terminal",
     "needs_ascii",
     "open_standard_descriptors",
@@ -68,8 +71,27 @@ def complain(text: str) -> None:
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     if _is_raw(STDERR):
         text = text.replace("\n", "\r\n")
+    _takers[-1](text.encode(encoding, "backslashreplace"))
+
+
+def hear(data: bytes) -> None:
+    """Write `data` to stderr as it is, and wait for that."""
     with contextlib.suppress(OSError):
-        _write(STDERR, text.encode(encoding, "backslashreplace"))
+        _write(STDERR, data)
+
+
+@contextlib.contextmanager
+def complaints_to(take: Callable[[bytes], None]) -> Iterator[None]:
+    """In which `take` gets what is complained of, for stderr."""
+    _takers.append(take)
+    try:
+        yield
+    finally:
+        _takers.remove(take)
+
+
+# The last one gets what is complained of.
+_takers: list[Callable[[bytes], None]] = [hear]
 
 
 def needs_ascii() -> bool:

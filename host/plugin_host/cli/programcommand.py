@@ -1,36 +1,54 @@
-"""A command whose last words are another program's: `[OPTIONS] FIRST [OPTIONS] [--] [WORD...]`.
+"""Commands that end with the status of a program, and those whose last words are the program's.
 
-Owns the order of words, not what they mean. Options stand before or right after the first word; the next
-other word, or `--`, begins what is the program's own, and nothing behind it is looked at. Invariant: click
-is given the words as `OPTIONS -- FIRST WORD...`, an order that it cannot misread.
+The words of the latter are `[OPTIONS] FIRST [OPTIONS] [--] [WORD...]`. Owns the order of words, not what
+they mean. Options stand before or right after the first word; the next other word, or `--`, begins what
+is the program's own, and nothing behind it is looked at. Invariant: click is given the words as
+`OPTIONS -- FIRST WORD...`, an order that it cannot misread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from .failure import ProgramUsageError
 
-__all__ = ["ProgramCommand"]
+__all__ = ["ProgramCommand", "StatusCommand"]
 
 
-class ProgramCommand(click.Command):
+class StatusCommand(click.Command):
     """Its usage errors end with the status of own failures: the program's statuses are passed on."""
+
+    hint = ""
+    """What is said of an option that does not exist."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
-            return super().parse_args(ctx, self._ordered(ctx, args))
+            return super().parse_args(ctx, self.ordered(ctx, args))
         except click.NoSuchOption as error:
-            hint = "what is its own stands behind -- or its first word"
-            raise ProgramUsageError(
-                f"{error.format_message()} If it is for COMMAND: {hint}.", ctx
-            ) from None
+            raise ProgramUsageError(f"{error.format_message()} {self.hint}".rstrip(), ctx) from None
         except click.UsageError as error:
             raise ProgramUsageError(error.format_message(), ctx) from None
 
-    def _ordered(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise ProgramUsageError(error.format_message(), ctx) from None
+
+    def ordered(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        """The words as click is to get them."""
+        return list(args)
+
+
+class ProgramCommand(StatusCommand):
+    """One whose last words are the program's."""
+
+    hint = "If it is for COMMAND: what is its own stands behind -- or its first word."
+
+    def ordered(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
         before, words = self._split(ctx, args)
         if not words:
             return [*before, "--"]

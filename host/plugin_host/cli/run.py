@@ -19,7 +19,7 @@ from .port import Ports
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from plugin_host.event import EventStream
+    from plugin_host.event import EventStream, HostEvent
     from plugin_host.host import PluginHost
 
 __all__ = ["command"]
@@ -77,10 +77,12 @@ def command(
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with options.reported():
         from . import interruption
+        from .aside import aside
 
         ports = Ports(metrics=metrics_port, sealed=listen, psk_file=psk_file)
         try:
-            interruption.run(_run(options, command_dir, ports))
+            with aside():
+                interruption.run(_run(options, command_dir, ports))
         except Interrupted:
             pass  # being told to stop is how this command ends
 
@@ -156,21 +158,38 @@ def _is_over(host: PluginHost, stopped: Collection[str]) -> bool:
 
 
 async def _tell(host: PluginHost, events: EventStream, *, as_json: bool) -> None:
-    """Write every event until the host has stopped."""
+    """Write every event until the host has stopped.
+
+    What cannot be written, as on a full disk, is counted and told of later: the plugins go on.
+    """
+    from plugin_host.event import EventsLost
+
     from .eventline import event_map, event_text, troubles
     from .outlet import Outlet
 
     outlet = Outlet()
     ascii_only = output.needs_ascii()
     is_brief = output.is_terminal(output.STDOUT) and output.is_terminal(output.STDERR)
+    missing = 0
+
+    def shown(event: HostEvent) -> str:
+        if as_json:
+            return to_json(event_map(event, host.plugins), ascii_only=ascii_only) + "\n"
+        return event_text(event, host.plugins, is_brief=is_brief)
+
     try:
         async for event in events:
-            if as_json:
-                await outlet.write(to_json(event_map(event, host.plugins), ascii_only=ascii_only) + "\n")
-                continue
-            if text := event_text(event, host.plugins, is_brief=is_brief):
-                await outlet.write(text)
-            for error in troubles(event, host.plugins):
+            if text := shown(event):
+                if missing:  # the last line may have been written in part
+                    text = f"\n{shown(EventsLost(plugin='', count=missing))}{text}"
+                try:
+                    await outlet.write(text)
+                    missing = 0
+                except output.WriteFailed as failed:
+                    if not missing:
+                        output.complain(f"plugin-host: {failed}; the plugins go on\n")
+                    missing += 1
+            for error in () if as_json else troubles(event, host.plugins):
                 output.complain(f"plugin-host: {sentence(error)}\n")
     finally:
         outlet.close()
