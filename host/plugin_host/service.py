@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.excerpt import said
 from plugin_host_sdk.tracecontext import TraceContext, read_trace
 
 from .errors import CallError, CallFailed, CallTimeout
@@ -207,8 +208,9 @@ class ServiceTable:
             if isinstance(failed, TimeoutError) and limit.expired():
                 error = CallTimeout(f"host.{name} did not end in time", name="rpc.deadline_exceeded")
             else:
-                _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
-                text = f"host.{name} raised {type(failed).__name__}: {failed}"
+                words = said(failed)
+                _log.warning("host.%s for plugin %s: %s", name, caller.plugin, words, exc_info=failed)
+                text = f"host.{name} raised {type(failed).__name__}: {words}"
                 error = CallFailed(text, name="host.service_failed")
         else:
             link.answer(event.msgid, result)
