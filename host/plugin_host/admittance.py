@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .errors import CallTimeout, PluginNotFound, PluginNotReady
 from .service import current_caller
 from .state import State
-from .wording import near, suggestion
+from .wording import near, shown, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -87,10 +87,16 @@ def not_ready(plugin: Plugin) -> PluginNotReady:
         text += f": {plugin.candidate.skipped}"
     elif plugin.error is not None:
         text += f": {plugin.error}"
+    elif plugin.state is State.DISCOVERED:
+        text += ": nobody has started it"
     return PluginNotReady(text, plugin=plugin.id, state=str(plugin.state))
 
 
-def not_found(plugin: str, known: Collection[str]) -> PluginNotFound:
-    """The error for the id of no plugin; `known` are those that there are."""
-    hint = suggestion(plugin, known) or f" (found: {', '.join(known) or 'none'})"
-    return PluginNotFound(f"no plugin `{plugin}`{hint}", plugin=plugin, near=near(plugin, known))
+def not_found(plugin: str, known: Collection[str] | None) -> PluginNotFound:
+    """The error for the id of no plugin; `known` are those that there are, None while nobody has looked."""
+    if known is None:
+        hint = ": its host has not looked for any yet; enter the host, or call discover()"
+        return PluginNotFound(f"no plugin `{shown(plugin)}`{hint}", plugin=plugin)
+    id = str(plugin)  # of an embedder who may have passed anything
+    hint = suggestion(id, known) or f" (found: {', '.join(known) or 'none'})"
+    return PluginNotFound(f"no plugin `{shown(id)}`{hint}", plugin=plugin, near=near(id, known))

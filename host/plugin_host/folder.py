@@ -24,7 +24,11 @@ def candidates(plugin_dir: str | os.PathLike[str]) -> list[Candidate]:
     Ordered by path. A folder that cannot be read, or holds things but no manifest, is one broken
     candidate; an empty one is none. Names that start with a dot are not looked at.
     """
-    folder = os.path.abspath(plugin_dir)
+    try:
+        folder = os.path.abspath(plugin_dir)
+    except FileNotFoundError:
+        gone = "expected an absolute path, as the working folder of the host is gone"
+        return [_broken(os.fspath(plugin_dir), gone)]
     if "\0" in folder:
         return [_broken(folder, "expected a path without NUL characters")]
     try:

@@ -495,5 +495,5 @@ class PluginHost:
         self._home.check()
         supervisor = self._supervisors.get(plugin)
         if supervisor is None:
-            raise not_found(plugin, self._plugins)
+            raise not_found(plugin, self._plugins if self._is_discovered else None)
         return supervisor

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import CallError, CallFailed, LocalProtocolError
+from plugin_host_sdk.excerpt import said
 
 from .unsent import refusal
 
@@ -25,16 +26,19 @@ def result_reply(connection: Connection, msgid: int, result: Any) -> bytes:
         connection.survey(result)
         return connection.send_response(msgid, result)
     except LocalProtocolError as error:
-        return connection.send_error(msgid, _sent(connection, refusal(error)))
+        told = type(error)(f"the result of {connection.incoming[msgid]}: {error}")
+        return connection.send_error(msgid, _sent(connection, refusal(told)))
 
 
 def error_reply(connection: Connection, msgid: int, error: CallError) -> bytes:
     """An error in the place of a result."""
-    try:
-        return connection.send_error(msgid, _sent(connection, error))
-    except LocalProtocolError:
-        plain = CallFailed(error.message[:_MESSAGE_CHARACTERS], name=error.name, code=error.code)
-        return connection.send_error(msgid, _sent(connection, plain))
+    text = said(error)[:_MESSAGE_CHARACTERS]
+    for one in (error, CallFailed(text, name=error.name, code=error.code)):
+        try:
+            return connection.send_error(msgid, _sent(connection, one))
+        except Exception:  # a service may raise one that holds anything, in any of its parts
+            continue
+    return connection.send_error(msgid, _sent(connection, CallFailed(text)))
 
 
 def _sent(connection: Connection, error: CallError) -> Any:

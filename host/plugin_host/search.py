@@ -5,6 +5,7 @@ It can be looked again at any time, for what has changed since.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from . import discovery
@@ -13,7 +14,6 @@ from .errors import PluginNotFound
 from .extension import Extensions
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Collection, Iterable, Sequence
 
     from .candidate import Candidate
@@ -22,7 +22,7 @@ __all__ = ["Search"]
 
 
 class Search:
-    """See `PluginHost` for the arguments. Raises TypeError for a text where a list of texts is due."""
+    """See `PluginHost` for the arguments. Raises TypeError for a text, or a path, where a list is due."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class Search:
         config: Configuration | str | os.PathLike[str] | None,
     ) -> None:
         for name, value in (("plugin_dirs", plugin_dirs), ("only", only), ("block", block)):
-            if isinstance(value, (str, bytes)):
-                raise TypeError(f"{name} is a list of texts, not the text {value!r}")
+            if isinstance(value, (str, bytes, os.PathLike)):
+                raise TypeError(f"{name} is a list of texts, not {value!r} alone")
         self.extensions = Extensions(block=block)
-        self._plugin_dirs = tuple(plugin_dirs)
+        self._plugin_dirs = tuple(_settled(one) for one in plugin_dirs)
         self._entry_points = entry_points
         self._only = only
         self._block = block
-        self._config = config
+        self._config = config if config is None or isinstance(config, Configuration) else _settled(config)
 
     def configuration(self) -> Configuration | None:
         """The configuration as it is now; None when there is none. Raises ConfigurationError."""
@@ -65,3 +65,11 @@ class Search:
             if candidate.id == plugin:
                 return candidate
         raise PluginNotFound(f"plugin `{plugin}` is no longer where it was found", plugin=plugin)
+
+
+def _settled(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The path as it is meant now: the program may have another working folder when it looks again."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:  # the working folder is gone; whoever looks there is told
+        return path

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from plugin_host_sdk.excerpt import said
 from plugin_host_sdk.protocol import CHAIN_DEPTH
 from plugin_host_sdk.tracecontext import TraceContext, read_trace
 
@@ -259,9 +260,10 @@ class ServiceTable:
             if isinstance(failed, TimeoutError) and limit.expired():
                 error = CallTimeout(f"host.{name} did not end in time", name="rpc.deadline_exceeded")
             else:
+                words = said(failed)
                 if desk.gate.admit():
-                    _log.warning("host.%s for plugin %s: %s", name, caller.plugin, failed, exc_info=failed)
-                text = f"host.{name} raised {type(failed).__name__}: {failed}"
+                    _log.warning("host.%s for plugin %s: %s", name, caller.plugin, words, exc_info=failed)
+                text = f"host.{name} raised {type(failed).__name__}: {words}"
                 error = CallFailed(text, name="host.service_failed")
         else:
             link.answer(event.msgid, result)

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from plugin_host_sdk.excerpt import said
+
 __all__ = ["ServiceThreads"]
 
 # How long a thread waits for more work: long enough for a plugin that asks again and again.
@@ -84,7 +86,7 @@ def _perform(
     except Exception as problem:
         error = problem
     except BaseException as problem:  # ends a thread, and must not end the host's loop
-        error = RuntimeError(f"{type(problem).__name__}: {problem}")
+        error = RuntimeError(f"{type(problem).__name__}: {said(problem)}")
     try:
         loop.call_soon_threadsafe(_settle, future, result, error)
     except RuntimeError:

@@ -88,8 +88,12 @@ def _load(named: str) -> Plugin:
     module_name, _, attribute = named.partition(":")
     __import__(module_name)
     target: object = sys.modules[module_name]
+    place = getattr(target, "__file__", None) or "the interpreter itself"
     for name in (attribute or "plugin").split("."):
-        target = getattr(target, name)
+        try:
+            target = getattr(target, name)
+        except AttributeError as error:  # perhaps of another module, whose name is the same
+            raise AttributeError(f"{error}; {module_name} was imported from {place}") from None
     from .plugin import Plugin
 
     if not isinstance(target, Plugin):

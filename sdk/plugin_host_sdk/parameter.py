@@ -37,15 +37,25 @@ class BadParameters(PluginHostError):
 class Signature:
     """What a handler takes besides its context."""
 
-    __slots__ = ("_convert", "_known", "defaults", "function", "names", "open", "required", "typed")
+    __slots__ = (
+        "_context",
+        "_convert",
+        "_known",
+        "defaults",
+        "function",
+        "names",
+        "others",
+        "required",
+        "typed",
+    )
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.names, self.defaults, self.open = _names_of(function)
+        self.names, self.defaults, self.others, self._context = _names_of(function)
         self._known = frozenset(self.names)
         self.required = self._known - self.defaults.keys()
         annotations = getattr(_annotated(function), "__annotations__", {})
-        self.typed = any(name in annotations for name in self.names)
+        self.typed = any(name in annotations for name in (*self.names, self.others))
         self._convert: Callable[[dict[str, Any], bool], dict[str, Any]] | None = None
 
     def bind(self, params: dict[str, Any], text: bool = False) -> dict[str, Any]:
@@ -68,7 +78,7 @@ class Signature:
 
     def _check_names(self, params: dict[str, Any]) -> None:
         for name in params:
-            if name not in self._known and (not self.open or type(name) is not str):
+            if name not in self._known and not self._is_other(name):
                 takes = ", ".join(self.names) or "none"
                 raise BadParameters(
                     f"unknown parameter {excerpt(name)}{near(str(name), self.names)} (takes: {takes})",
@@ -77,6 +87,10 @@ class Signature:
         for name in self.names:
             if name in self.required and name not in params:
                 raise BadParameters(f"parameter {name!r} is missing{self._wanted(name)}", f"$.{name}")
+
+    def _is_other(self, name: Any) -> bool:
+        """Whether `**others` takes it: any text but the name that the context has there."""
+        return self.others != "" and type(name) is str and name not in self._context
 
     def _wanted(self, name: str) -> str:
         """`; it takes int (1 to 1000)` for a message about a parameter; nothing when it has no type."""
@@ -146,8 +160,8 @@ def _annotated(function: Any) -> Any:
     return getattr(type(function), "__call__", function)  # noqa: B004 - the function, not whether
 
 
-def _names_of(function: Any) -> tuple[list[str], dict[str, Any], bool]:
-    """Names after the context, the defaults, and whether any other name is taken too."""
+def _names_of(function: Any) -> tuple[list[str], dict[str, Any], str, tuple[str, ...]]:
+    """Names after the context, the defaults, the name of `**others` or "", and that of the context."""
     plain = _plain(function)
     code = getattr(plain, "__code__", None)
     if code is None or hasattr(plain, "__wrapped__"):
@@ -162,10 +176,13 @@ def _names_of(function: Any) -> tuple[list[str], dict[str, Any], bool]:
         raise TypeError(f"{plain.__qualname__} must take the context as its first parameter")
     if code.co_posonlyargcount > skip:
         raise TypeError(f"{plain.__qualname__} has positional-only parameters; calls name theirs")
-    return [*positional[skip:], *keywords], defaults, bool(code.co_flags & _VARKEYWORDS)
+    last = len(positional) + len(keywords) + bool(code.co_flags & _VARARGS)
+    others = code.co_varnames[last] if code.co_flags & _VARKEYWORDS else ""
+    context = positional[code.co_posonlyargcount : skip]
+    return [*positional[skip:], *keywords], defaults, others, context
 
 
-def _inspect_names(function: Any) -> tuple[list[str], dict[str, Any], bool]:
+def _inspect_names(function: Any) -> tuple[list[str], dict[str, Any], str, tuple[str, ...]]:
     import inspect
 
     parameters = list(inspect.signature(function).parameters.values())
@@ -173,37 +190,45 @@ def _inspect_names(function: Any) -> tuple[list[str], dict[str, Any], bool]:
         raise TypeError(f"{function!r} must take the context as its first parameter")
     named = [p for p in parameters[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     defaults = {p.name: p.default for p in named if p.default is not p.empty}
-    return [p.name for p in named], defaults, any(p.kind is p.VAR_KEYWORD for p in parameters)
+    others = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
+    context = tuple(p.name for p in parameters[:1] if p.kind is p.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in named], defaults, others, context
 
 
 def _converter(signature: Signature) -> Callable[[dict[str, Any], bool], dict[str, Any]]:
     """Validation by a msgspec Struct that has one field for each parameter."""
     import msgspec
 
-    struct = _struct(signature)
-    try:  # msgspec looks at a type when it is first used; two threads that do it at once crash it
-        msgspec.convert({}, struct)
-    except (msgspec.ValidationError, TypeError):
-        pass  # the first call says what is wrong
+    struct, other = _struct(signature)
+    for kind in struct, other:
+        try:  # msgspec looks at a type when it is first used; two threads that do it at once crash it
+            msgspec.convert({}, kind)
+        except (msgspec.ValidationError, TypeError):
+            pass  # the first call says what is wrong
 
     def convert(params: dict[str, Any], text: bool) -> dict[str, Any]:
         signature._check_names(params)
+        at = ""
         try:
             values = msgspec.convert(params, struct, strict=not text)
+            bound = {name: getattr(values, name) for name in signature.names if name in params}
+            if signature.others:
+                for at in params.keys() - bound.keys():
+                    bound[at] = msgspec.convert(params[at], other, strict=not text)
         except msgspec.ValidationError as error:
-            raise _bad(signature, str(error)) from None
+            raise _bad(signature, str(error), at) from None
         except TypeError as error:  # a type that msgspec cannot check, found at the first use
             raise _unusable(error) from None
-        bound = {name: getattr(values, name) for name in signature.names if name in params}
-        if signature.open:
-            bound.update((name, params[name]) for name in params.keys() - bound.keys())
         return bound
 
     return convert
 
 
-def _struct(signature: Signature) -> Any:
-    """The Struct; a parameter that is left out stays unset, so that the handler's own default counts."""
+def _struct(signature: Signature) -> tuple[Any, Any]:
+    """The Struct, and the type of `**others`.
+
+    A parameter that is left out stays unset, so that the handler's own default counts.
+    """
     import typing
 
     import msgspec
@@ -211,7 +236,7 @@ def _struct(signature: Signature) -> Any:
     from . import annotation
 
     try:
-        hints = annotation.evaluate(_annotated(signature.function), signature.names)
+        hints = annotation.evaluate(_annotated(signature.function), [*signature.names, signature.others])
         fields: list[Any] = []
         for name in signature.names:
             kind = hints.get(name, typing.Any)
@@ -219,9 +244,12 @@ def _struct(signature: Signature) -> Any:
                 fields.append((name, kind))
             else:
                 fields.append((name, typing.Union[kind, msgspec.UnsetType], msgspec.UNSET))  # noqa: UP007
-        return msgspec.defstruct(
+        struct = msgspec.defstruct(
             "Parameters", fields, kw_only=True, forbid_unknown_fields=False, gc=False, frozen=True
         )
+        other = hints.get(signature.others, typing.Any)
+        # Not one type for all, so the author's own matter.
+        return struct, typing.Any if typing.get_origin(other) is typing.Unpack else other
     except Exception as error:
         raise _unusable(error) from error
 
@@ -230,11 +258,16 @@ def _unusable(error: Exception) -> RegistrationError:
     return RegistrationError(f"its annotations cannot be used: {type(error).__name__}: {error}")
 
 
-def _bad(signature: Signature, problem: str) -> BadParameters:
-    """msgspec's complaint, with its place apart and what would have been right."""
+def _bad(signature: Signature, problem: str, other: str = "") -> BadParameters:
+    """msgspec's complaint, with its place apart and what would have been right.
+
+    `other` is the one of `**others` that was looked at by itself.
+    """
     message, at, place = problem.rpartition(" - at ")
     message = message if at else problem
     path = place.rpartition("`$")[2].rstrip("`")  # also of "`key` in `$.limits`"
     name = path.removeprefix(".").partition(".")[0].partition("[")[0]
-    wanted = signature._wanted(name) if name in signature.names else ""
+    if other:
+        path, name = f".{other if len(other) <= _LONGEST_NAME else excerpt(other)}{path}", signature.others
+    wanted = signature._wanted(name) if name in (*signature.names, signature.others) else ""
     return BadParameters(f"parameter {path.removeprefix('.')}: {message}{wanted}", f"${path}")

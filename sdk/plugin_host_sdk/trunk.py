@@ -34,6 +34,14 @@ __all__ = [
 class PluginHostError(Exception):
     """Base of every exception that plugin-host raises."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and pickles: as it is, and not by another call with its text alone."""
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[PluginHostError], args: tuple[Any, ...]) -> PluginHostError:
+    return kind.__new__(kind, *args)
+
 
 class ProtocolError(PluginHostError):
     """The protocol was broken; the subclass says by whom."""

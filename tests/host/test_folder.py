@@ -108,6 +108,17 @@ def test_a_folder_that_is_none_is_explained(tmp_path: Path) -> None:
     assert "expected a path without NUL characters" in refusal("a\0b")
 
 
+def test_a_relative_folder_is_refused_where_the_working_folder_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert refusal("plugins") == (
+        "plugins: expected an absolute path, as the working folder of the host is gone"
+    )
+
+
 def test_links_to_nowhere_and_in_circles_are_broken_lines(tmp_path: Path) -> None:
     plugin(tmp_path / "fine")
     (tmp_path / "gone").symlink_to(tmp_path / "away")

@@ -144,6 +144,32 @@ def test_host_without_plugins_is_a_host(run: Run) -> None:
     run(body())
 
 
+def test_a_call_before_the_host_is_entered_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    manifest(tmp_path, "a")
+
+    async def body() -> None:
+        host = host_of(tmp_path)
+        with pytest.raises(PluginNotFound, match=r"no plugin `a`: .* enter the host, or call discover\(\)"):
+            await host.call("a", "y")
+        host.discover()
+        with pytest.raises(PluginNotReady, match="`a` is discovered, not ready: nobody has started it"):
+            await host.call("a", "y")
+        await host.close()
+
+    run(body())
+
+
+def test_what_is_no_id_at_all_is_named_as_it_was_given(run: Run) -> None:
+    async def body() -> None:
+        async with PluginHost(entry_points=False) as host:
+            with pytest.raises(PluginNotFound, match=r"no plugin `None` \(found: none\)"):
+                await host.call(None, "y")  # type: ignore[arg-type]
+            with pytest.raises(PluginNotFound, match=r"no plugin `'a\\n'` "):
+                await host.call("a\n", "y")
+
+    run(body())
+
+
 def test_found_plugins_are_there_before_any_is_started(run: Run, tmp_path: Path) -> None:
     manifest(tmp_path, "b")
     manifest(tmp_path, "a")

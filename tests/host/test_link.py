@@ -262,7 +262,30 @@ def test_answer_that_cannot_travel_becomes_an_error(run: Run, result: Any, name:
         async with linked() as (link, plugin, owner):
             msgid = await plugin.ask(owner)
             link.answer(msgid, result)
-            assert (await plugin.expect(ErrorReceived)).error["name"] == name
+            error = (await plugin.expect(ErrorReceived)).error
+            assert error["name"] == name
+            assert error["message"].startswith("the result of host.echo: ")
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (CallFailed("no", name="a\udcff"), "no"),
+        (CallFailed(5), "5"),  # type: ignore[arg-type]
+        (CallFailed("no", code=2**70), "no"),
+    ],
+    ids=["name", "message", "code"],
+)
+def test_error_of_which_nothing_can_travel_is_told_all_the_same(
+    run: Run, error: CallFailed, message: str
+) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+            link.refuse(await plugin.ask(owner), error)
+            told = (await plugin.expect(ErrorReceived)).error
+            assert (told["name"], told["message"]) == ("rpc.internal", message)
 
     run(body())
 

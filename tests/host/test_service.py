@@ -122,6 +122,20 @@ def test_a_timeout_of_the_functions_own_is_its_failure(meta: dict[str, Any], run
         assert str(error) == "host.one raised TimeoutError: the database"
 
 
+@pytest.mark.parametrize("base", [Exception, BaseException])
+def test_an_error_without_a_text_is_told_all_the_same(base: type[BaseException], run: Run) -> None:
+    class Mute(base):  # type: ignore[misc, valid-type]
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    def service(caller: Caller) -> None:
+        raise Mute
+
+    error = run(ask(service))
+    assert error.name == "host.service_failed"
+    assert "Mute: (its text cannot be had: ValueError)" in str(error)
+
+
 def test_an_error_of_a_call_it_made_is_passed_on(run: Run) -> None:
     def service(caller: Caller) -> None:
         raise CallFailed("no", name="command.failed", code=3)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import calendar
+import json
 import os
 import sys
 import time
@@ -86,6 +88,16 @@ def test_entry_point_whose_attribute_is_missing_is_told(run: Run) -> None:
     error = explain(run, "missing_name", PluginExited)
     assert "AttributeError" in str(error)
     assert "plugins" in str(error)
+
+
+def test_module_that_is_not_the_plugin_s_own_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "dates").mkdir()
+    (tmp_path / "dates" / "calendar.py").write_text("plugin = None\n")
+    manifest = {"id": "dates", "version": "1", "launch": {"entry_point": "calendar:plugin"}}
+    (tmp_path / "dates" / "plugin_manifest.json").write_text(json.dumps(manifest))
+    error = explain(run, "dates", PluginExited, tmp_path)
+    assert isinstance(error, PluginExited)
+    assert f"'plugin'; calendar was imported from {calendar.__file__}" in (error.hint or "")
 
 
 def test_entry_point_that_is_no_plugin_is_told(run: Run) -> None:

@@ -193,6 +193,23 @@ def test_broken_manifest_and_one_that_is_gone_change_nothing(run: Run, tmp_path:
     run(body())
 
 
+def test_program_may_go_to_another_folder_before_it_reloads(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plugin(tmp_path, "demo")
+    (tmp_path / "host.toml").write_text("[plugins.demo.settings]\n")
+    monkeypatch.chdir(tmp_path)
+
+    async def body() -> None:
+        config = Path("host.toml")
+        async with PluginHost(plugin_dirs=["demo"], entry_points=False, config=config) as host:
+            monkeypatch.chdir("/")
+            await host.reload("demo")
+            assert host.plugins["demo"].state is State.READY
+
+    run(body())
+
+
 def test_plugin_that_does_not_run_is_started_in_its_new_version(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         release(tmp_path, "1.0.0")

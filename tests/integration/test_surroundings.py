@@ -205,3 +205,8 @@ def test_raw_peer_that_does_not_read_has_a_bound(
 def test_one_text_is_not_taken_for_a_list_of_letters(keyword: str) -> None:
     with pytest.raises(TypeError, match=f"{keyword} is a list of texts"):
         PluginHost(**{keyword: "system"})  # type: ignore[arg-type]
+
+
+def test_one_path_is_not_taken_for_a_list_of_paths(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"plugin_dirs is a list of texts, not PosixPath\(.*\) alone"):
+        PluginHost(plugin_dirs=tmp_path)  # type: ignore[arg-type]

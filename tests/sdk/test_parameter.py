@@ -106,6 +106,35 @@ def test_the_answer_to_a_name_of_a_megabyte_is_short_and_quick() -> None:
     assert len(error.path) < 300
 
 
+def loose(ctx: Any, first: int = 0, *rest: str, **others: list[int]) -> None:
+    raise NotImplementedError
+
+
+def test_other_names_are_held_against_their_type() -> None:
+    assert Signature(loose).bind({"first": 1, "a": [1], "rest": [2]}) == {"first": 1, "a": [1], "rest": [2]}
+    error = refusal(loose, {"a": [1], "b": [1, "x"]})
+    assert (error.path, error.message) == (
+        "$.b[1]",
+        "parameter b[1]: Expected `int`, got `str`; it takes list[int]",
+    )
+    assert Signature(loose).bind({"a": ["7"]}, text=True) == {"a": [7]}
+    assert len(refusal(loose, {"n" * 1_000_000: 1}).message) < 300
+
+
+@pytest.mark.parametrize(
+    "function", [loose, passing(loose), functools.partial(loose), lambda ctx, **others: None]
+)
+def test_the_name_of_the_context_is_no_other_name(function: Callable[..., Any]) -> None:
+    assert refusal(function, {"ctx": 1}).path == "$.ctx"
+
+
+def test_a_context_without_a_name_leaves_its_name_to_others() -> None:
+    def handler(ctx, /, **others):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    assert Signature(handler).bind({"ctx": 1}) == {"ctx": 1}
+
+
 def test_text_is_converted_only_when_it_may_be() -> None:
     assert Signature(typed).bind({"sort": "cpu", "limit": "7"}, text=True)["limit"] == 7
     assert refusal(typed, {"sort": "cpu", "limit": "seven"}, text=True).path == "$.limit"
