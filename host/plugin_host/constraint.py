@@ -7,6 +7,7 @@ Invariant: a text that satisfies its constraint here is safe to print, except ar
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from msgspec import Meta
@@ -29,6 +30,7 @@ __all__ = [
     "Umask",
     "VariableName",
     "Version",
+    "is_id",
 ]
 
 # A pattern ends in `(?![\s\S])`: `$` also matches before a last newline, and schemas know no `\Z`.
@@ -123,3 +125,8 @@ Umask = Annotated[
     ),
 ]
 Environment = dict[VariableName, Argument]
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` may be a plugin's id."""
+    return re.fullmatch(_ID, text) is not None
