@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -282,8 +283,7 @@ def test_an_output_that_nobody_asked_for_holds_back_none(tmp_path: Path, own_soc
     async def body() -> None:
         async with arena(tmp_path, own_socket) as scene:
             client = await scene.client()
-            flood = "head -c 4000000 /dev/zero >&2; read line; echo $line"
-            session = await client.exec("desk", sh(flood), tty=False)
+            session = await client.exec("desk", sh("head -c 4000000 /dev/zero >&2; head -n 1"), tty=False)
             async with opened(client, session, "stdin", "stdout", lossless=True) as (stdin, stdout):
                 os.write(stdin, b"done\n")
                 assert await read(stdout) == b"done\n"
@@ -415,15 +415,9 @@ def test_no_descriptor_leaks_when_sending_fails(
                     await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
 
             # And no descriptors to make, or too few.
-            pair = socket.socketpair
             for room in (0, 2):
-                pairs = [pair() for _ in range(room)]
-
-                def some(*_: object, left: list[Any] = pairs) -> Any:
-                    if not left:
-                        raise OSError(24, "Too many open files")
-                    return left.pop()
-
+                pairs = [socket.socketpair() for _ in range(room)]
+                some = Mock(side_effect=[*pairs, OSError(24, "Too many open files")])
                 ticket = await client.open_io(session, ["stdout", "stdin", "stderr"])
                 with monkeypatch.context() as patch:
                     patch.setattr("plugin_host.control.splice.socket.socketpair", some)
