@@ -80,6 +80,7 @@ class Link(Asker):
         loop = asyncio.get_running_loop()
         super().__init__(connection, self._make_writer(loop, peer), loop, peer)
         self.initialized: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self.features: frozenset[str] = frozenset()  # what the peer named in its answer to `initialize`
         self.streams = self._make_streams()
         self._stream_handlers = self.streams.handlers
         self._recv_into = channel.recv_into
@@ -106,15 +107,6 @@ class Link(Asker):
     def sent_bytes(self) -> int:
         """How much the channel took."""
         return self._writer.sent_bytes
-
-    @property
-    def features(self) -> frozenset[str]:
-        """What the peer named in its answer to `initialize`; nothing before it, and of a raw peer."""
-        done = self.initialized
-        if not done.done() or done.cancelled() or done.exception() is not None:
-            return frozenset()
-        named = done.result().get("features")
-        return frozenset(n for n in named if type(n) is str) if isinstance(named, list) else frozenset()
 
     @property
     def is_over(self) -> bool:
@@ -262,6 +254,9 @@ class Link(Asker):
 
     def _handle_initialized(self, event: Initialized) -> None:
         if not self.initialized.done():
+            named = event.result.get("features")
+            if isinstance(named, list):
+                self.features = frozenset(name for name in named if type(name) is str)
             self.initialized.set_result(event.result)
 
     def _handle_refused(self, event: InitializeRefused) -> None:

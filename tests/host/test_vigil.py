@@ -101,6 +101,16 @@ def test_features_that_are_no_list_are_none(run: Run) -> None:
     run(body())
 
 
+def test_features_are_looked_at_once(run: Run) -> None:
+    async def body() -> None:
+        async with linked(ready=False) as (link, end, _):
+            await initialize(link, end, {"features": ["vitals", 1, None, *map(str, range(1000))]})
+            assert link.features == {"vitals", *map(str, range(1000))}
+            assert link.features is link.features
+
+    run(body())
+
+
 def test_raw_peer_is_never_asked(run: Run) -> None:
     async def body() -> None:
         async with plugin(raw=True) as (link, end), plugin() as (other, other_end):
