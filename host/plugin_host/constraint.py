@@ -31,10 +31,12 @@ __all__ = [
     "VariableName",
     "Version",
     "is_id",
+    "is_version",
 ]
 
 # A pattern ends in `(?![\s\S])`: `$` also matches before a last newline, and schemas know no `\Z`.
 _END = r"(?![\s\S])"
+_VERSION = r"[^\x00-\x20\x7f-\x9f]{1,128}"
 _ID = r"[a-z][a-z0-9_-]{0,63}"
 _NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 
@@ -55,7 +57,7 @@ Line = Annotated[
 Version = Annotated[
     str,
     Meta(
-        pattern=rf"^[^\x00-\x20\x7f-\x9f]{{1,128}}{_END}",
+        pattern=f"^{_VERSION}{_END}",
         description="a version, such as 1.0.0: at most 128 characters without spaces",
     ),
 ]
@@ -130,3 +132,8 @@ Environment = dict[VariableName, Argument]
 def is_id(text: str) -> bool:
     """Whether `text` may be a plugin's id."""
     return re.fullmatch(_ID, text) is not None
+
+
+def is_version(text: str) -> bool:
+    """Whether `text` may be a plugin's version."""
+    return re.fullmatch(_VERSION, text) is not None

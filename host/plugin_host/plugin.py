@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from .constraint import is_version
 from .event import StateChanged
 from .metric.meter import Meter
 from .state import MOVES, State
@@ -83,7 +84,7 @@ class Plugin:
         self.error = None
         self.healthy = True
         version = answer.get("plugin", {}).get("version")
-        self.version = version if version and isinstance(version, str) else manifest.version
+        self.version = version if isinstance(version, str) and is_version(version) else manifest.version
         self.capabilities = dict(answer.get("capabilities", {}))
 
     def move(self, new: State, reason: str = "") -> None:

@@ -99,3 +99,12 @@ def test_commands_are_those_that_can_be_called(
     plugin = demo()
     plugin.capabilities = capabilities
     assert plugin.commands == commands
+
+
+@pytest.mark.parametrize("said", ["", "x" * 129, "1.0\x1b[2J", "1 0", "1.0\n", 7, None])
+def test_version_is_that_of_the_manifest_where_the_plugin_says_none_that_can_be_shown(said: object) -> None:
+    plugin = demo()
+    plugin.runs(plugin.candidate, MANIFEST, 7, {"plugin": {"id": "demo", "version": "2.0"}})
+    assert plugin.version == "2.0"
+    plugin.runs(plugin.candidate, MANIFEST, 7, {"plugin": {"id": "demo", "version": said}})
+    assert plugin.version == "1.0.0"
