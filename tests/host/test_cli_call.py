@@ -128,6 +128,12 @@ def test_parameters_come_from_an_argument_a_file_or_stdin(cli: Cli, plugins: Pat
         assert (ended.status, ended.json) == (0, {"a": 1})
 
 
+def test_file_without_an_end_is_wrong_usage(cli: Cli, plugins: Path) -> None:
+    ended = cli("call", "odd", "echo", "@/dev/zero", "--plugin-dir", plugins)
+    assert (ended.status, ended.out) == (2, "")
+    assert "@/dev/zero: expected at most 128 MiB, which is more than a call takes" in ended.err
+
+
 @pytest.mark.edges
 def test_raw_peer_takes_positions_and_nothing_else(cli: Cli, plugins: Path) -> None:
     where = ("--json", "--plugin-dir", plugins)

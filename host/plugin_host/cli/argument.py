@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -25,6 +25,9 @@ from . import output
 
 __all__ = ["Parameters", "contents", "parse", "parse_value"]
 
+# No call takes so much text: a message has 16 MiB at most, and JSON six characters for some of its bytes.
+_MOST_BYTES = 128 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 _FORMS = "expected key=value, key:=JSON, one JSON map or list, @file, or - for stdin"
 
 
@@ -80,7 +83,7 @@ def contents(word: str) -> tuple[str, bytes] | None:
     Raises click.UsageError.
     """
     if word == "-":
-        return "stdin", sys.stdin.buffer.read() if sys.stdin else b""
+        return "stdin", _all(sys.stdin.buffer, "stdin") if sys.stdin else b""
     if word.startswith("@"):
         return _shown(word), _in_file(word[1:])
     return None
@@ -99,10 +102,21 @@ def _in_file(path: str) -> bytes:
         raise click.UsageError(f"no file after @: {_FORMS}")
     try:
         with open(path, "rb") as file:
-            return file.read()
+            return _all(file, f"@{_shown(path)}")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise click.UsageError(f"@{_shown(path)}: {reason}") from None
+
+
+def _all(file: BinaryIO, name: str) -> bytes:
+    """What is in it. Raises click.UsageError for what may have no end."""
+    data = bytearray()
+    while piece := file.read(_PIECE_BYTES):
+        data += piece
+        if len(data) > _MOST_BYTES:
+            text = f"expected at most {_MOST_BYTES >> 20} MiB, which is more than a call takes"
+            raise click.UsageError(f"{name}: {text}")
+    return bytes(data)
 
 
 def _decoded(name: str, data: bytes) -> str:
