@@ -64,7 +64,7 @@ class Asker:
 
     @property
     def in_flight(self) -> int:
-        """Calls that wait for their answer."""
+        """Requests that wait for their answer; several calls may share one."""
         return len(self._futures)
 
     def calls(self) -> list[str]:

@@ -194,7 +194,8 @@ def test_many_cancels_leave_nothing_behind(run: Run, demo: PluginHost, wait_unti
         async with demo as host:
             link = link_of(host, "demo")
             for _ in range(20):
-                calls = [asyncio.ensure_future(host.call("demo", "nap")) for _ in range(50)]
+                # Each by itself, as calls with a time limit go.
+                calls = [asyncio.ensure_future(host.call("demo", "nap", timeout=60)) for _ in range(50)]
                 await asyncio.sleep(0)
                 for call in calls:
                     call.cancel()
@@ -202,6 +203,29 @@ def test_many_cancels_leave_nothing_behind(run: Run, demo: PluginHost, wait_unti
             await wait_until.aio(lambda: not link.connection.pending and not link.connection.abandoned)
             assert link.in_flight == 0
             assert link.connection.late_answers == 1000
+
+    run(body())
+
+
+def test_many_cancels_of_calls_that_share_requests_leave_nothing_behind(
+    run: Run, demo: PluginHost, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with demo as host:
+            link = link_of(host, "demo")
+            for turns in range(20):
+                calls = [asyncio.ensure_future(host.call("demo", "nap")) for _ in range(50)]
+                for _ in range(1 + turns % 3):  # before and after they are all sent
+                    await asyncio.sleep(0)
+                for call in calls:
+                    call.cancel()
+                await asyncio.wait(calls)
+            await wait_until.aio(lambda: not link.connection.pending and not link.connection.abandoned)
+            assert link.in_flight == 0
+            assert link.joint is not None
+            assert not link.joint.is_busy()
+            assert not link.splits
+            await host.call("demo", "seen")
 
     run(body())
 

@@ -7,10 +7,11 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from plugin_host import State
+from plugin_host import PluginHost, State
 from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
 from tests.wait import WaitUntil
@@ -70,6 +71,26 @@ def test_two_hundred_plugins_start_answer_and_stop(run: Run, tmp_path: Path, wai
     run(body())
 
 
+def start(host: PluginHost, command: str, **params: object) -> asyncio.Future[Any]:
+    """A call that goes by itself, as those with a time limit do."""
+    return asyncio.ensure_future(host.call("busy", command, params, timeout=300))
+
+
+@pytest.mark.deadline(60)
+def test_ten_thousand_calls_that_are_made_at_once_are_all_answered(run: Run, tmp_path: Path) -> None:
+    folder = write_plugin(tmp_path, "busy", CODE)
+
+    async def body() -> None:
+        async with stage("busy", dirs=[folder]) as host:
+            naps = [asyncio.ensure_future(host.call("busy", "nap", {"seconds": 0.2})) for _ in range(32)]
+            calls = [host.call("busy", "echo", {"value": n}) for n in range(10_000)]
+            assert await asyncio.gather(*calls) == list(range(10_000))
+            assert await asyncio.gather(*naps) == [0.2] * 32
+            assert link_of(host, "busy").in_flight == 0
+
+    run(body())
+
+
 @pytest.mark.deadline(60)
 def test_ten_thousand_calls_in_flight_are_all_answered(
     run: Run, tmp_path: Path, wait_until: WaitUntil
@@ -81,8 +102,8 @@ def test_ten_thousand_calls_in_flight_are_all_answered(
             threads = threading.active_count()
             link = link_of(host, "busy")
             # So slow at first that they all wait at the same time.
-            naps = [asyncio.ensure_future(host.call("busy", "nap", {"seconds": 0.2})) for _ in range(32)]
-            calls = [asyncio.ensure_future(host.call("busy", "echo", {"value": n})) for n in range(10_000)]
+            naps = [start(host, "nap", seconds=0.2) for _ in range(32)]
+            calls = [start(host, "echo", value=n) for n in range(10_000)]
             await asyncio.sleep(0)
             assert link.in_flight == 10_032
             assert await asyncio.gather(*calls) == list(range(10_000))
