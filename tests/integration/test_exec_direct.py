@@ -267,8 +267,7 @@ def test_plugin_that_cannot_reach_the_host_says_so(
 def test_plugin_without_the_feature_is_not_asked(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:
-            answer = link_of(host, "desk").initialized.result()
-            answer["features"] = ["stacks"]
+            link_of(host, "desk").features = frozenset({"stacks"})
             with pytest.raises(TerminalError, match="passes no terminals on"):
                 await host.exec("desk", ["true"], direct=True)
 
