@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from .endpoint import Endpoint, is_async
+from .endpoint import Endpoint, is_async, is_generator
 from .errors import (
     CallCancelled,
     CallError,
@@ -49,6 +49,10 @@ class Handler:
             raise RegistrationError(f"a command's name is a text, not {name!r}")
         if not callable(function):
             raise RegistrationError(f"the handler of {name!r} cannot be called: {function!r}")
+        if is_generator(function):
+            raise RegistrationError(
+                f"the handler of {name!r} is a generator, and a command gives one result: return a list"
+            )
         self.name = name
         self.function = function
         self.help = help if help is not None else _first_line(function.__doc__)

@@ -76,11 +76,12 @@ if TYPE_CHECKING:
             """Take it in; a second one of the same name raises."""
 
 
-__all__ = ["Endpoint", "is_async"]
+__all__ = ["Endpoint", "is_async", "is_generator"]
 
 FIRST_PROOF = 8
 LONGEST_PROOF = 4096
-_CO_COROUTINE = 0x80
+_CO_COROUTINE, _CO_GENERATORS = 0x80, 0x20 | 0x200
+_MARKED = "_is_coroutine_marker"  # by inspect.markcoroutinefunction
 
 
 class Endpoint:
@@ -123,10 +124,25 @@ class Endpoint:
 
 
 def is_async(function: Any) -> bool:
-    """Whether calling `function` gives a coroutine."""
+    """Whether calling `function` gives a coroutine; also one that `inspect` was told so of."""
+    called = _called(function)
+    return bool(_flags(called) & _CO_COROUTINE) or hasattr(called, _MARKED)
+
+
+def is_generator(function: Any) -> bool:
+    """Whether calling `function` gives a generator, plain or asynchronous."""
+    return bool(_flags(_called(function)) & _CO_GENERATORS)
+
+
+def _called(function: Any) -> Any:
+    """What runs when it is called: behind a bound method, a partial, an object with a call."""
     plain = getattr(function, "__func__", function)
     while hasattr(plain, "func") and not hasattr(plain, "__code__"):  # functools.partial
         plain = plain.func
-    called = plain if hasattr(plain, "__code__") else getattr(type(plain), "__call__")  # noqa: B004, B009
+    plain = getattr(plain, "__func__", plain)
+    return plain if hasattr(plain, "__code__") else getattr(type(plain), "__call__")  # noqa: B004, B009
+
+
+def _flags(called: Any) -> int:
     code = getattr(called, "__code__", None)
-    return bool(code is not None and code.co_flags & _CO_COROUTINE)
+    return 0 if code is None else int(code.co_flags)

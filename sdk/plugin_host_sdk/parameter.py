@@ -210,11 +210,13 @@ def _converter(signature: Signature) -> Callable[[dict[str, Any], bool], dict[st
         signature._check_names(params)
         at = ""
         try:
-            values = msgspec.convert(params, struct, strict=not text)
+            values = msgspec.convert(params, struct, strict=not text, dec_hook=_of_other_kind)
             bound = {name: getattr(values, name) for name in signature.names if name in params}
             if signature.others:
                 for at in params.keys() - bound.keys():
-                    bound[at] = msgspec.convert(params[at], other, strict=not text)
+                    bound[at] = msgspec.convert(
+                        params[at], other, strict=not text, dec_hook=_of_other_kind
+                    )
         except msgspec.ValidationError as error:
             raise _bad(signature, str(error), at) from None
         except TypeError as error:  # a type that msgspec cannot check, found at the first use
@@ -222,6 +224,27 @@ def _converter(signature: Signature) -> Callable[[dict[str, Any], bool], dict[st
         return bound
 
     return convert
+
+
+def _of_other_kind(kind: Any, value: Any) -> Any:
+    """`value` for a parameter of a class that msgspec knows nothing of: text serves for a path.
+
+    Raises TypeError for a wrong value, RegistrationError when no value of a call could be right.
+    """
+    origin = getattr(kind, "__origin__", kind)
+    if isinstance(value, origin):
+        return value
+    if hasattr(origin, "__fspath__") and origin.__module__.partition(".")[0] == "pathlib":
+        if isinstance(value, str):
+            return origin(value)
+    elif not any(issubclass(one, origin) for one in _TRAVELS):
+        raise RegistrationError(
+            f"its annotations cannot be used: no value that a call can have is a {origin.__qualname__}"
+        )
+    raise TypeError(f"Expected `{origin.__name__}`, got `{type(value).__name__}`")
+
+
+_TRAVELS = (str, int, float, bytes, bool, list, dict, type(None))
 
 
 def _struct(signature: Signature) -> tuple[Any, Any]:
@@ -264,7 +287,8 @@ def _bad(signature: Signature, problem: str, other: str = "") -> BadParameters:
     `other` is the one of `**others` that was looked at by itself.
     """
     message, at, place = problem.rpartition(" - at ")
-    message = message if at else problem
+    if not at:  # of the whole value
+        message, place = problem, ""
     path = place.rpartition("`$")[2].rstrip("`")  # also of "`key` in `$.limits`"
     name = path.removeprefix(".").partition(".")[0].partition("[")[0]
     if other:

@@ -28,7 +28,7 @@ async def failure(host: PluginHost, command: str, params: Any = None, **options:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("set", "result.deep[1]: msgpack cannot carry a builtins.set"),
+        ("set", "result.deep[1]: msgpack cannot carry a builtins.set: make a list of it"),
         ("object", "result.deep[1]: msgpack cannot carry a builtins.object"),
         ("lambda", "result.deep[1]: msgpack cannot carry a builtins.function"),
         ("big", "result.deep[1]: an integer of 65 bits does not fit into 64"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -186,3 +187,34 @@ def test_the_host_hears_the_newest_list_last(wait_until: WaitUntil) -> None:
     slow.join(5)
     fast.join(5)
     assert told == [["a"], ["a", "b"]]
+
+
+def _gives_many(ctx: Any) -> Any:
+    yield 1
+
+
+async def _gives_many_in_time(ctx: Any) -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    "function", [_gives_many, _gives_many_in_time, functools.partial(_gives_many)], ids=repr
+)
+def test_a_generator_is_no_handler(function: Callable[..., Any]) -> None:
+    with pytest.raises(RegistrationError, match="'one' is a generator, .*: return a list"):
+        command.Handler("one", function)
+
+
+def test_a_function_that_says_it_gives_a_coroutine_is_awaited() -> None:
+    async def inner(ctx: Any) -> int:
+        return 5
+
+    def wrapper(ctx: Any) -> Any:
+        return inner(ctx)
+
+    mark = getattr(inspect, "markcoroutinefunction", None)  # since 3.12
+    if mark is None:
+        wrapper._is_coroutine_marker = True  # type: ignore[attr-defined]
+    else:
+        mark(wrapper)
+    assert call(wrapper)["result"] == 5

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import numbers
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -193,6 +196,35 @@ def test_a_type_that_msgspec_cannot_check_is_the_authors_fault() -> None:
         Signature(handler).bind({"one": {"a": 1}})
 
 
+def test_text_is_taken_for_a_path() -> None:
+    def handler(ctx: Any, at: Path, to: PurePosixPath | None = None, **more: Path) -> None: ...
+
+    signature = Signature(handler)
+    bound = signature.bind({"at": "/tmp", "to": "a/b", "other": "c"})
+    assert bound == {"at": Path("/tmp"), "to": PurePosixPath("a/b"), "other": Path("c")}
+    assert signature.bind({"at": "/tmp", "to": None}) == {"at": Path("/tmp"), "to": None}
+    with pytest.raises(BadParameters, match="parameter at: Expected `Path`, got `int`; it takes Path"):
+        signature.bind({"at": 1})
+    with pytest.raises(BadParameters, match=r"parameter other: Expected `Path`, got `list`"):
+        signature.bind({"at": "/tmp", "other": []})
+
+
+def test_a_type_of_which_no_value_travels_is_the_authors_fault() -> None:
+    def handler(ctx: Any, one: threading.Thread) -> None: ...
+
+    with pytest.raises(RegistrationError, match="no value that a call can have is a Thread"):
+        Signature(handler).bind({"one": 1})
+
+
+def test_a_type_that_is_more_than_one_of_those_that_travel_is_held_against_it() -> None:
+    def handler(ctx: Any, one: numbers.Number, two: object = None) -> None: ...
+
+    signature = Signature(handler)
+    assert signature.bind({"one": 1.5, "two": [1]}) == {"one": 1.5, "two": [1]}
+    with pytest.raises(BadParameters, match="parameter one: Expected `Number`, got `str`"):
+        signature.bind({"one": "1"})
+
+
 def test_the_description_says_types_and_plain_defaults() -> None:
     assert Signature(typed).describe() == [
         {"name": "sort", "type": '"cpu" | "memory"', "required": True},
@@ -233,6 +265,7 @@ def test_a_default_that_is_not_plain_is_left_out(value: object) -> None:
 def test_reading_and_describing_untyped_handlers_loads_nothing() -> None:
     program = """
 import sys
+import threading
 from plugin_host_sdk.parameter import Signature
 def handler(ctx, name, size=3): ...
 signature = Signature(handler)

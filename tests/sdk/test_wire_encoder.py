@@ -67,12 +67,13 @@ def test_message_is_plain_msgpack_and_arrives_as_it_was_sent(value: Any) -> None
     ("value", "text"),
     [
         (Opaque(), "the value: msgpack cannot carry a tests.sdk.test_wire_encoder.Opaque"),
-        ({1, 2}, "the value: msgpack cannot carry a builtins.set"),
+        ({1, 2}, "the value: msgpack cannot carry a builtins.set: make a list of it"),
+        ((one for one in "ab"), "the value: msgpack cannot carry a builtins.generator: make a list of it"),
         ({"a": [1, {"b": 1j}]}, "a[1].b: msgpack cannot carry a builtins.complex"),
         ([[], [[1j]]], "[1][0][0]: msgpack cannot carry a builtins.complex"),
-        ({"first": {1}, "second": 1j}, "first: msgpack cannot carry a builtins.set"),
-        ([{1}, 1j], "[0]: msgpack cannot carry a builtins.set"),
-        ((1, 2, {3}), "[2]: msgpack cannot carry a builtins.set"),
+        ({"first": {1}, "second": 1j}, "first: msgpack cannot carry a builtins.set: make a list of it"),
+        ([{1}, 1j], "[0]: msgpack cannot carry a builtins.set: make a list of it"),
+        ((1, 2, {3}), "[2]: msgpack cannot carry a builtins.set: make a list of it"),
         ({"a": {5: 1j}}, "a.5: msgpack cannot carry a builtins.complex"),
         ({"a": {1j: 5}}, "key 1j of a: msgpack cannot carry a builtins.complex"),
         ({frozenset(): 5}, "key frozenset() of the value: msgpack cannot carry a builtins.frozenset"),
@@ -123,7 +124,7 @@ def test_what_default_can_convert_is_not_blamed() -> None:
 
 
 def test_default_whose_result_cannot_travel_is_refused() -> None:
-    assert "cannot send x[0]: msgpack cannot carry a builtins.set" in refusal(
+    assert "cannot send x[0]: msgpack cannot carry a builtins.set: make a list of it" in refusal(
         {"x": Opaque()}, default=lambda value: [{1}] if isinstance(value, Opaque) else dates_only(value)
     )
 

@@ -152,9 +152,17 @@ class Encoder:
                 return f"an integer of {value.bit_length()} bits does not fit into 64"
         elif not isinstance(value, _PLAIN):
             kind = type(value)
-            return f"msgpack cannot carry a {kind.__module__}.{kind.__qualname__}"
+            hint = _HINTS.get(kind.__qualname__, "") if kind.__module__ == "builtins" else ""
+            return f"msgpack cannot carry a {kind.__module__}.{kind.__qualname__}{hint}"
         return None
 
+
+_HINTS = {
+    "coroutine": ", which nobody has awaited: what gives it is to be an `async def` that awaits it",
+    "generator": ": make a list of it",
+    "async_generator": ": make a list of it",
+    "set": ": make a list of it",
+}
 
 # By far the most values; those of exactly these types hold nothing and may be keys.
 ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
