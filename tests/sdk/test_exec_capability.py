@@ -375,3 +375,20 @@ def test_capability_on_another_thread_leaves_signals_alone() -> None:
         opener.start()
         opener.join(5)
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+def test_every_public_name_is_there_and_in_annotations_of_handlers_too() -> None:
+    program = """
+from __future__ import annotations
+import io, sys, typing
+import plugin_host_sdk as sdk
+assert "msgspec" not in sys.modules and "plugin_host_sdk.exec.resize" not in sys.modules
+def quiz(ctx: sdk.Context, opts: sdk.exec.SessionOptions, tty: io.FileIO, resize: sdk.exec.Resizes) -> int:
+    size: sdk.exec.Size | None = resize.get(0)
+    return 0 if size is None else size.rows
+print([hint.__name__ for hint in typing.get_type_hints(quiz).values()])
+print([name for name in sdk.exec.__all__ if getattr(sdk.exec, name).__name__ != name])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    names = "['Context', 'SessionOptions', 'FileIO', 'Resizes', 'int']"
+    assert (done.stdout, done.stderr) == (f"{names}\n[]\n", "")

@@ -26,10 +26,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plugin_host_sdk.endpoint import CapabilityHolder
 
+    from plugin_host_sdk.types.session import AttachOptions, SessionOptions, Size
+
     from .configuration import SessionLimits, SessionSettings
+    from .resize import Resizes
 
 __all__ = [
     "ActionTargetBuilder",
+    "AttachOptions",
     "ExecCapability",
     "ExecError",
     "ExecSessionError",
@@ -37,24 +41,36 @@ __all__ = [
     "Handler",
     "HandlerNotFound",
     "PluginOpts",
+    "Resizes",
     "SessionClosed",
     "SessionExists",
     "SessionLimits",
     "SessionNotFound",
+    "SessionOptions",
     "SessionSettings",
+    "Size",
     "TerminalError",
     "register_plugin",
     "takes_terminal",
 ]
 
-if not TYPE_CHECKING:  # for the few who set something
+if not TYPE_CHECKING:  # for the few who set something, and for annotations
+    _LATER = {
+        "AttachOptions": "plugin_host_sdk.types.session",
+        "Resizes": "plugin_host_sdk.exec.resize",
+        "SessionLimits": "plugin_host_sdk.exec.configuration",
+        "SessionOptions": "plugin_host_sdk.types.session",
+        "SessionSettings": "plugin_host_sdk.exec.configuration",
+        "Size": "plugin_host_sdk.types.session",
+    }
 
     def __getattr__(name):
-        if name not in ("SessionLimits", "SessionSettings"):
+        home = _LATER.get(name)
+        if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import configuration
+        from importlib import import_module
 
-        return getattr(configuration, name)
+        return getattr(import_module(home), name)
 
 
 def register_plugin(plugin: CapabilityHolder, opts: PluginOpts | None = None) -> ExecCapability:
