@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_schema", "settle", "settled"]
 
-_GIVEN = "the settings given to PluginHost"
+_GIVEN = "the given settings"
 _DEEPEST = 100
 
 Steps = tuple[str | int, ...]

@@ -214,9 +214,7 @@ def _converter(signature: Signature) -> Callable[[dict[str, Any], bool], dict[st
             bound = {name: getattr(values, name) for name in signature.names if name in params}
             if signature.others:
                 for at in params.keys() - bound.keys():
-                    bound[at] = msgspec.convert(
-                        params[at], other, strict=not text, dec_hook=_of_other_kind
-                    )
+                    bound[at] = msgspec.convert(params[at], other, strict=not text, dec_hook=_of_other_kind)
         except msgspec.ValidationError as error:
             raise _bad(signature, str(error), at) from None
         except TypeError as error:  # a type that msgspec cannot check, found at the first use

@@ -185,6 +185,28 @@ def test_a_hundred_that_say_nothing_do_not_keep_others_out(
     run(body())
 
 
+def test_who_says_nothing_gives_its_place_to_the_next_when_there_is_no_other(
+    tmp_path: Path, own_socket: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_CLIENTS", 3)
+
+    async def body() -> None:
+        async with arena(tmp_path, own_socket) as scene:
+            first = await scene.client()
+            silent = [await scene.raw() for _ in range(4)]
+            for one in silent[:2]:
+                await one.ended()
+            second, third = await scene.client(), await scene.client()
+            for one in silent[2:]:
+                await one.ended()
+            for client in (first, second, third):
+                assert await client.call("desk", "echo", {"value": 1}) == 1
+            told = {one.message for one in scene.host.logs.records() if one.source == "host"}
+            assert any("had not said who it is when its place was needed" in text for text in told)
+
+    run(body())
+
+
 def test_one_too_many_is_turned_away_and_whoever_reads_the_hosts_logs_knows(
     tmp_path: Path, own_socket: str, run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:

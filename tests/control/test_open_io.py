@@ -425,7 +425,8 @@ def test_no_descriptor_leaks_when_sending_fails(
                         await asyncio.to_thread(open_descriptors, ticket.socket, ticket.token)
             await wait_until.aio(lambda: not scene.server.io._waiting and not held(scene))
             await wait_until.aio(lambda: _none(session))
-            await wait_until.aio(lambda: _sockets() == before)
+            # Fewer is no leak: something else may have been under way when they were counted.
+            await wait_until.aio(lambda: _sockets() <= before)
             # The input of a client that never had it was not ended.
             async with opened(client, session, "stdio") as (both,):
                 os.write(both, b"open")

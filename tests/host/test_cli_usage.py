@@ -75,6 +75,20 @@ def test_wrong_words_are_wrong_usage(cli: Cli, words: list[str], said: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list", "--json", "--nope"], "No such option"),
+        (["list", "--nope", "--json"], "No such option"),
+        (["call", "--json"], "Missing argument 'PLUGIN'"),
+    ],
+)
+def test_wrong_usage_is_told_as_json_where_that_was_asked(cli: Cli, words: list[str], said: str) -> None:
+    ended = cli(*words)
+    assert (ended.status, ended.out, ended.error["type"]) == (2, "", "UsageError")
+    assert said in ended.error["message"]
+
+
+@pytest.mark.parametrize(
     ("parameters", "said"),
     [
         (["a"], "a is no parameter: expected key=value, key:=JSON, one JSON map or list, @file, or -"),

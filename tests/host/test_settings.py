@@ -79,9 +79,7 @@ def test_settings_that_plainly_fit_take_no_process() -> None:
     check_schema(manifest(PLAIN), file="m.json")
 
 
-@pytest.mark.parametrize(
-    ("file", "where"), [("/etc/p.toml", "/etc/p.toml"), (None, "the settings given to PluginHost")]
-)
+@pytest.mark.parametrize(("file", "where"), [("/etc/p.toml", "/etc/p.toml"), (None, "the given settings")])
 def test_setting_that_does_not_fit_names_file_and_path(file: str | None, where: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         settled(manifest(PORT), {"port": "secret"}, file=file)
@@ -105,7 +103,7 @@ def test_setting_that_does_not_fit_names_file_and_path(file: str | None, where: 
 def test_value_that_no_schema_applies_to_is_refused(value: Any, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         settled(manifest(PORT), {"x": value})
-    assert str(caught.value) == f"the settings given to PluginHost: {text}"
+    assert str(caught.value) == f"the given settings: {text}"
 
 
 def test_settings_that_never_end_are_refused() -> None:

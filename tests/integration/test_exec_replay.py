@@ -144,6 +144,21 @@ def test_offset_before_the_ring_begins_with_one_gap(run: Run, tmp_path: Path) ->
     run(body())
 
 
+@pytest.mark.parametrize("offset", ["3", b"3", 1.5, ["stdout"], {"stdout": "3"}, {3: 3}], ids=repr)
+def test_an_offset_that_is_none_is_refused_and_leaves_nothing(
+    run: Run, tmp_path: Path, offset: Any
+) -> None:
+    async def body() -> None:
+        async with runner(tmp_path) as host:
+            session = await ended(host, "seq 1000")
+            with pytest.raises(CallFailed, match="offset") as caught:
+                await session.attach(offset=offset)
+            assert caught.value.name == "rpc.invalid_params"
+            assert (await read(session)).stdout == NUMBERS[:3893]
+
+    run(body())
+
+
 def test_offset_beyond_the_end_is_refused_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with runner(tmp_path) as host:

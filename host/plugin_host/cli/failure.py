@@ -6,6 +6,7 @@ Invariant: every exception of the project has exactly one exit code, decided her
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -170,13 +171,19 @@ def tell(
 def report_usage(error: click.ClickException) -> None:
     """Say what is wrong with a command line, and where its help is, or all as JSON after --json."""
     context: click.Context | None = getattr(error, "ctx", None)
-    if context is not None and context.params.get("as_json"):
+    if context is not None and _wants_json(context):
         _report_json({"type": "UsageError", "message": error.format_message()}, error.exit_code)
         return
     text = f"plugin-host: {error.format_message()}\n"
     if context is not None:
         text += f"Try '{context.command_path} --help' for help.\n"
     output.complain(output.printable(text, lines=True))
+
+
+def _wants_json(context: click.Context) -> bool:
+    """Also when the command line was found wrong before all of it had been read."""
+    has_option = any(param.name == "as_json" for param in context.command.params)
+    return has_option and (bool(context.params.get("as_json")) or "--json" in sys.argv[1:])
 
 
 def _report_json(error: dict[str, Any], code: int) -> None:

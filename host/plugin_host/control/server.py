@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlServer"]
 
-# Clients that are connected at once; more are closed at once, with a line in the log.
+# Clients that are connected at once; more are closed at once, with a line in the log, unless one of those
+# that are connected has not said yet who it is: then that one is.
 _CLIENTS = 1024
 # How long a client may take to say who it is.
 _GREETING_S = 10.0
@@ -189,7 +190,8 @@ class ControlServer:
 
     def admit(self, channel: Channel, peer: Peer | RemotePeer) -> None:
         """One more client, over a channel that is the server's from now on."""
-        if self._socket is None or len(self._desks) >= _CLIENTS:
+        is_full = len(self._desks) >= _CLIENTS
+        if self._socket is None or (is_full and not self._send_silent_away()):
             self.note(f"a client ({peer}) was turned away: {len(self._desks)} are connected")
             channel.close()
             return
@@ -198,6 +200,15 @@ class ControlServer:
         self._timers[desk.number] = asyncio.get_running_loop().call_later(
             _GREETING_S, desk.leave, PluginHostError(f"it did not say who it is within {_GREETING_S:.0f} s")
         )
+
+    def _send_silent_away(self) -> bool:
+        """Let the client go that has been silent about itself for longest; False when all have spoken."""
+        number = next(iter(self._timers), None)
+        if number is None:
+            return False
+        self._timers.pop(number).cancel()
+        self._desks[number].leave(PluginHostError("it had not said who it is when its place was needed"))
+        return True
 
     def greeted(self, desk: Desk) -> None:
         """A client has said who it is."""

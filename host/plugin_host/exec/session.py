@@ -19,6 +19,7 @@ from plugin_host_sdk.protocol import OUTPUT_WINDOW_BYTES, TERMINAL_WINDOW_BYTES
 from plugin_host_sdk.types.session import AttachOptions, Exit, HandlerInfo, SessionFailure, SessionInfo
 
 from .input import Input
+from .offset import offset_given
 from .size import Sizes, check_whole
 from .viewer import Viewer
 
@@ -140,7 +141,7 @@ class Session:
     async def _join_viewer(
         self, viewer: Viewer, offset: int | Mapping[str, int | None] | None, lossless: bool
     ) -> None:
-        wanted = offset if offset is None or isinstance(offset, int) else dict(offset)
+        wanted = offset_given(offset)
         streams = self._proxy.streams
         window = TERMINAL_WINDOW_BYTES if self.tty else OUTPUT_WINDOW_BYTES
         numbers: dict[str, int] = {}

@@ -25,7 +25,6 @@ from .handler import ActionTargetBuilder, ExecSpec, Handler, PluginOpts, takes_t
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plugin_host_sdk.endpoint import CapabilityHolder
-
     from plugin_host_sdk.types.session import AttachOptions, SessionOptions, Size
 
     from .configuration import SessionLimits, SessionSettings
