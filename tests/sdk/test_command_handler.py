@@ -201,7 +201,7 @@ async def _gives_many_in_time(ctx: Any) -> Any:
     "function", [_gives_many, _gives_many_in_time, functools.partial(_gives_many)], ids=repr
 )
 def test_a_generator_is_no_handler(function: Callable[..., Any]) -> None:
-    with pytest.raises(RegistrationError, match="'one' is a generator, .*: return a list"):
+    with pytest.raises(RegistrationError, match=r"'one' is a generator, .*: return a list"):
         command.Handler("one", function)
 
 
