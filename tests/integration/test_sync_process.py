@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from tests.source import ROOT
-from tests.stage import runs
+from tests.stage import PERSONALITIES, runs
 from tests.syncstage import blocking, program
 
 
@@ -132,6 +134,54 @@ def test_interrupt_of_a_program_that_waits_in_a_call_stops_its_plugins() -> None
     assert error.endswith("KeyboardInterrupt\n")
     assert process.returncode == -signal.SIGINT
     assert not runs(pid)
+
+
+@pytest.mark.parametrize(("interrupts", "stop_timeout_s"), [(1, 1), (2, 3600)])
+def test_close_goes_on_when_it_is_interrupted_and_is_given_up_at_the_second_time(
+    interrupts: int, stop_timeout_s: int, tmp_path: Path
+) -> None:
+    home = shutil.copytree(PERSONALITIES / "slow_to_stop", tmp_path / "slow_to_stop")
+    manifest = json.loads((home / "plugin_manifest.json").read_text())
+    manifest["launch"]["stop_timeout_s"] = stop_timeout_s
+    (home / "plugin_manifest.json").write_text(json.dumps(manifest))
+    code = """
+    import os, signal, sys, threading, time
+    from plugin_host.sync import PluginHost
+    host = PluginHost(plugin_dirs=[sys.argv[1]], entry_points=False)
+    host.__enter__()
+    plugin = host.plugins["slow_to_stop"]
+    folder = f"/proc/{plugin.pid}"
+
+    def watch():
+        while plugin.state.name != "STOPPING":
+            time.sleep(0.001)
+        print("ready", flush=True)
+
+    def interrupt(number, frame):
+        print("interrupted", flush=True)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    threading.Thread(target=watch).start()
+    try:
+        host.close()
+    except KeyboardInterrupt:
+        print(plugin.state.name, os.path.exists(folder), flush=True)
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", "\n".join(line[4:] for line in code.splitlines()), tmp_path],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(interrupts):
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupted\n"
+        out, error = process.communicate(timeout=15)
+    assert (out, error, process.returncode) == ("STOPPED False\n", "", 0)
 
 
 def test_views_of_a_web_application_share_one_host() -> None:
