@@ -198,7 +198,9 @@ async def _gives_many_in_time(ctx: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "function", [_gives_many, _gives_many_in_time, functools.partial(_gives_many)], ids=repr
+    "function",
+    [_gives_many, _gives_many_in_time, functools.partial(_gives_many)],
+    ids=["plain", "async", "partial"],
 )
 def test_a_generator_is_no_handler(function: Callable[..., Any]) -> None:
     with pytest.raises(RegistrationError, match=r"'one' is a generator, .*: return a list"):
