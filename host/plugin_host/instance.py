@@ -305,8 +305,8 @@ class Instance(LinkOwner):
 
     # Stopping.
 
-    async def stop(self) -> None:
-        """Stop it politely, within its stop_timeout_s and the ladder's own bounds."""
+    async def stop(self, *, is_hurried: bool = False) -> None:
+        """Stop it politely, within its stop_timeout_s and the ladder's own bounds; or at once."""
         if self._ending is not None:
             await self.wait_cleared()
             return
@@ -316,8 +316,8 @@ class Instance(LinkOwner):
         self._close_watch()
         self._custody.withdraw()
         timeout = self.manifest.launch.stop_timeout_s
-        polite = None if self.is_raw else lambda: self._ask_to_stop(timeout)
-        await self._clear(polite, timeout)
+        polite = None if self.is_raw or is_hurried else lambda: self._ask_to_stop(timeout)
+        await self._clear(polite, 0.0 if is_hurried else timeout)
 
     async def _clear(self, polite: Callable[[], Awaitable[None]] | None, timeout_s: float) -> None:
         """Take the whole process tree down and give everything back."""

@@ -292,8 +292,13 @@ class Supervisor(InstanceOwner):
             self._call_off_revival()
         try:
             async with self._lock:
-                await self._retirement.end()
-                await self._wait_cleared()
+                try:
+                    await self._retirement.end()
+                    await self._wait_cleared()
+                except asyncio.CancelledError:  # as later: what runs ends at once
+                    if self.plugin.state is State.READY:
+                        await self._stop(State.STOPPED, is_hurried=True)
+                    raise
                 if self.plugin.state is State.READY:
                     await self._stop(State.STOPPED)
                 elif self.plugin.state in (State.BACKOFF, State.IDLE):
@@ -302,14 +307,14 @@ class Supervisor(InstanceOwner):
             if self.plugin.state is State.BACKOFF and self._revival is None:
                 self._move(State.STOPPED)  # it was cancelled: what calls wait for will not come
 
-    async def _stop(self, final: State) -> None:
+    async def _stop(self, final: State, *, is_hurried: bool = False) -> None:
         """Stop the instance that serves, with the lock held."""
         instance = self._instance
         assert instance is not None
         self._drop_instance()
         self._move(State.STOPPING)
         try:
-            await instance.stop()
+            await instance.stop(is_hurried=is_hurried)
         finally:
             self.plugin.pid = None
             self._move(final)

@@ -175,7 +175,10 @@ def test_end_that_is_cancelled_forgets_no_replaced_instance(
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert len(launches.pids) == 2
+            assert len(launches.pids) == 2
+            # Whoever waited for that waits no longer, and may never ask again.
+            assert not runs(launches.pids[1])
+            assert host.plugins["demo"].state is State.STOPPED
 
     run(body())
 
