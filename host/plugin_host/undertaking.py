@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
     from contextvars import Context
 
-__all__ = ["Undertakings", "all_done"]
+__all__ = ["Undertakings", "all_done", "to_the_end"]
 
 _T = TypeVar("_T")
 
@@ -63,3 +63,8 @@ async def all_done(tasks: Collection[asyncio.Task[Any]], *, hurries: bool = True
     for task in tasks:
         if (error := task.exception()) is not None:
             raise error
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do what has an end in sight, such as closing; a cancellation of this task is raised behind it."""
+    await all_done([asyncio.get_running_loop().create_task(work)], hurries=False)
