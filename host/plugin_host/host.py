@@ -215,7 +215,7 @@ class PluginHost:
                     supervisor.wait_for_calls()
             if startable:
                 self._keeper.start()
-            await asyncio.gather(*(one.try_start() for one in startable if not one.is_lazy))
+            await all_done([asyncio.create_task(one.try_start()) for one in startable if not one.is_lazy])
         except BaseException:
             await self.close()
             raise
@@ -243,7 +243,7 @@ class PluginHost:
                 self._facilities.close()
             self._events.close()
             self._logbook.close()
-            await asyncio.gather(self._keeper.close(), self._forkserver.close())
+            await all_done([asyncio.create_task(one.close()) for one in (self._keeper, self._forkserver)])
             self._home.forget()
 
     def _emit(self, event: HostEvent) -> None:

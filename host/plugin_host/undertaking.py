@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
     from contextvars import Context
 
-__all__ = ["Undertakings", "all_done"]
+__all__ = ["Undertakings", "all_done", "to_the_end"]
 
 _T = TypeVar("_T")
 
@@ -41,15 +41,30 @@ class Undertakings:
             task.exception()  # it is not lost on anybody who waits, and else nobody's
 
 
-async def all_done(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Wait for all of them, also when this task is cancelled; then raise what the first of them raised."""
-    try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        raise
+async def all_done(tasks: Collection[asyncio.Task[Any]], *, hurries: bool = True) -> None:
+    """Wait for all of them, also when this task is cancelled; then raise what the first of them raised.
+
+    When it `hurries`, they are cancelled with it, once: they clean up, and who cancels again and again, as
+    scopes of anyio do until the task gives in, neither disturbs that nor gets around it.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    left: Collection[asyncio.Task[Any]] = tasks
+    while left:
+        try:
+            _, left = await asyncio.wait(left)
+        except asyncio.CancelledError as this:
+            if cancelled is None:
+                cancelled = this  # the very one: a scope knows its own by the message
+                for task in tasks if hurries else ():
+                    task.cancel()
+            left = [task for task in left if not task.done()]
+    if cancelled is not None:
+        raise cancelled
     for task in tasks:
         if (error := task.exception()) is not None:
             raise error
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do what has an end in sight, such as closing; a cancellation of this task is raised behind it."""
+    await all_done([asyncio.get_running_loop().create_task(work)], hurries=False)

@@ -348,6 +348,38 @@ def test_one_address_holds_few_unproved_connections(
     run(scene())
 
 
+@pytest.mark.parametrize("said", [b"", header(Kind.CLIENT_HELLO, 16) + bytes(16)], ids=["nothing", "hello"])
+@pytest.mark.parametrize("addresses", [1, 4])
+def test_who_lets_the_port_wait_gives_way_to_who_comes_with_the_key(
+    tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil, said: bytes, addresses: int
+) -> None:
+    async def scene() -> None:
+        async with sealed(tmp_path, own_socket) as (_, port, file):
+            place = (port.address.host, port.address.port)
+            held = [
+                socket.create_connection(place, source_address=(f"127.0.0.{1 + number // 16}", 0))
+                for number in range(16 * addresses)
+            ]
+            for one in held:
+                one.sendall(said)
+            await wait_until.aio(lambda: port._unproved.total() == len(held))
+            began = asyncio.get_running_loop().time()
+            client = None
+            while client is None:
+                assert asyncio.get_running_loop().time() < began + 5
+                try:
+                    client = await reached(port.address, file)
+                except HostUnreachable:
+                    await asyncio.sleep(0.2)
+            assert (await client.status())["listen"]
+            assert len(held) - 2 <= port._unproved.total() < len(held)
+            await client.close()
+            for one in held:
+                one.close()
+
+    run(scene())
+
+
 def test_what_cannot_be_reached_is_explained(tmp_path: Path, run: Run) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

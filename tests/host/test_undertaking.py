@@ -109,3 +109,42 @@ def test_cancelling_who_waits_for_all_cancels_all_and_waits_for_them(run: Run) -
         assert cleaned == [True, True]
 
     run(body())
+
+
+def test_who_is_cancelled_again_and_again_still_waits_and_raises_the_first(run: Run) -> None:
+    async def body() -> None:
+        cleaned = []
+
+        async def slow() -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.01)
+                cleaned.append(True)
+
+        waiting = asyncio.create_task(all_done([asyncio.create_task(slow())]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting.cancel("the first")
+        while not waiting.done():
+            await asyncio.sleep(0)
+            waiting.cancel("another")
+        with pytest.raises(asyncio.CancelledError, match="the first"):
+            await waiting
+        assert cleaned == [True]
+
+    run(body())
+
+
+def test_work_that_is_not_hurried_ends_by_itself_before_the_cancellation_is_told(run: Run) -> None:
+    async def body() -> None:
+        work = asyncio.create_task(asyncio.sleep(0.01, "done"))
+        waiting = asyncio.create_task(all_done([work], hurries=False))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert work.result() == "done"
+
+    run(body())

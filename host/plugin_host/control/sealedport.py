@@ -2,7 +2,8 @@
 
 The key's file is read for every connection, so a key that was changed is in force at once. Invariants:
 nobody is a client before both sides have proved a key that is valid then; who has not yet is one of a few,
-has a few seconds, and costs at most one derivation for each valid key: one, and two during a change.
+has a few seconds, less when others want its place, and costs at most one derivation for each valid key:
+one, and two during a change.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import os
 import socket
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from plugin_host.errors import KeyFileError, KeyMismatch, SealError, SealRefused, SocketError
 from plugin_host.peer import RemotePeer
@@ -42,10 +43,23 @@ _UNPROVED = 64
 _UNPROVED_OF_ONE = 16
 # How long the proof may take.
 _HANDSHAKE_S = 10.0
+# How long it may take when the place is needed: one that answers at once is done by then.
+_PATIENCE_S = 1.0
 _BACKLOG = 128
 # Before the key is proved nobody sends more than two short records.
 _READ_BYTES = 256
+# In these it is the client that is waited for.
+_SLOW_STATES = (State.HELLO, State.PROOF)
 _log = logging.getLogger(__name__)
+
+
+class _Handshake(NamedTuple):
+    """A connection that has not proved the key; `began` is in the loop's seconds."""
+
+    host: str
+    sock: socket.socket
+    connection: SealedConnection
+    began: float
 
 
 class SealedPort:
@@ -71,7 +85,7 @@ class SealedPort:
         self._note = server.note
         self._admission: Admission | None = None
         self._unproved: Counter[str] = Counter()
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], _Handshake] = {}  # the oldest first
 
     def __repr__(self) -> str:
         return f"<SealedPort {self.address} unproved={self._unproved.total()}>"
@@ -123,24 +137,45 @@ class SealedPort:
             sock.close()
             return
         host, peer = name[0], RemotePeer(str(Address(name[0], name[1])))
-        unproved = self._unproved
         connection = SealedConnection(Role.SERVER, os.urandom(NONCE_BYTES), limit=RECORD_BYTES)
-        if unproved.total() >= _UNPROVED or unproved[host] >= _UNPROVED_OF_ONE:
+        if not self._has_room(host):
             self._note(f"a connection {peer} was turned away: too many have not proved their key")
             _refuse(sock, connection, Refusal.BUSY)
             sock.close()
             return
-        unproved[host] += 1
-        task = asyncio.get_running_loop().create_task(
-            self._shake_hands(sock, connection, peer), name=f"handshake {peer}"
-        )
-        self._handshakes.add(task)
-        task.add_done_callback(lambda task: self._done(task, host, sock))
+        self._unproved[host] += 1
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._shake_hands(sock, connection, peer), name=f"handshake {peer}")
+        self._handshakes[task] = _Handshake(host, sock, connection, loop.time())
+        task.add_done_callback(lambda task: self._done(task, sock))
 
-    def _done(self, task: asyncio.Task[None], host: str, sock: socket.socket) -> None:
-        self._handshakes.discard(task)
-        self._unproved[host] -= 1
-        self._unproved += Counter()  # forget who has none
+    def _has_room(self, host: str) -> bool:
+        """Whether one more may come from there, also because one that takes its time gives its place up."""
+        if self._unproved[host] >= _UNPROVED_OF_ONE:
+            return self._send_slow_away(host)
+        return self._unproved.total() < _UNPROVED or self._send_slow_away(None)
+
+    def _send_slow_away(self, host: str | None) -> bool:
+        """End the oldest handshake, of that address if one is given, that keeps this side waiting."""
+        latest = asyncio.get_running_loop().time() - _PATIENCE_S
+        for task, one in self._handshakes.items():
+            if one.began > latest:
+                return False
+            if one.host == (host or one.host) and one.connection.state in _SLOW_STATES:
+                _refuse(one.sock, one.connection, Refusal.SLOW)
+                self._forget(task)
+                task.cancel()
+                return True
+        return False
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        """It does not count any more."""
+        if (one := self._handshakes.pop(task, None)) is not None:
+            self._unproved[one.host] -= 1
+            self._unproved += Counter()  # forget who has none
+
+    def _done(self, task: asyncio.Task[None], sock: socket.socket) -> None:
+        self._forget(task)
         if task.cancelled():
             sock.close()
         elif (error := task.exception()) is not None:  # no memory for a derivation, for one

@@ -18,7 +18,7 @@ from plugin_host.entrance import Entrance
 from plugin_host.errors import CallFailed, PluginHostError, SocketError
 from plugin_host.hostnote import HostNotes
 from plugin_host.localsocket import LocalSocket, check_path, listen, rule_of, unlink_own
-from plugin_host.undertaking import Undertakings
+from plugin_host.undertaking import Undertakings, to_the_end
 from plugin_host_sdk.protocol import INITIALIZE_ID, RESPONSE
 from plugin_host_sdk.wire import Encoder
 
@@ -147,7 +147,13 @@ class ControlServer:
         self._admission.open(self._socket, self._admit)
 
     async def close(self) -> None:
-        """Take no more clients, let those there are go, and remove the socket's name."""
+        """Take no more clients, let those there are go, and remove the socket's name.
+
+        Who is cancelled meanwhile learns of it when all of that is done.
+        """
+        await to_the_end(self._close())
+
+    async def _close(self) -> None:
         if self._socket is None:
             return
         await asyncio.to_thread(unlink_own, self._socket)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host.errors import ConfigurationError
 from plugin_host.localsocket import LocalSocket, check_group, listen, unlink_own
+from plugin_host.undertaking import to_the_end
 
 from .application import Application
 from .credential import check_token
@@ -158,7 +159,13 @@ class GuestServer:
         return objection(connection.headers, origins=self._origins, names=names)
 
     async def close(self, reason: str = "the server for its guest was closed") -> None:
-        """Serve no more. Tasks that have no result are lost for `reason`. A second call does nothing."""
+        """Serve no more. Tasks that have no result are lost for `reason`. A second call does nothing.
+
+        Who is cancelled meanwhile learns of it when all of that is done.
+        """
+        await to_the_end(self._close(reason))
+
+    async def _close(self, reason: str) -> None:
         guests, self._guests = self._guests, set()
         for guest in guests:
             await guest.lose(reason)

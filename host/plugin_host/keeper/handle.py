@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host.reaper import Reaper
 from plugin_host.tree import identify
+from plugin_host.undertaking import all_done
 
 from .dictation import HELLO, QUIT, cgroup_line, ended_line, gone_line, session_line
 
@@ -148,10 +149,12 @@ class Keeper:
             if self._is_up() and self._send(QUIT):
                 await asyncio.wait((reaper.exited,), timeout=_QUIT_S)
         finally:
-            if reaper.status is None:
-                reaper.send_signal(SIGKILL)
-                await asyncio.wait((reaper.exited,), timeout=_KILL_S)
-            self._drop()
+            reaper.send_signal(SIGKILL)
+            reaped = asyncio.create_task(asyncio.wait((reaper.exited,), timeout=_KILL_S))
+            try:
+                await all_done([reaped], hurries=False)
+            finally:
+                self._drop()
 
     def _spawn(self) -> None:
         """Raises OSError."""

@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plugin_host.errors import PluginNotFound, SocketError
 from plugin_host.hostnote import HostNotes
 from plugin_host.localsocket import LocalSocket, check_group, unlink_dead
+from plugin_host.undertaking import all_done
 from plugin_host.version import VERSION
 from plugin_host.wording import suggestion
 
@@ -141,13 +142,15 @@ class CommandListeners:
 
     async def aclose(self, grace_s: float | None = None) -> None:
         """Take no more requests, give those that run `grace_s` seconds, and remove the sockets."""
-        closing: list[Any] = [self.monitor.aclose(grace_s)]
+        closing = [self.monitor.aclose(grace_s)]
         closing += [server.aclose(grace_s) for server in self._servers.values()]
-        await asyncio.gather(*closing)
-        self._note.close()
-        if self._makes_folder:
-            with contextlib.suppress(OSError):  # somebody else's listeners are there, or it is gone
-                os.rmdir(self.folder)
+        try:
+            await all_done([asyncio.create_task(one) for one in closing])
+        finally:
+            self._note.close()
+            if self._makes_folder:
+                with contextlib.suppress(OSError):  # somebody else's listeners are there, or it is gone
+                    os.rmdir(self.folder)
 
     async def __aenter__(self) -> CommandListeners:
         await self.start()

@@ -117,10 +117,12 @@ class Monitor:
     async def aclose(self, grace_s: float | None = None) -> None:
         """Stop listening, until `start`; what runs has `grace_s` seconds. The handlers stay registered."""
         self._is_closed = True
-        if self._server is not None:
-            await self._server.aclose(grace_s)
-        self._threads.close()
-        self._threads = ServiceThreads()
+        try:
+            if self._server is not None:
+                await self._server.aclose(grace_s)
+        finally:
+            self._threads.close()
+            self._threads = ServiceThreads()
 
     async def __aenter__(self) -> Monitor:
         self.start()

@@ -114,10 +114,12 @@ class CommandServer:
         own = current_connection.get()
         tasks = {task for task, one in self._connections.items() if one is not own}
         if tasks:
-            await asyncio.wait(tasks, timeout=self._limits.close_s if grace_s is None else grace_s)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            try:
+                await asyncio.wait(tasks, timeout=self._limits.close_s if grace_s is None else grace_s)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
         if late := self._stragglers - {asyncio.current_task()}:
             await asyncio.wait(late, timeout=self._limits.close_s)
 

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from plugin_host.environment import build_environment, run_token
+from plugin_host.undertaking import all_done
 
 from .fitness import unfit
 from .helper import Helper
@@ -104,9 +105,9 @@ class Forkserver:
         """End the process, and those that were retired; every plugin should have been stopped."""
         self._is_wanted = False
         self._retire()
-        await asyncio.gather(*(helper.close() for helper in self._retired))
-        if self._retired:
-            await asyncio.wait(self._retired.values())
+        loop = asyncio.get_running_loop()
+        ends = [loop.create_task(helper.close()) for helper in self._retired]
+        await all_done([*ends, *self._retired.values()], hurries=False)
 
     def _ready_helper(self) -> Helper | None:
         """The one there is, or a new one, if there may be one now."""
