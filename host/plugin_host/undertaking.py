@@ -49,8 +49,12 @@ async def all_done(tasks: Collection[asyncio.Task[Any]], *, hurries: bool = True
     """
     cancelled: asyncio.CancelledError | None = None
     left: Collection[asyncio.Task[Any]] = tasks
+    has_begun = False
     while left:
         try:
+            if not has_begun:  # what is cancelled before its first step never takes one
+                has_begun = True
+                await asyncio.sleep(0)
             _, left = await asyncio.wait(left)
         except asyncio.CancelledError as this:
             if cancelled is None:

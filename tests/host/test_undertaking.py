@@ -148,3 +148,27 @@ def test_work_that_is_not_hurried_ends_by_itself_before_the_cancellation_is_told
         assert work.result() == "done"
 
     run(body())
+
+
+def test_work_has_begun_before_it_is_cancelled(run: Run) -> None:
+    async def body() -> None:
+        told: list[str] = []
+
+        async def work() -> None:
+            told.append("begun")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                told.append("ended")
+
+        async def wait() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await all_done([asyncio.create_task(work()) for _ in range(2)])
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(wait())
+        assert told == ["begun", "begun", "ended", "ended"]
+
+    run(body())
