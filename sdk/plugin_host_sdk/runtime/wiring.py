@@ -167,6 +167,7 @@ class Wiring:
         writing, outbox = self.writing, self.outbox
         if writing._is_owned():  # type: ignore[attr-defined]
             return  # a finaliser of this thread, which is writing and will look again
+        piece: list[bytes | memoryview] | None = None
         while outbox.control or outbox.bulk or self.late:
             if not writing.acquire(wait):
                 return
@@ -179,9 +180,7 @@ class Wiring:
                     if piece is not None:
                         self.channel.write(piece)
             except OSError:  # the peer is gone
-                with self.mutex:
-                    self.is_broken = True
-                    outbox.clear()
+                self._lose(b"".join(piece or ()))
             finally:
                 writing.release()
 
@@ -205,11 +204,19 @@ class Wiring:
         try:
             self.channel.write_one(data)
         except OSError:  # the peer is gone
-            with self.mutex:
-                self.is_broken = True
-                self.outbox.clear()
+            self._lose(data)
         finally:
             self.writing.release()
+
+    def _lose(self, unwritten: bytes) -> None:
+        """Nothing can be written any more."""
+        if self._is_child:  # the one thing that it makes is the answer of the handler that has forked it
+            from .forkedchild import end_child
+
+            end_child(unwritten)
+        with self.mutex:
+            self.is_broken = True
+            self.outbox.clear()
 
     def _put_late(self) -> None:
         records = [self.late.popleft() for _ in range(len(self.late))]
