@@ -19,7 +19,7 @@ from .errors import (
     RegistrationError,
     excerpt,
 )
-from .excerpt import said
+from .excerpt import encodable, said
 from .parameter import BadParameters, Signature, near
 
 TYPE_CHECKING = False
@@ -145,7 +145,7 @@ class Handler:
         import traceback
 
         frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
-        text = "".join(traceback.format_exception(type(error), error, frames))
+        text = encodable("".join(traceback.format_exception(type(error), error, frames)))
         return CallFailed(
             message,
             name="command.handler_failed",
