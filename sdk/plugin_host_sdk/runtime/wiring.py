@@ -167,7 +167,6 @@ class Wiring:
         writing, outbox = self.writing, self.outbox
         if writing._is_owned():  # type: ignore[attr-defined]
             return  # a finaliser of this thread, which is writing and will look again
-        piece: list[bytes | memoryview] | None = None
         while outbox.control or outbox.bulk or self.late:
             if not writing.acquire(wait):
                 return
