@@ -36,7 +36,7 @@ def _status_of(error: Any) -> int:
         return 0
     data = error.get("data")
     about = data if isinstance(data, dict) else {}
-    text = about.get("message", error["message"])
+    text = str(about.get("message", error["message"]))
     if about.get("type") == "SystemExit":
         if text in ("", "None"):
             return 0
