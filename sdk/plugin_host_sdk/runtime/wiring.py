@@ -15,7 +15,7 @@ from collections import deque
 from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.errors import CallError, CallFailed, LocalProtocolError, MessageTooLarge, NotEncodable
 from plugin_host_sdk.lane import Outbox
-from plugin_host_sdk.protocol import FRAME_BYTES, INITIALIZING, OPENING, READY, STOPPING
+from plugin_host_sdk.protocol import FRAME_BYTES, INITIALIZING, OPENING, READY, RESPONSE, STOPPING
 from plugin_host_sdk.wire import unpack
 
 TYPE_CHECKING = False
@@ -210,9 +210,10 @@ class Wiring:
     def _lose(self, unwritten: bytes) -> None:
         """Nothing can be written any more."""
         if self._is_child:  # the one thing that it makes is the answer of the handler that has forked it
-            from .forkedchild import end_child
+            from plugin_host_sdk.forkedchild import end_child
 
-            end_child(unwritten)
+            answer = unpack(unwritten)
+            end_child(answer[2] if answer[0] == RESPONSE else None)
         with self.mutex:
             self.is_broken = True
             self.outbox.clear()
