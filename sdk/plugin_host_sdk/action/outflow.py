@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from plugin_host_sdk.excerpt import excerpt
 from plugin_host_sdk.later import Later
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Outflow:
 
         Once nobody wants it any more it is dropped.
         """
+        if isinstance(data, str):
+            raise TypeError(f"output of an action is bytes, not the text {excerpt(data)}: encode it")
         with self._lock:
             if self._is_stopped or self._finished is not None or not data:
                 return None
