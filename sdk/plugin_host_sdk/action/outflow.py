@@ -47,8 +47,9 @@ class Outflow:
 
         Once nobody wants it any more it is dropped.
         """
-        if isinstance(data, str):
-            raise TypeError(f"output of an action is bytes, not the text {excerpt(data)}: encode it")
+        given: object = data
+        if isinstance(given, str):
+            raise TypeError(f"output of an action is bytes, not the text {excerpt(given)}: encode it")
         with self._lock:
             if self._is_stopped or self._finished is not None or not data:
                 return None
