@@ -196,6 +196,10 @@ class Monitor:
         with self._lock:
             table = dict(self._handlers)
             for handler in items:
+                if not isinstance(handler, Handler):
+                    raise RegistrationError(
+                        f"{handler!r} is no command Handler: name it in a map, or make one"
+                    )
                 if handler.name in table:
                     raise RegistrationError(f"command {handler.name!r} is registered already")
                 table[handler.name] = handler
