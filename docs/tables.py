@@ -32,7 +32,7 @@ LIMITS = {
     "PENDING_REQUESTS": "requests that one side may have open. More are answered `rpc.busy`",
     "CONTROL_QUEUE_BYTES": "bytes of answers and notifications that wait for a plugin; "
     "then its requests are not begun, and when it takes nothing for 10 s, the host ends the connection",
-    "STRAY_OUTPUT_BYTES": "bytes that may come before the answer to `initialize`",
+    "STRAY_OUTPUT_BYTES": "bytes that may come with the first seven of the answer to `initialize`",
     "CHAIN_DEPTH": "plugins in the chain of one call",
     "REPLAY_BYTES": "bytes that a session keeps of its newest output, unless somebody says otherwise",
     "MOST_REPLAY_BYTES": "bytes that it may be told to keep",

@@ -37,7 +37,7 @@ SDK = {
     "types": Wing("types", below="ground"),
     "author": Wing(
         "plugin command bundle exec metadata action endpoint later sink parameter annotation context"
-        " cancellation reconfiguration loopside",
+        " cancellation reconfiguration loopside forkedchild",
         below="ground types",
     ),
     "runtime": Wing("runtime", below="ground core connection types author"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .plugin import Plugin
+    from .runtime.wiring import Wiring
 
 __all__ = ["main"]
 
@@ -48,7 +49,18 @@ def main(argv: list[str] | None = None) -> None:
         leave(1)
     else:
         gc.enable()
-        leave(serve(plugin, wiring))
+        leave(_serve(plugin, wiring))
+
+
+def _serve(plugin: Plugin, wiring: Wiring) -> int:
+    """The exit status. A fault of the runtime ends the process like any other, and no thread holds it."""
+    try:
+        return serve(plugin, wiring)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return 1
 
 
 def _restrain(arguments: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from .errors import (
     RegistrationError,
     excerpt,
 )
-from .excerpt import said
+from .excerpt import encodable, said
 from .parameter import BadParameters, Signature, near
 
 TYPE_CHECKING = False
@@ -145,7 +145,7 @@ class Handler:
         import traceback
 
         frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
-        text = "".join(traceback.format_exception(type(error), error, frames))
+        text = encodable("".join(traceback.format_exception(type(error), error, frames)))
         return CallFailed(
             message,
             name="command.handler_failed",
@@ -196,6 +196,10 @@ class Monitor:
         with self._lock:
             table = dict(self._handlers)
             for handler in items:
+                if not isinstance(handler, Handler):
+                    raise RegistrationError(
+                        f"{handler!r} is no command Handler: name it in a map, or make one"
+                    )
                 if handler.name in table:
                     raise RegistrationError(f"command {handler.name!r} is registered already")
                 table[handler.name] = handler

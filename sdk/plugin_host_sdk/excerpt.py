@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["excerpt", "readable", "said"]
+__all__ = ["encodable", "excerpt", "readable", "said"]
 
 
 def excerpt(value: Any) -> str:
@@ -50,9 +50,14 @@ def readable(error: Any) -> str:
     return error if isinstance(error, str) else excerpt(error)
 
 
+def encodable(text: str) -> str:
+    """`text` as it can travel: names of files in it may be no Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def said(error: BaseException) -> str:
-    """The text of an error, of whatever class it is."""
+    """The text of an error, of whatever class it is; what is no Unicode in it as escapes."""
     try:
-        return str(error)
+        return encodable(str(error))
     except Exception as another:
         return f"(its text cannot be had: {type(another).__name__})"

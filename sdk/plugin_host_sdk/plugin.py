@@ -100,6 +100,9 @@ class Plugin:
         """
         from . import action as _action
 
+        if callable(kind):
+            raise RegistrationError("write @plugin.action('kind'), with parentheses")
+
         def register(function: Function) -> Function:
             handler = _action.Handler(kind, function, check=check)
             _action.register_plugin(self).add([handler])
@@ -124,6 +127,9 @@ class Plugin:
         `(ctx, opts)` returns what to run, or files. Say `tty=False` of one that gives files only.
         """
         from . import exec as _exec
+
+        if callable(resource):
+            raise RegistrationError("write @plugin.exec('resource'), with parentheses")
 
         def register(function: Function) -> Function:
             kind = "tty_handler" if _exec.takes_terminal(function) else "session_handler"

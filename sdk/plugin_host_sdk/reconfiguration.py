@@ -11,7 +11,7 @@ import threading
 
 from .endpoint import Endpoint, is_async
 from .errors import CallCancelled, CallFailed, CallTimeout, CommandError, RegistrationError, excerpt
-from .excerpt import said
+from .excerpt import encodable, said
 from .later import Later
 from .parameter import BadParameters, Signature
 
@@ -177,7 +177,7 @@ def _given_up() -> CallCancelled:
 def _failure(error: BaseException) -> CallFailed:
     import traceback
 
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    trace = encodable("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     kind, text = type(error).__name__, said(error)
     data = {"type": kind, "message": text, "traceback": trace}
     return CallFailed(

@@ -145,12 +145,16 @@ class CallFailed(CallError):
     """The peer answered with an error, or a command ended with a status other than 0."""
 
 
-class CallTimeout(CallError):
+class CallTimeout(NamedError):
     """The call's deadline passed before its answer came."""
 
+    NAME = "rpc.deadline_exceeded"
 
-class CallCancelled(CallError):
+
+class CallCancelled(NamedError):
     """The peer, or a host that is stopping, cancelled the call."""
+
+    NAME = "rpc.cancelled"
 
 
 class CommandError(PluginHostError):
@@ -159,7 +163,7 @@ class CommandError(PluginHostError):
     `status` is 1 to 99; `fields` travel beside it and reach the caller as `CallFailed.data`.
     """
 
-    def __init__(self, status: int, message: str = "", **fields: Any) -> None:
+    def __init__(self, status: int, message: str = "", /, **fields: Any) -> None:
         if type(status) is not int or not 1 <= status <= 99:
             raise ValueError(f"a handler's status is 1 to 99, not {excerpt(status)}")
         super().__init__(message)

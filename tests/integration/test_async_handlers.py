@@ -11,6 +11,7 @@ import pytest
 from plugin_host import CallFailed, PluginHost
 from tests.run import Run
 from tests.stage import stage, write_plugin
+from tests.wait import WaitUntil
 
 CODE = """
     import functools, sys, threading
@@ -55,6 +56,18 @@ CODE = """
     async def own_cancel(ctx):
         import asyncio
         raise asyncio.CancelledError
+
+    @plugin.command("stop_loop")
+    async def stop_loop(ctx):
+        import asyncio
+        asyncio.get_running_loop().stop()
+        return "stopped"
+
+    @plugin.command("leave_exiting")
+    async def leave_exiting(ctx):
+        import asyncio
+        asyncio.get_running_loop().call_soon(sys.exit, 5)
+        return "left"
 
     class Later:
         async def __call__(self, ctx, value=None):
@@ -171,6 +184,31 @@ def test_progress_of_an_async_handler(run: Run, demo: PluginHost) -> None:
         async with demo as host:
             await host.call("demo", "steps", {"count": 3}, on_progress=lambda done, *_: seen.append(done))
         assert seen == [0, 1, 2]
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("stop_loop", "stderr: an async handler has stopped the event loop, which all of them share"),
+        ("leave_exiting", "stderr: SystemExit: 5"),
+    ],
+)
+def test_loop_is_of_all_handlers_and_none_of_them_ends_it(
+    run: Run,
+    demo: PluginHost,
+    logged: pytest.LogCaptureFixture,
+    wait_until: WaitUntil,
+    command: str,
+    told: str,
+) -> None:
+    async def body() -> None:
+        async with demo as host:
+            await host.call("demo", command)
+            for _ in range(3):
+                assert await host.call("demo", "nap", timeout=10) == "asyncio"
+            await wait_until.aio(lambda: told in logged.text)
 
     run(body())
 

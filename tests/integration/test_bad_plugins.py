@@ -131,6 +131,33 @@ def test_exit_in_a_call_is_told_with_status_stderr_and_uptime(run: Run, status: 
     run(body())
 
 
+@pytest.mark.parametrize("command", ["patch", "async_patch"])
+@pytest.mark.parametrize("in_the_way", ["os.write = None", "os.write = builtins.print = None"])
+def test_plugin_that_takes_the_wire_from_the_runtime_dies_at_once_and_says_why(
+    run: Run, tmp_path: Path, in_the_way: str, command: str
+) -> None:
+    code = f"""
+        import builtins, os
+
+        @plugin.command("patch")
+        def patch(ctx):
+            {in_the_way}
+
+        @plugin.command("async_patch")
+        async def async_patch(ctx):
+            {in_the_way}
+    """
+    folder = write_plugin(tmp_path, "patcher", code)
+
+    async def body() -> None:
+        async with stage("patcher", dirs=[folder]) as host:
+            with pytest.raises(PluginDied) as caught:
+                await host.call("patcher", command, timeout=10)
+            assert "'NoneType' object is not callable" in "\n".join(caught.value.stderr)
+
+    run(body())
+
+
 @pytest.mark.parametrize(
     ("signal", "words"),
     [

@@ -17,6 +17,10 @@ from plugin_host_sdk.errors import RegistrationError
 def answer(ctx: Any, request: Any) -> None: ...
 
 
+def generator(ctx: Any, request: Any) -> Any:
+    yield request
+
+
 @pytest.fixture
 def plugin() -> sdk.Plugin:
     return sdk.Plugin("demo", version="1.0.0")
@@ -46,6 +50,7 @@ def test_a_kind_has_one_handler(plugin: sdk.Plugin) -> None:
         (lambda ctx: None, "takes a context and the request"),
         (lambda: None, "cannot serve"),
         (lambda ctx, request, more: None, "takes a context and the request, not request, more"),
+        (generator, "is a generator: return the result instead"),
     ],
 )
 def test_what_cannot_serve_is_refused(plugin: sdk.Plugin, function: Any, words: str) -> None:

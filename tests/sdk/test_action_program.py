@@ -202,6 +202,11 @@ def test_why_a_program_could_not_start_is_in_the_result(
     assert (result.success, result.code, result.signal) == (False, None, None)
 
 
+def test_a_command_that_is_one_text_is_refused(begin: Begin) -> None:
+    with pytest.raises(action.ActionFailed, match="a list of texts, not the text 'echo hello'"):
+        begin([], argv="echo hello").result()
+
+
 def test_a_script_with_an_interpreter_that_is_not_there(begin: Begin, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -104,6 +105,24 @@ def test_whatever_is_raised_can_be_sent(serve: Serve, raised: BaseException, nam
     assert caught.value.name == name
     [ending] = run.endings
     assert msgpack.unpackb(msgpack.packb(ending.error), strict_map_key=False)["name"] == name
+
+
+def test_output_that_is_text_is_refused_in_plain_words(serve: Serve) -> None:
+    run = serve(exit=lambda ctx, request: ctx.action.stdout("hello")).trigger(action.Exit())
+    with pytest.raises(action.ActionFailed, match="output of an action is bytes, not the text 'hello'"):
+        run.result()
+
+
+def test_child_that_comes_back_from_a_handler_ends_and_concludes_nothing(serve: Serve) -> None:
+    def fork(ctx: sdk.Context, request: Any) -> action.Done | None:
+        pid = os.fork()
+        if pid == 0:
+            return None
+        return action.Done(message=f"status {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+
+    run = serve(exit=fork).trigger(action.Exit())
+    assert run.result() == action.Done(message="status 0")
+    assert len(run.endings) == 1
 
 
 # what is refused before anything is done

@@ -23,6 +23,7 @@ from plugin_host_sdk.errors import (
     CommandError,
     RegistrationError,
 )
+from plugin_host_sdk.wire import Encoder
 from tests.wait import WaitUntil
 
 NO_SESSION: Any = None
@@ -95,6 +96,14 @@ def test_an_exception_whose_text_raises_is_named_all_the_same() -> None:
 
 
 @kinds
+def test_an_exception_that_quotes_what_is_no_unicode_travels_whole(is_async: bool) -> None:
+    error = failure(raising(LookupError("a file \udcff"), is_async=is_async))
+    assert error.data["message"] == "a file \\udcff"
+    assert "LookupError: a file \\udcff" in error.data["traceback"]
+    assert Encoder().encode([error.to_map()])
+
+
+@kinds
 def test_a_handler_that_saw_its_deadline_pass_timed_out(is_async: bool) -> None:
     function = raising(CallTimeout("too late", name="rpc.deadline_exceeded"), is_async=is_async)
     assert type(failure(function, deadline=time.monotonic() - 1)) is CallTimeout
@@ -110,8 +119,9 @@ def test_a_timeout_of_something_else_is_a_failure(deadline_in_s: float | None, i
 
 @kinds
 def test_a_handler_that_gave_up_was_cancelled(is_async: bool) -> None:
-    function = raising(CallCancelled("given up", name="rpc.cancelled"), is_async=is_async)
-    assert type(failure(function)) is CallCancelled
+    error = failure(raising(CallCancelled("given up"), is_async=is_async))
+    assert type(error) is CallCancelled
+    assert (error.name, error.code) == ("rpc.cancelled", 4)
 
 
 def test_wrong_parameters_name_the_command_and_the_place() -> None:

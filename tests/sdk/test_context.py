@@ -64,6 +64,12 @@ def test_log_goes_out_under_the_commands_name(level: str) -> None:
     assert session.said == [(level, "demo.work", "a message", {"size": 3})]
 
 
+def test_log_fields_may_have_any_name() -> None:
+    session, ctx = context()
+    ctx.log.info("sent", message="hello", self=1, level="high")
+    assert session.said == [("info", "demo.work", "sent", {"message": "hello", "self": 1, "level": "high"})]
+
+
 def test_progress_is_numbers_and_a_text() -> None:
     session, ctx = context()
     ctx.progress(1)

@@ -167,6 +167,11 @@ def test_command_error_carries_status_message_and_fields(status: int) -> None:
     assert error.fields == {"path": "/", "free": 0}
 
 
+def test_fields_of_a_command_error_may_have_any_name() -> None:
+    fields = {"status": "full", "message": "no room", "self": 1}
+    assert CommandError(5, "disk full", **fields).fields == fields
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

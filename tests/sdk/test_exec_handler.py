@@ -387,3 +387,31 @@ def test_handler_that_is_not_found_is_told_with_those_there_are(
         find_handler(table, wanted)
     assert caught.value.data == {"handlers": sorted(table)}
     assert caught.value.name == "exec.handler_not_found"
+
+
+def generator(ctx: Any, opts: Any) -> Any:
+    yield opts
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda: None, "is called with ctx, opts; .* takes 0 parameters"),
+        (lambda ctx: None, "is called with ctx, opts; .* takes 1 parameters"),
+        (lambda ctx, opts, more: None, "is called with ctx, opts; .* takes 3 parameters"),
+        (lambda a, b, c, d, e: None, "is called with ctx, opts, tty, resize; .* takes 5 parameters"),
+        (generator, "is a generator: return what to run"),
+    ],
+)
+def test_function_that_cannot_be_called_as_a_handler_is_refused(function: Any, words: str) -> None:
+    plugin = Plugin("demo", version="1.0.0")
+    with pytest.raises(RegistrationError, match=words):
+        plugin.exec("shell")(function)
+    assert plugin.capabilities == {}
+
+
+@pytest.mark.parametrize(
+    "function", [lambda *given: None, lambda ctx, *more: None, lambda ctx, opts, more=1: None]
+)
+def test_function_with_room_for_more_serves(function: Any) -> None:
+    assert Handler("shell", session_handler=function).session_handler is function

@@ -266,17 +266,22 @@ def test_error_of_a_call_passes_as_it_is(manage: Manage) -> None:
     assert managed.is_gone()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize(
+    ("error", "words"), [(KeyboardInterrupt(), "KeyboardInterrupt$"), (SystemExit(3), "SystemExit: 3$")]
+)
 def test_whatever_a_handler_raises_nothing_of_its_session_stays(
-    manage: Manage, error: BaseException
+    manage: Manage, error: BaseException, words: str
 ) -> None:
     managed = manage(raises(error))
-    with pytest.raises(type(error)):
+    with pytest.raises(TerminalError, match=f"Session failed: {words}") as caught:
         managed.create(tty=False)
+    assert caught.value.__cause__ is error
     assert managed.is_gone()
 
 
-@pytest.mark.parametrize("result", [None, True, "text", (), (None,), (None,) * 4, {"stdout": None}])
+@pytest.mark.parametrize(
+    "result", [None, True, "text", (), (None,), (None,) * 4, {"stdout": None}, ["ls", "-l"]]
+)
 def test_result_that_is_nothing_to_run_is_refused(manage: Manage, result: Any) -> None:
     managed = manage(Handler("files", command_handler=lambda ctx, opts: result))
     with pytest.raises(TerminalError, match="give an ExecSpec") as caught:

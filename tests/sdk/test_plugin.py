@@ -69,6 +69,20 @@ def test_decorator_without_parentheses_is_told() -> None:
         demo().command(lambda ctx: None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("decorator", ["exec", "action"])
+def test_decorator_that_needs_a_name_is_told_without_parentheses(decorator: str) -> None:
+    plugin = Plugin("demo", version="1.0.0")
+    with pytest.raises(RegistrationError, match="with parentheses"):
+        getattr(plugin, decorator)(lambda ctx, opts: None)
+    assert plugin.capabilities == {}
+
+
+def test_function_in_a_list_of_commands_is_told() -> None:
+    functions: Any = [lambda ctx: 1]
+    with pytest.raises(RegistrationError, match="is no command Handler: name it in a map"):
+        command.register_plugin(Plugin("demo", version="1.0.0"), command.PluginOpts(functions))
+
+
 def test_duplicate_registration_raises_at_import() -> None:
     plugin = demo()
     plugin.command("greet")(lambda ctx: 1)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import enum
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -35,6 +38,10 @@ SURROGATE = "text that is not Unicode: surrogates not allowed at 0"
 
 class Opaque:
     """A value of an author's own."""
+
+
+class Colour(enum.Enum):
+    RED = 1
 
 
 class Secretive:
@@ -78,7 +85,7 @@ def test_message_is_plain_msgpack_and_arrives_as_it_was_sent(value: Any) -> None
         ({"a": {1j: 5}}, "key 1j of a: msgpack cannot carry a builtins.complex"),
         ({frozenset(): 5}, "key frozenset() of the value: msgpack cannot carry a builtins.frozenset"),
         ({"big": 2**64}, "big: an integer of 65 bits does not fit into 64"),
-        ({"big": -(2**63) - 1}, "big: an integer of 64 bits does not fit into 64"),
+        ({"big": -(2**63) - 1}, "big: an integer of 64 bits and a sign does not fit into 64"),
         ({"big": 1 << 20000}, "big: an integer of 20001 bits does not fit into 64"),
         ({"name": "\udcff"}, "name: " + SURROGATE),
         ({"\ud800": 1}, "key '\\ud800' of the value: " + SURROGATE),
@@ -90,6 +97,24 @@ def test_refusal_says_where_the_value_lies_and_why(value: Any, text: str) -> Non
     assert refusal(value) == f"cannot send {text}"
 
 
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (datetime.datetime(2024, 2, 29), "datetime.datetime: make a text of it with isoformat()"),
+        (datetime.timedelta(days=1), "datetime.timedelta: make a number of it with total_seconds()"),
+        (decimal.Decimal("1.5"), "decimal.Decimal: make a text of it with str()"),
+        (Path("/tmp"), "PosixPath: make a text of it with str()"),
+        (Colour.RED, "test_wire_encoder.Colour: give its value"),
+        (frozenset({1}), "builtins.frozenset: make a list of it"),
+        (range(3), "builtins.range: make a list of it"),
+        ({}.values(), "builtins.dict_values: make a list of it"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_refusal_says_what_to_make_of_a_value_of_the_standard_library(value: Any, advice: str) -> None:
+    assert refusal(value).endswith(advice)
+
+
 def test_key_that_cannot_be_shown_is_named_by_its_type() -> None:
     assert "key a Secretive of the value: msgpack cannot carry" in refusal({Secretive(): 1})
 
@@ -97,7 +122,7 @@ def test_key_that_cannot_be_shown_is_named_by_its_type() -> None:
 def test_list_in_itself_is_refused() -> None:
     circle: list[Any] = [1]
     circle.append(circle)
-    assert "nested deeper than" in refusal(circle)
+    assert "nested deeper than 1000 levels, or in itself" in refusal(circle)
 
 
 def test_map_in_itself_is_refused() -> None:

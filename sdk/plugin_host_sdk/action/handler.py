@@ -5,7 +5,7 @@ Declared at import, so these are plain slotted classes that load nothing.
 
 from __future__ import annotations
 
-from plugin_host_sdk.endpoint import is_async
+from plugin_host_sdk.endpoint import is_async, is_generator
 from plugin_host_sdk.errors import RegistrationError
 from plugin_host_sdk.parameter import Signature, near
 
@@ -105,6 +105,8 @@ def _take(what: str, kind: str, function: Any) -> None:
     """Raise RegistrationError for what cannot be called with a context and a request."""
     if not callable(function):
         raise RegistrationError(f"the {what} of {kind!r} cannot be called: {function!r}")
+    if is_generator(function):
+        raise RegistrationError(f"the {what} of {kind!r} is a generator: return the result instead")
     try:
         signature = Signature(function)
     except (TypeError, ValueError) as error:

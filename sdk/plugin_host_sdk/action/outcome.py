@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from plugin_host_sdk.errors import ActionFailed, CallCancelled, CallError, CommandError, excerpt
-from plugin_host_sdk.excerpt import said
+from plugin_host_sdk.excerpt import encodable, said
 from plugin_host_sdk.types.action import KINDS, ReloadResult
 
 if TYPE_CHECKING:
@@ -61,6 +61,6 @@ def _call_error(kind: str, error: BaseException, cancelled: Cancellation) -> Cal
         return ActionFailed(text, data={"status": error.status, **error.fields})
     import traceback
 
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    trace = encodable("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     name = type(error).__name__
     return ActionFailed(f"{kind}: {name}: {text}", data={"type": name, "message": text, "traceback": trace})

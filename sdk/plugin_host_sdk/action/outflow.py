@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from plugin_host_sdk.excerpt import excerpt
 from plugin_host_sdk.later import Later
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Outflow:
 
         Once nobody wants it any more it is dropped.
         """
+        given: object = data
+        if isinstance(given, str):
+            raise TypeError(f"output of an action is bytes, not the text {excerpt(given)}: encode it")
         with self._lock:
             if self._is_stopped or self._finished is not None or not data:
                 return None

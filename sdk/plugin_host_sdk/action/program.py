@@ -18,7 +18,7 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
-from plugin_host_sdk.errors import TerminalError
+from plugin_host_sdk.errors import TerminalError, excerpt
 from plugin_host_sdk.exec.family import Family
 from plugin_host_sdk.exec.process import LOST, close_exit, reap, watch_exit
 from plugin_host_sdk.types.action import ScriptResult
@@ -66,6 +66,8 @@ def run_program(
     What it left running when it ended by itself is left. A program that cannot be started is a result, too:
     its `exec_error` says why.
     """
+    if isinstance(argv, (str, bytes)):
+        raise TypeError(f"argv of run_program is a list of texts, not the text {excerpt(argv)}")
     began = time.monotonic()
     mark = f"{ctx.action.id}:{secrets.token_hex(4)}"
     given = dict(os.environ if env is None else env)

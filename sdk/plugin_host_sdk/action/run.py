@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.errors import ActionFailed, CallCancelled, CallError, CallFailed, LocalProtocolError
+from plugin_host_sdk.forkedchild import ParentOnly
 from plugin_host_sdk.later import Later
 from plugin_host_sdk.protocol import WINDOW_BYTES
 
@@ -129,7 +130,8 @@ class Run:
             nonlocal has_begun
             has_begun = True
             try:
-                result = await self._handler.function(self.ctx, self.request)
+                with ParentOnly():
+                    result = await self._handler.function(self.ctx, self.request)
             except BaseException as error:
                 self._conclude(None, error)
             else:
@@ -148,7 +150,8 @@ class Run:
 
     def _run(self) -> None:
         try:
-            result = self._handler.function(self.ctx, self.request)
+            with ParentOnly():
+                result = self._handler.function(self.ctx, self.request)
         except BaseException as error:
             self._conclude(None, error)
         else:

@@ -6,6 +6,7 @@ its default command, or the one that is asked for.
 
 from __future__ import annotations
 
+from plugin_host_sdk.endpoint import is_generator
 from plugin_host_sdk.errors import HandlerNotFound, RegistrationError, excerpt
 from plugin_host_sdk.protocol import MOST_REPLAY_BYTES
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ActionTargetBuilder", "ExecSpec", "Handler", "PluginOpts", "find_handler", "takes_terminal"]
 
 _TERMINAL_PARAMETERS = 4
+_VARARGS = 0x04
 
 
 class ActionTargetBuilder:
@@ -149,10 +151,9 @@ class Handler:
             raise RegistrationError(
                 f"the target builder of {resource!r} is an ActionTargetBuilder, not {target_builder!r}"
             )
-        functions = (tty_handler, command_handler, session_handler)
-        for function in functions:
-            if function is not None and not callable(function):
-                raise RegistrationError(f"a handler of {resource!r} cannot be called: {function!r}")
+        _check_function(resource, tty_handler, ("ctx", "opts", "tty", "resize"))
+        for function in (command_handler, session_handler):
+            _check_function(resource, function, ("ctx", "opts"))
         if handles_resize and tty_handler is None:
             raise RegistrationError(f"{resource!r} handles resizes and has no tty_handler to do it")
         if not tty and (raw or tty_handler is not None):
@@ -202,6 +203,28 @@ class Handler:
             "pipes": self.serves_pipes,
             "handles_resize": self.handles_resize,
         }
+
+
+def _check_function(resource: str, function: Any, parameters: tuple[str, ...]) -> None:
+    """Raise RegistrationError for what cannot be called with these."""
+    if function is None:
+        return
+    if not callable(function):
+        raise RegistrationError(f"a handler of {resource!r} cannot be called: {function!r}")
+    if is_generator(function):
+        raise RegistrationError(f"a handler of {resource!r} is a generator: return what to run instead")
+    plain = getattr(function, "__func__", function)
+    code = getattr(plain, "__code__", None)
+    if code is None or hasattr(plain, "__wrapped__"):
+        return  # whoever calls it will see
+    most = code.co_argcount - (plain is not function)
+    least = most - len(plain.__defaults__ or ())
+    if least > len(parameters) or (most < len(parameters) and not code.co_flags & _VARARGS):
+        number = most if most < len(parameters) else least
+        raise RegistrationError(
+            f"a handler of {resource!r} is called with {', '.join(parameters)}; "
+            f"{plain.__qualname__} takes {number} parameters"
+        )
 
 
 def takes_terminal(function: Any) -> bool:

@@ -319,7 +319,8 @@ class Launcher:
 
 def _three(session: Session, result: Any) -> tuple[Any, Any, Any]:
     """stdin, stdout and stderr of what a handler returned. Raises TerminalError."""
-    if isinstance(result, (tuple, list)):
+    is_argv = type(result) is list and all(isinstance(part, str) for part in result)
+    if isinstance(result, (tuple, list)) and not is_argv:
         if len(result) == 3:
             return result[0], result[1], result[2]
         if len(result) == 2:

@@ -26,6 +26,7 @@ from plugin_host_sdk.errors import (
     TerminalError,
     excerpt,
 )
+from plugin_host_sdk.forkedchild import ParentOnly
 from plugin_host_sdk.protocol import LARGEST_SIZE, REPLAY_BYTES, TERMINAL_WINDOW_BYTES, WINDOW_BYTES
 from plugin_host_sdk.types.session import Created, HandlerInfo
 
@@ -165,7 +166,8 @@ class Manager:
         try:
             window = self._open_input(session, stdin)
             function = self._function(session, handler)
-            result = function and function(self._contexts[session.id], session.options)
+            with ParentOnly():
+                result = function and function(self._contexts[session.id], session.options)
         except BaseException as error:
             self._give_up(session, error)
         return self._begin(session, handler, result, window, call)
@@ -186,7 +188,8 @@ class Manager:
             function = self._function(session, handler)
             ctx = self._contexts[session.id]
             ctx.is_async = True
-            result = function and await function(ctx, session.options)
+            with ParentOnly():
+                result = function and await function(ctx, session.options)
         except BaseException as error:
             self._give_up(session, error)
         # A spawn takes longer than others on the loop should wait, and cannot be left half-way.
@@ -293,7 +296,7 @@ class Manager:
             closing = self._forget(session)
             if closing is not None:
                 closing.begin(0.0)
-        if not isinstance(error, Exception):
+        if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
             raise error
         raise error_of(error, session.id, session.key)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from plugin_host_sdk.endpoint import is_async
 from plugin_host_sdk.errors import TerminalError
+from plugin_host_sdk.forkedchild import ParentOnly
 from plugin_host_sdk.later import Later
 from plugin_host_sdk.types.session import Size
 
@@ -107,7 +108,8 @@ class Performance:
 
     def _perform(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         try:
-            result = function(*arguments)
+            with ParentOnly():
+                result = function(*arguments)
         except BaseException as error:
             self._failed(error)
         else:
@@ -118,7 +120,8 @@ class Performance:
 
     async def _perform_async(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         try:
-            result = await function(*arguments)
+            with ParentOnly():
+                result = await function(*arguments)
         except BaseException as error:
             self._failed(error)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from time import perf_counter
 
@@ -22,6 +23,7 @@ class LoopThread:
         self._loop: AbstractEventLoop | None = None
         self._tasks: set[Task[None]] = set()
         self._marked: float | None = None  # since when the loop has not come round to the mark
+        self._is_closed = False
 
     @property
     def loop(self) -> AbstractEventLoop | None:
@@ -92,16 +94,30 @@ class LoopThread:
     def close(self) -> None:
         """Let the thread end; coroutines that still run are not waited for."""
         with self._lock:
+            self._is_closed = True
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._loop = None
 
-    @staticmethod
-    def _live(loop: AbstractEventLoop) -> None:
+    def _live(self, loop: AbstractEventLoop) -> None:
+        """Run the loop until it is closed here: it is that of all handlers, and none may end it."""
         import asyncio
 
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._is_closed and not loop.is_closed():
+                try:
+                    loop.run_forever()
+                except BaseException:  # such as sys.exit() in a task that a handler has left behind
+                    import traceback
+
+                    traceback.print_exc()
+                else:
+                    self._tell_of_stop()
         finally:
             loop.close()
+
+    def _tell_of_stop(self) -> None:
+        if not self._is_closed:
+            text = "an async handler has stopped the event loop, which all of them share: it goes on"
+            print(text, file=sys.stderr)

@@ -7,6 +7,7 @@ never hides a live plugin. Every request that is accepted is answered exactly on
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from time import monotonic, perf_counter
@@ -88,10 +89,15 @@ class Server:
         try:
             self._read_and_act(me)
         except BaseException:
-            # A fault of the runtime itself: nobody reads any more, so the plugin must end, and say why.
-            import traceback
+            self._fault()
 
-            traceback.print_exc()
+    def _fault(self) -> None:
+        """A fault of the runtime itself. Nobody reads any more, or a call is lost: it ends and says why."""
+        import traceback
+
+        try:
+            sys.stderr.write(traceback.format_exc())
+        finally:  # also where author code has put something of its own in the way of that
             self._end("the runtime failed")
 
     def _read_and_act(self, me: Worker) -> None:
@@ -273,38 +279,44 @@ class Server:
                 self.wiring.notify("command.split", {"msgid": ctx.msgid, **ended})
 
     def _run_pooled(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
-        with self.wiring.mutex:
-            has_begun = self._begin(ctx)
-        if not has_begun:
-            self.wiring.flush()
-            return
-        started = perf_counter()
-        result, error = self._perform(endpoint, ctx, arguments)
-        if perf_counter() - started < _QUICK:
-            endpoint.ran_fast()
-        elif not self.preemptions.excuse():
-            endpoint.ran_slow()
-        with self.wiring.mutex:
-            self._queue_answer(ctx, result, error)
-        self.wiring.flush()
-
-    def _run_async(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
-        ctx.is_async = True
-
-        async def work() -> None:
+        try:
             with self.wiring.mutex:
                 has_begun = self._begin(ctx)
             if not has_begun:
                 self.wiring.flush()
                 return
-            result, error = None, None
-            try:
-                result = await endpoint.run(ctx, arguments)
-            except BaseException as problem:
-                error = explained(ctx, problem)
+            started = perf_counter()
+            result, error = self._perform(endpoint, ctx, arguments)
+            if perf_counter() - started < _QUICK:
+                endpoint.ran_fast()
+            elif not self.preemptions.excuse():
+                endpoint.ran_slow()
             with self.wiring.mutex:
                 self._queue_answer(ctx, result, error)
             self.wiring.flush()
+        except BaseException:
+            self._fault()
+
+    def _run_async(self, endpoint: Endpoint, ctx: Context, arguments: Any) -> None:
+        ctx.is_async = True
+
+        async def work() -> None:
+            try:
+                with self.wiring.mutex:
+                    has_begun = self._begin(ctx)
+                if not has_begun:
+                    self.wiring.flush()
+                    return
+                result, error = None, None
+                try:
+                    result = await endpoint.run(ctx, arguments)
+                except BaseException as problem:
+                    error = explained(ctx, problem)
+                with self.wiring.mutex:
+                    self._queue_answer(ctx, result, error)
+                self.wiring.flush()
+            except BaseException:
+                self._fault()
 
         try:
             cancel = self.loop.run(work)

@@ -15,7 +15,7 @@ from collections import deque
 from plugin_host_sdk.connection import PLUGIN, Connection
 from plugin_host_sdk.errors import CallError, CallFailed, LocalProtocolError, MessageTooLarge, NotEncodable
 from plugin_host_sdk.lane import Outbox
-from plugin_host_sdk.protocol import FRAME_BYTES, INITIALIZING, OPENING, READY, STOPPING
+from plugin_host_sdk.protocol import FRAME_BYTES, INITIALIZING, OPENING, READY, RESPONSE, STOPPING
 from plugin_host_sdk.wire import unpack
 
 TYPE_CHECKING = False
@@ -179,9 +179,7 @@ class Wiring:
                     if piece is not None:
                         self.channel.write(piece)
             except OSError:  # the peer is gone
-                with self.mutex:
-                    self.is_broken = True
-                    outbox.clear()
+                self._lose(b"".join(piece or ()))
             finally:
                 writing.release()
 
@@ -205,11 +203,20 @@ class Wiring:
         try:
             self.channel.write_one(data)
         except OSError:  # the peer is gone
-            with self.mutex:
-                self.is_broken = True
-                self.outbox.clear()
+            self._lose(data)
         finally:
             self.writing.release()
+
+    def _lose(self, unwritten: bytes) -> None:
+        """Nothing can be written any more."""
+        if self._is_child:  # the one thing that it makes is the answer of the handler that has forked it
+            from plugin_host_sdk.forkedchild import end_child
+
+            answer = unpack(unwritten)
+            end_child(answer[2] if answer[0] == RESPONSE else None)
+        with self.mutex:
+            self.is_broken = True
+            self.outbox.clear()
 
     def _put_late(self) -> None:
         records = [self.late.popleft() for _ in range(len(self.late))]

@@ -128,7 +128,7 @@ class Encoder:
                 continue
             if isinstance(value, (dict, list, tuple)) and not isinstance(value, ExtType):
                 inner = _parts(path, value)
-            elif problem := self._problem(value):
+            elif problem := self._problem(value, is_key=path.startswith("key ")):
                 try:
                     inner = iter([(path, self._default(value))])  # type: ignore[misc]
                 except Exception:  # also when there is no default
@@ -136,11 +136,11 @@ class Encoder:
             else:
                 continue
             if len(todo) > _DEPTH:
-                return path, f"nested deeper than {_DEPTH} levels"
+                return path, f"nested deeper than {_DEPTH} levels, or in itself"
             todo.append(inner)
         return None
 
-    def _problem(self, value: Any) -> str | None:
+    def _problem(self, value: Any, *, is_key: bool) -> str | None:
         """Why msgpack alone cannot carry this value."""
         if isinstance(value, str):
             try:
@@ -149,19 +149,45 @@ class Encoder:
                 return f"text that is not Unicode: {error.reason} at {error.start}"
         elif isinstance(value, int):
             if not -(2**63) <= value < 2**64:
-                return f"an integer of {value.bit_length()} bits does not fit into 64"
+                sign = " and a sign" if value < 0 else ""
+                return f"an integer of {value.bit_length()} bits{sign} does not fit into 64"
         elif not isinstance(value, _PLAIN):
             kind = type(value)
-            hint = _HINTS.get(kind.__qualname__, "") if kind.__module__ == "builtins" else ""
+            hints = (_HINTS.get(_known(one), "") for one in kind.__mro__)
+            hint = next(filter(None, hints), "")
+            if is_key and hint == _LIST:  # no key either
+                hint = ""
             return f"msgpack cannot carry a {kind.__module__}.{kind.__qualname__}{hint}"
         return None
 
 
+def _known(kind: type) -> str:
+    module = kind.__module__.partition(".")[0]
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+_LIST = ": make a list of it"
+_TEXT = ": make a text of it with str()"
+# By what a value is in the standard library, its own type or one that it descends from.
 _HINTS = {
     "coroutine": ", which nobody has awaited: what gives it is to be an `async def` that awaits it",
-    "generator": ": make a list of it",
-    "async_generator": ": make a list of it",
-    "set": ": make a list of it",
+    "generator": _LIST,
+    "async_generator": _LIST,
+    "set": _LIST,
+    "frozenset": _LIST,
+    "range": _LIST,
+    "dict_keys": _LIST,
+    "dict_values": _LIST,
+    "dict_items": _LIST,
+    "collections.deque": _LIST,
+    "mappingproxy": ": make a dict of it",
+    "datetime.date": ": make a text of it with isoformat()",
+    "datetime.time": ": make a text of it with isoformat()",
+    "datetime.timedelta": ": make a number of it with total_seconds()",
+    "enum.Enum": ": give its value",
+    "decimal.Decimal": _TEXT,
+    "pathlib.PurePath": _TEXT,
+    "uuid.UUID": _TEXT,
 }
 
 # By far the most values; those of exactly these types hold nothing and may be keys.
@@ -190,7 +216,7 @@ def _check_container(one: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> int:
 
 
 _PLAIN = (bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)
-_DEPTH = 500
+_DEPTH = 1000  # some 20 more can travel
 
 
 def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
