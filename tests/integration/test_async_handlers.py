@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_host import CallFailed, PluginHost
+from plugin_host import CallFailed, PluginDied, PluginHost
 from tests.run import Run
 from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
@@ -56,6 +56,12 @@ CODE = """
     async def own_cancel(ctx):
         import asyncio
         raise asyncio.CancelledError
+
+    @plugin.command("break_loop")
+    async def break_loop(ctx):
+        import asyncio
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, loop._selector.close)
 
     @plugin.command("stop_loop")
     async def stop_loop(ctx):
@@ -209,6 +215,19 @@ def test_loop_is_of_all_handlers_and_none_of_them_ends_it(
             for _ in range(3):
                 assert await host.call("demo", "nap", timeout=10) == "asyncio"
             await wait_until.aio(lambda: told in logged.text)
+
+    run(body())
+
+
+def test_plugin_whose_loop_cannot_run_on_ends_and_says_why(
+    run: Run, demo: PluginHost, logged: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with demo as host:
+            await host.call("demo", "break_loop", timeout=10)
+            with pytest.raises(PluginDied):
+                await host.call("demo", "nap", {"seconds": 30}, timeout=20)
+            assert "stderr: ValueError: I/O operation on closed epoll object" in logged.text
 
     run(body())
 

@@ -16,9 +16,11 @@ __all__ = ["LoopThread"]
 
 
 class LoopThread:
-    """Runs coroutines for other threads."""
+    """Runs coroutines for other threads. `on_failure` is called, with what was raised at hand, when the
+    loop cannot run on: what it had to do is lost then."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_failure: Callable[[], object] | None = None) -> None:
+        self._on_failure = on_failure or _show
         self._lock = threading.Lock()
         self._loop: AbstractEventLoop | None = None
         self._tasks: set[Task[None]] = set()
@@ -96,7 +98,10 @@ class LoopThread:
         with self._lock:
             self._is_closed = True
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._loop.stop)
+                try:
+                    self._loop.call_soon_threadsafe(self._loop.stop)
+                except RuntimeError:  # a handler has stopped it at this moment, and it has ended
+                    pass
                 self._loop = None
 
     def _live(self, loop: AbstractEventLoop) -> None:
@@ -104,20 +109,26 @@ class LoopThread:
         import asyncio
 
         asyncio.set_event_loop(loop)
-        try:
-            while not self._is_closed and not loop.is_closed():
-                try:
-                    loop.run_forever()
-                except BaseException:  # such as sys.exit() in a task that a handler has left behind
-                    import traceback
-
-                    traceback.print_exc()
-                else:
-                    self._tell_of_stop()
-        finally:
-            loop.close()
+        while not self._is_closed and not loop.is_closed():
+            try:
+                loop.run_forever()
+            except Exception:  # of the loop itself, such as that somebody closed its descriptors
+                self._on_failure()
+                return
+            except BaseException:  # such as sys.exit() in a task that a handler has left behind
+                _show()
+            else:
+                self._tell_of_stop()
+        loop.close()
 
     def _tell_of_stop(self) -> None:
         if not self._is_closed:
             text = "an async handler has stopped the event loop, which all of them share: it goes on"
             print(text, file=sys.stderr)
+
+
+def _show() -> None:
+    """What was raised."""
+    import traceback
+
+    traceback.print_exc()

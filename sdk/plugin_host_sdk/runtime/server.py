@@ -71,7 +71,7 @@ class Server:
         self.running: dict[int, Context] = {}
         self.sink = StreamDesk(wiring)
         self.preemptions = Preemptions()
-        self.loop = LoopThread()
+        self.loop = LoopThread(self._fault)
         self.backlog: deque[Event] = deque()
         self.finished = 0  # calls that had begun and were answered
         self.clock = 0.0  # when the leader began its turn, or ended its last run
