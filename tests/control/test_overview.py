@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from plugin_host.candidate import Candidate
-from plugin_host.control.overview import plugin_map
+from plugin_host.control.overview import plugin_map, status_map
 from plugin_host.errors import ManifestError
 from plugin_host.plugin import Plugin
 
@@ -35,3 +36,12 @@ def test_handlers_are_told_with_what_they_serve(
     plugin.capabilities = {"exec": offered}
     told = plugin_map(plugin)["handlers"]
     assert told == [{"key": key, "tty": tty, "pipes": pipes} for key, tty, pipes in handlers]
+
+
+def test_a_clock_that_is_set_makes_a_host_no_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic() - 5
+    started_at = time.time() - 5
+    monkeypatch.setattr(time, "time", lambda: started_at + 1e9)
+    told = status_map([], started_at, began)
+    assert told["started_at"] == started_at
+    assert 5 <= told["uptime_s"] < 60

@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["plugin_map", "status_map"]
 
 
-def status_map(plugins: Sequence[Plugin], started_at: float) -> dict[str, Any]:
-    """A host at this moment; times are seconds, `started_at` since the epoch."""
+def status_map(plugins: Sequence[Plugin], started_at: float, began: float) -> dict[str, Any]:
+    """A host at this moment; times are seconds, `started_at` since the epoch.
+
+    `began` is the same by `time.monotonic()`, which nobody sets: so long it has been up.
+    """
     counts = Counter(plugin.state for plugin in plugins)
     return {
         "version": VERSION,
         "pid": os.getpid(),
         "started_at": started_at,
-        "uptime_s": round(time.time() - started_at, 3),
+        "uptime_s": round(time.monotonic() - began, 3),
         "plugins": {str(state): counts[state] for state in State if counts[state]},
     }
 

@@ -71,7 +71,7 @@ class ControlServer:
         self, host: PluginHost, place: LocalSocket | socket.socket, *, share: Share = "user"
     ) -> None:
         self.host = host
-        self.started_at = time.time()
+        self._started = time.time(), time.monotonic()
         self.claims = ClaimTable(share)
         self._undertakings = Undertakings()  # that no client's going may interrupt
         self.actions = ActionMethods(host, ClaimTable(share), self._undertakings.begin)
@@ -111,7 +111,7 @@ class ControlServer:
         clients = [
             {"client": desk.number, "name": desk.name, **desk.peer.to_map()} for desk in self.desks()
         ]
-        shown = status_map(list(self.host.plugins.values()), self.started_at)
+        shown = status_map(list(self.host.plugins.values()), *self._started)
         return (
             shown
             | {"socket": self.path, "listen": self.listen, "share": self.claims.share}
