@@ -137,6 +137,42 @@ def test_interrupt_of_a_program_that_waits_in_a_call_stops_its_plugins() -> None
     assert not runs(pid)
 
 
+INTERRUPTED_CLOSE = """
+import os, signal, sys, threading, time
+from plugin_host.sync import PluginHost
+host = PluginHost(plugin_dirs=[sys.argv[1]], entry_points=False)
+host.__enter__()
+plugin = host.plugins["slow_to_stop"]
+folder = f"/proc/{plugin.pid}"
+print(plugin.pid, flush=True)
+
+def watch():
+    while plugin.state.name != "STOPPING":
+        time.sleep(0.001)
+    print("ready", flush=True)
+
+def tell():
+    codes = [interrupt.__code__]
+    while interrupt.__code__ in codes:  # another one in there would be the same one
+        frame, codes = sys._current_frames()[threading.main_thread().ident], []
+        while frame is not None:
+            codes.append(frame.f_code)
+            frame = frame.f_back
+    print("interrupted", flush=True)
+
+def interrupt(number, frame):
+    threading.Thread(target=tell).start()
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, interrupt)
+threading.Thread(target=watch).start()
+try:
+    host.close()
+except KeyboardInterrupt:
+    print(plugin.state.name, os.path.exists(folder), flush=True)
+"""
+
+
 @pytest.mark.parametrize(("interrupts", "stop_timeout_s"), [(1, 1), (2, 3600)])
 def test_close_goes_on_when_it_is_interrupted_and_is_given_up_at_the_second_time(
     interrupts: int, stop_timeout_s: int, tmp_path: Path, wait_until: WaitUntil
@@ -145,42 +181,8 @@ def test_close_goes_on_when_it_is_interrupted_and_is_given_up_at_the_second_time
     manifest = json.loads((home / "plugin_manifest.json").read_text())
     manifest["launch"]["stop_timeout_s"] = stop_timeout_s
     (home / "plugin_manifest.json").write_text(json.dumps(manifest))
-    code = """
-    import os, signal, sys, threading, time
-    from plugin_host.sync import PluginHost
-    host = PluginHost(plugin_dirs=[sys.argv[1]], entry_points=False)
-    host.__enter__()
-    plugin = host.plugins["slow_to_stop"]
-    folder = f"/proc/{plugin.pid}"
-    print(plugin.pid, flush=True)
-
-    def watch():
-        while plugin.state.name != "STOPPING":
-            time.sleep(0.001)
-        print("ready", flush=True)
-
-    def tell():
-        codes = [interrupt.__code__]
-        while interrupt.__code__ in codes:  # another one in there would be the same one
-            frame, codes = sys._current_frames()[threading.main_thread().ident], []
-            while frame is not None:
-                codes.append(frame.f_code)
-                frame = frame.f_back
-        print("interrupted", flush=True)
-
-    def interrupt(number, frame):
-        threading.Thread(target=tell).start()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    threading.Thread(target=watch).start()
-    try:
-        host.close()
-    except KeyboardInterrupt:
-        print(plugin.state.name, os.path.exists(folder), flush=True)
-    """
     with subprocess.Popen(
-        [sys.executable, "-c", "\n".join(line[4:] for line in code.splitlines()), tmp_path],
+        [sys.executable, "-c", INTERRUPTED_CLOSE, tmp_path],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
