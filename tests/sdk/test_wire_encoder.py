@@ -211,3 +211,19 @@ def test_text_that_is_not_unicode_goes_to_foreign_peers_as_it_came() -> None:
     assert message == [2, "x", ["caf\udce9"]]
     assert Encoder(foreign=True).encode(message) == data
     assert "surrogates not allowed at 0" in refusal("\ud800", foreign=True)
+
+
+@pytest.mark.parametrize("inmost", [[], {}], ids=["list", "map"])
+def test_what_is_nested_deeper_than_a_decoder_reads_is_refused(inmost: Any) -> None:
+    def nested(levels: int) -> Any:
+        value = inmost
+        for _ in range(levels - 1):
+            value = [value]
+        return value
+
+    encoder = Encoder()
+    for levels in (1, 1000, 1020):
+        encoder.survey(nested(levels))
+    for levels in (1021, 1024, 1100):
+        with pytest.raises(NotEncodable, match="nested deeper than 1020 levels"):
+            encoder.survey(nested(levels))

@@ -86,7 +86,8 @@ class Encoder:
     def survey(self, value: Any) -> None:
         """Refuse what msgpack writes and the peer's decoder does not take; for values without cycles.
 
-        Raises NotEncodable for a key that is a container, MessageTooLarge for too many or too long ones.
+        Raises NotEncodable for a key that is a container and for what is nested too deep, of which msgpack
+        writes one level more than it reads; MessageTooLarge for too many or too long containers.
         """
         if self._text_errors != "strict":
             return  # a foreign peer has limits of its own
@@ -96,21 +97,26 @@ class Encoder:
                     break
             else:
                 return  # as most are
-        count = 0
-        todo = [value]
-        while todo:
-            one = todo.pop()
-            if isinstance(one, _LEAVES):
-                count += isinstance(one, _EXTENSIONS)
-            elif isinstance(one, (dict, list, tuple)):
-                count += 1 + _check_container(one)
-                inner = one.values() if isinstance(one, dict) else one
-                if not ATOMS.issuperset(map(type, inner)):
-                    todo += [part for part in inner if type(part) not in ATOMS]
-            elif self._default is not None:
-                todo.append(self._default(one))
-            if count > MESSAGE_CONTAINERS:
-                raise MessageTooLarge(TOO_MANY)
+        count = depth = 0
+        level = [value]
+        while level:
+            depth += 1
+            if depth > _DEEPEST:
+                raise NotEncodable(f"cannot send the value: nested deeper than {_DEEPEST} levels")
+            below: list[Any] = []
+            for one in level:
+                if isinstance(one, _LEAVES):
+                    count += isinstance(one, _EXTENSIONS)
+                elif isinstance(one, (dict, list, tuple)):
+                    count += 1 + _check_container(one)
+                    inner = one.values() if isinstance(one, dict) else one
+                    if not ATOMS.issuperset(map(type, inner)):
+                        below += [part for part in inner if type(part) not in ATOMS]
+                elif self._default is not None:
+                    below.append(self._default(one))
+                if count > MESSAGE_CONTAINERS:
+                    raise MessageTooLarge(TOO_MANY)
+            level = below
 
     def _refusal(self, message: list[Any], error: Exception) -> NotEncodable:
         self._renew()
@@ -217,6 +223,7 @@ def _check_container(one: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> int:
 
 _PLAIN = (bytes, bytearray, memoryview, float, bool, type(None), ExtType, Timestamp)
 _DEPTH = 1000  # some 20 more can travel
+_DEEPEST = 1020  # a decoder takes 1,024, with those that are around a value in its message
 
 
 def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
