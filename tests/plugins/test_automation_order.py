@@ -392,3 +392,31 @@ def test_a_plugin_that_is_only_listed_loads_nothing_heavy() -> None:
         "plugin_host_sdk.later",  # which the runtime needs in any case
         "plugin_host_sdk.reconfiguration",
     }
+
+
+def test_settings_are_known_to_msgspec_before_two_threads_may_need_them() -> None:
+    program = """
+import threading, time
+from plugin_host_automation import setting
+
+class Slow:  # what a first look at the types would evaluate, which lets others in
+    def __or__(self, other):
+        time.sleep(0.01)
+        return str | other
+
+setting.Folder = setting.Text = Slow()
+barrier, found = threading.Barrier(8), []
+
+def look():
+    barrier.wait()
+    found.append(setting.current({"roots": ["/srv"], "path": "/bin"}))
+
+threads = [threading.Thread(target=look) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(found))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "8\n", "")

@@ -68,6 +68,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         return os.path.join(base, "plugin-host-automation")
 
 
+# msgspec looks at a type when it is first used; two threads that do it at once crash it.
+msgspec.convert({}, Settings)
+
 _files: dict[str, dict[str, Any]] = {}
 
 
