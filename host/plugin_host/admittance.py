@@ -6,6 +6,7 @@ Invariant: a call waits only for a plugin that will be ready, or failed, without
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import CallTimeout, PluginNotFound, PluginNotReady
@@ -14,7 +15,7 @@ from .state import State
 from .wording import near, shown, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from typing import Protocol
 
     from .link import Link
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
         plugin: Plugin
         link: Link | None
         is_due: bool
+        restarts_due: int
 
         def wake(self) -> None: ...
+        def wake_callers(self) -> None: ...
         async def next_move(self) -> None: ...
 
 
-__all__ = ["admitted", "not_found", "not_ready"]
+__all__ = ["admitted", "not_found", "not_ready", "restarting"]
 
 _ON_THEIR_WAY = frozenset({State.IDLE, State.STARTING, State.BACKOFF})
 
@@ -64,9 +67,22 @@ async def admitted(
     return link, None if timeout is None or deadline is None else max(0.0, deadline - loop.time())
 
 
+@contextmanager
+def restarting(keeper: Gatekeeper) -> Iterator[None]:
+    """While this lasts, calls wait for what comes of it, in whatever state the plugin is."""
+    keeper.restarts_due += 1
+    try:
+        yield
+    finally:
+        keeper.restarts_due -= 1
+        keeper.wake_callers()
+
+
 def _comes(keeper: Gatekeeper) -> bool:
     """Whether the plugin will be ready, or failed, by itself."""
     plugin = keeper.plugin
+    if keeper.restarts_due:
+        return True
     if plugin.state is State.STOPPING:  # a lazy one that was idle is started again by this call
         manifest = plugin.candidate.manifest
         return manifest is not None and manifest.activation == "lazy"

@@ -18,6 +18,7 @@ from .engagement import Engagement
 from .environment import run_token
 from .errors import LaunchError, SpawnError
 from .event import PluginNotified
+from .journal import failure_text
 from .launch import LaunchOrder, launch
 from .linkowner import LinkOwner
 from .metric.meter import Meter
@@ -101,6 +102,7 @@ class Instance(LinkOwner):
         self._is_stopping = False
         self._has_hung_up = False
         self._hang: tuple[str, str] | None = None
+        self._failure: str | None = None
 
     def __repr__(self) -> str:
         return f"<Instance {self.mark} pid={self.pid}>"
@@ -282,6 +284,7 @@ class Instance(LinkOwner):
             tasks=engagement.tasks.unfinished,
             confinement=self._custody.confinement,
             hang=self._hang,
+            failure=self._failure,
             error=error,
             has_hung_up=self._has_hung_up,
             restarts=self.restarts,
@@ -367,6 +370,7 @@ class Instance(LinkOwner):
         if method == "log":
             return self._journal.record(params)
         if method == "failure":
+            self._failure = failure_text(params)
             return self._journal.failure(params)
         if method == "command.changed":
             self._owner.commands_changed(self, params)

@@ -19,11 +19,12 @@ from .logbook import LEVELS, Logbook, LogRecord
 if TYPE_CHECKING:
     from .death import DeathReport
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "failure_text"]
 
 _NAMES = {number: name for name, number in LEVELS.items()}
 # A program that is no plugin may write tens of thousands of lines before it is ended.
 _STRAY_LINES = 20
+_SHOWN_FAILURE = 300
 
 
 class Journal:
@@ -133,6 +134,12 @@ class Journal:
                 source=source,
             )
         )
+
+
+def failure_text(params: dict[str, Any]) -> str:
+    """Why a plugin closes, as it says in its notification `failure`, in one line."""
+    text = " ".join(_text(params.get("message")).split())
+    return text if len(text) <= _SHOWN_FAILURE else text[: _SHOWN_FAILURE - 1] + "…"
 
 
 def _text(value: Any) -> str:

@@ -59,14 +59,16 @@ def of_run(
     tasks: Iterable[str],
     confinement: Confinement | None,
     hang: tuple[str, str] | None,
+    failure: str | None = None,
     error: Exception | None,
     has_hung_up: bool = False,
     restarts: int,
 ) -> DeathReport:
     """The report of a plugin that was ready.
 
-    `hang` is why the host ended it and what it was found doing, `error` how it broke the protocol;
-    `has_hung_up` says that it closed its connection while it still ran.
+    `hang` is why the host ended it and what it was found doing, `failure` what it said of why it
+    closes, `error` how it broke the protocol; `has_hung_up` says that it closed its connection while it
+    still ran.
     """
     calls, sessions, tasks, status = tuple(calls), tuple(sessions), tuple(tasks), process.status
     stderr = process.stderr.tail
@@ -83,6 +85,8 @@ def of_run(
         if has_hung_up and status.code == 0 and limit is None:
             how = f"closed its connection and then {how}"
         how += f", after it broke the protocol: {error}" if error else ""
+    if failure is not None and hang is None:
+        how += f"; it said: {failure}"
     return DeathReport(
         plugin=plugin,
         phase=Phase.CALL if calls or sessions or tasks else Phase.IDLE,

@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .admittance import admitted
+from .admittance import admitted, restarting
 from .errors import CallTimeout, LaunchError, PluginDied, PluginHostError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
@@ -48,14 +48,15 @@ __all__ = ["Supervisor"]
 class Supervisor(InstanceOwner):
     """Runs one plugin.
 
-    `link` is there while it is ready, and only then. `is_due` is set when its first start is about to come,
-    so that calls wait for it. `stops` counts how often somebody wanted it stopped.
+    `link` is there while it is ready, and only then. `is_due` is set when its first start is about to come
+    and `restarts_due` counts restarts, so that calls wait for them; `stops` how often a stop was asked for.
     """
 
     def __init__(self, plugin: Plugin, facilities: Facilities) -> None:
         self.plugin = plugin
         self.link: Link | None = None
         self.is_due = False
+        self.restarts_due = 0
         self.stops = 0
         self.idleness: Idleness | None = None  # of a lazy plugin that runs; who uses it counts there
         self._facilities = facilities
@@ -271,7 +272,7 @@ class Supervisor(InstanceOwner):
         """Stop the plugin for good."""
         self._is_closed = True
         self.is_due = False
-        self._wake_callers()
+        self.wake_callers()
         await self.stop()
         await self._laziness.close()
 
@@ -283,8 +284,9 @@ class Supervisor(InstanceOwner):
     async def restart(self, since: int | None = None) -> None:
         """Stop the plugin and start it again. Raises as `start` does."""
         since = self.stops if since is None else since
-        await self._halt()
-        await self.start(since)
+        with restarting(self):
+            await self._halt()
+            await self.start(since)
 
     async def _halt(self) -> None:
         self._launching.call_off()
@@ -448,9 +450,10 @@ class Supervisor(InstanceOwner):
     def _move(self, state: State, reason: str = "") -> None:
         self.is_due = False
         self.plugin.move(state, reason)
-        self._wake_callers()
+        self.wake_callers()
 
-    def _wake_callers(self) -> None:
+    def wake_callers(self) -> None:
+        """Have those that wait for a move look again."""
         if self._moved is not None:
             moved, self._moved = self._moved, None
             moved.set_result(None)

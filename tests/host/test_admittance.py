@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugin_host.admittance import admitted
+from plugin_host.admittance import admitted, restarting
 from plugin_host.candidate import Candidate
 from plugin_host.errors import CallTimeout, PluginNotReady
 from plugin_host.manifest import Manifest, convert
@@ -37,6 +37,7 @@ class Keeper:
         self.plugin.state = state
         self.link: Any = None
         self.is_due = False
+        self.restarts_due = 0
         self.wakes = 0
         self._moved = asyncio.Event()
 
@@ -49,6 +50,9 @@ class Keeper:
 
     def move(self, state: State, link: Any = None) -> None:
         self.plugin.state, self.link = state, link
+        self.wake_callers()
+
+    def wake_callers(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -100,6 +104,31 @@ def test_call_waits_for_the_first_start_when_that_is_due(run: Run) -> None:
         keeper.move(State.STARTING)
         keeper.move(State.READY, LINK)
         assert [await call for call in calls] == [(LINK, None)] * 2
+
+    run(body())
+
+
+@pytest.mark.parametrize("state", [State.STOPPING, State.STOPPED, State.FAILED])
+def test_call_waits_for_a_restart_until_the_last_of_them_is_over(run: Run, state: State) -> None:
+    async def body() -> None:
+        keeper = Keeper(state)
+        with restarting(keeper):
+            with restarting(keeper):
+                call = await waiting(keeper)
+                with pytest.raises(PluginNotReady, match=f"is {state}, not ready"):
+                    await admitted(keeper, None, fail_fast=True)
+            await asyncio.sleep(0)
+            assert not call.done()
+            keeper.move(State.STOPPED)
+            keeper.move(State.STARTING)
+            keeper.move(State.READY, LINK)
+            assert await call == (LINK, None)
+            keeper.link = None
+            vain = await waiting(keeper)
+            keeper.plugin.error = RuntimeError("no licence")
+            keeper.move(State.FAILED)
+        with pytest.raises(PluginNotReady, match="is failed, not ready: no licence"):
+            await vain
 
     run(body())
 

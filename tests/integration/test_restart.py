@@ -271,6 +271,58 @@ def test_other_plugins_do_not_notice(run: Run, tmp_path: Path) -> None:
     run(body())
 
 
+async def comes_to(host: PluginHost, state: State) -> None:
+    """Wait until a plugin is."""
+    async for event in host.events():
+        if isinstance(event, StateChanged) and event.new is state:
+            return
+
+
+def test_calls_during_a_restart_wait_for_it_and_none_fails(run: Run, tmp_path: Path) -> None:
+    folder = write_plugin(
+        tmp_path, "calm", "import os\n@plugin.command('pid')\ndef pid(ctx): return os.getpid()"
+    )
+
+    async def body() -> None:
+        async with stage("calm", dirs=[folder]) as host:
+            before = await host.call("calm", "pid")
+            stops = asyncio.create_task(comes_to(host, State.STOPPING))
+            await asyncio.sleep(0)
+            restart, found = asyncio.create_task(host.restart("calm")), []
+            await stops
+            while not restart.done():
+                found.append(await host.call("calm", "pid"))
+            await restart
+            assert found
+            assert set(found) == {host.plugins["calm"].pid}
+            assert before not in found
+
+    run(body())
+
+
+def test_call_during_a_restart_that_a_stop_overtakes_is_told_that_it_is_stopped(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = write_plugin(tmp_path, "calm")
+
+    async def body() -> None:
+        async with stage("calm", dirs=[folder]) as host:
+            stops = asyncio.create_task(comes_to(host, State.STOPPING))
+            await asyncio.sleep(0)
+            restart = asyncio.create_task(host.restart("calm"))
+            await stops
+            call = asyncio.create_task(host.call("calm", "none"))
+            await asyncio.sleep(0)
+            assert not call.done()
+            await host.stop("calm")
+            with pytest.raises(PluginNotReady, match="is stopped, not ready"):
+                await call
+            with pytest.raises(LaunchError, match="stopped meanwhile"):
+                await restart
+
+    run(body())
+
+
 def test_restart_that_is_interrupted_by_a_manual_one_happens_once(run: Run, tmp_path: Path) -> None:
     async def body() -> None:
         async with phoenix(tmp_path) as host:
