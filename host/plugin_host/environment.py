@@ -95,7 +95,7 @@ def _inherited(outer: Mapping[str, str], wanted: tuple[str, ...]) -> dict[str, s
     prefixes = tuple(name[:-1] for name in wanted if name.endswith("*"))
     return {
         name: value
-        for name, value in outer.items()
+        for name in outer  # and not all values, each of which os.environ decodes
         if (name in names or (name.startswith(prefixes) and name not in NEVER_INHERITED))
-        and not value.startswith("()")  # a function exported by bash is code, not a setting
+        and not (value := outer.get(name, "()")).startswith("()")  # bash exports functions so: code
     }
