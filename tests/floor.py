@@ -31,6 +31,8 @@ SDK = {
         "errors trunk sessionerror actionerror metadataerror"
         " excerpt protocol version tracecontext forkorder"
     ),
+    # What is asked of the kernel, on both sides.
+    "system": Wing("ownproc"),
     "core": Wing("wire frame stray window events stream lane handshake legality", below="ground"),
     "connection": Wing("connection alone", below="ground core"),
     # What authors write against: beside the core, not on top of it.
@@ -38,7 +40,7 @@ SDK = {
     "author": Wing(
         "plugin command bundle exec metadata action endpoint later sink parameter annotation context"
         " cancellation reconfiguration loopside forkedchild",
-        below="ground types",
+        below="ground system types",
     ),
     "runtime": Wing("runtime", below="ground core connection types author"),
     "testing": Wing("testing", below="ground core connection types author runtime"),
@@ -48,7 +50,10 @@ SDK = {
 
 HOST = {
     # Also how a process ended, as plain data: exceptions carry it.
-    "ground": Wing("errors version exitstatus death ring weight subscription undertaking", sdk="ground"),
+    "ground": Wing(
+        "errors version exitstatus death ring weight subscription undertaking fork",
+        sdk="ground",
+    ),
     # The host's end of the wire to a child: where processes and links touch.
     "channel": Wing("channel", below="ground"),
     # What is counted, as plain numbers, and the trace that calls are part of.
@@ -59,6 +64,7 @@ HOST = {
         " executable admission keeper dumpfile threadstate machine cgroup usage consumption account access"
         " errand enclosure currenttask",
         below="ground channel",
+        sdk="system",
     ),
     # How values of the wire are written as JSON.
     "notation": Wing("notation", sdk="core"),
@@ -123,7 +129,7 @@ HOST = {
         "checkup",
         below="ground description socket hook channel process discovery isolation supervision control"
         " listener",
-        sdk="ground",
+        sdk="ground system",
     ),
     "control": Wing(
         "control",

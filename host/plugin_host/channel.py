@@ -15,6 +15,8 @@ import struct
 import termios
 from typing import TYPE_CHECKING, Protocol
 
+from . import fork
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -124,14 +126,28 @@ def unread(fd: int, request: int = termios.TIOCOUTQ) -> int:
         return 0
 
 
-class _SocketChannel:
-    __slots__ = ("_socket", "read_fd", "recv_into", "send", "write_fd")
+class _Own:
+    """A forked child must not read or write what is its parent's."""
+
+    __slots__ = ("__weakref__", "read_fd", "write_fd")
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+        fork.watch(self)
+
+    def disown(self) -> None:
+        fork.lead_nowhere(self.read_fd, self.write_fd)
+
+
+class _SocketChannel(_Own):
+    __slots__ = ("_socket", "recv_into", "send")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self.recv_into = sock.recv_into  # the socket's own: two calls less for every message
         self.send = sock.send
-        self.read_fd = self.write_fd = sock.fileno()
+        super().__init__(sock.fileno(), sock.fileno())
 
     def untaken(self) -> int:
         return unread(self.write_fd)
@@ -150,12 +166,8 @@ class _SocketChannel:
         return f"<socket channel fd={self.read_fd}>"
 
 
-class _PipeChannel:
-    __slots__ = ("read_fd", "write_fd")
-
-    def __init__(self, read_fd: int, write_fd: int) -> None:
-        self.read_fd = read_fd
-        self.write_fd = write_fd
+class _PipeChannel(_Own):
+    __slots__ = ()
 
     def recv_into(self, buffer: WriteableBuffer, /) -> int:
         return os.readv(self.read_fd, (buffer,))

@@ -105,7 +105,7 @@ class PluginHost:
         self._bytecode = BytecodeFolders()
         self._is_discovered = False
         self._undertakings = Undertakings()
-        self._home = HomeLoop()
+        self._home = HomeLoop(self._supervisors.clear)
         self._is_closed = False
 
     def _make_spans(self, provider: TracerProvider | None) -> None:
@@ -227,8 +227,9 @@ class PluginHost:
         await self.close()
 
     async def close(self) -> None:
-        """Stop every plugin and end every event stream, for good."""
-        self._home.check_closing()
+        """Stop every plugin and end every event stream, for good. Does nothing in a forked child."""
+        if not self._home.check_closing():
+            return
         self._home.leave()
         self._is_closed = True
         stops = [asyncio.create_task(one.close()) for one in self._supervisors.values()]

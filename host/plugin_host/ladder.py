@@ -95,8 +95,10 @@ async def stop(
 
     A caller that is cancelled still leaves nothing behind: the tree is killed at once, for which it may
     take KILL_S more, and the cancellation goes on. Looking at the processes of the machine takes
-    milliseconds of the loop, two or three times in a stop.
+    milliseconds of the loop, two or three times in a stop. In a forked child it does nothing.
     """
+    if process.is_foreign:
+        return StopReport("none", 0.0, None)
     ladder = _Ladder(process, polite, timeout_s, mark, members)
     _climbing.add(ladder)
     try:

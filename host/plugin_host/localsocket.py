@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from . import fork
 from .errors import SocketError, SocketInUse
 from .peer import Peer, peer_of
 from .peerrule import PeerRule, rule_for
@@ -84,6 +85,7 @@ class BoundSocket(socket.socket):
     path: str = ""
     identity: _Identity | None = None
     rule: PeerRule | None = None
+    generation: int = 0
 
 
 def listen(place: LocalSocket, backlog: int = 128) -> BoundSocket:
@@ -153,6 +155,8 @@ def unlink_own(listening: socket.socket) -> bool:
     """
     if not isinstance(listening, BoundSocket) or listening.identity is None:
         return False
+    if listening.generation != fork.generation:  # a forked parent's
+        return False
     try:
         with locked(os.path.dirname(listening.path)):
             if _identity(listening.path) != listening.identity:
@@ -190,6 +194,7 @@ def _bound(path: str, mode: int, gid: int | None, backlog: int) -> BoundSocket:
         os.chmod(made_at, mode)
         listening.listen(backlog)
         listening.path, listening.identity = path, _identity(made_at)
+        listening.generation = fork.generation
         listening.rule = PeerRule.of(os.lstat(made_at))
         os.rename(made_at, path)
     except BaseException:

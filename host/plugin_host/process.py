@@ -232,6 +232,11 @@ class PluginProcess:
         status = await self.wait(timeout)
         return await self.wait(ENDING_S) if status is None and is_ending(self.pid) else status
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a child of the process that this one was forked from."""
+        return self._reaper.is_foreign
+
     def send_signal(self, number: int) -> bool:
         """Signal this process alone; False when it has ended or runs as somebody else."""
         return self._reaper.send_signal(number)

@@ -15,6 +15,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from plugin_host_sdk.ownproc import has_own_proc, is_blind
+
 from .sparedescriptor import SPARE
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ __all__ = [
     "read_use",
 ]
 
-_HAS_PROC = os.path.exists("/proc/self/stat")
+_HAS_PROC = has_own_proc()
+_IS_BLIND = is_blind()
 _READ_BYTES = 64 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")  # in a second, of what /proc counts processor time in
@@ -168,6 +171,8 @@ def read_row(pid: int) -> ProcessRow | None:
 def is_ending(pid: int) -> bool:
     """Whether a process has begun to end, which the kernel notes before it closes its descriptors, or has
     ended; where that cannot be seen, True."""
+    if not _HAS_PROC:
+        return True
     fields = _read_file(f"/proc/{pid}/stat", whole=False).rpartition(b")")[2].split(None, 8)
     return len(fields) < 8 or bool(int(fields[6]) & _PF_EXITING)
 
@@ -274,6 +279,8 @@ def _content(path: str, whole: bool) -> bytes:
 
 
 def _psutil_rows() -> Iterator[ProcessRow]:
+    if _IS_BLIND:
+        return
     import psutil  # slow to import, and not needed where there is /proc
 
     try:
@@ -287,6 +294,8 @@ def _psutil_rows() -> Iterator[ProcessRow]:
 
 
 def _psutil_row(pid: int) -> ProcessRow | None:
+    if _IS_BLIND:
+        return None
     import psutil
 
     try:
@@ -306,6 +315,8 @@ def _psutil_row(pid: int) -> ProcessRow | None:
 
 
 def _psutil_use(pid: int) -> ProcessUse | None:
+    if _IS_BLIND:
+        return None
     import psutil
 
     try:
@@ -321,6 +332,8 @@ def _psutil_use(pid: int) -> ProcessUse | None:
 
 
 def _psutil_variable(pid: int, name: str, wait: Callable[[], bool]) -> str | None:
+    if _IS_BLIND:
+        return None
     import psutil
 
     try:

@@ -12,6 +12,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from . import fork
 from .exitstatus import ExitStatus
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Reaper:
     __slots__ = (
         "_closed",
         "_exited",
+        "_generation",
         "_loop",
         "_memory_floor",
         "_on_exit",
@@ -58,6 +60,7 @@ class Reaper:
         pidfd: int = -1,
     ) -> None:
         self.pid = pid
+        self._generation = fork.generation
         self.status: ExitStatus | None = None
         self._on_exit = on_exit
         self._memory_floor = memory_floor
@@ -86,9 +89,14 @@ class Reaper:
         """Whether the end was seen; the status may still be on its way from whoever knows it."""
         return self.status is not None
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a child of the process that this one was forked from."""
+        return fork.generation != self._generation
+
     def send_signal(self, number: int) -> bool:
-        """Signal the process; False when it has been reaped or runs as somebody else."""
-        if self.status is not None:
+        """Signal the process; False when it was reaped, runs as somebody else or is a forked parent's."""
+        if self.status is not None or self.is_foreign:
             return False
         self.note_sent(number)
         try:
@@ -107,6 +115,8 @@ class Reaper:
         cannot outrun it. False when there is nobody, or when the system cannot do it safely: the number
         of a group may be in other hands once its leader was reaped.
         """
+        if self.is_foreign:
+            return False
         try:
             if self.status is None:
                 self.note_sent(number)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import fork
+
 if TYPE_CHECKING:
     from signal import SIGINT, getsignal, signal
     from types import FrameType
@@ -27,24 +29,30 @@ _NOBODY: Any = object()
 class SignalHold:
     """`begin` to `end` is one call. In it, signals are let through while `is_open`."""
 
-    __slots__ = ("_handle", "_handler", "is_open", "kept")
+    __slots__ = ("_generation", "_handle", "_handler", "is_open", "kept")
 
     def __init__(self) -> None:
         self.is_open = False
         self.kept: tuple[int, FrameType | None] | None = None
         self._handler: Any = _NOBODY  # for whom `_handle` stands, in a call or in the last one
         self._handle = self._take  # one object, to be known again
+        self._generation = fork.generation
 
     def begin(self) -> None:
         """Keep signals back from now on."""
         handler = getsignal(SIGINT)
-        if handler is self._handler:
-            signal(SIGINT, self._handle)
-        elif handler is not self._handle:
-            self._handler = _NOBODY
-            if callable(handler):
-                self._handler = handler
+        try:
+            if handler is self._handler:
                 signal(SIGINT, self._handle)
+            elif handler is not self._handle:
+                self._handler = _NOBODY
+                if callable(handler):
+                    self._handler = handler
+                    signal(SIGINT, self._handle)
+        except (
+            ValueError
+        ):  # what `threading` takes for the main thread is not Python's, or its interpreter's
+            self._handler = _NOBODY
 
     def end(self) -> None:
         """Put everything as it was, and handle what was kept back. Raises what the handler raises."""
@@ -64,6 +72,11 @@ class SignalHold:
         self.is_open = is_open
 
     def _take(self, signum: int, frame: FrameType | None) -> None:
+        if self._generation != fork.generation:
+            # A fork by another thread, in the middle of a call of the main one: nobody ends that here.
+            signal(SIGINT, self._handler)
+            self._handler(signum, frame)
+            return
         if not self.is_open:
             self.kept = signum, frame
             return

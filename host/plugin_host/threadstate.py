@@ -12,12 +12,15 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from plugin_host_sdk.ownproc import has_own_proc
+
 __all__ = ["MOST_THREADS", "ProcessState", "ThreadState", "catches", "look", "observe"]
 
 MOST_THREADS = 128
 OBSERVED_S = 0.25
 
 _READ_BYTES = 4096
+_HAS_PROC = has_own_proc()
 _TICKS = os.sysconf("SC_CLK_TCK")
 # What makes a thread one that computes: this part of a processor, or, where it has to share one, a small
 # part and the wish for more.
@@ -181,7 +184,7 @@ def look(pid: int) -> ProcessState:
 
 def catches(pid: int, signal: int) -> bool | None:
     """Whether the process has a handler for this signal, so that it does not end by it; None: unknown."""
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in _read(f"/proc/{pid}/status").splitlines() if _HAS_PROC else ():
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) >> (signal - 1) & 1)
     return None
@@ -213,11 +216,11 @@ def _compare(
 
 def _rows(pid: int) -> dict[int, _Row] | None:
     """The threads of a process by their numbers; none when it is gone, None when nothing can be seen."""
+    if not _HAS_PROC:
+        return None
     try:
         names = os.listdir(f"/proc/{pid}/task")
-    except FileNotFoundError:
-        return {} if os.path.exists("/proc/self/stat") else None
-    except ProcessLookupError:
+    except (FileNotFoundError, ProcessLookupError):
         return {}
     except OSError:  # no descriptor left to look with, or not ours to see
         return None

@@ -6,6 +6,7 @@ First come those of `runtime.shim`, which say what is laid on this process.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # of C, and loaded by the interpreter itself
 import gc
 import sys
 
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments = _restrain(arguments)
     wiring = open_wire()
     dump_crashes()
+    _heed_children()
     try:
         plugin = _load(_obey(arguments))
     except SystemExit as error:
@@ -50,6 +52,12 @@ def main(argv: list[str] | None = None) -> None:
     else:
         gc.enable()
         leave(_serve(plugin, wiring))
+
+
+def _heed_children() -> None:
+    """What a host ignores, its plugins do, and with SIGCHLD ignored nobody learns how a program ended."""
+    if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
 
 
 def _serve(plugin: Plugin, wiring: Wiring) -> int:

@@ -130,7 +130,9 @@ def test_one_descriptor_serves_input_and_output(tmp_path: Path, own_socket: str,
     run(body())
 
 
-def test_a_bad_count_has_no_effect(tmp_path: Path, own_socket: str, run: Run) -> None:
+def test_a_bad_count_has_no_effect(
+    tmp_path: Path, own_socket: str, run: Run, wait_until: WaitUntil
+) -> None:
     async def body() -> None:
         async with arena(tmp_path, own_socket) as scene:
             client = await scene.client()
@@ -138,7 +140,6 @@ def test_a_bad_count_has_no_effect(tmp_path: Path, own_socket: str, run: Run) ->
             ended = await client.exec("desk", ["true"], tty=False)
             await ended.wait()
             before = len(os.listdir("/proc/self/fd"))
-            asked = {"session": session.id}
             wrong: dict[str, Any]
             for wrong in (
                 {"streams": []},
@@ -146,14 +147,13 @@ def test_a_bad_count_has_no_effect(tmp_path: Path, own_socket: str, run: Run) ->
                 {"streams": ["stdout", "stdout"]},
                 {"streams": ["stdlog"]},
                 {"streams": -1},
-                {"streams": 2},
                 {"streams": [1]},
                 {},
                 {"streams": ["stdout"], "offset": -2},
                 {"streams": ["stdout"], "lossless": "perhaps"},
             ):
                 with pytest.raises(CallFailed) as caught:
-                    await client.ask("host.open_io", asked | wrong)
+                    await client.ask("host.open_io", {"session": session.id} | wrong)
                 assert caught.value.name == "rpc.invalid_params", wrong
             with pytest.raises(SessionClosed):
                 await client.open_io(ended, ["stdin"])
@@ -162,7 +162,7 @@ def test_a_bad_count_has_no_effect(tmp_path: Path, own_socket: str, run: Run) ->
             with pytest.raises(CallFailed):
                 await client.ask("host.open_io", {"streams": ["stdout"]})
             assert len(scene.server.io._tickets) == 0
-            assert len(os.listdir("/proc/self/fd")) == before
+            await wait_until.aio(lambda: len(os.listdir("/proc/self/fd")) <= before)
             assert await viewers(session) == 0
             async with opened(client, session, "stdin", "stdout") as (stdin, stdout):
                 os.close(stdin)

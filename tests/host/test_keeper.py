@@ -308,10 +308,7 @@ def test_where_there_can_be_none_one_warning_says_what_is_lost(
     elif what == "program":
         monkeypatch.setattr(handle, "_PROGRAM", Path("/no/such/program.py"))
     else:
-        exists = os.path.exists
-        monkeypatch.setattr(
-            os.path, "exists", lambda path: not str(path).startswith("/proc") and exists(path)
-        )
+        monkeypatch.setattr(handle, "has_own_proc", lambda: False)
 
     async def body() -> None:
         keeper = Keeper("run")

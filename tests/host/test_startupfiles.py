@@ -122,3 +122,9 @@ def test_folders_are_those_of_this_interpreter() -> None:
     assert {*site.getsitepackages(), os.path.dirname(os.__file__)} <= set(folders)
     assert (site.getusersitepackages() in folders) is bool(site.ENABLE_USER_SITE or sys.flags.no_user_site)
     assert len(set(folders)) == len(folders)
+
+
+def test_entry_of_the_path_that_is_no_text_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As imports do."""
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/a/site-packages"), None, b"/b/site-packages"])
+    assert not {"/a/site-packages", "/b/site-packages"} & set(site_folders())

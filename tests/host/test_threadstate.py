@@ -248,12 +248,7 @@ def test_without_a_descriptor_to_look_with_nobody_is_said_to_have_ended(run: Run
 
 
 def test_where_there_is_no_proc_nothing_is_known(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str) -> Any:
-        raise FileNotFoundError(path)
-
-    monkeypatch.setattr(os, "listdir", refuse)
-    monkeypatch.setattr(os.path, "exists", lambda path: False)
-    monkeypatch.setattr(threadstate, "_read", lambda path: "")
+    monkeypatch.setattr(threadstate, "_HAS_PROC", False)
     assert run(observe(1, 60)).describe() == "unknown"
     assert look(1).is_known is False
     assert catches(1, signal.SIGTERM) is None

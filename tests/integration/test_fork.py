@@ -1,119 +1,163 @@
-"""Plugins whose authors fork: the child has no wire, whatever it does."""
+"""Programs that fork while they have an asyncio host, or before they enter one."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
+import os
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
-from plugin_host import State
-from tests.run import Run
-from tests.stage import stage, write_plugin
-from tests.wait import WaitUntil
+from tests.source import ROOT
 
-CODE = """
-    import logging, multiprocessing, os, sys
+pytestmark = [pytest.mark.edges, pytest.mark.deadline(60)]
 
-    @plugin.command("echo")
-    def echo(ctx, value=None):
-        return value
-
-    @plugin.command("fork")
-    def fork(ctx):
-        "The child comes back from here, too, as if it served the call."
-        pid = os.fork()
-        if pid == 0:
-            logging.getLogger("child").warning("logged by the child")
-            ctx.log.warning("told by the child")
-            ctx.progress(1)
-            print("printed by the child", flush=True)
-            try:
-                ctx.host.call("anything")
-            except sdk.CallError as error:
-                print(f"refused to the child: {error}", flush=True)
-            return "answered by the child"
-        return "answered by the parent"
-
-    def come_back(how):
-        "The status of a child that comes back from a handler."
-        pid = os.fork()
-        if pid:
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if how == "raise":
-            raise ValueError("raised by the child")
-        if how == "exit":
-            sys.exit(3)
-        return "answered by the child"
-
-    @plugin.command("plain_child")
-    def plain_child(ctx, how):
-        return come_back(how)
-
-    @plugin.command("async_child")
-    async def async_child(ctx, how):
-        return come_back(how)
-
-    @plugin.command("async_echo")
-    async def async_echo(ctx, value):
-        return value
-
-    def square(number):
-        logging.getLogger("worker").warning("squaring %d", number)
-        return number * number
-
-    @plugin.command("pool")
-    def pool(ctx):
-        with multiprocessing.get_context("fork").Pool(2) as workers:
-            return workers.map(square, [1, 2, 3])
+HEAD = """
+import asyncio, multiprocessing, os, sys, warnings
+from tests.stage import stage
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+ctx = multiprocessing.get_context("fork")
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_plugin(tmp_path_factory.mktemp("plugins"), "forker", CODE)
+def program(code: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", HEAD + textwrap.dedent(code)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=45,
+    )
 
 
-def test_child_of_a_handler_neither_answers_nor_breaks_the_wire(
-    run: Run, folder: Path, logged: pytest.LogCaptureFixture, wait_until: WaitUntil
-) -> None:
-    async def body() -> None:
-        async with stage("forker", dirs=[folder]) as host:
-            assert await host.call("forker", "fork") == "answered by the parent"
-            await wait_until.aio(lambda: "refused to the child" in logged.text)
-            values = await asyncio.gather(*(host.call("forker", "echo", {"value": n}) for n in range(50)))
-            assert values == list(range(50))
-            assert host.plugins["forker"].state is State.READY
+def test_children_that_use_the_hosts_of_their_parent_are_told_and_do_not_disturb_it() -> None:
+    done = program(
+        """
+        async def use():
+            for work in (
+                lambda: host.call("steady", "echo", {"value": "child"}),
+                lambda: host.call_many("steady", "echo", [{"value": "child"}]),
+                lambda: host.stop("steady"),
+                lambda: host.exec("steady"),
+                lambda: host.tasks.run("steady", ["work"]),
+                host.sessions,
+                host.__aenter__,
+            ):
+                try:
+                    await work()
+                except Exception as error:
+                    assert "forked from: make a host after the fork" in str(error), error
+                else:
+                    print("it was done")
+            await host.close()  # does nothing here
 
-    run(body())
-    assert "stderr: warning child: logged by the child" in logged.text
-    assert "stderr: warning forker.fork: told by the child" in logged.text
-    assert "stderr: printed by the child" in logged.text
+        async def main():
+            global host
+            async with stage("steady") as host:
+                pid = host.plugins["steady"].pid
+                children = [ctx.Process(target=lambda: asyncio.run(use())) for _ in range(3)]
+                for child in children:
+                    child.start()
+                for _ in range(300):
+                    assert await host.call("steady", "echo", {"value": "parent"}, timeout=5) == "parent"
+                for child in children:
+                    await asyncio.to_thread(child.join)
+                print([child.exitcode for child in children], await host.call("steady", "pid") == pid)
+
+        asyncio.run(main())
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("[0, 0, 0] True\n", "", 0)
 
 
-@pytest.mark.parametrize("command", ["plain_child", "async_child"])
-def test_child_that_comes_back_from_its_handler_ends_as_a_program_does(
-    run: Run, folder: Path, logged: pytest.LogCaptureFixture, wait_until: WaitUntil, command: str
-) -> None:
-    async def body() -> None:
-        async with stage("forker", dirs=[folder]) as host:
-            for how, status in (("return", 0), ("raise", 1), ("exit", 3)):
-                assert await host.call("forker", command, {"how": how}, timeout=10) == status
-            # The loop of a child would take from the parent's what wakes it.
-            calls = (host.call("forker", "async_echo", {"value": n}, timeout=10) for n in range(50))
-            assert await asyncio.gather(*calls) == list(range(50))
-            await wait_until.aio(lambda: "ValueError: raised by the child" in logged.text)
+@pytest.mark.parametrize(
+    ("end", "status"), [("sys.exit(7)", 7), ("return", 0), ("raise LookupError", 1), ("os._exit(3)", 3)]
+)
+def test_child_that_leaves_the_host_in_the_middle_of_a_call_ends_nothing(end: str, status: int) -> None:
+    done = program(
+        f"""
+        async def main():
+            async with stage("steady") as host:
+                call = asyncio.create_task(host.call("steady", "sleep", {{"seconds": 0.5}}))
+                while not host.recent_events or await host.call("steady", "echo", {{"value": 1}}) != 1:
+                    pass
+                child = os.fork()
+                if child == 0:
+                    sys.stderr = open(os.devnull, "w")
+                    {end}
+                _, ended = os.waitpid(child, 0)  # asyncio loses its waker to the other loop
+                print(os.waitstatus_to_exitcode(ended), await asyncio.wait_for(call, 20))
+                print(await host.call("steady", "echo", {{"value": 2}}), host.plugins["steady"].death)
 
-    run(body())
+        asyncio.run(main())
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (f"{status} False\n2 None\n", "", 0)
 
 
-def test_pool_of_processes_works_and_its_records_arrive(
-    run: Run, folder: Path, logged: pytest.LogCaptureFixture
-) -> None:
-    async def body() -> None:
-        async with stage("forker", dirs=[folder]) as host:
-            for _ in range(3):
-                assert await host.call("forker", "pool", timeout=15) == [1, 4, 9]
+def test_host_that_was_made_before_a_fork_can_be_entered_in_the_parent_alone() -> None:
+    done = program(
+        """
+        host = stage("steady")
 
-    run(body())
-    assert "stderr: warning worker: squaring 3" in logged.text
+        async def main():
+            async with host:
+                return await host.call("steady", "echo", {"value": 1})
+
+        def work():
+            try:
+                asyncio.run(main())
+            except Exception as error:
+                assert "make a host after the fork" in str(error), error
+                sys.exit(9)
+
+        child = ctx.Process(target=work)
+        child.start()
+        child.join()
+        print(child.exitcode, asyncio.run(main()))
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("9 1\n", "", 0)
+
+
+def test_child_may_have_a_host_of_its_own_beside_that_of_its_parent() -> None:
+    done = program(
+        """
+        async def own():
+            async with stage("steady") as another:
+                return await another.call("steady", "pid")
+
+        def work(say):
+            say.send(asyncio.run(own()))
+
+        async def main():
+            async with stage("steady") as host:
+                heard, say = ctx.Pipe()
+                child = ctx.Process(target=work, args=(say,))
+                child.start()
+                theirs = await asyncio.to_thread(heard.recv)
+                await asyncio.to_thread(child.join)
+                ours = await host.call("steady", "pid")
+                print(theirs != ours, child.exitcode, host.plugins["steady"].death)
+
+        asyncio.run(main())
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("True 0 None\n", "", 0)
+
+
+def test_sockets_of_the_parent_stay_when_a_child_closes_what_made_them(own_socket: str) -> None:
+    done = program(
+        f"""
+        from plugin_host.localsocket import LocalSocket, listen, unlink_own
+        listening = listen(LocalSocket(path={own_socket!r}))
+        child = os.fork()
+        if child == 0:
+            os._exit(unlink_own(listening))
+        print(os.waitpid(child, 0)[1], os.path.exists({own_socket!r}), unlink_own(listening))
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("0 True True\n", "", 0)

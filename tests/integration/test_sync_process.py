@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 
 from tests.source import ROOT
-from tests.stage import PERSONALITIES, runs
+from tests.stage import PERSONALITIES, runs, write_plugin
 from tests.syncstage import blocking, program
 from tests.wait import WaitUntil
 
@@ -223,3 +223,176 @@ def test_views_of_a_web_application_share_one_host() -> None:
         for thread in threads:
             thread.join()
     assert answers == {number: {"answer": number} for number in range(8)}
+
+
+def test_host_that_gets_no_thread_says_so_at_once_and_can_be_entered_later() -> None:
+    done = program(
+        """
+        from plugin_host import PluginHostError
+
+        def refuse(self):
+            raise RuntimeError("can't start new thread")
+
+        start, threading.Thread.start = threading.Thread.start, refuse
+        try:
+            with blocking("steady"):
+                print("entered")
+        except PluginHostError as error:
+            print(error)
+        threading.Thread.start = start
+        with blocking("steady") as host:
+            print(host.call("steady", "echo", {"value": 1}))
+        """
+    )
+    assert (done.stdout, done.stderr) == ("the host's loop cannot run: can't start new thread\n1\n", "")
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("owner", ["asyncio.BaseEventLoop.call_soon_threadsafe", "Errand.result"])
+def test_interrupt_at_the_moment_in_which_the_loop_takes_over_is_an_interrupt(owner: str) -> None:
+    """It comes when the loop has the work already, which this thread then must not touch."""
+    kind, _, name = owner.rpartition(".")
+    done = program(
+        f"""
+        import asyncio
+        from plugin_host.sync.errand import Errand
+
+        usual, left = {owner}, []
+
+        def interrupted(self, *arguments, **options):
+            is_due = left and threading.current_thread() is threading.main_thread()
+            if is_due and "{name}" == "result":
+                raise left.pop()
+            found = usual(self, *arguments, **options)
+            if is_due:
+                time.sleep(0.05)  # the loop takes it
+                raise left.pop()
+            return found
+
+        host = blocking("steady")
+        host.__enter__()
+        for use in (host.metrics, host.sessions, host.close):
+            left.append(KeyboardInterrupt())
+            usual = {owner}
+            {kind}.{name} = interrupted
+            try:
+                use()
+            except KeyboardInterrupt:
+                print("interrupted", host.plugins["steady"].state, flush=True)
+            finally:
+                {kind}.{name} = usual
+        """
+    )
+    lines = ["interrupted ready", "interrupted ready", "interrupted stopped"]
+    assert (done.stdout.splitlines(), done.stderr, done.returncode) == (lines, "", 0)
+
+
+def test_program_that_is_interrupted_as_it_ends_says_nothing_of_it() -> None:
+    done = program(
+        """
+        import atexit, signal
+        host = blocking("slow_to_stop")
+        host.__enter__()
+        plugin = host.plugins["slow_to_stop"]
+        print(plugin.pid, flush=True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        def interrupt():
+            while plugin.state.name != "STOPPING":
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not runs(int(done.stdout))
+
+
+def test_children_of_another_thread_can_be_interrupted() -> None:
+    """They are forked while the main thread is in a call, in which it holds interrupts back."""
+    done = program(
+        """
+        import signal, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        ended = []
+
+        def fork():
+            for _ in range(10):
+                heard, say = os.pipe()
+                child = os.fork()
+                if child == 0:
+                    try:
+                        os.write(say, b"x")
+                        while True:
+                            time.sleep(0.01)
+                    except KeyboardInterrupt:
+                        os._exit(42)
+                os.read(heard, 1)
+                os.close(heard)
+                os.close(say)
+                os.kill(child, signal.SIGINT)
+                ended.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+        with blocking("steady") as host:
+            forking = threading.Thread(target=fork)
+            forking.start()
+            while forking.is_alive():
+                host.call("steady", "echo", {"value": 1})
+        print(ended == [42] * 10)
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+
+
+def test_host_serves_a_thread_that_is_taken_for_the_main_one() -> None:
+    """Who imports `threading` first is, in whatever thread; it cannot set handlers of signals."""
+    code = """
+    import _thread, sys
+    done = _thread.allocate_lock()
+    done.acquire()
+    def use():
+        try:
+            from plugin_host.sync import PluginHost
+            with PluginHost(plugin_dirs=[sys.argv[1]], entry_points=False, only=["steady"]) as host:
+                print(host.call("steady", "echo", {"value": 1}))
+        finally:
+            done.release()
+    _thread.start_new_thread(use, ())
+    done.acquire()
+    """
+    found = subprocess.run(
+        [sys.executable, "-c", "\n".join(line[4:] for line in code.splitlines()), str(PERSONALITIES)],
+        capture_output=True,
+        text=True,
+        timeout=45,
+    )
+    assert (found.stdout, found.returncode) == ("1\n", 0), found.stderr
+
+
+def test_programs_of_plugins_have_a_status_where_the_host_ignores_the_ends_of_children(
+    tmp_path: Path,
+) -> None:
+    write_plugin(
+        tmp_path,
+        "runs",
+        """
+        import subprocess
+        @plugin.command("run")
+        def run(ctx): return subprocess.run(["false"]).returncode
+        """,
+    )
+    done = program(
+        """
+        import signal
+        from pathlib import Path
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        with blocking("runs", dirs=[Path(sys.argv[1])]) as host:
+            print(host.call("runs", "run"))
+            host.restart("runs")
+            print(host.call("runs", "run"))
+        """,
+        tmp_path,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("1\n1\n", "", 0)

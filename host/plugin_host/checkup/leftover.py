@@ -14,6 +14,7 @@ from plugin_host.bytecode import abandoned_folders
 from plugin_host.cgroup import PREFIX
 from plugin_host.environment import RUN_MARK_NAME
 from plugin_host.processtable import ProcessTable, read_row
+from plugin_host_sdk.ownproc import has_own_proc
 
 from .finding import Finding, fault, note, ok
 from .remnant import Marked, Remnant, judge, keeper_run
@@ -32,8 +33,9 @@ _MOST_SHOWN = 8
 
 def find(machine: Machine) -> list[Finding]:
     """All that is left; one finding that says so when nothing is."""
-    if not os.path.exists("/proc/self/environ"):
-        return [note(_SECTION, "processes", "not looked for: this system has no /proc")]
+    if not has_own_proc():
+        text = "not looked for: this system has no /proc of this PID namespace"
+        return [note(_SECTION, "processes", text)]
     groups = group_folders(machine)  # before the hosts are looked at: whose these are is there by then
     remnants, alive = _remnants()
     found = [*process_findings(remnants), *_stopped_keepers()]

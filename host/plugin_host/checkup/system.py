@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from plugin_host.version import VERSION
+from plugin_host_sdk.ownproc import has_own_proc
 from plugin_host_sdk.protocol import PROTOCOL_VERSIONS
 from plugin_host_sdk.version import VERSION as SDK_VERSION
 
@@ -71,7 +72,7 @@ def abilities(machine: Machine) -> dict[str, bool]:
     return {
         "pidfd": _has_pidfd(),
         "memfd": hasattr(os, "memfd_create"),
-        "/proc": os.path.exists("/proc/self/environ"),
+        "/proc": has_own_proc(),
         "cgroup.kill": machine.killer is not None,
     }
 

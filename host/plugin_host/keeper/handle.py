@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from plugin_host.reaper import Reaper
 from plugin_host.tree import identify
 from plugin_host.undertaking import all_done
+from plugin_host_sdk.ownproc import has_own_proc
 
 from .dictation import HELLO, QUIT, cgroup_line, ended_line, gone_line, session_line
 
@@ -253,8 +254,8 @@ class Keeper:
 
 def _obstacle() -> str | None:
     """Why there can be no keeper here."""
-    if not os.path.exists("/proc/self/environ"):
-        return "this system has no /proc, in which it would look for the plugins"
+    if not has_own_proc():
+        return "this system has no /proc of this PID namespace, in which it would look for the plugins"
     if getattr(sys, "frozen", False) or not sys.executable:
         return "this program has no Python interpreter of its own to run it with"
     if not _PROGRAM.is_file():

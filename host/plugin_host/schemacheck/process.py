@@ -45,7 +45,13 @@ def answers(tasks: Sequence[Task]) -> list[Answer]:
 def _run(tasks: Sequence[Task]) -> subprocess.CompletedProcess[bytes]:
     if not sys.executable:
         raise ConfigurationError("settings cannot be checked: this host does not know its own interpreter")
-    command = [sys.executable, "-I", "-c", _START, *filter(None, sys.path)]
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        _START,
+        *[path for path in sys.path if path and isinstance(path, str)],
+    ]
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     try:
         return subprocess.run(

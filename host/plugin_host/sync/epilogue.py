@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from plugin_host.errors import PluginHostError
 
-from .errand import Errand
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
-__all__ = ["done_apart"]
+    from .errand import Errand
+
+__all__ = ["do_apart"]
 
 _T = TypeVar("_T")
 
@@ -26,20 +26,19 @@ _CLOSED = "this host is closed, and so stays: make another one"
 _PATIENCE_S = 1.0
 
 
-def done_apart(work: Coroutine[Any, Any, _T], on_done: Callable[[], object]) -> Errand[_T]:
-    """It, done: on another loop in a thread of its own, as this thread may have a loop that runs."""
-    errand: Errand[_T] = Errand(on_done)
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(_live, work, errand), daemon=True)
+def do_apart(errand: Errand[Any]) -> None:
+    """Have it done: on another loop in a thread of its own, as this thread may have a loop that runs."""
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(_live, errand), daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # the interpreter ends
-        work.close()
+    except RuntimeError:  # the interpreter ends, or there can be no more threads
+        errand.give_up()
         errand.end(None, PluginHostError(_CLOSED))
-    return errand
 
 
-def _live(work: Coroutine[Any, Any, _T], errand: Errand[_T]) -> None:
+def _live(errand: Errand[_T]) -> None:
+    if (work := errand.take()) is None:  # it was given up
+        return
     try:
         with asyncio.Runner() as runner:
             errand.end(runner.run(_in_time(work)))

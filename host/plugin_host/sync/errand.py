@@ -1,7 +1,8 @@
 """Something that a loop does on behalf of a thread, which waits for it.
 
-A handler of a signal may raise in who waits, between any two instructions. Invariant: who waits holds no
+A handler of a signal may raise in who waits, between any two instructions. Invariants: who waits holds no
 lock that the loop needs, so whatever is raised and wherever, the loop goes on; `result` can be asked again.
+The work is one side's at a time: whoever takes it, begins it or closes it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ _T = TypeVar("_T")
 class Errand(Generic[_T]):
     """`on_done` is called once when it has ended, where it ended. `is_done` says whether it has."""
 
-    __slots__ = ("_end", "_error", "_is_unwanted", "_loop", "_on_done", "_task", "_value", "is_done")
+    __slots__ = ("_end", "_error", "_loop", "_on_done", "_task", "_value", "_work", "is_done")
 
-    def __init__(self, on_done: Callable[[], object]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, _T], on_done: Callable[[], object]) -> None:
+        self._work = [work]  # whose `pop` is one step
         self._on_done = on_done
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[_T] | None = None
-        self._is_unwanted = False
         self._value: Any = None
         self._error: BaseException | None = None
         self.is_done = False
@@ -37,10 +38,17 @@ class Errand(Generic[_T]):
 
     # For who waits.
 
-    def begin(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have `loop` do it."""
         self._loop = loop
-        loop.call_soon_threadsafe(self._begin, loop, work)
+        loop.call_soon_threadsafe(self._begin, loop)
+
+    def give_up(self) -> None:
+        """Nobody waits for it, and however far it has come, it ends."""
+        if (work := self.take()) is not None:
+            work.close()
+        else:
+            self.cancel()
 
     def result(self) -> _T:
         """What came of it; waits. Raises what it ended with, CancelledError when it was cancelled."""
@@ -62,6 +70,13 @@ class Errand(Generic[_T]):
 
     # Where it is done.
 
+    def take(self) -> Coroutine[Any, Any, _T] | None:
+        """The work, for the first who asks."""
+        try:
+            return self._work.pop()
+        except IndexError:
+            return None
+
     def end(self, value: _T | None, error: BaseException | None = None) -> None:
         """That is what came of it, unless something had already."""
         if not self.is_done:
@@ -74,20 +89,19 @@ class Errand(Generic[_T]):
         """Nothing comes of it."""
         self.end(None, CancelledError())
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
-        if self._is_unwanted:
-            work.close()
-            self.lose()
-        else:
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if (work := self.take()) is not None:
             self._task = loop.create_task(work)
-            self._task.add_done_callback(self._take)
+            self._task.add_done_callback(self._note)
 
     def _cancel(self) -> None:
-        self._is_unwanted = True
         if self._task is not None:
             self._task.cancel()
+        elif (work := self.take()) is not None:
+            work.close()
+            self.lose()
 
-    def _take(self, task: asyncio.Task[_T]) -> None:
+    def _note(self, task: asyncio.Task[_T]) -> None:
         if task.cancelled():
             self.lose()
         elif (error := task.exception()) is not None:

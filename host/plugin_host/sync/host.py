@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import atexit
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from plugin_host import host
+from plugin_host import fork, host
 from plugin_host.admittance import not_ready
 from plugin_host.askedlink import LinkGone
 from plugin_host.command import ask_command
+from plugin_host.errors import PluginHostError
 from plugin_host.sharedlink import SharedLink
 
-from . import fork
 from .actions import Actions
 from .events import EventStream
 from .logs import Logbook
@@ -105,7 +106,7 @@ class PluginHost:
         )
         self._supervisors = self._host.supervisors
         # Kept alive by this from its first use to its end.
-        self._thread = LoopThread("plugin-host", lambda: atexit.register(self.close))
+        self._thread = LoopThread("plugin-host", lambda: atexit.register(self._close_at_exit))
         self._generation = fork.generation
         self._lock = threading.Lock()
         self._closing = threading.Lock()
@@ -209,17 +210,33 @@ class PluginHost:
         with self._closing:
             if self._thread.is_over:
                 return
-            closing = self._thread.submit(self._host.close())
             try:
-                try:
-                    self._thread.result(closing)
-                except KeyboardInterrupt:
-                    self._thread.result(closing)
-                    raise
+                self._stop()
             finally:
-                closing.cancel()
                 self._thread.close()
-                atexit.unregister(self.close)
+                atexit.unregister(self._close_at_exit)
+
+    def _stop(self) -> None:
+        closing = None
+        try:
+            try:
+                closing = self._thread.submit(self._host.close())
+                self._thread.result(closing)
+            except KeyboardInterrupt:
+                if closing is None:
+                    closing = self._thread.submit(self._host.close())
+                self._thread.result(closing)
+                raise
+        except PluginHostError:
+            if self._thread.is_begun:  # else nothing was started
+                raise
+        finally:
+            if closing is not None:
+                closing.cancel()
+
+    def _close_at_exit(self) -> None:
+        with suppress(KeyboardInterrupt):  # all is stopped, and who would be told of it is gone
+            self.close()
 
     # Using it.
 

@@ -11,10 +11,10 @@ import threading
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from plugin_host import fork
 from plugin_host.errors import CallCancelled, PluginHostError
 
-from . import fork
-from .epilogue import done_apart
+from .epilogue import do_apart
 from .errand import Errand
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["LoopThread"]
 
 _T = TypeVar("_T")
-
-_FORKED = (
-    "this host belongs to the process that this one was forked from: make a host after the fork, in the "
-    "process that is to use it"
-)
 
 
 class LoopThread:
@@ -65,7 +60,7 @@ class LoopThread:
     def check(self) -> None:
         """Raise PluginHostError where nobody may wait for the loop."""
         if self.is_foreign:
-            raise PluginHostError(_FORKED)
+            raise PluginHostError(fork.MESSAGE)
         if threading.current_thread() is self._thread:
             raise PluginHostError(
                 "the host's own thread cannot wait for itself: async services and hooks run there, and "
@@ -95,34 +90,43 @@ class LoopThread:
         self, work: Coroutine[Any, Any, _T], on_done: Callable[[], object] = lambda: None
     ) -> Errand[_T]:
         """Have the loop do it, and call `on_done` then, there or here. Raises PluginHostError."""
-        try:
-            self.check()
-            with self._lock:
-                if not self._is_over:
-                    return self._submit(work, on_done)
-            return done_apart(work, on_done)
-        except BaseException:
-            work.close()
-            raise
-
-    def _submit(self, work: Coroutine[Any, Any, _T], on_done: Callable[[], object]) -> Errand[_T]:
-        if self._thread is None:
-            self._on_begin()
-            self._thread = threading.Thread(target=self._live, name=self._name, daemon=True)
-            self._thread.start()
-        if not self._is_up.is_set():  # which takes no lock, unlike `wait`
-            self._is_up.wait()
-        if self._loop is None:
-            raise PluginHostError(f"the host's loop cannot run: {self._failure}")
 
         def over() -> None:
             self._waiting.discard(errand)
             on_done()
 
-        errand: Errand[_T] = Errand(over)
-        self._waiting.add(errand)
-        errand.begin(self._loop, work)
+        errand: Errand[_T] = Errand(work, over)
+        try:
+            self.check()
+            with self._lock:
+                is_over = self._is_over
+                if not is_over:
+                    loop = self._running()
+                    self._waiting.add(errand)
+                    errand.begin(loop)
+            if is_over:
+                do_apart(errand)
+        except BaseException:  # an interrupt may come when it is on its way already
+            self._waiting.discard(errand)
+            errand.give_up()
+            raise
         return errand
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The loop, which runs from now on. Raises PluginHostError where it cannot."""
+        if self._thread is None:
+            self._on_begin()
+            self._thread = threading.Thread(target=self._live, name=self._name, daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # no threads left
+                self._thread = None
+                raise PluginHostError(f"the host's loop cannot run: {error}") from None
+        if not self._is_up.is_set():  # which takes no lock, unlike `wait`
+            self._is_up.wait()
+        if self._loop is None:
+            raise PluginHostError(f"the host's loop cannot run: {self._failure}")
+        return self._loop
 
     def close(self) -> None:
         """End the loop and its thread; what still runs there is cancelled. A second call does nothing."""

@@ -34,9 +34,14 @@ def site_folders() -> list[str]:
     # This one may have been started without it, which those are not.
     if site.ENABLE_USER_SITE or sys.flags.no_user_site:
         folders.append(site.getusersitepackages())
-    folders += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    folders += [path for path in map(_text, sys.path) if path.endswith(("site-packages", "dist-packages"))]
     folders.append(os.path.dirname(os.__file__))  # `sitecustomize` may lie in the standard library
     return list(dict.fromkeys(folders))
+
+
+def _text(entry: object) -> str:
+    """What imports look in; a path of another kind, which programs put there, is passed over by them."""
+    return entry if isinstance(entry, str) else ""
 
 
 class StartupFiles:

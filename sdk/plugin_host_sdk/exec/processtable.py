@@ -14,12 +14,15 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from plugin_host_sdk.ownproc import has_own_proc, is_blind
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["ProcessRow", "ProcessTable", "read_row"]
 
-_HAS_PROC = os.path.exists("/proc/self/stat")
+_HAS_PROC = has_own_proc()
+_IS_BLIND = is_blind()
 _READ_BYTES = 64 * 1024
 # An environment is that of the program from then on; an exec takes a millisecond, on a busy machine some.
 _SETTLED_S = 1.0
@@ -198,6 +201,8 @@ def _read_file(path: str) -> bytes:
 
 
 def _ps_rows(*which: str) -> Iterator[ProcessRow]:
+    if _IS_BLIND:
+        return
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     answer = subprocess.run(
         [*_PS, *which], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE,
