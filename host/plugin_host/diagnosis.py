@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose", "foresee"]
 
+_SCARCE = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _STRING_BYTES = 128 * 1024  # the longest single argument or variable on Linux (MAX_ARG_STRLEN)
 
 
@@ -81,7 +82,9 @@ def diagnose(
         finding = _unknown(attempt)
     detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
     message = f"cannot start {attempt.program!r}: {finding.why or detail}"
-    return SpawnError(message, file=finding.file, hint=finding.hint or None)
+    problem = SpawnError(message, file=finding.file, hint=finding.hint or None)
+    problem.is_scarce = isinstance(error, OSError) and error.errno in _SCARCE
+    return problem
 
 
 def foresee(

@@ -199,7 +199,12 @@ class LaunchError(PluginHostError):
 
 
 class SpawnError(LaunchError):
-    """The program could not be started at all; `file` is the one at fault."""
+    """The program could not be started at all; `file` is the one at fault.
+
+    `is_scarce` says that none is: processes, descriptors or memory were lacking at that moment.
+    """
+
+    is_scarce: bool = False
 
 
 class PluginExited(LaunchError):

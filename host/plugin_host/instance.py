@@ -165,6 +165,7 @@ class Instance(LinkOwner):
             raise
         except (OSError, RuntimeError) as error:  # no descriptor, thread or memory left to start it with
             scarce = SpawnError(f"plugin `{self.id}` cannot be started: {error}")
+            scarce.is_scarce = True
             self._explain(scarce)
             raise scarce from error
         self._launched = launched

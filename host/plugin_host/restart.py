@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .death import Phase
 from .errors import CrashLoop
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class RestartLedger:
     """The failures of one plugin, and what follows from them under a policy.
 
     The pause before a restart is chosen evenly between 0 and a bound that doubles with every failure in a
-    row ("full jitter"), so that plugins which failed together do not come back together.
+    row ("full jitter"), so that plugins which failed together do not come back together. Where no process
+    came to be it is at least half of that: what lacks there takes its time.
     """
 
     def __init__(self, policy: Restart, draw: Callable[[float, float], float] = random.uniform) -> None:
@@ -51,6 +53,7 @@ class RestartLedger:
         self.restarts = 0
         self._draw = draw
         self._row = 0
+        self._is_counted = False  # the end that was decided about last
         self._times: deque[float] = deque()
         self._stories: deque[DeathReport] = deque(maxlen=_STORIES)
 
@@ -59,29 +62,35 @@ class RestartLedger:
         """The reports of the failures that count now, the oldest first."""
         return tuple(self._stories)[-len(self._times) :] if self._times else ()
 
-    def ended(self, report: DeathReport, now: float, *, ready_for: float) -> Decision:
-        """The plugin ended at `now` (any clock, in seconds) after `ready_for` seconds of being ready."""
+    def ended(
+        self, report: DeathReport, now: float, *, ready_for: float, is_scarce: bool = False
+    ) -> Decision:
+        """The plugin ended at `now` (any clock, in seconds) after `ready_for` seconds of being ready.
+
+        `is_scarce` says that the host had nothing to start it with, which does not count as a failure.
+        """
         policy = self.policy
+        self._is_counted = report.is_failure and not is_scarce
         if ready_for >= HEALTHY_S:
             self._row = 0
-        if report.is_failure:
+        if self._is_counted:
             self._count(now)
-        elif policy.policy != "always":
+        elif not report.is_failure and policy.policy != "always":
             return Decision(restart=False, words="It ended by itself and is not started again.")
         if policy.policy == "never":
             return Decision(restart=False, words="It is not started again: its restart policy is never.")
-        if len(self._times) >= policy.max_failures:
+        if self._is_counted and len(self._times) >= policy.max_failures:
             words = f"It failed {policy.max_failures} times {self._window()} and is not started again."
             return Decision(restart=False, gave_up=True, words=words)
         bound = min(policy.backoff_max_s, policy.backoff_initial_s * 2 ** min(self._row, _MOST_DOUBLINGS))
         self._row += 1
         self.restarts += 1
-        delay = self._draw(0.0, bound)
+        delay = self._draw(bound / 2 if report.phase is Phase.SPAWN else 0.0, bound)
         return Decision(restart=True, delay=delay, words=f"It is started again in {delay:.1f} s.")
 
     def tell(self, report: DeathReport) -> None:
         """The report of the end that was just decided about, complete with what follows."""
-        if report.is_failure:
+        if self._is_counted:
             self._stories.append(report)
 
     def crash_loop(self, plugin: str) -> CrashLoop:

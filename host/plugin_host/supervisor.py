@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admittance import admitted, restarting
-from .errors import CallTimeout, LaunchError, PluginDied, PluginHostError
+from .errors import CallTimeout, LaunchError, PluginDied, PluginHostError, SpawnError
 from .event import DeathTold, PluginSwapped
 from .idleness import Idleness
 from .instance import Instance, InstanceOwner
@@ -210,9 +210,9 @@ class Supervisor(InstanceOwner):
 
     def _decide(self, report: DeathReport, error: Exception | None, *, ready_for: float) -> DeathReport:
         """What follows from a death, or from a restart that came to nothing; the report that says it."""
-        plugin = self.plugin
-        now = asyncio.get_running_loop().time()
-        decision = self._ledger.ended(report, now, ready_for=ready_for)
+        plugin, now = self.plugin, asyncio.get_running_loop().time()
+        is_scarce = isinstance(error, SpawnError) and error.is_scarce
+        decision = self._ledger.ended(report, now, ready_for=ready_for, is_scarce=is_scarce)
         # Whoever made a host that restarts nothing knows what follows.
         report = replace(report, next=decision.words if self._facilities.restarts else "")
         self._ledger.tell(report)

@@ -202,7 +202,7 @@ def test_own_failures_are_json_for_programs(cli: Cli, box: Path) -> None:
         (["-e"], "Option '-e' requires an argument"),
         (["box", "-l"], "No such option '-l'. If it is for COMMAND: what is its own stands behind --"),
         (["box", "--", "echo", "a\udcff"], "COMMAND: expected UTF-8 text"),
-        (["box/a\udcff"], "PLUGIN/RESOURCE: expected UTF-8 text"),
+        (["box/a\udcff"], "Invalid value for 'PLUGIN[/RESOURCE]': expected UTF-8 text"),
         (["box", "-w", "a\udcff"], "-w: expected UTF-8 text"),
         (["--plugin-dir", "/nope", "box"], "Invalid value for '--plugin-dir': Directory '/nope' does"),
     ],

@@ -17,6 +17,10 @@ from typing import Any
 
 import pytest
 
+from plugin_host.cli.listening import listener_names
+from plugin_host.cli.option import Options
+from plugin_host.cli.send import _place
+from plugin_host.errors import ListenerUnreachable
 from tests.host.cli_run import Background, Cli, cli
 from tests.stage import write_plugin
 from tests.wait import WaitUntil
@@ -263,3 +267,19 @@ def test_what_a_killed_host_left_is_swept_away_by_the_next(
         run.send(signal.SIGTERM)
         assert run.end().status == 0
     assert not folder.exists()
+
+
+def test_listener_in_a_folder_that_may_be_passed_through_and_not_listed_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As members of the sockets' group may."""
+    folder = str(tmp_path)
+    assert listener_names(folder) == []
+    with pytest.raises(ListenerUnreachable, match="there are no listeners in"):
+        _place(Options(), "greeter", folder)
+
+    def refuse(path: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert _place(Options(), "greeter", folder) == f"{folder}/greeter"

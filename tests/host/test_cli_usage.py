@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from plugin_host import __version__
 from tests.host.cli_plugin import plugins
-from tests.host.cli_run import Cli, cli
+from tests.host.cli_run import COMMAND, TIMEOUT_S, Cli, cli
 
 pytestmark = pytest.mark.edges
 
@@ -175,3 +179,82 @@ def test_wrong_usage_is_no_status_of_a_program(cli: Cli, words: list[str]) -> No
 def test_control_socket_is_accepted(cli: Cli, plugins: Path) -> None:
     assert cli("list", "--socket", "/nope", "--plugin-dir", plugins).status == 0
     assert cli("list", "--plugin-dir", plugins, env={"PLUGIN_HOST_SOCKET": "/nope"}).status == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["stop", "\udcff"], ["call", "\udcff"], ["kill", "\udcff"], ["metadata", "get", "/\udcff"]),
+        *(["task", "list", "\udcff"], ["action", "list", "\udcff"], ["logs", "\udcff"]),
+    ],
+    ids=lambda words: "-".join(words[:-1]),
+)
+def test_name_that_is_no_text_is_wrong_usage(cli: Cli, words: list[str]) -> None:
+    ended = cli(*words)
+    assert (ended.status, ended.out) == (2, "")
+    assert "expected UTF-8 text, found '" in ended.err
+
+
+def test_count_that_does_not_travel_is_wrong_usage(cli: Cli) -> None:
+    ended = cli("logs", "-n", str(2**63))
+    assert ended.status == 2
+    assert "is not in the range" in ended.err
+
+
+def redirected(cli: Cli, command: str, how: str) -> tuple[int, str]:
+    """The status, and what is on stderr, of a command that a shell starts with this redirection."""
+    text = f"{command.replace('plugin-host', 'exec ' + shlex.join(COMMAND))} {how}"
+    ended = subprocess.run(
+        ["sh", "-c", text],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=cli.env,
+        timeout=TIMEOUT_S,
+    )
+    return ended.returncode, ended.stderr.decode()
+
+
+@pytest.mark.parametrize("command", ["list", "list --json", "schema", "doctor"])
+def test_result_that_goes_to_a_stdout_that_is_closed_is_a_failure(cli: Cli, command: str) -> None:
+    status, said = redirected(cli, f"plugin-host {command}", ">&-")
+    assert status == 1
+    assert "cannot write to stdout: it is closed" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("plugin-host action run-script odd -", 125),
+        ("plugin-host action upload odd - /tmp/x", 1),
+        ("plugin-host action change-key odd -", 1),
+    ],
+)
+def test_stdin_that_is_to_be_read_and_is_closed_is_told(
+    cli: Cli, plugins: Path, command: str, expected: int
+) -> None:
+    status, said = redirected(cli, f"{command} --plugin-dir {plugins}", "<&-")
+    assert (status, said) == (expected, "plugin-host: cannot read stdin: it is closed\n")
+
+
+@pytest.mark.parametrize("command", ["--help", "--version", "call --help", "task list --help"])
+def test_help_that_nobody_reads_ends_as_by_a_closed_pipe(cli: Cli, command: str) -> None:
+    heard, say = os.pipe()
+    os.close(heard)
+    ended = subprocess.run(
+        [*COMMAND, *command.split()], stdout=say, stderr=subprocess.PIPE, env=cli.env, timeout=TIMEOUT_S
+    )
+    os.close(say)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("name", ["a..b", ".a", "a" * 64, "é" * 200])
+def test_address_that_is_none_is_wrong_everywhere(
+    cli: Cli, plugins: Path, tmp_path: Path, name: str
+) -> None:
+    for words in (
+        ["status", "--connect", f"{name}:1"],
+        ["run", "--plugin-dir", str(plugins), "--listen", f"{name}:0"],
+    ):
+        ended = cli(*words, "--psk-file", tmp_path / "psk")
+        assert (ended.status, ended.out) == (2, ""), ended.err
+        assert "no host has such a name" in ended.err

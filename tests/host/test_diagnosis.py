@@ -246,6 +246,7 @@ def test_every_other_cause_has_words(number: int, words: str) -> None:
     error = explained(number, "/bin/true")
     assert words in str(error)
     assert str(error).startswith("cannot start '/bin/true': ")
+    assert error.is_scarce == (number in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM))
 
 
 def test_name_that_is_nowhere_has_words_for_every_cause() -> None:

@@ -49,6 +49,32 @@ def test_pause_is_drawn_between_nothing_and_its_bound() -> None:
     assert drawn == [(0.0, 0.5)]
 
 
+def test_start_for_which_something_lacked_is_tried_again_until_it_comes_and_does_not_count() -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def draw(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high
+
+    book = RestartLedger(Restart(max_failures=2), draw=draw)
+    failed(book, 0.0)
+    lack = DeathReport(plugin="p", phase=Phase.SPAWN, how="no process left")
+    for now in range(1, 9):
+        decision = book.ended(lack, now, ready_for=0.0, is_scarce=True)
+        book.tell(lack)
+        assert (decision.restart, decision.gave_up) == (True, False)
+    assert drawn[1:] == [(0.5, 1), (1, 2), (2, 4), (4, 8), (8, 16), (15, 30), (15, 30), (15, 30)]
+    assert list(book.stories) == [DEATH]
+    assert failed(book, 10.0).gave_up  # and what did count still does
+    assert list(book.stories) == [DEATH, DEATH]
+
+
+def test_start_that_something_lacked_for_is_left_where_nothing_is_restarted() -> None:
+    lack = DeathReport(plugin="p", phase=Phase.SPAWN, how="no process left")
+    decision = ledger(Restart(policy="never")).ended(lack, 0.0, ready_for=0.0, is_scarce=True)
+    assert (decision.restart, decision.gave_up) == (False, False)
+
+
 def test_minute_of_health_makes_the_pause_short_again() -> None:
     book = ledger()
     assert [failed(book, now).delay for now in (0, 1)] == [0.5, 1]

@@ -53,5 +53,5 @@ def test_host_whose_loop_is_over_is_not_closed_from_the_next_one() -> None:
         return await stage().__aenter__()
 
     host = asyncio.run(enter())
-    with pytest.raises(PluginHostError, match="belongs to the event loop"):
+    with pytest.raises(PluginHostError, match="in which this host was entered is closed"):
         asyncio.run(host.close())

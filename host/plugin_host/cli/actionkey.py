@@ -7,7 +7,6 @@ key is valid, whatever fails; a change that fails before is taken back.
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from plugin_host.errors import ActionFailed, PluginHostError
 
 from . import output
 from .actionreach import Reached, reach
-from .failure import ReadFailed
+from .failure import ReadFailed, standard_input
 from .option import Options, host_options, reach_options
 from .wordcompletion import plugin_words
 
@@ -183,7 +182,7 @@ def _properties(words: tuple[str, ...]) -> Properties | None:
 def _key(file: str) -> str:
     """The text in a file, without the end of its line. Raises ReadFailed, UsageError."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = standard_input().read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise ReadFailed(f"cannot read {file}: {error.strerror}") from None
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import account, variable
-from .failure import ReadFailed
+from .failure import ReadFailed, standard_input
 from .option import Options, host_options, reach_options
 from .programcommand import StatusCommand
 from .wordcompletion import plugin_words
@@ -124,7 +123,7 @@ def _read(file: str) -> bytes:
     most = MESSAGE_BYTES - _BESIDE_BYTES
     try:
         if file == "-":
-            data = sys.stdin.buffer.read(most + 1)
+            data = standard_input().read(most + 1)
         else:
             with open(file, "rb") as opened:
                 data = opened.read(most + 1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import account, output, variable
 from .actionreach import reach
-from .failure import ReadFailed
+from .failure import ReadFailed, standard_input
 from .option import Options, host_options, reach_options
 from .progress import ProgressLine
 from .wordcompletion import plugin_words
@@ -98,7 +97,7 @@ async def _upload(options: Options, plugin: str, request: UploadFile, source: st
     import msgspec
 
     # Without a buffer: its lock would be held by a read that waits when the process ends.
-    data: Data = io.FileIO(sys.stdin.fileno(), closefd=False) if source == "-" else source
+    data: Data = io.FileIO(standard_input().fileno(), closefd=False) if source == "-" else source
     line = ProgressLine() if ProgressLine.is_wanted(options.verbosity) else None
 
     def progress(sent: int, total: int | None) -> None:

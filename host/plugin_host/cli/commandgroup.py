@@ -15,7 +15,24 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["CommandGroup", "Row"]
+__all__ = ["CommandGroup", "ReaderGone", "Row"]
+
+# Arguments that name something in a host: over the wire go texts only.
+_NAMES = frozenset({"plugin", "plugins", "session", "sessions", "task", "tasks", "actions", "path"})
+
+
+class ReaderGone(Exception):
+    """Nobody reads stdout any more, which click would make a failure of a kind of its own."""
+
+
+class _Name(click.types.StringParamType):
+    """A name as people write it: whatever it is of, it has no bytes that are not UTF-8."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = super().convert(value, param, ctx)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self.fail(f"expected UTF-8 text, found {text!a}", param, ctx)
+        return text
 
 
 class Row(NamedTuple):
@@ -26,12 +43,34 @@ class Row(NamedTuple):
     name: str = "command"
 
 
+def _check_names(command: click.Command) -> None:
+    """Have a command, and those in it, take names for what they are."""
+    for parameter in command.params:
+        if parameter.type is click.STRING and parameter.name in _NAMES:
+            parameter.type = _Name()
+    if isinstance(command, click.Group) and not isinstance(command, CommandGroup):
+        for one in command.commands.values():
+            _check_names(one)
+
+
 class CommandGroup(click.Group):
     """A group of the commands in `table`, which has them by what a user calls them."""
 
     def __init__(self, name: str | None = None, *, table: Mapping[str, Row], **others: Any) -> None:
         super().__init__(name, _Commands(table), **others)
         self._table = table
+
+    def make_context(self, *arguments: Any, **others: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **others)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -56,6 +95,7 @@ class _Commands(MutableMapping[str, click.Command]):
         if name not in self._added:
             row = self._rows[name]
             self._added[name] = getattr(import_module(f".{row.module}", __package__), row.name)
+            _check_names(self._added[name])
         return self._added[name]
 
     def __setitem__(self, name: str, command: click.Command) -> None:

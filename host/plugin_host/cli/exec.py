@@ -98,7 +98,6 @@ def command(
         if slash and not resource:
             raise click.UsageError(f"{plugin}: expected PLUGIN or PLUGIN/RESOURCE")
         told = [
-            ("PLUGIN/RESOURCE", resource),
             ("-w", workdir or ""),
             *(("COMMAND", word) for word in command),
         ]

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -51,6 +51,7 @@ __all__ = [
     "report_usage",
     "reported",
     "sentence",
+    "standard_input",
     "tell",
 ]
 
@@ -96,6 +97,13 @@ class ProgramUsageError(click.UsageError):
 
 class ReadFailed(Exception):
     """Stdin cannot be read."""
+
+
+def standard_input() -> BinaryIO:
+    """Raises ReadFailed where it is closed, which is not the same as an end."""
+    if sys.stdin is None:
+        raise ReadFailed("cannot read stdin: it is closed")
+    return sys.stdin.buffer
 
 
 class Interrupted(Exception):

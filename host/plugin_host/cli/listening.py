@@ -46,10 +46,12 @@ def listener_folder(options: Options, command_dir: str | None, socket: str = "")
     return commands_folder(os.path.abspath(socket))
 
 
-def listener_names(folder: str) -> list[str]:
-    """Those that are there, sorted."""
+def listener_names(folder: str) -> list[str] | None:
+    """Those that are there, sorted; None for a folder that this user may not list, only pass through."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except PermissionError:
+        return None
     except OSError:
         return []
 

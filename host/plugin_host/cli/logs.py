@@ -40,7 +40,9 @@ _SOURCES = {"stderr": "stderr: ", "stdout": "stdout before it was ready: "}
 @click.command("logs", help=_HELP)
 @click.argument("plugin", required=False, shell_complete=running_words)
 @click.option("follow", "-f", "--follow", is_flag=True, help="Go on with what is logged from now on.")
-@click.option("tail", "-n", "--tail", metavar="N", type=click.IntRange(0), help="Only the last N records.")
+@click.option(
+    "tail", "-n", "--tail", metavar="N", type=click.IntRange(0, 2**63 - 1), help="Only the last N records."
+)
 @click.option(
     "level",
     "--level",

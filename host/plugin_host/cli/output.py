@@ -8,6 +8,7 @@ reaches a terminal through `printable`, unless it is the result that was asked f
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import sys
@@ -43,12 +44,15 @@ class WriteFailed(Exception):
 
 
 def open_standard_descriptors() -> None:
-    """Open those of 0, 1 and 2 that are closed on null, so that nothing else gets their numbers."""
+    """Open those of 0, 1 and 2 that are closed on null, so that nothing else gets their numbers.
+
+    To a stdout that was closed nothing can be written all the same: who asked for a result is told so.
+    """
     for fd in (0, STDOUT, STDERR):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.open(os.devnull, os.O_RDONLY if fd == STDOUT else os.O_RDWR)
 
 
 def write(text: str) -> None:
@@ -58,7 +62,8 @@ def write(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise WriteFailed(f"cannot write to stdout: {error.strerror}") from None
+        reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+        raise WriteFailed(f"cannot write to stdout: {reason}") from None
 
 
 def write_json(value: Any) -> None:

@@ -11,7 +11,7 @@ import click
 from plugin_host.version import VERSION
 
 from . import output
-from .commandgroup import CommandGroup, Row
+from .commandgroup import CommandGroup, ReaderGone, Row
 from .failure import REFUSED, USAGE, report_usage
 
 __all__ = ["COMPLETING", "main", "program"]
@@ -110,7 +110,7 @@ def main() -> int:
         return error.exit_code
     except click.Abort:  # Ctrl-C before a command deals with it
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # of help and version; commands deal with their own
+    except (BrokenPipeError, ReaderGone):  # of help and version; commands deal with their own
         output.silence()
         return 128 + signal.SIGPIPE
     except OSError as error:  # the same

@@ -81,7 +81,7 @@ def _place(options: Options, listener: str, command_dir: str | None) -> str:
     folder = listener_folder(options, command_dir)
     place = os.path.join(folder, listener)
     names = listener_names(folder)
-    if listener in names:
+    if names is None or listener in names:
         return place
     if not names:
         hint = "; `plugin-host run` makes them, and --socket or PLUGIN_HOST_SOCKET says of which host"

@@ -148,7 +148,7 @@ def listener_words(context: click.Context, parameter: click.Parameter, incomplet
 
     def names() -> Items:
         folder = listener_folder(_options(context), context.params.get("command_dir"))
-        return [CompletionItem(name) for name in listener_names(folder)]
+        return [CompletionItem(name) for name in listener_names(folder) or ()]
 
     return _beginning(incomplete, _quietly(names) or [])
 

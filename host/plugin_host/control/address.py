@@ -38,6 +38,8 @@ def parse_address(text: str) -> Address:
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= len(str(_LAST_PORT)) else -1
     if not colon or not host or not 0 <= number <= _LAST_PORT or any(c.isspace() for c in host):
         raise ConfigurationError(f"{shown(text)}: expected HOST:PORT, with a port up to {_LAST_PORT}")
+    if ":" not in host and not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+        raise ConfigurationError(f"{shown(text)}: no host has such a name: parts have 1 to 63 characters")
     return Address(host, number)
 
 

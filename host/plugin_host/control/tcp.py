@@ -26,12 +26,15 @@ _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP
 
 async def resolved(address: Address, *, listens: bool = False) -> tuple[int, Any]:
     """The family and the socket's name for an address: the first of the name's. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(
-        address.host,
-        address.port,
-        type=socket.SOCK_STREAM,
-        flags=socket.AI_PASSIVE if listens else socket.AI_ADDRCONFIG,
-    )
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            address.host,
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE if listens else socket.AI_ADDRCONFIG,
+        )
+    except UnicodeError:  # letters that no name has
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
     family, _, _, _, place = found[0]
     return family, place
 
