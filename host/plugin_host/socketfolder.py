@@ -1,14 +1,16 @@
 """The folder of a local socket: made when it is missing, looked at when it is there, and locked.
 
-Invariants: a folder that was there keeps its mode and owner; nobody but its owner, root and this user can
-put something else in place of a socket in it; one process at a time changes what stands in it, as far as
-all of them come through here.
+Invariants: a folder that was there keeps its mode and owner; nobody but root and this user can put
+something else in place of a socket in it, or of a folder on the way to it, unless root has chosen somebody's
+own; one process at a time changes what stands in it, as far as all of them come through here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import functools
 import grp
 import os
 import pwd
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["check_folder", "give", "locked", "made"]
 
 _LOCK_S = 2.0
+_MOST_LINKS = 40
+_OVERFLOW_UID = 65534
 _PAUSE_S = 0.005
 
 
@@ -47,8 +51,7 @@ def made(folder: str, mode: int, gid: int | None = None) -> Iterator[None]:
             if gid is not None and mode & 0o070:
                 give(missing, gid, folder)
             os.chmod(missing, mode)  # the umask had its say in mkdir
-        if folder not in new:
-            _check(folder)
+        _check(folder)
         yield
     except BaseException as error:
         for one in reversed(new):
@@ -67,6 +70,7 @@ def check_folder(folder: str) -> None:
         _check(folder)
         return
     parent = os.path.dirname(missing[0])
+    _check_way(missing[0])
     if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
         text = f"cannot be made: {shown(parent)} is no folder that this user may write"
         raise SocketError(f"{shown(missing[0])}: {text}", path=folder)
@@ -124,14 +128,15 @@ def _missing(folder: str) -> list[str]:
 
 def _check(folder: str) -> None:
     """Raises SocketError when others may put another socket in place of one in `folder`."""
+    is_ours_to_choose = _check_way(folder)
     try:
         found = os.stat(folder)
     except OSError as error:
         raise SocketError(f"{shown(folder)}: {error.strerror}", path=folder) from None
     if not stat.S_ISDIR(found.st_mode):
         raise SocketError(f"{shown(folder)}: expected a folder, found something else", path=folder)
-    uid = os.geteuid()
-    if uid != 0 and found.st_uid not in (0, uid):
+    # Root may put a socket where somebody else is at home, but is led to nobody's home by somebody else.
+    if not _is_trusted(found.st_uid) and not (os.geteuid() == 0 and is_ours_to_choose):
         text = f"this folder belongs to {name_of(found.st_uid)}, who could replace a socket in it"
         raise SocketError(f"{shown(folder)}: {text}; choose another folder", path=folder)
     if found.st_mode & stat.S_ISVTX:
@@ -141,6 +146,63 @@ def _check(folder: str) -> None:
         text = f"other users may replace a socket in this folder (mode {stat.S_IMODE(found.st_mode):04o})"
         hint = f"`chmod {'o' if others else 'g'}-w` it, or choose another folder"
         raise SocketError(f"{shown(folder)}: {text}; {hint}", path=folder)
+
+
+def _check_way(folder: str) -> bool:
+    """Raises SocketError when others may put another folder in place of one on the way to `folder`.
+
+    False when somebody may have put there what is there: in a folder in which everybody may make one.
+    """
+    place, is_public = "/", False
+    rest = [part for part in os.path.abspath(folder).split("/") if part][::-1]
+    links = 0
+    while rest:
+        above, place = place, os.path.join(place, rest.pop())
+        found = _look(above)
+        is_public = bool(found.st_mode & stat.S_IWOTH)
+        if is_public and not found.st_mode & stat.S_ISVTX:
+            text = f"other users may replace {shown(place)} (mode {stat.S_IMODE(found.st_mode):04o})"
+            raise SocketError(
+                f"{shown(above)}: {text}; `chmod o-w` it, or choose another folder", path=folder
+            )
+        if os.geteuid() != 0 and not _is_trusted(found.st_uid):
+            text = f"this folder belongs to {name_of(found.st_uid)}, who could replace {shown(place)}"
+            raise SocketError(f"{shown(above)}: {text}; choose another folder", path=folder)
+        if not rest and not os.path.lexists(place):
+            break  # it is to be made
+        found = _look(place)
+        if stat.S_ISLNK(found.st_mode):
+            if not _is_trusted(found.st_uid):
+                text = f"this link belongs to {name_of(found.st_uid)}, who could make it lead elsewhere"
+                raise SocketError(f"{shown(place)}: {text}; choose another folder", path=folder)
+            links += 1
+            if links > _MOST_LINKS:
+                raise SocketError(f"{shown(folder)}: {os.strerror(errno.ELOOP)}", path=folder)
+            target = os.readlink(place)
+            rest += [part for part in target.split("/") if part][::-1]
+            place = "/" if target.startswith("/") else above
+    return not is_public
+
+
+def _look(place: str) -> os.stat_result:
+    try:
+        return os.lstat(place)
+    except OSError as error:
+        raise SocketError(f"{shown(place)}: {error.strerror}", path=place) from None
+
+
+def _is_trusted(uid: int) -> bool:
+    """Root, and this user. In a user namespace root is nobody, as everybody is who is not in it."""
+    return uid in (0, os.geteuid()) or (uid == _OVERFLOW_UID and _is_in_user_namespace())
+
+
+@functools.cache
+def _is_in_user_namespace() -> bool:
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as file:
+            return file.read().split() != ["0", "0", "4294967295"]
+    except OSError:
+        return False
 
 
 def _is_private(gid: int, uid: int) -> bool:
