@@ -1,8 +1,8 @@
 """The folder of a local socket: made when it is missing, looked at when it is there, and locked.
 
 Invariants: a folder that was there keeps its mode and owner; nobody but root and this user can put
-something else in place of a socket in it, or of a folder on the way to it, unless root has chosen somebody's
-own; one process at a time changes what stands in it, as far as all of them come through here.
+something else in place of a socket in it, or of a folder on the way to it, unless root has chosen
+somebody's own; one process at a time changes what stands in it, as far as all of them come through here.
 """
 
 from __future__ import annotations

@@ -309,6 +309,9 @@ def test_program_that_is_interrupted_as_it_ends_says_nothing_of_it() -> None:
     assert not runs(int(done.stdout))
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="its interpreter leaves some signals there unheeded"
+)
 def test_children_of_another_thread_can_be_interrupted() -> None:
     """They are forked while the main thread is in a call, in which it holds interrupts back."""
     done = program(

@@ -32,6 +32,7 @@ from plugin_host.errors import (
     PluginNotReady,
     SessionNotFound,
     SocketError,
+    SpawnError,
     TaskLost,
     TaskNotFound,
 )
@@ -106,6 +107,9 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
+_NO_THREAD = "can't start new thread"  # the interpreter's words
+
+
 class Interrupted(Exception):
     """The command ended because of this signal."""
 
@@ -144,6 +148,14 @@ def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Ite
     """
     try:
         yield
+    except RuntimeError as error:
+        if str(error) != _NO_THREAD:
+            raise
+        lack = SpawnError(
+            f"{_NO_THREAD}: this user may have no more processes (ulimit -u), or there is no memory"
+        )
+        code = tell(lack, as_json=as_json, verbose=verbose, runs_program=runs_program)
+        raise click.exceptions.Exit(code) from None
     except (PluginHostError, output.WriteFailed, ReadFailed) as error:
         code = tell(error, as_json=as_json, verbose=verbose, runs_program=runs_program)
         raise click.exceptions.Exit(code) from None

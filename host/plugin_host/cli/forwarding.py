@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from plugin_host.errors import PluginDied, PluginHostError
 from plugin_host_sdk.errors import SessionClosed, SessionNotFound
 
+from . import eventloop
 from .failure import Interrupted
 
 __all__ = ["Forwarder", "Patience", "run"]
@@ -149,7 +150,7 @@ def run(body: Callable[[Forwarder], Coroutine[Any, Any, _T]], *, only_ends: bool
         return await body(forwarder)
 
     try:
-        return asyncio.run(listening())
+        return eventloop.run(listening())
     except asyncio.CancelledError:
         if forwarders and forwarders[0].ended_by is not None:
             raise Interrupted(forwarders[0].ended_by) from None

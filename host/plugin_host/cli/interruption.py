@@ -12,6 +12,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from . import eventloop
 from .failure import Interrupted
 
 __all__ = ["run"]
@@ -27,7 +28,7 @@ def run(body: Coroutine[Any, Any, _T]) -> _T:
     """Run `body` in a loop of its own. Raises Interrupted when a signal ended it."""
     caught: list[int] = []
     try:
-        return asyncio.run(_listening(body, caught))
+        return eventloop.run(_listening(body, caught))
     except asyncio.CancelledError:
         if caught:
             raise Interrupted(caught[0]) from None
