@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import CallTimeout, PluginNotFound, PluginNotReady
+from .precondition import check_there
 from .service import current_caller
 from .state import State
 from .wording import near, shown, suggestion
@@ -69,7 +70,11 @@ async def admitted(
 
 @contextmanager
 def restarting(keeper: Gatekeeper) -> Iterator[None]:
-    """While this lasts, calls wait for what comes of it, in whatever state the plugin is."""
+    """While this lasts, calls wait for what comes of it, in whatever state the plugin is.
+
+    Raises SpawnError at once, with nothing stopped yet, for a plugin that could not be started again.
+    """
+    check_there(keeper.plugin.candidate)
     keeper.restarts_due += 1
     try:
         yield

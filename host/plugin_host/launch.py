@@ -7,7 +7,9 @@ of the three it was.
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.connection import HOST, Connection
@@ -22,7 +24,7 @@ from .linkowner import LinkOwner
 from .process import PluginProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from plugin_host_sdk.events import RequestReceived
 
@@ -202,6 +204,7 @@ async def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay
         argv=order.spec.argv,
         stray=relay.stray or link.connection.stray_output,
         stderr=process.stderr.tail,
+        gone=_gone(order.spec.argv),
     )
     if link.initialized.done():
         error = link.initialized.exception()
@@ -217,6 +220,12 @@ async def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay
     if relay.over.done():
         return launchfailure.wrong_answer(facts, EOFError("it closed its stdout and runs on"))
     return await _lateness(order, process, facts)
+
+
+def _gone(argv: Sequence[str]) -> str | None:
+    """The folder in which its code is looked for, if it is not there."""
+    folders = [folder for option, folder in pairwise(argv) if option == "--path"]
+    return next((folder for folder in folders if not os.path.isdir(folder)), None)
 
 
 async def _lateness(order: LaunchOrder, process: PluginProcess, facts: LaunchFacts) -> Exception:

@@ -44,6 +44,7 @@ class LaunchFacts:
     stray: bytes = b""  # first bytes on the wire that are not of the protocol
     stderr: Sequence[str] = ()
     doing: str | None = None  # what it was found doing when its time was over
+    gone: str | None = None  # the folder of its code, if that is not there
 
     def __post_init__(self) -> None:
         self.stray = without_echo(self.stray)
@@ -107,6 +108,8 @@ def _build(kind: type[LaunchError], facts: LaunchFacts, text: str, hint: str | N
 
 def _exit_hint(facts: LaunchFacts, status: ExitStatus) -> str | None:
     text = "\n".join(facts.stderr)
+    if facts.gone is not None:
+        return f"its folder {facts.gone} is gone"
     if refused := re.search(r"^bwrap: (.+)$", text, re.MULTILINE):
         return (
             f"its sandbox says: {refused[1]}; what the plugin needs must be there, and must be listed in "

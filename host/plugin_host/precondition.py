@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from . import checksum
@@ -12,7 +13,14 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .manifest import Manifest
 
-__all__ = ["check_launchable"]
+__all__ = ["check_launchable", "check_there"]
+
+
+def check_there(candidate: Candidate) -> None:
+    """Raises SpawnError where the plugin's folder is gone: what runs may go on, and would not come back."""
+    if candidate.root is not None and not os.path.isdir(candidate.root):
+        text = f"plugin `{candidate.id}` cannot be started: its folder {candidate.root} is gone"
+        raise SpawnError(text, plugin=candidate.id, file=str(candidate.root))
 
 
 async def check_launchable(candidate: Candidate, manifest: Manifest) -> None:

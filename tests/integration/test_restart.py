@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from plugin_host import CallTimeout, CrashLoop, LaunchError, PluginDied, PluginHost, PluginNotReady
+from plugin_host import (
+    CallTimeout,
+    CrashLoop,
+    LaunchError,
+    PluginDied,
+    PluginExited,
+    PluginHost,
+    PluginNotReady,
+    SpawnError,
+)
 from plugin_host.event import DeathTold, EventStream, StateChanged
 from plugin_host.state import State
 from tests.run import Run
@@ -296,6 +305,28 @@ def test_calls_during_a_restart_wait_for_it_and_none_fails(run: Run, tmp_path: P
             assert found
             assert set(found) == {host.plugins["calm"].pid}
             assert before not in found
+
+    run(body())
+
+
+def test_plugin_whose_folder_is_gone_is_not_stopped_for_a_restart(run: Run, tmp_path: Path) -> None:
+    folder = write_plugin(
+        tmp_path, "calm", "import os\n@plugin.command('pid')\ndef pid(ctx): return os.getpid()"
+    )
+
+    async def body() -> None:
+        async with stage("calm", dirs=[folder]) as host:
+            pid = await host.call("calm", "pid")
+            (tmp_path / "calm").rename(tmp_path / "away")
+            with pytest.raises(SpawnError, match=f"its folder {tmp_path / 'calm'} is gone"):
+                await host.restart("calm")
+            assert await host.call("calm", "pid") == pid
+            await host.stop("calm")
+            with pytest.raises(PluginExited, match=f"hint: its folder {tmp_path / 'calm'} is gone"):
+                await host.start("calm")
+            (tmp_path / "away").rename(tmp_path / "calm")
+            await host.start("calm")
+            assert await host.call("calm", "pid") != pid
 
     run(body())
 
