@@ -63,6 +63,9 @@ async def all_done(tasks: Collection[asyncio.Task[Any]], *, hurries: bool = True
                     task.cancel()
             left = [task for task in left if not task.done()]
     if cancelled is not None:
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()  # nobody else is there to be told
         raise cancelled
     for task in tasks:
         if (error := task.exception()) is not None:
