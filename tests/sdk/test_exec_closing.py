@@ -131,6 +131,33 @@ def test_one_that_not_even_a_kill_ends_is_given_up(exitus: Exitus) -> None:
     assert exitus.sitting.body.calls == calls
 
 
+def test_end_of_one_that_is_given_up_is_told_before_it_is_closed(exitus: Exitus) -> None:
+    """Who closed it asks no more then."""
+    told: list[int] = []
+    sitting = exitus.sitting
+    closing = Closing(
+        sitting.session,
+        sitting.reactor,
+        sitting.clock,
+        lambda _: told.append(len(sitting.sink.notifications)),
+    )
+    closing.begin(GRACE_S)
+    sitting.reactor.settle()
+    exitus.pass_time(3.2)
+    assert told == [1]
+
+
+def test_machine_that_is_late_gives_a_kill_its_time_all_the_same(exitus: Exitus) -> None:
+    exitus.begin()
+    exitus.sitting.reactor.pass_time(5)  # in one step
+    assert exitus.calls[-1] == "kill"
+    assert exitus.overs == []
+    exitus.exit()
+    exitus.pass_time(0.1)
+    assert exitus.is_done
+    assert exitus.sitting.exit.signal == "SIGHUP"
+
+
 def test_stop_of_the_plugin_shortens_it(exitus: Exitus) -> None:
     exitus.begin()
     exitus.pass_time(0.1)

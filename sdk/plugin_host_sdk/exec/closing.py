@@ -43,6 +43,7 @@ class Closing:
         self._began = clock.monotonic()
         self._grace = GRACE_S
         self._has_terminated = False
+        self._killed_at: float | None = None  # seconds since it began: the kernel has its time from there
         self._pause = _FIRST_LOOK_S
         self._is_over = False
         self._is_hasty = False
@@ -75,10 +76,12 @@ class Closing:
         passed = self._clock.monotonic() - self._began
         if body is not None and passed >= self._grace:
             body.kill(thoroughly=not self._is_hasty)
-            if passed >= self._grace + _KILL_S:
+            if self._killed_at is None:
+                self._killed_at = passed
+            if passed >= self._killed_at + _KILL_S:
                 session.body_exited(reason="closed, and not even a kill ended it")
-                session.cut_off()
-                self._finish()
+                self._reactor.call_soon(session.cut_off)
+                self._reactor.call_soon(self._finish)  # which tells of it after the session has
                 return
         elif body is not None and passed >= self._grace / 2 and not self._has_terminated:
             self._has_terminated = True
