@@ -69,12 +69,14 @@ async def admitted(
 
 
 @contextmanager
-def restarting(keeper: Gatekeeper) -> Iterator[None]:
+def restarting(keeper: Gatekeeper, *, is_by_hand: bool = False) -> Iterator[None]:
     """While this lasts, calls wait for what comes of it, in whatever state the plugin is.
 
-    Raises SpawnError at once, with nothing stopped yet, for a plugin that could not be started again.
+    Of what runs well, and is restarted `is_by_hand`, nothing is stopped where it could not be started
+    again: that is a SpawnError.
     """
-    check_there(keeper.plugin.candidate)
+    if is_by_hand:
+        check_there(keeper.plugin.candidate)
     keeper.restarts_due += 1
     try:
         yield

@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
     from .account import Account
 
-__all__ = ["diagnose", "foresee"]
+__all__ = ["diagnose", "foresee", "is_scarcity"]
 
 _SCARCE = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _STRING_BYTES = 128 * 1024  # the longest single argument or variable on Linux (MAX_ARG_STRLEN)
+
+
+def is_scarcity(error: Exception) -> bool:
+    """Whether processes, threads, descriptors or memory were lacking, which passes."""
+    if isinstance(error, OSError):
+        return error.errno in _SCARCE
+    return str(error) == "can't start new thread"  # the interpreter's words
 
 
 class _Finding(NamedTuple):
@@ -83,7 +90,7 @@ def diagnose(
     detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
     message = f"cannot start {attempt.program!r}: {finding.why or detail}"
     problem = SpawnError(message, file=finding.file, hint=finding.hint or None)
-    problem.is_scarce = isinstance(error, OSError) and error.errno in _SCARCE
+    problem.is_scarce = is_scarcity(error)
     return problem
 
 

@@ -40,11 +40,19 @@ def watch(thing: Watched) -> None:
 
 def lead_nowhere(*fds: int) -> None:
     """Make these descriptors those of a wire on which nothing comes, and nobody listens."""
+    for fd in {*fds} - {-1}:
+        try:
+            os.dup2(_wire_to_nowhere(), fd, inheritable=False)
+        except OSError:  # no descriptor is left for one
+            os.close(fd)
+            os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # which gets the number that is free now
+
+
+def _wire_to_nowhere() -> int:
     if not _nowhere:
         _nowhere.extend(end.detach() for end in socket.socketpair())
         os.set_blocking(_nowhere[0], False)
-    for fd in {*fds} - {-1}:
-        os.dup2(_nowhere[0], fd, inheritable=False)
+    return _nowhere[0]
 
 
 def _note() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import ladder, obituary
 from .custody import Custody
+from .diagnosis import is_scarcity
 from .engagement import Engagement
 from .environment import run_token
 from .errors import LaunchError, SpawnError
@@ -165,7 +166,7 @@ class Instance(LinkOwner):
             raise
         except (OSError, RuntimeError) as error:  # no descriptor, thread or memory left to start it with
             scarce = SpawnError(f"plugin `{self.id}` cannot be started: {error}")
-            scarce.is_scarce = True
+            scarce.is_scarce = is_scarcity(error)
             self._explain(scarce)
             raise scarce from error
         self._launched = launched

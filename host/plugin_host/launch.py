@@ -7,7 +7,6 @@ of the three it was.
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from .errors import LaunchError
 from .launchfailure import LaunchFacts
 from .link import Link
 from .linkowner import LinkOwner
+from .precondition import is_gone
 from .process import PluginProcess
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ async def _failure(order: LaunchOrder, process: PluginProcess, link: Link, relay
 def _gone(argv: Sequence[str]) -> str | None:
     """The folder in which its code is looked for, if it is not there."""
     folders = [folder for option, folder in pairwise(argv) if option == "--path"]
-    return next((folder for folder in folders if not os.path.isdir(folder)), None)
+    return next(filter(is_gone, folders), None)
 
 
 async def _lateness(order: LaunchOrder, process: PluginProcess, facts: LaunchFacts) -> Exception:

@@ -13,12 +13,23 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .manifest import Manifest
 
-__all__ = ["check_launchable", "check_there"]
+__all__ = ["check_launchable", "check_there", "is_gone"]
+
+
+def is_gone(folder: str | os.PathLike[str]) -> bool:
+    """Whether there is no such folder any more, and not only no way for this process to look."""
+    try:
+        os.stat(os.path.join(folder, ""))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def check_there(candidate: Candidate) -> None:
     """Raises SpawnError where the plugin's folder is gone: what runs may go on, and would not come back."""
-    if candidate.root is not None and not os.path.isdir(candidate.root):
+    if candidate.root is not None and is_gone(candidate.root):
         text = f"plugin `{candidate.id}` cannot be started: its folder {candidate.root} is gone"
         raise SpawnError(text, plugin=candidate.id, file=str(candidate.root))
 

@@ -1,8 +1,9 @@
 """The folder of a local socket: made when it is missing, looked at when it is there, and locked.
 
-Invariants: a folder that was there keeps its mode and owner; nobody but root and this user can put
-something else in place of a socket in it, or of a folder on the way to it, unless root has chosen
-somebody's own; one process at a time changes what stands in it, as far as all of them come through here.
+Invariants: a folder that was there keeps its mode and owner; nobody but its owner, root and this user can
+put something else in place of a socket in it, and nobody else has led here; who could put another folder in
+place of one on the way is told; one process at a time changes what stands in it, as far as all of them come
+through here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import errno
 import fcntl
 import functools
 import grp
+import logging
 import os
 import pwd
 import stat
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_folder", "give", "locked", "made"]
 
+_log = logging.getLogger("plugin_host.socket")
 _LOCK_S = 2.0
 _MOST_LINKS = 40
 _OVERFLOW_UID = 65534
@@ -52,6 +55,7 @@ def made(folder: str, mode: int, gid: int | None = None) -> Iterator[None]:
                 give(missing, gid, folder)
             os.chmod(missing, mode)  # the umask had its say in mkdir
         _check(folder)
+        _tell_of_way(folder)
         yield
     except BaseException as error:
         for one in reversed(new):
@@ -128,15 +132,11 @@ def _missing(folder: str) -> list[str]:
 
 def _check(folder: str) -> None:
     """Raises SocketError when others may put another socket in place of one in `folder`."""
-    is_ours_to_choose = _check_way(folder)
-    try:
-        found = os.stat(folder)
-    except OSError as error:
-        raise SocketError(f"{shown(folder)}: {error.strerror}", path=folder) from None
+    _check_way(folder)
+    found = _look(folder, follows=True)
     if not stat.S_ISDIR(found.st_mode):
         raise SocketError(f"{shown(folder)}: expected a folder, found something else", path=folder)
-    # Root may put a socket where somebody else is at home, but is led to nobody's home by somebody else.
-    if not _is_trusted(found.st_uid) and not (os.geteuid() == 0 and is_ours_to_choose):
+    if os.geteuid() != 0 and not _is_trusted(found.st_uid):
         text = f"this folder belongs to {name_of(found.st_uid)}, who could replace a socket in it"
         raise SocketError(f"{shown(folder)}: {text}; choose another folder", path=folder)
     if found.st_mode & stat.S_ISVTX:
@@ -148,45 +148,57 @@ def _check(folder: str) -> None:
         raise SocketError(f"{shown(folder)}: {text}; {hint}", path=folder)
 
 
-def _check_way(folder: str) -> bool:
-    """Raises SocketError when others may put another folder in place of one on the way to `folder`.
+def _check_way(folder: str) -> None:
+    """Raises SocketError where somebody else has put something on the way, in a folder for everybody."""
+    for above, place, found in _way(folder):
+        is_link = stat.S_ISLNK(found.st_mode)
+        if _is_trusted(found.st_uid) or not (stat.S_ISDIR(found.st_mode) or is_link):
+            continue
+        if not _look(above).st_mode & stat.S_IWOTH and not (is_link and os.geteuid() != 0):
+            continue
+        kind, what = ("link", "make it lead elsewhere") if is_link else ("folder", "replace a socket in it")
+        text = f"this {kind} belongs to {name_of(found.st_uid)}, who could {what}"
+        raise SocketError(f"{shown(place)}: {text}; choose another folder", path=folder)
 
-    False when somebody may have put there what is there: in a folder in which everybody may make one.
-    """
-    place, is_public = "/", False
+
+def _tell_of_way(folder: str) -> None:
+    """Warn of those who may put another folder in place of one on the way: an operator has to judge."""
+    for above, place, _ in _way(folder):
+        found = _look(above)
+        mode, uid = found.st_mode, found.st_uid
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            who = f"all users (mode {stat.S_IMODE(mode):04o})"
+        elif not _is_trusted(uid) and os.geteuid() != 0:
+            who = name_of(uid)
+        else:
+            continue
+        text = "%s may put another folder in place of %s, with sockets of their own that your clients use"
+        _log.warning(text, who, shown(place))
+
+
+def _way(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Each name on the way to `folder` that exists, behind the folder it stands in; links are followed."""
+    place = "/"
     rest = [part for part in os.path.abspath(folder).split("/") if part][::-1]
     links = 0
     while rest:
         above, place = place, os.path.join(place, rest.pop())
-        found = _look(above)
-        is_public = bool(found.st_mode & stat.S_IWOTH)
-        if is_public and not found.st_mode & stat.S_ISVTX:
-            text = f"other users may replace {shown(place)} (mode {stat.S_IMODE(found.st_mode):04o})"
-            raise SocketError(
-                f"{shown(above)}: {text}; `chmod o-w` it, or choose another folder", path=folder
-            )
-        if os.geteuid() != 0 and not _is_trusted(found.st_uid):
-            text = f"this folder belongs to {name_of(found.st_uid)}, who could replace {shown(place)}"
-            raise SocketError(f"{shown(above)}: {text}; choose another folder", path=folder)
         if not rest and not os.path.lexists(place):
-            break  # it is to be made
+            return  # it is to be made
         found = _look(place)
+        yield above, place, found
         if stat.S_ISLNK(found.st_mode):
-            if not _is_trusted(found.st_uid):
-                text = f"this link belongs to {name_of(found.st_uid)}, who could make it lead elsewhere"
-                raise SocketError(f"{shown(place)}: {text}; choose another folder", path=folder)
             links += 1
             if links > _MOST_LINKS:
                 raise SocketError(f"{shown(folder)}: {os.strerror(errno.ELOOP)}", path=folder)
             target = os.readlink(place)
             rest += [part for part in target.split("/") if part][::-1]
             place = "/" if target.startswith("/") else above
-    return not is_public
 
 
-def _look(place: str) -> os.stat_result:
+def _look(place: str, *, follows: bool = False) -> os.stat_result:
     try:
-        return os.lstat(place)
+        return os.stat(place, follow_symlinks=follows)
     except OSError as error:
         raise SocketError(f"{shown(place)}: {error.strerror}", path=place) from None
 

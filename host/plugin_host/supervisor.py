@@ -283,8 +283,8 @@ class Supervisor(InstanceOwner):
 
     async def restart(self, since: int | None = None) -> None:
         """Stop the plugin and start it again. Raises as `start` does."""
-        since = self.stops if since is None else since
-        with restarting(self):
+        with restarting(self, is_by_hand=since is None):
+            since = self.stops if since is None else since
             await self._halt()
             await self.start(since)
 

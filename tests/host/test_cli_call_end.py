@@ -128,12 +128,19 @@ def test_full_disk_is_an_error(cli: Cli, plugins: Path) -> None:
     assert ended.stderr == b"plugin-host: cannot write to stdout: No space left on device\n"
 
 
-def test_closed_standard_descriptors_hurt_nobody(cli: Cli, plugins: Path) -> None:
+@pytest.mark.parametrize(("closed", "status"), [("<&- 2>&-", 0), ("<&- >&- 2>&-", 1)])
+def test_closed_standard_descriptors_cost_at_most_the_result(
+    cli: Cli, plugins: Path, closed: str, status: int
+) -> None:
+    """Nothing else gets their numbers."""
     words = ["call", "odd", "echo", "value=x", "--plugin-dir", str(plugins)]
     ended = subprocess.run(
-        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *COMMAND, *words], env=cli.env, check=False
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, *words],
+        env=cli.env,
+        check=False,
+        stdout=subprocess.PIPE,
     )
-    assert ended.returncode == 0
+    assert (ended.returncode, ended.stdout) == (status, b"" if status else b"x\n")
 
 
 def test_slow_reader_on_a_nonblocking_pipe_gets_everything(cli: Cli, plugins: Path) -> None:

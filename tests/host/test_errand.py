@@ -90,3 +90,24 @@ def test_lock_that_an_interrupted_call_left_locked_holds_up_no_other(thread: Loo
         other.start()
         other.join(5)
     assert results == [4]
+
+
+def test_interrupt_of_the_start_leaves_a_thread_that_can_be_started(
+    thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def before(self: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    def after(self: threading.Thread) -> None:
+        start(self)
+        raise KeyboardInterrupt
+
+    for interrupted in (before, after):
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            thread.run(double(1))
+        monkeypatch.setattr(threading.Thread, "start", start)
+    assert thread.run(double(4)) == 8
+    assert thread.run(double(5)) == 10

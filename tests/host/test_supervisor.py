@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,30 @@ def test_launch_that_lacks_something_is_a_launch_error_that_says_so(
         assert report is not None
         assert (report.phase, report.how) == (Phase.SPAWN, f"cannot be started: {lack}")
         assert stage.states == ["starting", "failed"]
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_scarce"),
+    [
+        (OSError(errno.EMFILE, "too many files"), True),
+        (RuntimeError("can't start new thread"), True),
+        (OSError(errno.EACCES, "no right"), False),
+        (OSError(errno.ENOSPC, "no room"), False),
+        (RuntimeError("cannot reuse"), False),
+    ],
+)
+def test_only_what_passes_by_itself_is_a_lack(
+    run: Run, monkeypatch: pytest.MonkeyPatch, problem: Exception, is_scarce: bool
+) -> None:
+    """A plugin that can never be started is given up."""
+
+    async def body() -> None:
+        launching(monkeypatch, problem)
+        with pytest.raises(SpawnError) as caught:
+            await Stage().supervisor.start()
+        assert caught.value.is_scarce == is_scarce
 
     run(body())
 

@@ -161,3 +161,35 @@ def test_sockets_of_the_parent_stay_when_a_child_closes_what_made_them(own_socke
         """
     )
     assert (done.stdout, done.stderr, done.returncode) == ("0 True True\n", "", 0)
+
+
+def test_wire_leads_nowhere_in_a_child_that_has_no_descriptor_left() -> None:
+    done = program(
+        """
+        import resource
+
+        async def main():
+            async with stage("steady") as host:
+                supervisor = host._supervisors["steady"]
+                wire = supervisor.link._channel.read_fd
+                before = os.fstat(wire)
+                _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+                taken = []
+                try:
+                    while True:
+                        taken.append(os.open(os.devnull, os.O_RDONLY))
+                except OSError:
+                    pass
+                child = os.fork()
+                if child == 0:
+                    os._exit(os.fstat(wire) == before)
+                status = os.waitpid(child, 0)[1]
+                for fd in taken:
+                    os.close(fd)
+                print(status, await host.call("steady", "echo", {"value": 1}))
+
+        asyncio.run(main())
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("0 1\n", "", 0)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["CommandGroup", "ReaderGone", "Row"]
 
 # Arguments that name something in a host: over the wire go texts only.
-_NAMES = frozenset({"plugin", "plugins", "session", "sessions", "task", "tasks", "actions", "path"})
+_NAMES = frozenset(
+    ["plugin", "plugins", "command", "session", "sessions", "task", "tasks", "actions", "path"]
+)
 
 
 class ReaderGone(Exception):

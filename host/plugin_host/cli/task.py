@@ -57,11 +57,19 @@ def _list(options: Options, plugin: str | None) -> None:
         from .contact import visit
         from .tasklist import task_map, tasks_text
 
-        found = visit(options, "task list", lambda client: client.tasks.list(plugin))
+        found = visit(options, "task list", lambda client: _tasks_of(client, plugin))
         if options.as_json:
             output.write_json([task_map(one) for one in found])
         else:
             output.write(tasks_text(found))
+
+
+async def _tasks_of(client: ControlClient, plugin: str | None) -> list[RemoteTask]:
+    """Raises PluginNotFound."""
+    found = await client.tasks.list(plugin)
+    if plugin is not None and not found:
+        await client.plugins(plugin)  # a name that is none is told
+    return found
 
 
 @command.command("log", short_help="Print the log of a task.")

@@ -34,7 +34,8 @@ class LoopThread:
         self._on_begin = on_begin
         self._generation = fork.generation
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: threading.Thread | None = None  # once it runs
+        self._applicants: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._is_up = threading.Event()
@@ -116,11 +117,10 @@ class LoopThread:
         """The loop, which runs from now on. Raises PluginHostError where it cannot."""
         if self._thread is None:
             self._on_begin()
-            self._thread = threading.Thread(target=self._live, name=self._name, daemon=True)
+            thread = threading.Thread(target=self._live, name=self._name, daemon=True)
             try:
-                self._thread.start()
+                thread.start()
             except RuntimeError as error:  # no threads left
-                self._thread = None
                 raise PluginHostError(f"the host's loop cannot run: {error}") from None
         if not self._is_up.is_set():  # which takes no lock, unlike `wait`
             self._is_up.wait()
@@ -146,6 +146,11 @@ class LoopThread:
         thread.join()
 
     def _live(self) -> None:
+        me = threading.current_thread()
+        self._applicants.append(me)
+        if self._applicants[0] is not me:  # an interrupt came while the first was started
+            return
+        self._thread = me
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._serve())

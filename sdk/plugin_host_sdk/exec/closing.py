@@ -79,6 +79,7 @@ class Closing:
             if self._killed_at is None:
                 self._killed_at = passed
             if passed >= self._killed_at + _KILL_S:
+                self._is_over = True
                 session.body_exited(reason="closed, and not even a kill ended it")
                 self._reactor.call_soon(session.cut_off)
                 self._reactor.call_soon(self._finish)  # which tells of it after the session has
