@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
@@ -59,7 +60,8 @@ def _note() -> None:
     global generation
     generation += 1
     for thing in list(_watched):
-        thing.disown()
+        with suppress(OSError):  # of one descriptor; the others have their turn
+            thing.disown()
     _watched.clear()
 
 

@@ -75,18 +75,11 @@ def of_run(
     limit = confinement.verdict(status, stderr) if confinement is not None and status is not None else None
     if hang is not None:
         how = hang[0]
-    elif status is None:
-        how = f"it broke the protocol: {error}" if error else "it closed its connection and runs on"
     else:
-        how = limit or status.describe()
         # With nothing in flight it says no more than where the plugin rested.
-        if calls and status.signal is not None and (place := crash_place(stderr)):
-            how += f": {place}"
-        if has_hung_up and status.code == 0 and limit is None:
-            how = f"closed its connection and then {how}"
-        how += f", after it broke the protocol: {error}" if error else ""
-    if failure is not None and hang is None:
-        how += f"; it said: {failure}"
+        place = crash_place(stderr) if calls and status is not None and status.signal is not None else None
+        how = _how(status, limit, place, error, has_hung_up=has_hung_up)
+        how += f"; it said: {failure}" if failure is not None else ""
     return DeathReport(
         plugin=plugin,
         phase=Phase.CALL if calls or sessions or tasks else Phase.IDLE,
@@ -104,6 +97,25 @@ def of_run(
         cpu_s=None if status is None else status.cpu_s,
         restarts=restarts,
     )
+
+
+def _how(
+    status: ExitStatus | None,
+    limit: str | None,
+    place: str | None,
+    error: Exception | None,
+    *,
+    has_hung_up: bool,
+) -> str:
+    """How a plugin ended that the host did not end, in words; `place` is where a signal struck."""
+    if status is None:
+        return f"it broke the protocol: {error}" if error else "it closed its connection and runs on"
+    how = limit or status.describe()
+    if place:
+        how += f": {place}"
+    if has_hung_up and status.code == 0 and limit is None:
+        how = f"closed its connection and then {how}"
+    return f"{how}, after it broke the protocol: {error}" if error else how
 
 
 def _phase_of(error: LaunchError, *, is_python: bool) -> Phase:

@@ -52,6 +52,14 @@ def tasks(host: Hosted) -> list[str]:
     return [one["task"]["id"] for one in host._ask("task.list")["tasks"]]
 
 
+def test_tasks_of_a_plugin_without_any_are_none_and_those_of_no_plugin_a_mistake(there: Cli) -> None:
+    ended = there("task", "list", "runner", "--json")
+    assert (ended.status, ended.err) == (0, "")
+    ended = there("task", "list", "runer")
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err.startswith("plugin-host: no plugin `runer` (did you mean `runner`?)")
+
+
 def test_log_and_status_are_those_of_a_program_that_runs_here(
     host: Hosted, there: Cli, tmp_path: Path
 ) -> None:

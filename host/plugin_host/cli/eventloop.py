@@ -7,7 +7,6 @@ to fail for want of one.
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -26,14 +25,8 @@ def run(body: Coroutine[Any, Any, _T]) -> _T:
     finally:
         try:
             runner.close()
-        except RuntimeError:
-            if _can_start_threads():
+        except RuntimeError as error:
+            from plugin_host.diagnosis import is_scarcity
+
+            if not is_scarcity(error):
                 raise
-
-
-def _can_start_threads() -> bool:
-    try:
-        threading.Thread(target=lambda: None, daemon=True).start()
-    except RuntimeError:
-        return False
-    return True

@@ -107,9 +107,6 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-_NO_THREAD = "can't start new thread"  # the interpreter's words
-
-
 class Interrupted(Exception):
     """The command ended because of this signal."""
 
@@ -149,10 +146,12 @@ def reported(*, as_json: bool, verbose: bool, runs_program: bool = False) -> Ite
     try:
         yield
     except RuntimeError as error:
-        if str(error) != _NO_THREAD:
+        from plugin_host.diagnosis import is_scarcity
+
+        if not is_scarcity(error):
             raise
         lack = SpawnError(
-            f"{_NO_THREAD}: this user may have no more processes (ulimit -u), or there is no memory"
+            f"{error}: this user may have no more processes (ulimit -u), or there is no memory"
         )
         code = tell(lack, as_json=as_json, verbose=verbose, runs_program=runs_program)
         raise click.exceptions.Exit(code) from None

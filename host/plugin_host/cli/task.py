@@ -68,7 +68,7 @@ async def _tasks_of(client: ControlClient, plugin: str | None) -> list[RemoteTas
     """Raises PluginNotFound."""
     found = await client.tasks.list(plugin)
     if plugin is not None and not found:
-        await client.plugins(plugin)  # a name that is none is told
+        await client.sessions(plugin)  # which tells of a name that is none
     return found
 
 
