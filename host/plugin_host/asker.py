@@ -108,7 +108,7 @@ class Asker:
         deadline: float | None,
         on_progress: Progress | None,
         name: str,
-    ) -> tuple[int, asyncio.Future[Any] | CallFuture]:
+    ) -> tuple[int | None, Any]:
         """The same for a task that waits for nothing else, and goes on at once if nobody else waits."""
         future = self._loop.create_future() if self._futures else CallFuture(self._loop)
         msgid = self._send(future, method, params, meta, deadline, on_progress, name)
@@ -139,17 +139,29 @@ class Asker:
             msgid, data = connection.send_request(method, params, meta)
         except LocalProtocolError as error:
             raise refusal(error) from None
+        writer.write_call(data)
+        self._enter(msgid, future, len(data), deadline, on_progress, name)
+        return msgid
+
+    def _enter(
+        self,
+        msgid: int,
+        future: Answer,
+        size: int,
+        deadline: float | None,
+        on_progress: Progress | None,
+        name: str | None,
+    ) -> None:
+        """A request of so many bytes that was just written waits for its answer."""
         self._futures[msgid] = future
         if name is not None:
-            connection.pending[msgid] = name
+            self.connection.pending[msgid] = name
         if deadline is not None:
             self._deadlines.add(msgid, deadline)
         if on_progress is not None:
             self._progress[msgid] = on_progress
-        writer.write_call(data)
-        if writer.is_waiting:
-            self._note_queued(msgid, len(data))
-        return msgid
+        if self._writer.is_waiting:
+            self._note_queued(msgid, size)
 
     def _check_room(self, name: str | None) -> None:
         """Raise CallFailed when too much waits for one more call, unless it is one of the host's own."""

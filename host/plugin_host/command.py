@@ -54,6 +54,7 @@ async def call_command(
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
     raw = link.connection.raw
+    msgid: int | None
     row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
     row.started += 1
     begun = perf_counter()
@@ -80,9 +81,10 @@ async def call_command(
                 arguments["text"] = True
             try:
                 msgid, answer = link.call(method, arguments, meta, deadline, on_progress, command)
-                result = await answer
+                result = answer if msgid is None else await answer
             except asyncio.CancelledError:
-                link.abandon(msgid)
+                if msgid is not None:
+                    link.abandon(msgid)
                 raise
             except CallError as error:
                 raise explained(plugin, command, timeout, deadline, error) from None

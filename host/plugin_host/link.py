@@ -35,6 +35,7 @@ from plugin_host_sdk.protocol import READY
 
 from .asker import Asker
 from .echo import without_echo
+from .lonecall import LoneAsker
 from .readroom import READ_BYTES, SMALL_READ_BYTES, is_flood, shared_room
 from .reply import error_reply, result_reply
 from .stream import Streams
@@ -62,7 +63,7 @@ _REST = 4
 _SHORTEST_REST_S = 0.001
 
 
-class Link(Asker):
+class Link(LoneAsker):
     """One connection over one channel. `peer` is what messages call the other side."""
 
     mutex: AbstractContextManager[object] = nullcontext()
@@ -92,6 +93,7 @@ class Link(Asker):
         self._is_to_rest = False
         self._rest: asyncio.TimerHandle | None = None
         self.received_bytes = 0
+        self._untold: list[Event] = []  # what was read by who looked for an answer
         self._listen()
 
     def _make_writer(self, loop: asyncio.AbstractEventLoop, peer: str) -> Writer:
@@ -145,7 +147,19 @@ class Link(Asker):
 
     # Reading.
 
+    def _put_by(self, data: memoryview) -> None:
+        self._untold += self._receive(data)
+        self._loop.call_soon(self._tell, len(data))
+
+    def _tell(self, size: int = 0) -> None:
+        """Act on what was read by who looked for an answer."""
+        events, self._untold = self._untold, []
+        if not self._is_over:
+            self._act_on(events, size)
+
     def _read(self, again: int = READS_AT_ONCE - 1) -> None:
+        if self._untold:
+            self._tell()
         try:
             size = self._recv_into(self._room)
         except (BlockingIOError, InterruptedError):
@@ -157,10 +171,16 @@ class Link(Asker):
             return
         self.has_heard = True
         self.received_bytes += size
-        data, spent = self._view[:size], 0.0
+        data = self._view[:size]
         if len(self.connection.pending) == 1 and self._take_alone(data):
             return
-        events = self._receive(data)
+        rests = self._act_on(self._receive(data), size)
+        if size == READ_BYTES and again and not rests and not self._is_over:
+            self._read(again - 1)
+
+    def _act_on(self, events: list[Event], size: int) -> bool:
+        """Act on what a read of `size` bytes brought; whether the link rests now."""
+        spent = 0.0
         if len(events) == 1:
             event = events[0]
             if type(event) is ResponseReceived:
@@ -174,10 +194,10 @@ class Link(Asker):
             spent = self._loop.time() - begun
         else:
             self._room = self._view
-        if self._is_to_rest:
-            self._take_rest(spent)
-        elif size == READ_BYTES and again and not self._is_over:
-            self._read(again - 1)
+        if not self._is_to_rest:
+            return False
+        self._take_rest(spent)
+        return True
 
     def slow_down(self) -> None:
         """The owner has no use for so much: rest when what is being read has been told."""
@@ -188,9 +208,11 @@ class Link(Asker):
         # One that is being stopped has its last words heard without delay.
         if not self._is_over and self.connection.state is READY:
             self._stop_listening()
+            self._is_resting = True
             self._rest = self._loop.call_later(max(_SHORTEST_REST_S, _REST * spent), self._go_on)
 
     def _go_on(self) -> None:
+        self._is_resting = False
         if not self._is_over:
             self._listen()
 
@@ -203,6 +225,7 @@ class Link(Asker):
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""
+        self._tell()
         for _ in range(DRAINED_READS):
             if self._is_over:
                 return

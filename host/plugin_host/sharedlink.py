@@ -27,6 +27,7 @@ from plugin_host_sdk.events import (
 )
 
 from .askedlink import AskedLink
+from .asker import Asker
 from .exclusion import exclusive
 from .link import DRAINED_READS, Link
 from .readroom import is_flood
@@ -173,7 +174,7 @@ class SharedLink(AskedLink):
 
     initialize = exclusive(Link.initialize)
     request = exclusive(Link.request)
-    call = exclusive(Link.call)
+    call = exclusive(Asker.call)  # threads may wait for what is there, too
     corked = exclusive(Link.corked)
     abandon = exclusive(Link.abandon)
     answer = exclusive(Link.answer)
