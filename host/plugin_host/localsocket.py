@@ -183,9 +183,13 @@ def unlink_dead(path: str) -> bool:
 def _bound(path: str, mode: int, gid: int | None, backlog: int) -> BoundSocket:
     """Make it in a folder that nobody else may enter, then give it its name. May raise OSError."""
     folder, name = os.path.split(path)
-    room = tempfile.mkdtemp(prefix=".", dir=folder)
-    made_at = os.path.join(room, name)
     listening = BoundSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        room = tempfile.mkdtemp(prefix=".", dir=folder)
+    except BaseException:
+        listening.close()
+        raise
+    made_at = os.path.join(room, name)
     try:
         listening.setblocking(False)
         _bind(listening, made_at)

@@ -317,7 +317,10 @@ def test_key_is_changed_in_steps_and_a_bad_one_is_taken_back(hosted: Hosted, tmp
     assert (changed.status, changed.out) == (0, "the key was changed (fingerprint f1)\n")
     rejected = hosted.cli("action", "change-key", "robot", "-", "--json", stdin="bad")
     assert (rejected.status, rejected.error["name"]) == (1, "action.key_rejected")
-    assert hosted.cli("action", "change-key", "robot", "-", stdin="").status == 2
+    for text, word in {"\n": "there is no key in it", "k" * 513: "at most, not 513"}.items():
+        refused = hosted.cli("action", "change-key", "robot", "-", stdin=text)
+        assert refused.status == 2
+        assert word in refused.err
 
 
 def test_registration_answers_a_key_that_can_be_saved_out_of_sight(hosted: Hosted, tmp_path: Path) -> None:

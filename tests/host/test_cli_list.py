@@ -86,6 +86,12 @@ def test_configuration_adds_plugins(cli: Cli, plugins: Path, tmp_path: Path) -> 
     assert cli("list", "--json").json == []
 
 
+def test_configuration_that_is_named_by_nothing_is_not_the_one_by_default(cli: Cli) -> None:
+    ended = cli("list", "--config", "")
+    assert (ended.status, ended.out) == (2, "")
+    assert "expected a file, found nothing" in ended.err
+
+
 def test_no_plugins_is_no_failure(cli: Cli) -> None:
     ended = cli("list")
     assert (ended.status, ended.err) == (0, "")

@@ -346,6 +346,19 @@ def test_unknown_group_is_explained_and_nothing_is_made(room: Path) -> None:
     assert os.listdir(room) == []
 
 
+@pytest.mark.parametrize("step", ["tempfile.mkdtemp", "plugin_host.localsocket.BoundSocket"])
+def test_lack_of_something_leaves_nothing_behind(
+    room: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refuse(*arguments: object, **rest: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(step, refuse)
+    with pytest.raises(SocketError, match="cannot listen here: Too many open files"):
+        listen(LocalSocket(path=str(room / "run" / "s")))
+    assert os.listdir(room) == []
+
+
 @pytest.mark.parametrize("folder_mode", [0o700, 0o750])
 def test_failed_start_leaves_no_folder_behind(
     room: Path, monkeypatch: pytest.MonkeyPatch, folder_mode: int

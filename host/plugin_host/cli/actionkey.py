@@ -189,6 +189,8 @@ def _key(file: str) -> str:
         key = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise click.UsageError(f"{file}: a key is text") from None
-    if not 0 < len(key) <= _LONGEST:
-        raise click.UsageError(f"{file}: a key is 1 to {_LONGEST} characters, not {len(key)}")
+    if not key:
+        raise click.UsageError(f"{file}: there is no key in it")
+    if len(key) > _LONGEST:
+        raise click.UsageError(f"{file}: a key has {_LONGEST} characters at most, not {len(key)}")
     return key

@@ -172,6 +172,13 @@ def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, 
     return ids
 
 
+def _named(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A file that is named by no character, as by a variable that is not set, is not the one by default."""
+    if value == "":
+        raise click.BadParameter("expected a file, found nothing")
+    return value
+
+
 _PLUGIN_OPTIONS = (
     click.option(
         "plugin_dirs",
@@ -202,6 +209,7 @@ _CONFIG = click.option(
     "config",
     "--config",
     metavar="FILE",
+    callback=_named,
     help="The configuration. Else $PLUGIN_HOST_CONFIG, else plugin-host/plugin-host.toml in your"
     " configuration folder.",
 )
