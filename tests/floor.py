@@ -72,8 +72,8 @@ HOST = {
     "seal": Wing("seal", below="ground channel description", sdk="ground"),
     # The protocol; no processes.
     "link": Wing(
-        "link lonecall eagerness asker callfuture linkowner gatherer reply writer patience holdback deadline"
-        " stream outbound echo readroom"
+        "link lonecall eagerness asker callfuture linkowner gatherer reply writer patience holdback"
+        " deadline stream outbound echo readroom"
         # The same for several threads.
         " unsent askedlink sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
         below="ground channel",
