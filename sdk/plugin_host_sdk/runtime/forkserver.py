@@ -133,12 +133,14 @@ class Forkserver:
 
     def _be_born(self, orders: _socket.socket, is_awaited: bool) -> list[str]:
         self._control.close()
+        os.setsid()
         if not is_awaited:
             _rehearse(self._hello, by_thread=True)
+        environ = dict(os.environ)
         order, fds = wait(orders, self._host)
         assert self._block is not None
         try:
-            return become(order, fds, self.origin, self._block)
+            return become(order, fds, self.origin, self._block, environ)
         except (OSError, ValueError) as error:
             sys.stderr.write(f"this plugin cannot be started by a fork: {error}\n")
             sys.stderr.flush()

@@ -1,7 +1,8 @@
 """A forked child that waits to become a plugin, and becomes it.
 
-Owns the step from a copy of the forkserver to a process like one that a host has started: session, signals,
-descriptors, folder, environment, command line. Invariant: the forkserver's descriptors are closed before
+Owns the step from a copy of the forkserver to a process like one that a host has started: signals,
+descriptors, folder, environment, command line. It leads a session of its own from its birth on, which the
+kernel takes a quarter of a millisecond for. Invariant: the forkserver's descriptors are closed before
 the wait begins, and of the host's none is left but those of the order once `become` returns.
 """
 
@@ -86,11 +87,13 @@ def receive(sock: _socket.socket) -> tuple[bytes, list[int]]:
     return data, fds
 
 
-def become(order: Sequence[Any], fds: Sequence[int], origin: Origin, block: Block) -> list[str]:
-    """Be what `order` says; what the plugin's own start-up is then told. Raises OSError, ValueError."""
+def become(
+    order: Sequence[Any], fds: Sequence[int], origin: Origin, block: Block, known: Mapping[str, str]
+) -> list[str]:
+    """Be what `order` says; what the plugin's own start-up is then told. `known` is the environment up to
+    now. Raises OSError, ValueError."""
     _, argv, environ, umask = order
     channel, stderr, folder, *stacks = fds
-    os.setsid()
     for fd, number in ((channel, 0), (channel, 1), (stderr, 2)):
         os.dup2(fd, number)
     os.fchdir(folder)
@@ -102,22 +105,21 @@ def become(order: Sequence[Any], fds: Sequence[int], origin: Origin, block: Bloc
         os.umask(umask)
     words = [str(stacks[0] if stacks else -1) if word == STACKS else word for word in argv]
     block.write(words, environ)
-    _set_environment({**origin.coerced, **environ})
+    _set_environment({**origin.coerced, **environ}, known)
     _call_oneself(origin.name)
     _start_over(origin, words)
     # Behind the interpreter: its own options, of which `-c CODE` is the last.
     return words[words.index("-c") + 2 :]
 
 
-def _set_environment(environ: Mapping[str, str]) -> None:
-    zone = os.environ.get("TZ")
-    for name in os.environ.keys() - environ.keys():
+def _set_environment(environ: Mapping[str, str], known: Mapping[str, str]) -> None:
+    for name in known.keys() - environ.keys():
         del os.environ[name]
     # Setting costs memory of the child's own, and most are the forkserver's.
     for name, value in environ.items():
-        if os.environ.get(name) != value:
+        if known.get(name) != value:
             os.environ[name] = value
-    if os.environ.get("TZ") != zone:
+    if environ.get("TZ") != known.get("TZ"):
         import time
 
         time.tzset()

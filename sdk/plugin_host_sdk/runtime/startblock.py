@@ -51,20 +51,17 @@ class Block:
             raise ValueError(f"an environment of {len(data)} bytes does not fit into {self.room}")
         size = self._end - self._start
         title = os.fsencode(" ".join(argv)).replace(b"\0", b" ")[: size - 2]
-        # By the last byte the kernel sees that this is no list of arguments any more, but a text.
-        self._put(self._start, title.ljust(size - 1, b"\0") + b"\1")
-        # The rest of the room is zeros already, but for what was there before.
-        self._put(self._environ, data.ljust(self._shown, b"\0"))
-        self._shown = len(data)
-
-    def _put(self, place: int, data: bytes) -> None:
         fd = os.open(_MEMORY, os.O_RDWR | os.O_CLOEXEC)
         try:
-            os.pwrite(fd, data, place)
+            # By the last byte the kernel sees that this is no list of arguments any more, but a text.
+            os.pwrite(fd, title.ljust(size - 1, b"\0") + b"\1", self._start)
+            # The rest of the room is zeros already, but for what was there before.
+            os.pwrite(fd, data.ljust(self._shown, b"\0"), self._environ)
         finally:
             os.close(fd)
+        self._shown = len(data)
 
 
 def encoded(environ: Mapping[str, str]) -> bytes:
     """As it lies there."""
-    return b"".join(b"%b=%b\0" % (os.fsencode(name), os.fsencode(value)) for name, value in environ.items())
+    return os.fsencode("".join([f"{name}={value}\0" for name, value in environ.items()]))
