@@ -66,6 +66,7 @@ class Spare:
 
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         self._orders.sendmsg([message], ancillary, socket.MSG_DONTWAIT)
+        self._orders.shutdown(socket.SHUT_WR)  # this is what wakes it
 
     def reaper(self, on_exit: Callable[[ExitStatus], None]) -> ChildReaper:
         """Watches it from now on; takes over what is left of this object."""

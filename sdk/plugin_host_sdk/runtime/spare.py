@@ -56,9 +56,13 @@ def _handlers() -> dict[int, Any]:
 
 def wait(orders: _socket.socket, host: int) -> tuple[Any, list[int]]:
     """The order, when it comes, with its descriptors; ends the process when the host is gone or needs it
-    no more. `host` is a pidfd: the socket alone may be held open by a child of the host's program."""
+    no more. `host` is a pidfd: the socket alone may be held open by a child of the host's program.
+
+    It wakes when nothing more will be sent, and not for what is. Who is woken by a message is put on the
+    sender's processor, as if that had nothing else to do, and waits there until it has.
+    """
     poll = select.poll()
-    poll.register(orders.fileno(), select.POLLIN)
+    poll.register(orders.fileno(), select.POLLRDHUP)
     poll.register(host, select.POLLIN)
     ready = dict(poll.poll())
     data, fds = receive(orders) if orders.fileno() in ready else (b"", [])
