@@ -68,9 +68,8 @@ class Crew:
         self._bark.acquire()
 
     def start(self) -> None:
-        """Start the first leader."""
-        with self._mutex:
-            self._rouse(spare=True)
+        """Start the first leader. Raises RuntimeError when there is no thread to be had."""
+        self._start_thread()  # without the mutex, for which it would have to wait
 
     def close(self) -> None:
         """Let idle threads end; the others end with their work."""
@@ -110,13 +109,19 @@ class Crew:
         if self._idle:
             self._idle.pop().wake.release()
         elif self._threads < self._most or spare:
-            self._threads += 1
             try:
-                threading.Thread(target=self._live, name=f"worker-{self._threads}", daemon=True).start()
+                self._start_thread()
             except RuntimeError:  # the system gives no more: whoever is done first sees what waits
-                self._threads -= 1
                 if not self._threads:
                     raise
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        try:
+            threading.Thread(target=self._live, name=f"worker-{self._threads}", daemon=True).start()
+        except RuntimeError:
+            self._threads -= 1
+            raise
 
     def _pass_lead(self) -> None:
         self.leader = self.acting = None
