@@ -259,7 +259,9 @@ class Asker:
         result = take_answer(self.connection, data, msgid)
         if result is NO_ANSWER:
             return False
-        future = self._futures.pop(msgid)
+        future = self._futures.pop(msgid, None)
+        if future is None:  # who asked was torn away, by an interrupt perhaps
+            return True
         if self._times or self._progress or self._queued:
             self._forget(msgid)
         if future.done():

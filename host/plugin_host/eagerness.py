@@ -2,53 +2,100 @@
 
 Where host and plugin share a processor, the plugin has often answered before the host goes on. Then a look
 where the call was made is the whole wait: the task is not suspended, and the loop has no turn. Elsewhere
-such a look is in vain. So what was found, and at what price, decides how many calls go without one.
+such a look is in vain. So what was found, and at what price, decides how many calls of a link go without
+one (`Eagerness`), and what the loop owes to others decides for all of its links (`Row`).
 
-Invariants: looks in vain cost the calls between them `_FAIR_S` each at most; calls that follow each other
-keep the loop from its other work for `ROW_S` and one look at most.
+Invariants: a look in vain costs each of the calls that follow a few microseconds at most; answers that are
+found one after the other keep the loop from its other work for `ROW_S`, and for the last look and what
+its caller does then; tasks that call side by side do not wait for each other's looks.
 """
 
 from __future__ import annotations
 
-__all__ = ["ROW_S", "SLOW_S", "Eagerness"]
+from asyncio import current_task
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["ROW_S", "SLOW_S", "Eagerness", "Row", "row_of"]
 
 SLOW_S = 0.0002
 """A look that took longer than this many seconds has let others run, and counts as one in vain."""
 
-ROW_S = 0.001
-"""So many seconds of looks in a row, and the next answer is the loop's to bring."""
+ROW_S = 0.002
+"""So many seconds since the first answer that was found, and the next is the loop's to bring."""
 
+# What a call may lose by looks that others made in vain. One that was slow has not only taken its time: who
+# gave way is behind those that it has let run, too.
 _FAIR_S = 10e-6
+_FAIR_OF_SLOW_S = 1e-6
 _MOST = 1024  # calls between two looks, but for slow ones
 
 
 class Eagerness:
-    """`pause` is how many calls go without a look: who makes one that does takes one off. `row` is how
-    long the looks took since the loop had a turn: who finds an answer adds to it."""
+    """Of one link. `pause` is how many calls go without a look: who makes one that does takes one off.
 
-    __slots__ = ("_next", "pause", "row")
+    `next` is the pause after the next look in vain, doubled by each that follows on another; who has found
+    an answer within `SLOW_S` sets it to 1.
+    """
+
+    __slots__ = ("next", "pause")
 
     def __init__(self) -> None:
         self.pause = 0
-        self.row = 0.0
-        self._next = 1  # the pause after the next look in vain, doubled by each that follows on another
+        self.next = 1
 
     def __repr__(self) -> str:
         return f"<Eagerness pause={self.pause}>"
 
-    def end_row(self, seconds: float) -> None:
-        """The last look, of so many seconds, has brought the answer, but took longer than `SLOW_S`, or
-        `row` is more than `ROW_S` with it: the next is brought by the loop."""
-        if seconds > SLOW_S:
-            self.missed(seconds)
-        else:
-            self.row = 0.0
-            self.pause = self._next = 1
-
     def missed(self, seconds: float) -> None:
-        """A look that took so long has not brought it."""
-        if self.row:  # the one before has
+        """A look has not brought the answer, or took longer than `SLOW_S` for it."""
+        fair = _FAIR_OF_SLOW_S if seconds > SLOW_S else _FAIR_S
+        self.pause = max(self.next, int(seconds / fair))
+        self.next = min(2 * self.next, _MOST)
+
+
+class Row:
+    """The answers that were found since a loop had a turn, whoever looked for them.
+
+    It `is_open` from the first to the turn. Until then only `task`, which found that, may look, and not
+    after the time `until`. `skip` is how many calls go without a look because tasks call side by side: who
+    makes one that does takes one off.
+    """
+
+    __slots__ = ("__weakref__", "_have_met", "_next", "is_open", "skip", "task", "until")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.until = 0.0
+        self.task: asyncio.Task[Any] | None = None
+        self.skip = 0
+        self._have_met = False
+        self._next = 1
+
+    def begin(self, loop: asyncio.AbstractEventLoop, since: float) -> None:
+        """The first answer since a turn was found, by a look that began then."""
+        self.is_open, self.until, self.task = True, since + ROW_S, current_task()
+        loop.call_soon(self._end)
+
+    def meet(self) -> None:
+        """Another task than that calls as well."""
+        if not self._have_met:
+            self._have_met = True
+            self.skip, self._next = self._next, min(2 * self._next, _MOST)
+
+    def _end(self) -> None:
+        self.is_open, self.task = False, None
+        if not self._have_met:
             self._next = 1
-        self.row = 0.0
-        self.pause = max(self._next, int(seconds / _FAIR_S))
-        self._next = min(2 * self._next, _MOST)
+        self._have_met = False
+
+
+_rows: WeakKeyDictionary[asyncio.AbstractEventLoop, Row] = WeakKeyDictionary()
+
+
+def row_of(loop: asyncio.AbstractEventLoop) -> Row:
+    """The one that all links of a loop share."""
+    return _rows.setdefault(loop, Row())

@@ -93,7 +93,6 @@ class Link(LoneAsker):
         self._is_to_rest = False
         self._rest: asyncio.TimerHandle | None = None
         self.received_bytes = 0
-        self._untold: list[Event] = []  # what was read by who looked for an answer
         self._listen()
 
     def _make_writer(self, loop: asyncio.AbstractEventLoop, peer: str) -> Writer:
@@ -147,19 +146,17 @@ class Link(LoneAsker):
 
     # Reading.
 
-    def _put_by(self, data: memoryview) -> None:
-        self._untold += self._receive(data)
-        self._loop.call_soon(self._tell, len(data))
-
-    def _tell(self, size: int = 0) -> None:
-        """Act on what was read by who looked for an answer."""
-        events, self._untold = self._untold, []
-        if not self._is_over:
-            self._act_on(events, size)
+    def _tell(self) -> None:
+        if self._untold:
+            data, self._untold = b"".join(self._untold), []
+            if not self._is_over:
+                self._act_on(self._receive(data), len(data))
 
     def _read(self, again: int = READS_AT_ONCE - 1) -> None:
         if self._untold:
             self._tell()
+            if self._is_over or self._is_resting:
+                return
         try:
             size = self._recv_into(self._room)
         except (BlockingIOError, InterruptedError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from asyncio import get_running_loop
+from asyncio import current_task, get_running_loop
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from plugin_host_sdk.errors import LocalProtocolError
 
 from .asker import Asker
 from .callfuture import CallFuture
-from .eagerness import ROW_S, SLOW_S, Eagerness
+from .eagerness import SLOW_S, Eagerness, row_of
 from .unsent import refusal
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ class LoneAsker(Asker):
     ) -> None:
         super().__init__(connection, writer, loop, peer)
         self._eagerness = Eagerness()
+        self._row = row_of(loop)
         self._is_resting = False  # nothing is to be read for a while
+        self._untold: list[bytes] = []  # what was read in a look, and is to be read before anything else
 
     @abstractmethod
-    def _put_by(self, data: memoryview) -> None:
-        """It was read, and is for the loop to act on, before what is read next."""
+    def _tell(self) -> None:
+        """Act on what is untold; on the loop."""
 
     def call(
         self,
@@ -68,27 +70,28 @@ class LoneAsker(Asker):
         name: str,
     ) -> tuple[int | None, Any]:
         """As that of `Asker`. When the answer is there, None and the result itself."""
-        connection, writer, eagerness = self.connection, self._writer, self._eagerness
-        if self._futures:
-            return super().call(method, params, meta, deadline, on_progress, name)
-        if eagerness.pause:
-            eagerness.pause -= 1
-            return super().call(method, params, meta, deadline, on_progress, name)
+        row, eagerness, writer, begun = self._row, self._eagerness, self._writer, perf_counter()
         if (
-            writer.is_corked
+            self._futures
+            or (row.is_open and (begun > row.until or row.task is not current_task()))
+            or eagerness.pause
+            or row.skip
+            or writer.is_corked
             or writer.is_waiting
             or self._is_over
             or self._is_resting
-            or connection.abandoned
+            or self.connection.abandoned
             or get_running_loop() is not self._loop  # which is a mistake, and is to be told as one
         ):
+            if not self._futures:
+                self._go_without()
             return super().call(method, params, meta, deadline, on_progress, name)
+        connection = self.connection
         try:
             msgid, data = connection.send_request(method, params, meta)
         except LocalProtocolError as error:
             raise refusal(error) from None
         connection.pending[msgid] = name
-        begun = perf_counter()
         writer.write_now(data)
         if not writer.is_waiting:
             result = self._look(msgid, begun)
@@ -98,8 +101,19 @@ class LoneAsker(Asker):
         self._enter(msgid, future, len(data), deadline, on_progress, None)
         return msgid, future
 
+    def _go_without(self) -> None:
+        """A call beside no other of its link does not look."""
+        row, eagerness = self._row, self._eagerness
+        if row.is_open and row.task is not current_task():
+            row.meet()
+        elif eagerness.pause:
+            eagerness.pause -= 1
+        elif row.skip:
+            row.skip -= 1
+
     def _look(self, msgid: int, begun: float) -> Any:
         """The result of the request that was written then, if nothing else is there; else NO_ANSWER."""
+        eagerness = self._eagerness
         _give_way()
         try:
             size = self._recv_into(self._room)
@@ -109,13 +123,26 @@ class LoneAsker(Asker):
             self.has_heard = True
             self.received_bytes += size
             data = self._view[:size]
-            result = take_answer(self.connection, data, msgid)
+            try:
+                result = take_answer(self.connection, data, msgid)
+            except BaseException:  # there is no stack left, or it is a signal's: others are to have theirs
+                self._put_by(data)
+                raise
             if result is not NO_ANSWER:
-                took, eagerness = perf_counter() - begun, self._eagerness
-                eagerness.row += took
-                if took > SLOW_S or eagerness.row > ROW_S:
-                    eagerness.end_row(took)
+                ended = perf_counter()
+                if ended - begun > SLOW_S:
+                    eagerness.missed(ended - begun)
+                else:
+                    eagerness.next = 1
+                if not self._row.is_open:
+                    self._row.begin(self._loop, begun)
                 return result
             self._put_by(data)
-        self._eagerness.missed(perf_counter() - begun)
+        eagerness.missed(perf_counter() - begun)
         return NO_ANSWER
+
+    def _put_by(self, data: memoryview) -> None:
+        """It is for the loop to act on, and no call looks before it has."""
+        self._eagerness.pause = 1
+        self._untold.append(bytes(data))
+        self._loop.call_soon(self._tell)

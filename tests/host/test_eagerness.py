@@ -1,17 +1,11 @@
-"""When a lone call looks for its answer itself: what was found and what it cost decides."""
+"""When a lone call looks for its answer itself: what was found, what it cost, and who else calls."""
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from plugin_host.eagerness import ROW_S, SLOW_S, Eagerness
-
-
-def found(eagerness: Eagerness, seconds: float) -> None:
-    """What who finds an answer does."""
-    eagerness.row += seconds
-    if seconds > SLOW_S or eagerness.row > ROW_S:
-        eagerness.end_row(seconds)
+from plugin_host.eagerness import ROW_S, SLOW_S, Eagerness, row_of
+from tests.run import Run
 
 
 def test_first_call_looks() -> None:
@@ -31,7 +25,7 @@ def test_look_in_vain_after_one_that_found_something_is_followed_by_a_short_paus
     eagerness = Eagerness()
     for _ in range(8):
         eagerness.missed(1e-6)
-    found(eagerness, 20e-6)
+    eagerness.next = 1  # as who finds an answer does
     eagerness.missed(1e-6)
     assert eagerness.pause == 1
     eagerness.missed(1e-6)
@@ -40,26 +34,49 @@ def test_look_in_vain_after_one_that_found_something_is_followed_by_a_short_paus
 
 def test_price_of_a_look_in_vain_is_spread_over_calls() -> None:
     eagerness = Eagerness()
-    eagerness.missed(0.003)
-    assert eagerness.pause == 300
+    eagerness.missed(SLOW_S)
+    assert eagerness.pause == 20
+    eagerness.missed(0.003)  # others had the processor
+    assert eagerness.pause == 3000
 
 
-def test_answers_that_follow_each_other_leave_one_to_the_loop_after_a_while() -> None:
-    eagerness, each = Eagerness(), 30e-6
-    looks = 0
-    while not eagerness.pause:
-        found(eagerness, each)
-        looks += 1
-    assert ROW_S < looks * each <= ROW_S + 2 * each
-    assert eagerness.pause == 1
-    assert eagerness.row == 0
+def test_all_links_of_a_loop_share_a_row_and_loops_do_not(run: Run) -> None:
+    async def body() -> object:
+        loop = asyncio.get_running_loop()
+        assert row_of(loop) is row_of(loop)
+        return row_of(loop)
+
+    assert run(body()) is not run(body())
 
 
-@pytest.mark.parametrize("before", [0, 3])
-def test_answer_that_took_long_counts_as_a_look_in_vain(before: int) -> None:
-    eagerness = Eagerness()
-    for _ in range(before):
-        found(eagerness, 20e-6)
-    found(eagerness, 2 * SLOW_S)
-    assert eagerness.pause == 40
-    assert eagerness.row == 0
+def test_row_is_of_the_task_that_began_it_until_the_loop_has_a_turn(run: Run) -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        row = row_of(loop)
+        assert not row.is_open
+        row.begin(loop, 7.0)
+        assert (row.is_open, row.task, row.until) == (True, asyncio.current_task(), 7.0 + ROW_S)
+        await asyncio.sleep(0)
+        assert (row.is_open, row.task) == (False, None)
+
+    run(body())
+
+
+def test_tasks_that_call_side_by_side_turn_after_turn_look_ever_more_rarely(run: Run) -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        row, skips = row_of(loop), []
+        for _ in range(12):
+            row.begin(loop, 0.0)
+            row.meet()
+            row.meet()  # a third one in the same turn
+            skips.append(row.skip)
+            await asyncio.sleep(0)
+        assert skips == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024]
+        row.begin(loop, 0.0)  # and nobody else in this one
+        await asyncio.sleep(0)
+        row.begin(loop, 0.0)
+        row.meet()
+        assert row.skip == 1
+
+    run(body())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from typing import Any
 
 import msgpack
 import pytest
 
 from plugin_host.callfuture import CallFuture
+from plugin_host.eagerness import ROW_S
 from plugin_host.errors import CallFailed, CallTimeout
 from plugin_host.link import Link
 from plugin_host_sdk.events import CancelReceived
@@ -46,6 +48,19 @@ def said(owner: Owner) -> list[str]:
 def say(plugin: PluginEnd, data: bytes) -> None:
     """Have it there before anything else happens."""
     assert plugin.socket.send(data) == len(data)
+
+
+def never_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is."""
+    monkeypatch.setattr("plugin_host.lonecall.SLOW_S", 60.0)
+
+
+async def way_of(link: Link, plugin: PluginEnd) -> str:
+    """How the answer to a call came that was there before."""
+    say(plugin, answer(link, 7))
+    msgid, result = ask(link)
+    assert (result if msgid is None else await result) == 7
+    return "look" if msgid is None else "loop"
 
 
 def is_settled(link: Link) -> bool:
@@ -102,19 +117,117 @@ def test_calls_after_one_that_looked_in_vain_do_not_look(run: Run) -> None:
 def test_loop_brings_an_answer_now_and_then_however_quick_they_are(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plugin_host.lonecall.ROW_S", 0.0)
-    monkeypatch.setattr("plugin_host.lonecall.SLOW_S", 60.0)
-    monkeypatch.setattr("plugin_host.eagerness.SLOW_S", 60.0)
+    never_slow(monkeypatch)
+    monkeypatch.setattr("plugin_host.eagerness.ROW_S", 0.0)
+
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            ways = [await way_of(link, plugin) for _ in range(6)]
+            assert ways == ["look", "loop"] * 3
+
+    run(body())
+
+
+def test_work_of_the_caller_between_its_calls_counts_as_well(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_slow(monkeypatch)
 
     async def body() -> None:
         async with linked() as (link, plugin, _):
             ways = []
-            for _ in range(6):
-                say(plugin, answer(link, 7))
-                msgid, result = ask(link)
-                ways.append("loop" if msgid is not None else "look")
-                assert (result if msgid is None else await result) == 7
-            assert ways == ["look", "loop"] * 3
+            for _ in range(3):
+                ways.append(await way_of(link, plugin))
+                begun = time.perf_counter()
+                while time.perf_counter() - begun < 2 * ROW_S:
+                    pass
+            assert ways == ["look", "loop", "look"]
+
+    run(body())
+
+
+def test_task_that_calls_beside_another_is_not_held_up_by_looks(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_slow(monkeypatch)
+    monkeypatch.setattr("plugin_host.eagerness.ROW_S", 60.0)
+
+    async def body() -> None:
+        async with linked() as (first, its_plugin, _), linked() as (second, another, _):
+            ways = await asyncio.gather(way_of(first, its_plugin), way_of(second, another))
+            assert list(ways) == ["look", "loop"]
+            # The next one does not look, for the two may be about to do the same again.
+            assert await way_of(first, its_plugin) == "loop"
+            assert await way_of(first, its_plugin) == "look"
+
+    run(body())
+
+
+def test_answer_to_a_call_that_an_exception_tore_away_is_dropped(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+
+            def interrupt() -> None:
+                raise KeyboardInterrupt
+
+            with monkeypatch.context() as torn:
+                torn.setattr("plugin_host.lonecall._give_way", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    ask(link)
+            await plugin.answer((await plugin.request()).msgid, 7)
+            await wait_until.aio(lambda: not link.connection.pending)
+            assert is_settled(link)
+            say(plugin, answer(link, 8))
+            msgid, result = ask(link)
+            assert (result if msgid is None else await result) == 8
+
+    run(body())
+
+
+def test_what_was_read_when_an_exception_strikes_is_told_all_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, owner):
+
+            def overflow(*arguments: object) -> None:
+                raise RecursionError
+
+            say(plugin, notice("another's"))
+            with monkeypatch.context() as torn:
+                torn.setattr("plugin_host.lonecall.take_answer", overflow)
+                with pytest.raises(RecursionError):
+                    ask(link)
+            await wait_until.aio(lambda: owner.notices)
+            assert said(owner) == ["another's"]
+            await plugin.answer((await plugin.request()).msgid)
+            await wait_until.aio(lambda: is_settled(link))
+
+    run(body())
+
+
+def test_owner_that_closes_the_link_when_it_is_told_hears_no_more(run: Run) -> None:
+    class Closing(Owner):
+        link: Link
+
+        def notified(self, method: str, params: Any) -> None:
+            super().notified(method, params)
+            self.link.close()
+
+    async def body() -> None:
+        owner = Closing()
+        async with linked(owner=owner) as (link, plugin, _):
+            owner.link = link
+            say(plugin, notice("end"))
+            _, future = ask(link)
+            say(plugin, notice("after the end"))
+            link._read()
+            assert said(owner) == ["end"]
+            link.fail_calls(lambda: CallFailed("closed"))
+            with pytest.raises(CallFailed, match="closed"):
+                await future
 
     run(body())
 
