@@ -20,7 +20,7 @@ from tests.stage import stage, write_plugin
 from tests.wait import WaitUntil
 
 PLUGINS = by_effort(3, 10)
-SESSIONS = by_effort(30, 1000)
+SESSIONS = by_effort(60, 1000)
 AT_ONCE = 20
 # Beyond its ring, of which an idle session has nothing: what the host remembers of it and of its viewer.
 MOST_HOST_BYTES = 10 * 1024
@@ -91,7 +91,8 @@ def test_crowd_of_sessions_costs_little_and_leaves_nothing(
             assert each < MOST_HOST_BYTES
             assert threading.active_count() == threads
             for (fewest, _, least), (most, _, largest) in zip(before, burden(host), strict=True):
-                assert most <= fewest + 2 + AT_ONCE // PLUGINS  # workers for what is asked at once
+                # Workers for what is asked at once, of which one plugin may have more than its share.
+                assert most <= fewest + 2 + 2 * AT_ONCE // PLUGINS
                 assert largest - least < 4 * 1024 * 1024 + MOST_PLUGIN_BYTES * SESSIONS / PLUGINS
             assert len(await host.sessions()) == SESSIONS
             await asyncio.gather(*(session.close() for session in sessions))
