@@ -5,19 +5,21 @@ where the call was made is the whole wait: the task is not suspended, and the lo
 such a look is in vain. So what was found, and at what price, decides how many calls of a link go without
 one (`Eagerness`), and what the loop owes to others decides for all of its links (`Row`).
 
-Invariants: a look in vain costs each of the calls that follow a few microseconds at most; answers that are
-found one after the other keep the loop from its other work for `ROW_S`, and for the last look and what
-its caller does then; tasks that call side by side do not wait for each other's looks.
+Invariants: a look in vain costs each of the calls that follow a few microseconds at most; whatever is ready
+to run comes before a look, so that a task that was just made begins when another calls, and of two that
+call side by side none waits for the other's look; answers that are found one after the other keep the loop
+from what comes meanwhile for `ROW_S`, and for the last look and what its caller does then.
 """
 
 from __future__ import annotations
 
-from asyncio import current_task
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sized
 
 __all__ = ["ROW_S", "SLOW_S", "Eagerness", "Row", "row_of"]
 
@@ -60,42 +62,35 @@ class Eagerness:
 class Row:
     """The answers that were found since a loop had a turn, whoever looked for them.
 
-    It `is_open` from the first to the turn. Until then only `task`, which found that, may look, and not
-    after the time `until`. `skip` is how many calls go without a look because tasks call side by side: who
-    makes one that does takes one off.
+    It `is_open` from the first to the turn, and up to the time `until` more may be looked for. `ready` is
+    what the loop runs in its next turn, of which the row's own end is one: while there is anything else,
+    nobody looks. Loops that do not tell have something there at all times.
     """
 
-    __slots__ = ("__weakref__", "_have_met", "_next", "is_open", "skip", "task", "until")
+    __slots__ = ("__weakref__", "is_open", "ready", "until")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_open = False
         self.until = 0.0
-        self.task: asyncio.Task[Any] | None = None
-        self.skip = 0
-        self._have_met = False
-        self._next = 1
+        ready = getattr(loop, "_ready", None)  # asyncio's own word for it, and no public one
+        self.ready: Sized = ready if isinstance(ready, deque) else _UNTOLD
 
     def begin(self, loop: asyncio.AbstractEventLoop, since: float) -> None:
         """The first answer since a turn was found, by a look that began then."""
-        self.is_open, self.until, self.task = True, since + ROW_S, current_task()
+        self.is_open, self.until = True, since + ROW_S
         loop.call_soon(self._end)
 
-    def meet(self) -> None:
-        """Another task than that calls as well."""
-        if not self._have_met:
-            self._have_met = True
-            self.skip, self._next = self._next, min(2 * self._next, _MOST)
-
     def _end(self) -> None:
-        self.is_open, self.task = False, None
-        if not self._have_met:
-            self._next = 1
-        self._have_met = False
+        self.is_open = False
 
 
+_UNTOLD = (None, None)  # more than an end
 _rows: WeakKeyDictionary[asyncio.AbstractEventLoop, Row] = WeakKeyDictionary()
 
 
 def row_of(loop: asyncio.AbstractEventLoop) -> Row:
     """The one that all links of a loop share."""
-    return _rows.setdefault(loop, Row())
+    row = _rows.get(loop)
+    if row is None:
+        row = _rows[loop] = Row(loop)
+    return row

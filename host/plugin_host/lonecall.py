@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from asyncio import current_task, get_running_loop
+from asyncio import get_running_loop
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +73,9 @@ class LoneAsker(Asker):
         row, eagerness, writer, begun = self._row, self._eagerness, self._writer, perf_counter()
         if (
             self._futures
-            or (row.is_open and (begun > row.until or row.task is not current_task()))
+            or len(row.ready) > row.is_open
+            or (row.is_open and begun > row.until)
             or eagerness.pause
-            or row.skip
             or writer.is_corked
             or writer.is_waiting
             or self._is_over
@@ -83,8 +83,8 @@ class LoneAsker(Asker):
             or self.connection.abandoned
             or get_running_loop() is not self._loop  # which is a mistake, and is to be told as one
         ):
-            if not self._futures:
-                self._go_without()
+            if eagerness.pause and not self._futures:
+                eagerness.pause -= 1
             return super().call(method, params, meta, deadline, on_progress, name)
         connection = self.connection
         try:
@@ -100,16 +100,6 @@ class LoneAsker(Asker):
         future = CallFuture(self._loop)
         self._enter(msgid, future, len(data), deadline, on_progress, None)
         return msgid, future
-
-    def _go_without(self) -> None:
-        """A call beside no other of its link does not look."""
-        row, eagerness = self._row, self._eagerness
-        if row.is_open and row.task is not current_task():
-            row.meet()
-        elif eagerness.pause:
-            eagerness.pause -= 1
-        elif row.skip:
-            row.skip -= 1
 
     def _look(self, msgid: int, begun: float) -> Any:
         """The result of the request that was written then, if nothing else is there; else NO_ANSWER."""
