@@ -139,29 +139,17 @@ class Asker:
             msgid, data = connection.send_request(method, params, meta)
         except LocalProtocolError as error:
             raise refusal(error) from None
-        writer.write_call(data)
-        self._enter(msgid, future, len(data), deadline, on_progress, name)
-        return msgid
-
-    def _enter(
-        self,
-        msgid: int,
-        future: Answer,
-        size: int,
-        deadline: float | None,
-        on_progress: Progress | None,
-        name: str | None,
-    ) -> None:
-        """A request of so many bytes that was just written waits for its answer."""
         self._futures[msgid] = future
         if name is not None:
-            self.connection.pending[msgid] = name
+            connection.pending[msgid] = name
         if deadline is not None:
             self._deadlines.add(msgid, deadline)
         if on_progress is not None:
             self._progress[msgid] = on_progress
-        if self._writer.is_waiting:
-            self._note_queued(msgid, size)
+        writer.write_call(data)
+        if writer.is_waiting:
+            self._note_queued(msgid, len(data))
+        return msgid
 
     def _check_room(self, name: str | None) -> None:
         """Raise CallFailed when too much waits for one more call, unless it is one of the host's own."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sized
 
-__all__ = ["ROW_S", "SLOW_S", "Eagerness", "Row", "row_of"]
+__all__ = ["ROW_S", "SLOW_S", "UNTOLD", "Eagerness", "Row", "row_of"]
 
 SLOW_S = 0.0002
 """A look that took longer than this many seconds has let others run, and counts as one in vain."""
@@ -34,6 +34,10 @@ ROW_S = 0.002
 _FAIR_S = 10e-6
 _FAIR_OF_SLOW_S = 1e-6
 _MOST = 1024  # calls between two looks, but for slow ones
+
+
+UNTOLD = (None, None)
+"""What is `ready` in a loop that does not tell: more than the end of a row."""
 
 
 class Eagerness:
@@ -64,7 +68,7 @@ class Row:
 
     It `is_open` from the first to the turn, and up to the time `until` more may be looked for. `ready` is
     what the loop runs in its next turn, of which the row's own end is one: while there is anything else,
-    nobody looks. Loops that do not tell have something there at all times.
+    nobody looks. Loops that do not tell have `UNTOLD` there at all times.
     """
 
     __slots__ = ("__weakref__", "is_open", "ready", "until")
@@ -73,7 +77,7 @@ class Row:
         self.is_open = False
         self.until = 0.0
         ready = getattr(loop, "_ready", None)  # asyncio's own word for it, and no public one
-        self.ready: Sized = ready if isinstance(ready, deque) else _UNTOLD
+        self.ready: Sized = ready if isinstance(ready, deque) else UNTOLD
 
     def begin(self, loop: asyncio.AbstractEventLoop, since: float) -> None:
         """The first answer since a turn was found, by a look that began then."""
@@ -84,7 +88,6 @@ class Row:
         self.is_open = False
 
 
-_UNTOLD = (None, None)  # more than an end
 _rows: WeakKeyDictionary[asyncio.AbstractEventLoop, Row] = WeakKeyDictionary()
 
 

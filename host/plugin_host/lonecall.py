@@ -19,7 +19,7 @@ from plugin_host_sdk.errors import LocalProtocolError
 
 from .asker import Asker
 from .callfuture import CallFuture
-from .eagerness import SLOW_S, Eagerness, row_of
+from .eagerness import SLOW_S, UNTOLD, Eagerness, row_of
 from .unsent import refusal
 
 if TYPE_CHECKING:
@@ -70,10 +70,12 @@ class LoneAsker(Asker):
         name: str,
     ) -> tuple[int | None, Any]:
         """As that of `Asker`. When the answer is there, None and the result itself."""
-        row, eagerness, writer, begun = self._row, self._eagerness, self._writer, perf_counter()
+        row = self._row
+        if self._futures or row.ready is UNTOLD:
+            return super().call(method, params, meta, deadline, on_progress, name)
+        eagerness, writer, begun = self._eagerness, self._writer, perf_counter()
         if (
-            self._futures
-            or len(row.ready) > row.is_open
+            len(row.ready) > row.is_open
             or (row.is_open and begun > row.until)
             or eagerness.pause
             or writer.is_corked
@@ -83,7 +85,7 @@ class LoneAsker(Asker):
             or self.connection.abandoned
             or get_running_loop() is not self._loop  # which is a mistake, and is to be told as one
         ):
-            if eagerness.pause and not self._futures:
+            if eagerness.pause:
                 eagerness.pause -= 1
             return super().call(method, params, meta, deadline, on_progress, name)
         connection = self.connection
@@ -97,8 +99,13 @@ class LoneAsker(Asker):
             result = self._look(msgid, begun)
             if result is not NO_ANSWER:
                 return None, result
-        future = CallFuture(self._loop)
-        self._enter(msgid, future, len(data), deadline, on_progress, None)
+        future = self._futures[msgid] = CallFuture(self._loop)
+        if deadline is not None:
+            self._deadlines.add(msgid, deadline)
+        if on_progress is not None:
+            self._progress[msgid] = on_progress
+        if writer.is_waiting:
+            self._note_queued(msgid, len(data))
         return msgid, future
 
     def _look(self, msgid: int, begun: float) -> Any:
