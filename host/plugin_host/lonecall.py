@@ -104,7 +104,7 @@ class LoneAsker(Asker):
             self._deadlines.add(msgid, deadline)
         if on_progress is not None:
             self._progress[msgid] = on_progress
-        if writer.is_waiting:
+        if self._writer.is_waiting:
             self._note_queued(msgid, len(data))
         return msgid, future
 
