@@ -71,7 +71,7 @@ class Row:
     nobody looks. Loops that do not tell have `UNTOLD` there at all times.
     """
 
-    __slots__ = ("__weakref__", "is_open", "ready", "until")
+    __slots__ = ("is_open", "ready", "until")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_open = False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_host_sdk.alone import NO_ANSWER, take_answer
 from plugin_host_sdk.errors import LocalProtocolError
+from plugin_host_sdk.protocol import PENDING_REQUESTS
 
 from .asker import Asker
 from .callfuture import CallFuture
@@ -75,14 +76,14 @@ class LoneAsker(Asker):
             return super().call(method, params, meta, deadline, on_progress, name)
         eagerness, writer, begun = self._eagerness, self._writer, perf_counter()
         if (
-            len(row.ready) > row.is_open
+            len(row.ready) > row.is_open  # one is the end of a row
             or (row.is_open and begun > row.until)
             or eagerness.pause
             or writer.is_corked
             or writer.is_waiting
             or self._is_over
             or self._is_resting
-            or self.connection.abandoned
+            or len(self.connection.abandoned) >= PENDING_REQUESTS
             or get_running_loop() is not self._loop  # which is a mistake, and is to be told as one
         ):
             if eagerness.pause:

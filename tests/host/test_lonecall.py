@@ -349,6 +349,20 @@ def test_call_beside_another_does_not_look(run: Run) -> None:
     run(body())
 
 
+def test_call_after_one_that_was_given_up_looks_all_the_same(run: Run) -> None:
+    async def body() -> None:
+        async with linked() as (link, plugin, _):
+            _, future = ask(link)
+            link.abandon(link.oldest_call or 0)
+            assert link.connection.abandoned
+            future.cancel()
+            link._eagerness.pause = 0
+            say(plugin, answer(link, 7))
+            assert ask(link) == (None, 7)
+
+    run(body())
+
+
 def test_call_on_a_link_that_rests_does_not_read(
     run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:

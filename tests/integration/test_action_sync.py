@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,12 +79,16 @@ def test_iterator_that_fails_is_the_reason(host: PluginHost, tmp_path: Path) -> 
         run.result()
 
 
-def test_threads_share_a_run(host: PluginHost) -> None:
-    run = host.actions.trigger("robot", action.RunScript(data=b"head -c 3000000 /dev/zero"))
+def test_threads_share_a_run(host: PluginHost, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"  # so that nothing is put out before somebody hears it
+    os.mkfifo(gate)
+    script = f"read go <{gate}; head -c 3000000 /dev/zero"
+    run = host.actions.trigger("robot", action.RunScript(data=script.encode()))
     output, size = run.output(), 0
     results: list[object] = []
     waiting = threading.Thread(target=lambda: results.append(run.result()))
     waiting.start()
+    gate.write_text("go\n")
     with output:
         for piece in output:
             assert piece.offset == size

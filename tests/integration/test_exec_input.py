@@ -179,7 +179,6 @@ def test_write_that_is_given_up_has_written_what_it_has_and_others_go_on(run: Ru
             reader = Reader(await session.attach())
             await reader.until(b"\n")
             writing = asyncio.ensure_future(session.write(b"a" * 4 * MIB))
-            await asyncio.sleep(0)
             await host.call("desk", "echo")
             writing.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -82,7 +82,6 @@ def test_child_that_leaves_the_host_in_the_middle_of_a_call_ends_nothing(end: st
         async def main():
             async with stage("steady") as host:
                 call = asyncio.create_task(host.call("steady", "sleep", {{"seconds": 0.5}}))
-                await asyncio.sleep(0)
                 while not host.recent_events or await host.call("steady", "echo", {{"value": 1}}) != 1:
                     pass
                 child = os.fork()
