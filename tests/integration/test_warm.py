@@ -98,6 +98,21 @@ def test_nothing_of_the_forkservers_own_environment_is_shown_behind_a_shorter_on
     run(body())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="every object is counted before 3.12")
+def test_idle_forked_plugin_has_little_memory_of_its_own(run: Run, tmp_path: Path) -> None:
+    write_plugin(tmp_path, "small", '@plugin.command("echo")\ndef echo(ctx, value):\n    return value\n')
+
+    async def body() -> None:
+        async with host_of("small", folder=tmp_path) as host:
+            for id in host.plugins:
+                await host.call(id, "echo", {"value": 1})
+                pid = host.plugins[id].pid
+                assert pid is not None
+                assert psutil.Process(pid).memory_full_info().uss < 2.5 * (1 << 20)
+
+    run(body())
+
+
 def test_forked_plugins_share_no_random_state_and_opting_out_is_heeded(run: Run, folder: Path) -> None:
     async def body() -> None:
         async with host_of("demo", "other", "apart", folder=folder) as host:

@@ -16,6 +16,8 @@ import sys
 
 from plugin_host_sdk.forkorder import pack, unpack
 
+from .immortality import make_immortal
+from .interning import make_room
 from .spare import Origin, become, receive, wait
 from .startblock import Block, encoded
 
@@ -92,6 +94,8 @@ class Forkserver:
         for _ in range(_ROUNDS):
             _rehearse(self._hello, by_thread=False)
         gc.collect()
+        make_room()
+        make_immortal()
         gc.freeze()
         threads = len(os.listdir("/proc/self/task"))
         self._send(("hello", self._room, problems, threads))
