@@ -61,8 +61,8 @@ HOST = {
     # Pids, pipes and signals; no protocol.
     "process": Wing(
         "environment stderr skim reaper process diagnosis tree processtable sparedescriptor ladder"
-        " executable admission keeper dumpfile threadstate machine cgroup usage consumption account access"
-        " errand enclosure currenttask",
+        " executable processors admission keeper dumpfile threadstate machine cgroup usage consumption"
+        " account access errand enclosure currenttask",
         below="ground channel",
         sdk="system",
     ),
@@ -72,7 +72,7 @@ HOST = {
     "seal": Wing("seal", below="ground channel description", sdk="ground"),
     # The protocol; no processes.
     "link": Wing(
-        "link lonecall eagerness asker callfuture linkowner gatherer reply writer patience holdback"
+        "link lonecall eagerness asker callfuture wakeup linkowner gatherer reply writer patience holdback"
         " deadline stream outbound echo readroom"
         # The same for several threads.
         " unsent askedlink sharedlink sharedwriter sharedstream exclusion waiter standby bell signalhold",
@@ -111,8 +111,8 @@ HOST = {
         " laziness offer admittance supervisor vitals standstill health vigil stack dumptext hangcause hang"
         " intervention"
         " limit verdict shim confinement"
-        " inquiry command batch bundle joint exec metadata task action reconfiguration flood floodgate"
-        " logbook level"
+        " inquiry command batch bundle traffic joint exec metadata task action reconfiguration flood"
+        " floodgate logbook level"
         " failuremap eventmap measurement hostnote",
         below="ground metric description hook channel process warm link discovery isolation",
         sdk="ground core connection types",

@@ -7,7 +7,8 @@ every one slower, until the deadline of each passes while it waits for the other
 from __future__ import annotations
 
 import asyncio
-import os
+
+from .processors import processors
 
 __all__ = ["launch_gate"]
 
@@ -19,10 +20,4 @@ def launch_gate() -> asyncio.Semaphore:
 
     It counts the cores this process may use; a launch's deadline starts once it is through.
     """
-    return asyncio.Semaphore(_LAUNCHES_PER_CORE * _cores())
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return asyncio.Semaphore(_LAUNCHES_PER_CORE * processors())

@@ -88,16 +88,18 @@ class Asker:
         deadline: float | None = None,
         on_progress: Progress | None = None,
         name: str | None = None,
+        at_once: bool = False,
     ) -> tuple[int, asyncio.Future[Any]]:
         """Send a request; its id, and the future of its result, which fails with CallError.
 
         `deadline` is a time of the loop. `name` is what the call is known by while it is in flight, the
         method unless given; an empty one is the host's own and not counted among the calls. A caller that
-        stops waiting calls `abandon` with the id.
+        stops waiting calls `abandon` with the id. With `at_once` it hears of the result where that is read,
+        if it can.
 
         Raises CallFailed when it cannot be sent: too large, not encodable, too many in flight.
         """
-        future = self._loop.create_future()
+        future: Any = CallFuture(self._loop) if at_once else self._loop.create_future()
         return self._send(future, method, params, meta, deadline, on_progress, name), future
 
     def call(
@@ -173,10 +175,14 @@ class Asker:
         try:
             tell()
         finally:
-            self._loop.call_soon(self._send_gathered)
+            self._loop.call_soon(self._gather_no_more)
 
-    def _send_gathered(self) -> None:
+    def _gather_no_more(self) -> None:
         self.gathering -= 1
+        self.send_gathered()
+
+    def send_gathered(self) -> None:
+        """Send what was asked until now."""
         if self.joint is not None:
             self.joint.flush()
         self._writer.uncork()
@@ -247,9 +253,14 @@ class Asker:
         result = take_answer(self.connection, data, msgid)
         if result is NO_ANSWER:
             return False
+        self._finish(msgid, result)
+        return True
+
+    def _finish(self, msgid: int, result: Any) -> None:
+        """The result that was read last: who waits goes on, for no task runs."""
         future = self._futures.pop(msgid, None)
         if future is None:  # who asked was torn away, by an interrupt perhaps
-            return True
+            return
         if self._times or self._progress or self._queued:
             self._forget(msgid)
         if future.done():
@@ -258,7 +269,6 @@ class Asker:
             future.finish(result)
         else:
             future.set_result(result)
-        return True
 
     def _deliver(self, event: ResponseReceived) -> None:
         future = self._futures.pop(event.msgid, None)

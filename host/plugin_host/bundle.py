@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
     from .plugin import Plugin
 
-__all__ = ["CALLS", "FEATURE", "METHOD", "Pace", "outcomes"]
+__all__ = ["CALLS", "FEATURE", "METHOD", "Pace", "Portion", "outcomes"]
 
 METHOD = FEATURE = "command.call_many"
 CALLS = 64  # at most in one bundle: with more, a call costs hardly less
+# With more in one request the host would wait for the plugin, and the plugin for the host, in turns.
+_SHARED = 32
+_LEAST = 2
 _FIRST_PAUSE = 32
 _LONGEST_PAUSE = 4096
 
@@ -31,29 +34,54 @@ class Pace:
     A plugin does that as long as the command has not proved quick.
     """
 
-    __slots__ = ("_most", "_pause", "_singles")
+    __slots__ = ("_most", "_pause", "singles")
 
     def __init__(self, most: int = CALLS) -> None:
         self._most = most
         self._pause = _FIRST_PAUSE
-        self._singles = 0  # calls that go singly before the next bundle
+        self.singles = 0  # calls that go singly before the next bundle
 
     def size(self) -> int:
         """How many calls the next request may be for."""
-        return self._most if not self._singles else 1
+        return self._most if not self.singles else 1
 
     def note_single(self) -> None:
         """A call went by itself."""
-        if self._singles:
-            self._singles -= 1
+        if self.singles:
+            self.singles -= 1
 
     def note_answer(self, ran: int) -> None:
         """A bundle is back, of which so many calls were run."""
         if ran:
             self._pause = _FIRST_PAUSE
-        elif not self._singles:
-            self._singles = self._pause
+        elif not self.singles:
+            self.singles = self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+class Portion:
+    """How many calls are sent without waiting for more: `most`.
+
+    Half of those in flight, for then the host makes new ones while the plugin runs the others. On one
+    processor they take turns anyway, and where other plugins are busy each has its turn while another
+    answers: there the more go together the better.
+    """
+
+    __slots__ = ("_peak", "_processors", "most")
+
+    def __init__(self, processors: int) -> None:
+        self._processors = processors
+        self._peak = 2 * _SHARED
+        self.most = _SHARED if processors > 1 else CALLS
+
+    def note_sent(self, waiting: int, busy: int) -> None:
+        """A request was sent: now so many calls wait for answers, and so many plugins are busy."""
+        # What wait are fewer for a moment when several answers have come at once.
+        self._peak = max(waiting, self._peak - 1)
+        if self._processors < 2 or busy > 1:
+            self.most = CALLS
+        else:
+            self.most = min(_SHARED, max(_LEAST, (self._peak + 1) // 2))
 
 
 def outcomes(

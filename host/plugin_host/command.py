@@ -62,13 +62,16 @@ async def call_command(
         deadline = meta = None
         if timeout is not None or current_caller.get() is not None or current_trace.get() is not None:
             deadline, meta = call_metadata(plugin, command, timeout)
-        joint = link.joint if link.gathering else None
-        if not raw and not is_flat(params):
+        joint = shared = None
+        if is_flat(params):
+            joint = link.joint if link.gathering else None
+            if joint is not None and meta is None and on_progress is None and not text:
+                shared = joint.add(command, params)
+        elif not raw:  # what is in them may change before it is sent, so it goes by itself
             _survey(plugin, link, command, params)
-            joint = None  # what is in them may change before it is sent
-        if joint is not None and meta is None and not (raw or text or on_progress) and joint.takes(command):
+        if joint is not None and shared is not None:
             try:
-                result = await joint.add(command, params)
+                result = await shared
             except asyncio.CancelledError:
                 joint.give_up()
                 raise

@@ -14,12 +14,15 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .bundle import FEATURE, METHOD, Pace, outcomes
+from .bundle import CALLS, FEATURE, METHOD, Pace, Portion, outcomes
 from .command import explained, own_failure
 from .errors import CallError
+from .processors import processors
+from .traffic import traffic_of
+from .wakeup import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .link import Link
     from .plugin import Plugin
@@ -28,9 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Joint", "joint_for"]
 
-# With more in one request the host would wait for the plugin, and the plugin for the host, in turns.
-_MOST = 32
 _COMMANDS = 128
+_MANY = 8  # requests that wait, which are not counted one by one any more
+
+_end = asyncio.Future.set_result
 
 
 def joint_for(plugin: Plugin, link: Link) -> Joint | None:
@@ -47,10 +51,13 @@ class Joint:
         "_is_leaving",
         "_link",
         "_loop",
+        "_pace",
         "_paces",
         "_plugin",
+        "_portion",
         "_requests",
         "_settled",
+        "_traffic",
     )
 
     def __init__(self, plugin: Plugin, link: Link) -> None:
@@ -58,40 +65,46 @@ class Joint:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._is_leaving = False
+        self._traffic = traffic_of(self._loop)
         self._settled: asyncio.Future[None] | None = None
         self._command = ""
+        self._pace = Pace()
+        self._portion = Portion(processors())
         self._calls: list[Call] = []
         self._paces: dict[str, Pace] = {}
         self._requests: dict[int, list[Call]] = {}
 
+    def add(self, command: str, params: Any) -> asyncio.Future[Any] | None:
+        """The future of the command's result, which fails with what the call ends with.
+
+        None when such a call is to go by itself. `params` are flat: what becomes of them after this changes
+        nothing.
+        """
+        if (command is not self._command or self._pace.singles) and not self.takes(command):
+            return None
+        future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
+        calls = self._calls
+        calls.append((params.copy() if params is not None else {}, future))
+        if len(calls) >= self._portion.most:
+            self._link.send_gathered()
+        return future
+
     def takes(self, command: str) -> bool:
-        """Whether a call of it is to be added: not while the command is slow."""
+        """Whether the next call is to be added, one of this command: not while the command is slow."""
         if type(command) is not str:
             return False
         pace = self._paces.get(command)
         if pace is None:
             if len(self._paces) >= _COMMANDS:
                 return False
-            pace = self._paces[command] = Pace(_MOST)
-        if pace.size() == 1:
+            pace = self._paces[command] = Pace()
+        if pace.singles:
             pace.note_single()
             return False
-        return True
-
-    def add(self, command: str, params: Any) -> asyncio.Future[Any]:
-        """The future of the command's result, which fails with what the call ends with.
-
-        `params` are flat: what becomes of them after this changes nothing.
-        """
         if command != self._command:
             self.flush()
-            self._command = command
-        future = self._loop.create_future()
-        calls = self._calls
-        calls.append((params.copy() if params is not None else {}, future))
-        if len(calls) == _MOST:
-            self.flush()
-        return future
+        self._command, self._pace = command, pace
+        return True
 
     def flush(self) -> None:
         """Send what was added."""
@@ -111,7 +124,7 @@ class Joint:
         self._is_leaving = False
         for msgid, calls in list(self._requests.items()):
             if all(future.done() for _, future in calls):
-                del self._requests[msgid]
+                self._close(msgid)
                 self._abandon(msgid)
         self._note_settled()
 
@@ -150,13 +163,28 @@ class Joint:
         command = self._command
         arguments = {"name": command, "many": [params for params, _ in calls], "split": True}
         try:
-            msgid, answer = self._link.request(METHOD, arguments, name=command)
+            msgid, answer = self._link.request(METHOD, arguments, name=command, at_once=True)
         except Exception:  # no memory, say
             return False
-        self._requests[msgid] = calls
+        self._open(msgid, calls)
+        requests = len(self._requests)
+        waiting = sum(map(len, self._requests.values())) if requests < _MANY else CALLS
+        self._portion.note_sent(waiting, self._traffic.busy)
         self._link.splits[msgid] = partial(self._split, command, msgid)
         answer.add_done_callback(partial(self._take_many, command, msgid))
         return True
+
+    def _open(self, msgid: int, calls: list[Call]) -> None:
+        if not self._requests:
+            self._traffic.busy += 1
+        self._requests[msgid] = calls
+
+    def _close(self, msgid: int) -> list[Call] | None:
+        """The calls of a request, which is no longer one of those that wait; None when it is none."""
+        calls = self._requests.pop(msgid, None)
+        if calls is not None and not self._requests:
+            self._traffic.busy -= 1
+        return calls
 
     def _send_singly(self, command: str, calls: list[Call]) -> None:
         for call in calls:
@@ -166,7 +194,7 @@ class Joint:
             except Exception as error:
                 call[1].set_exception(self._explained(command, error))
             else:
-                self._requests[msgid] = [call]
+                self._open(msgid, [call])
                 answer.add_done_callback(partial(self._take_one, command, msgid))
 
     def _split(self, command: str, msgid: int, params: dict[str, Any]) -> None:
@@ -177,13 +205,13 @@ class Joint:
         try:
             ended = self._outcomes(command, params, len(calls) - 1)
         except CallError as error:
-            del self._requests[msgid]
+            self._close(msgid)
             self._abandon(msgid)
             self._fail_all(command, calls, error)
         else:
             self._requests[msgid] = [calls[len(ended)]]
             self._paces[command].note_answer(0)
-            self._end_all(calls, ended)
+            self._end_all(zip(calls, ended, strict=False))
             self._send_again(command, calls[len(ended) + 1 :])
             self.give_up()  # who called it may have left
         self._note_settled()
@@ -193,9 +221,12 @@ class Joint:
         answer.exception()  # is known now, also where nobody waits for it
         if self._link.splits.pop(msgid, None) is None:  # it was split
             self._take_one(command, msgid, answer)
-        elif calls := self._requests.pop(msgid, None):
-            self._link.gather(partial(self._deal, command, calls, answer))
+            self._note_settled()
+            return
+        calls = self._close(msgid)
         self._note_settled()
+        if calls:
+            self._link.gather(partial(self._deal, command, calls, answer))
 
     def _note_settled(self) -> None:
         if self._settled is not None and not self._settled.done() and not self._shares():
@@ -211,23 +242,29 @@ class Joint:
                 self._fail_all(command, calls, error)
             return
         self._paces[command].note_answer(len(ended))
-        self._end_all(calls, ended)
         if len(ended) < len(calls):
             self._send_again(command, calls[len(ended) :])
+        left = iter(zip(calls, ended, strict=False))
+        try:
+            self._end_all(left, finish)
+        finally:  # whom a task that ends the loop keeps from it
+            self._end_all(left)
 
     def _outcomes(self, command: str, answer: Any, count: int) -> list[Any]:
         explain = partial(explained, self._plugin, command, None, None)
         return outcomes(self._plugin, command, answer, count, explain)
 
-    def _end_all(self, calls: list[Call], ended: list[Any]) -> None:
-        """The first of the calls have ended so."""
-        for (_, future), one in zip(calls, ended, strict=False):
+    def _end_all(
+        self, left: Iterator[tuple[Call, Any]], end: Callable[[asyncio.Future[Any], Any], None] = _end
+    ) -> None:
+        """Calls have ended so."""
+        for (_, future), one in left:
             if future.done():
                 continue
             if isinstance(one, CallError):
                 future.set_exception(one)
             else:
-                future.set_result(one)
+                end(future, one)
 
     def _send_again(self, command: str, calls: list[Call]) -> None:
         self.flush()
@@ -242,7 +279,7 @@ class Joint:
     def _take_one(self, command: str, msgid: int, answer: asyncio.Future[Any]) -> None:
         """The answer to a call that was sent by itself."""
         error = answer.exception()
-        for _, future in self._requests.pop(msgid, ()):
+        for _, future in self._close(msgid) or ():
             if future.done():
                 continue
             if error is not None:

@@ -181,7 +181,7 @@ class Link(LoneAsker):
         if len(events) == 1:
             event = events[0]
             if type(event) is ResponseReceived:
-                self._deliver(event)
+                self._finish(event.msgid, event.result)
             else:
                 self._handle(event)
         elif events:
@@ -222,7 +222,9 @@ class Link(LoneAsker):
 
     def drain(self) -> None:
         """Read what has already arrived: answers of a peer that has just ended still count."""
-        self._tell()
+        untold, self._untold = b"".join(self._untold), []
+        if untold and not self._is_over:
+            self._handle_all(self._receive(untold))
         for _ in range(DRAINED_READS):
             if self._is_over:
                 return

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plugin_host import CallFailed
-from plugin_host.bundle import CALLS, Pace, outcomes
+from plugin_host.bundle import CALLS, Pace, Portion, outcomes
 
 PLUGIN: Any = SimpleNamespace(id="demo")
 
@@ -74,3 +74,38 @@ def test_calls_go_singly_for_a_while_after_none_was_run() -> None:
     for _ in range(31):
         pace.note_single()
     assert pace.size() == CALLS
+
+
+def test_half_of_what_waits_goes_together_and_a_moment_with_few_counts_little() -> None:
+    portion = Portion(2)
+    assert portion.most == 32
+    portion.note_sent(12, 1)
+    assert portion.most == 32
+    for _ in range(52):
+        portion.note_sent(12, 1)
+    assert portion.most == 6
+    portion.note_sent(6, 1)
+    assert portion.most == 6
+    portion.note_sent(20, 1)
+    assert portion.most == 10
+    portion.note_sent(1000, 1)
+    assert portion.most == 32
+    for _ in range(1000):
+        portion.note_sent(1, 1)
+    assert portion.most == 2
+
+
+def test_on_one_processor_as_many_go_together_as_can() -> None:
+    portion = Portion(1)
+    for waiting in (1, 12, 1000):
+        portion.note_sent(waiting, 1)
+        assert portion.most == CALLS
+
+
+def test_where_others_are_busy_as_many_go_together_as_can() -> None:
+    portion = Portion(2)
+    for _ in range(60):
+        portion.note_sent(12, 2)
+        assert portion.most == CALLS
+    portion.note_sent(12, 1)
+    assert portion.most == 6

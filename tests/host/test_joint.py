@@ -4,66 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from plugin_host.errors import CallFailed, PluginDied
-from plugin_host.joint import Joint
+from tests.jointlink import Link, add, joint_of, many, one, settled
 from tests.run import Run
 
 
-class Link:
-    """Keeps what is asked; the tests answer."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, Any]] = []
-        self.answers: list[asyncio.Future[Any]] = []
-        self.abandoned: list[int] = []
-        self.splits: dict[int, Callable[[Any], None]] = {}
-        self.refusal: Callable[[], Exception] | None = None
-
-    def request(self, method: str, params: Any, *, name: str) -> tuple[int, asyncio.Future[Any]]:
-        if self.refusal is not None:
-            raise self.refusal()
-        self.asked.append((method, params))
-        self.answers.append(asyncio.get_running_loop().create_future())
-        return len(self.answers) - 1, self.answers[-1]
-
-    def abandon(self, msgid: int) -> None:
-        self.abandoned.append(msgid)
-
-    def gather(self, tell: Any) -> None:
-        tell()
-
-
-def joint_of(link: Link) -> Joint:
-    plugin: Any = SimpleNamespace(id="demo")
-    joint = Joint(plugin, link)  # type: ignore[arg-type]
-    assert joint.takes("echo")
-    return joint
-
-
-def many(*params: Any) -> tuple[str, Any]:
-    return "command.call_many", {"name": "echo", "many": list(params), "split": True}
-
-
-def one(params: Any) -> tuple[str, Any]:
-    return "command.call", {"name": "echo", "params": params}
-
-
-async def settled() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
+@pytest.fixture(autouse=True)
+def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_host.joint.processors", lambda: 2)
 
 
 def test_calls_share_a_request_and_each_has_its_own_outcome(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", params) for params in ({"a": 1}, None, {"a": 3})]
+        calls = [add(joint, "echo", params) for params in ({"a": 1}, None, {"a": 3})]
         assert link.asked == []
         joint.flush()
         assert link.asked == [many({"a": 1}, {}, {"a": 3})]
@@ -82,7 +41,7 @@ def test_one_call_goes_by_itself(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        call = joint.add("echo", {"a": 1})
+        call = add(joint, "echo", {"a": 1})
         joint.flush()
         assert link.asked == [one({"a": 1})]
         link.answers[0].set_result({"status": 0, "status_message": "", "result": 7})
@@ -97,9 +56,9 @@ def test_thirty_two_are_sent_at_once_and_another_command_sends_what_is_there(run
         link = Link()
         joint = joint_of(link)
         for number in range(34):
-            joint.add("echo", {"a": number})
+            add(joint, "echo", {"a": number})
         assert [len(asked[1]["many"]) for asked in link.asked] == [32]
-        joint.add("other", {"a": 0})
+        add(joint, "other", {"a": 0})
         assert link.asked[1] == many({"a": 32}, {"a": 33})
         assert len(link.asked) == 2
 
@@ -110,7 +69,7 @@ def test_what_was_not_run_is_sent_again_singly_and_fewer_go_together_then(run: R
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(3)]
         joint.flush()
         link.answers[0].set_result({"results": [], "failures": []})
         await settled()
@@ -132,7 +91,7 @@ def test_error_of_the_request_is_that_of_every_call_and_none_runs_twice(run: Run
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(3)]
         joint.flush()
         link.answers[0].set_exception(error)
         await settled()
@@ -149,7 +108,7 @@ def test_calls_that_a_busy_plugin_refused_are_tried_singly(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(2)]
         joint.flush()
         link.answers[0].set_exception(CallFailed("too many", name="rpc.busy"))
         await settled()
@@ -166,7 +125,7 @@ def test_call_that_cannot_be_sent_says_so(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(2)]
         link.refusal = lambda: CallFailed("too large", name="rpc.too_large")
         joint.flush()
         assert {str(call.exception()) for call in calls} == {"demo echo: too large"}
@@ -178,7 +137,7 @@ def test_answer_that_is_none_fails_every_call(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(2)]
         joint.flush()
         link.answers[0].set_result({"results": 7})
         await settled()
@@ -196,7 +155,7 @@ def test_parameters_are_those_of_the_moment_of_the_call(run: Run) -> None:
         params = {"a": 0}
         for number in range(2):
             params["a"] = number
-            joint.add("echo", params)
+            add(joint, "echo", params)
         joint.flush()
         assert link.asked == [many({"a": 0}, {"a": 1})]
 
@@ -207,7 +166,7 @@ def test_call_ends_with_whatever_kept_it_from_being_sent(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(2)]
         link.refusal = MemoryError
         joint.flush()
         assert [type(call.exception()) for call in calls] == [MemoryError, MemoryError]
@@ -219,7 +178,7 @@ def test_as_many_calls_are_counted_as_wait(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(3)]
         joint.flush()
         assert joint.count(0) == 3
         calls[0].cancel()
@@ -233,7 +192,7 @@ def test_joint_is_busy_from_the_call_until_what_was_left_over_has_ended(run: Run
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(2)]
         assert joint.is_busy()
         joint.flush()
         link.answers[0].set_result({"results": [0], "failures": []})
@@ -253,9 +212,9 @@ def test_error_that_nobody_waits_for_is_not_reported(run: Run) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
         link = Link()
         joint = joint_of(link)
-        shared = [joint.add("echo", {"a": number}) for number in range(2)]
+        shared = [add(joint, "echo", {"a": number}) for number in range(2)]
         joint.flush()
-        alone = joint.add("echo", {"a": 2})
+        alone = add(joint, "echo", {"a": 2})
         joint.flush()
         for answer in link.answers:
             answer.set_exception(PluginDied("demo died"))
@@ -274,7 +233,7 @@ def test_single_call_that_the_plugin_refuses_in_words_of_its_own_says_of_which_i
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        call = joint.add("echo", {"a": 0})
+        call = add(joint, "echo", {"a": 0})
         joint.flush()
         link.answers[0].set_exception(CallFailed("no", name="rpc.foreign"))
         await settled()
@@ -287,7 +246,7 @@ def test_call_that_is_given_up_before_it_is_sent_is_not_sent(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(3)]
         calls[1].cancel()
         joint.give_up()
         joint.flush()
@@ -308,7 +267,7 @@ def test_calls_that_were_not_sent_end_with_the_link(run: Run) -> None:
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(2)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(2)]
         joint.fail(lambda: PluginDied("demo died"))
         joint.flush()
         assert link.asked == []
@@ -330,7 +289,7 @@ def test_settled_when_what_was_left_of_a_shared_request_is_asked_anew(run: Run) 
         link = Link()
         joint = joint_of(link)
         for number in range(3):
-            joint.add("echo", {"a": number})
+            add(joint, "echo", {"a": number})
         waits = asyncio.ensure_future(joint.settle(10))
         await settled()
         assert link.asked == [many({"a": 0}, {"a": 1}, {"a": 2})]
@@ -354,7 +313,7 @@ def test_call_that_lasts_keeps_the_request_and_the_others_go_on(run: Run) -> Non
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(5)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(5)]
         joint.flush()
         waits = asyncio.ensure_future(joint.settle(10))
         await settled()
@@ -382,7 +341,7 @@ def test_request_is_cancelled_when_who_called_what_lasts_gives_it_up(run: Run, l
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(3)]
         joint.flush()
         for leaves in (leaves_first, not leaves_first):
             if leaves:
@@ -405,7 +364,7 @@ def test_split_that_makes_no_sense_fails_every_call(run: Run, results: Any) -> N
     async def body() -> None:
         link = Link()
         joint = joint_of(link)
-        calls = [joint.add("echo", {"a": number}) for number in range(3)]
+        calls = [add(joint, "echo", {"a": number}) for number in range(3)]
         joint.flush()
         split(link, results)
         await settled()
@@ -423,7 +382,7 @@ def test_one_that_gets_no_answer_is_waited_for_as_long_as_is_said(run: Run) -> N
     async def body() -> None:
         joint = joint_of(Link())
         for number in range(2):
-            joint.add("echo", {"a": number})
+            add(joint, "echo", {"a": number})
         await joint.settle(0.01)
 
     run(body())

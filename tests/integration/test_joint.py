@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_host import CallCancelled, CallFailed, PluginDied, PluginHost, PluginNotReady
+from plugin_host.joint import Joint
 from plugin_host_sdk.events import ResponseReceived
 from tests.run import Run
 from tests.stage import link_of, stage, write_plugin
@@ -106,7 +107,7 @@ async def crowd(host: PluginHost, command: str, total: int, callers: int = 64) -
 async def prove_quick(host: PluginHost, command: str) -> None:
     """Call it until calls of it share requests, for which a busy machine may take some more."""
     joint = link_of(host, "desk").joint
-    assert joint is not None
+    assert isinstance(joint, Joint)
     await crowd(host, command, 100)
     while not joint.takes(command):
         await crowd(host, command, 100)
