@@ -128,8 +128,9 @@ class Arena:
             return Counter(session.id for session in await host.sessions())
 
         # An opening that was cancelled is closed without anybody waiting for it.
-        for session in await remains(sessions, Counter()):
-            self._tally.violate(session, "it is left over")
+        await remains(sessions, Counter())
+        for session in await host.sessions():
+            self._tally.violate(session.id, f"it is left over: {await session.get()}")
         left = await remains(partial(holdings, host, _STEADY), steady)
         # Its process was replaced, and never did more than the other.
         also_left = await remains(partial(holdings, host, _MORTAL), steady)

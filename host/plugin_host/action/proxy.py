@@ -130,7 +130,7 @@ class ActionProxy:
         """End what may have been started, without waiting."""
         try:
             params = {"action": id, "reason": "nobody waits for it any more", "grace_ms": 0.0}
-            _, answer = self._link.request("action.cancel", self._scoped(params))
+            _, answer = self._link.request("action.cancel", self._scoped(params), name="")
         except CallError:
             return
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())

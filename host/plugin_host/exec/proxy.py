@@ -266,7 +266,7 @@ class ExecProxy:
             return
         try:
             params = {"session": session, "missing_ok": True, "stdin": stdin}
-            _, answer = self._link.request("exec.close", self._scoped(params))
+            _, answer = self._link.request("exec.close", self._scoped(params), name="")
         except CallError:
             return
         self._called_off[session] = answer
