@@ -1,4 +1,4 @@
-"""What nobody waits for any more is called off, also where so much waits for the plugin that no call goes."""
+"""What nobody waits for any more is called off, also where too much waits for the plugin to call it."""
 
 from __future__ import annotations
 
