@@ -29,7 +29,7 @@ def make_room() -> int:
         return -1
     try:
         allocated = _allocated()
-    except (ImportError, AttributeError, OSError):  # no C library that tells it
+    except (ImportError, AttributeError, OSError, MemoryError):  # no C library that tells it
         return -1
     names: list[str] = [""] * _MOST
     before = allocated()
