@@ -23,7 +23,7 @@ METHOD = FEATURE = "command.call_many"
 CALLS = 64  # at most in one bundle: with more, a call costs hardly less
 # With more in one request the host would wait for the plugin, and the plugin for the host, in turns.
 _SHARED = 32
-_LEAST = 2
+_LEAST = 4
 _FIRST_PAUSE = 32
 _LONGEST_PAUSE = 4096
 

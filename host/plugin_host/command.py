@@ -53,7 +53,6 @@ async def call_command(
 
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
-    raw = link.connection.raw
     msgid: int | None
     row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
     row.started += 1
@@ -67,7 +66,7 @@ async def call_command(
             joint = link.joint if link.gathering else None
             if joint is not None and meta is None and on_progress is None and not text:
                 shared = joint.add(command, params)
-        elif not raw:  # what is in them may change before it is sent, so it goes by itself
+        elif not link.connection.raw:  # what is in them may change before it is sent, so it goes by itself
             _survey(plugin, link, command, params)
         if joint is not None and shared is not None:
             try:
@@ -76,7 +75,7 @@ async def call_command(
                 joint.give_up()
                 raise
         else:
-            method = "command.call"
+            method, raw = "command.call", link.connection.raw
             arguments: Any = {"name": command, "params": params if params is not None else {}}
             if raw:
                 method, arguments, meta = command, positional(plugin, params), None

@@ -19,10 +19,10 @@ from .command import explained, own_failure
 from .errors import CallError
 from .processors import processors
 from .traffic import traffic_of
-from .wakeup import finish
+from .wakeup import finish, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from .link import Link
     from .plugin import Plugin
@@ -34,12 +34,14 @@ __all__ = ["Joint", "joint_for"]
 _COMMANDS = 128
 _MANY = 8  # requests that wait, which are not counted one by one any more
 
-_end = asyncio.Future.set_result
-
 
 def joint_for(plugin: Plugin, link: Link) -> Joint | None:
     """The joint of a plugin that takes many calls in one request, of a link that gathers them."""
     return Joint(plugin, link) if link.gathers and FEATURE in link.features else None
+
+
+def _futures(calls: list[Call]) -> list[asyncio.Future[Any]]:
+    return [future for _, future in calls]
 
 
 class Joint:
@@ -57,6 +59,7 @@ class Joint:
         "_portion",
         "_requests",
         "_settled",
+        "_shared",
         "_traffic",
     )
 
@@ -73,6 +76,7 @@ class Joint:
         self._calls: list[Call] = []
         self._paces: dict[str, Pace] = {}
         self._requests: dict[int, list[Call]] = {}
+        self._shared: dict[int, tuple[str, asyncio.Future[Any]]] = {}  # of these the ones for several calls
 
     def add(self, command: str, params: Any) -> asyncio.Future[Any] | None:
         """The future of the command's result, which fails with what the call ends with.
@@ -170,6 +174,7 @@ class Joint:
         requests = len(self._requests)
         waiting = sum(map(len, self._requests.values())) if requests < _MANY else CALLS
         self._portion.note_sent(waiting, self._traffic.busy)
+        self._shared[msgid] = command, answer
         self._link.splits[msgid] = partial(self._split, command, msgid)
         answer.add_done_callback(partial(self._take_many, command, msgid))
         return True
@@ -181,6 +186,7 @@ class Joint:
 
     def _close(self, msgid: int) -> list[Call] | None:
         """The calls of a request, which is no longer one of those that wait; None when it is none."""
+        self._shared.pop(msgid, None)
         calls = self._requests.pop(msgid, None)
         if calls is not None and not self._requests:
             self._traffic.busy -= 1
@@ -210,8 +216,9 @@ class Joint:
             self._fail_all(command, calls, error)
         else:
             self._requests[msgid] = [calls[len(ended)]]
+            del self._shared[msgid]
             self._paces[command].note_answer(0)
-            self._end_all(zip(calls, ended, strict=False))
+            settle(zip(_futures(calls), ended, strict=False))
             self._send_again(command, calls[len(ended) + 1 :])
             self.give_up()  # who called it may have left
         self._note_settled()
@@ -219,20 +226,36 @@ class Joint:
     def _take_many(self, command: str, msgid: int, answer: asyncio.Future[Any]) -> None:
         """The answer to calls that share a request."""
         answer.exception()  # is known now, also where nobody waits for it
-        if self._link.splits.pop(msgid, None) is None:  # it was split
+        if msgid in self._shared:
+            self._link.gather(self._deal)
+        else:  # it was split, or dealt with another
             self._take_one(command, msgid, answer)
             self._note_settled()
-            return
-        calls = self._close(msgid)
-        self._note_settled()
-        if calls:
-            self._link.gather(partial(self._deal, command, calls, answer))
 
     def _note_settled(self) -> None:
         if self._settled is not None and not self._settled.done() and not self._shares():
             self._settled.set_result(None)
 
-    def _deal(self, command: str, calls: list[Call], answer: asyncio.Future[Any]) -> None:
+    def _deal(self) -> None:
+        """Act on all answers that have come; what was not run is asked again before anybody goes on.
+
+        Who goes on may ask for more. Meanwhile the loop is left something to do, so it is not taken for
+        idle.
+        """
+        left: list[tuple[asyncio.Future[Any], Any]] = []
+        for msgid, (command, answer) in list(self._shared.items()):
+            if answer.done():
+                self._link.splits.pop(msgid, None)
+                calls = self._close(msgid) or []
+                left += zip(_futures(calls), self._ended(command, calls, answer), strict=False)
+        self._note_settled()
+        going = iter(left)
+        # For a loop that one of them turns, and for those whom one that ends the loop has kept waiting.
+        self._loop.call_soon(settle, going)
+        finish(going)
+
+    def _ended(self, command: str, calls: list[Call], answer: asyncio.Future[Any]) -> list[Any]:
+        """What the first of the calls have ended with; the others are asked again, or have failed."""
         try:
             ended = self._outcomes(command, answer.result(), len(calls))
         except Exception as error:
@@ -240,31 +263,15 @@ class Joint:
                 self._send_again(command, calls)
             else:
                 self._fail_all(command, calls, error)
-            return
+            return []
         self._paces[command].note_answer(len(ended))
         if len(ended) < len(calls):
             self._send_again(command, calls[len(ended) :])
-        left = iter(zip(calls, ended, strict=False))
-        try:
-            self._end_all(left, finish)
-        finally:  # whom a task that ends the loop keeps from it
-            self._end_all(left)
+        return ended
 
     def _outcomes(self, command: str, answer: Any, count: int) -> list[Any]:
         explain = partial(explained, self._plugin, command, None, None)
         return outcomes(self._plugin, command, answer, count, explain)
-
-    def _end_all(
-        self, left: Iterator[tuple[Call, Any]], end: Callable[[asyncio.Future[Any], Any], None] = _end
-    ) -> None:
-        """Calls have ended so."""
-        for (_, future), one in left:
-            if future.done():
-                continue
-            if isinstance(one, CallError):
-                future.set_exception(one)
-            else:
-                end(future, one)
 
     def _send_again(self, command: str, calls: list[Call]) -> None:
         self.flush()

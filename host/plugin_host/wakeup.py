@@ -1,4 +1,4 @@
-"""A result for who waits for a future of asyncio's, and goes on at once.
+"""Results for those who wait for futures of asyncio's, and go on at once.
 
 Such a future has its task wait for the loop's next turn, by a handle of its own: a sixth of what one of
 many calls costs the host. Invariant: this is used where a task may be run (see `callfuture`).
@@ -8,22 +8,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .errors import CallError
+
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
-__all__ = ["finish"]
+__all__ = ["finish", "settle"]
 
 
-def finish(future: asyncio.Future[Any], result: Any) -> None:
-    """Give a future that has not ended its result, and run the one who waits for it.
+def finish(going: Iterator[tuple[asyncio.Future[Any], Any]]) -> None:
+    """Give each future that has not ended its outcome, a result or an error, and run who waits for it.
 
-    Raises what ends the loop: KeyboardInterrupt and SystemExit of who was run.
+    Raises what ends the loop, KeyboardInterrupt and SystemExit of who was run; `going` has the others then.
     """
-    callbacks = future._callbacks
-    if callbacks is None or len(callbacks) != 1:
-        future.set_result(result)
-        return
-    callback, context = callbacks[0]
-    future.remove_done_callback(callback)
-    future.set_result(result)
-    context.run(callback, future)
+    for future, outcome in going:
+        if future.done():
+            continue
+        if isinstance(outcome, CallError):
+            future.set_exception(outcome)
+            continue
+        callbacks = future._callbacks
+        if callbacks is None or len(callbacks) != 1:
+            future.set_result(outcome)
+            continue
+        callback, context = callbacks[0]
+        future.remove_done_callback(callback)
+        future.set_result(outcome)
+        context.run(callback, future)
+
+
+def settle(going: Iterator[tuple[asyncio.Future[Any], Any]]) -> None:
+    """The same for those who are to go on in the loop's next turn."""
+    for future, outcome in going:
+        if future.done():
+            continue
+        if isinstance(outcome, CallError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plugin_host.traffic import traffic_of
-from tests.jointlink import Link, add, callers, ended, joint_of, one, settled
+from tests.jointlink import Link, add, callers, ended, joint_of, many, one, settled
 from tests.run import Run
 
 
@@ -44,6 +44,66 @@ def test_what_was_not_run_is_asked_before_what_those_ask_who_go_on(run: Run) -> 
         assert link.asked[1:] == [one({"a": 1}), one({"a": 2}), one({"a": "more"})]
         for task in tasks:
             task.cancel()
+
+    run(body())
+
+
+def test_what_was_not_run_is_asked_first_when_two_answers_have_come(run: Run) -> None:
+    async def body() -> None:
+        link = Link()
+        joint = joint_of(link)
+        first = await callers(joint, 2, lambda number, _: add(joint, "echo", {"a": f"more {number}"}))
+        joint.flush()
+        second = await callers(joint, 3, lambda *_: None)
+        joint.flush()
+        link.answers[0].set_result(ended(10, 11))
+        link.answers[1].set_result(ended(12))
+        await settled()
+        joint.flush()
+        assert link.asked[2:] == [one({"a": 1}), one({"a": 2}), many({"a": "more 0"}, {"a": "more 1"})]
+        for task in first + second:
+            task.cancel()
+
+    run(body())
+
+
+def test_who_goes_on_may_turn_the_loop_until_another_has_its_result(run: Run) -> None:
+    """As under nest_asyncio, in a notebook."""
+
+    async def body() -> None:
+        link, loop = Link(), asyncio.get_running_loop()
+        tasks: list[asyncio.Task[Any]] = []
+
+        def turn(number: int, result: Any) -> Any:
+            task = asyncio.current_task()
+            assert task is not None
+            if number == 0:
+                asyncio.tasks._leave_task(loop, task)
+                while not tasks[2].done():
+                    loop._run_once()  # type: ignore[attr-defined]
+                asyncio.tasks._enter_task(loop, task)
+            return result
+
+        tasks += await callers(joint_of(link), 3, turn)
+        link.joint.flush()  # type: ignore[union-attr]
+        link.answers[0].set_result(ended(10, 11, 12))
+        assert await asyncio.gather(*tasks) == [10, 11, 12]
+
+    run(body())
+
+
+def test_loop_is_not_taken_for_idle_while_others_are_to_go_on(run: Run) -> None:
+    async def body() -> None:
+        link, loop, seen = Link(), asyncio.get_running_loop(), list[int]()
+        tasks = await callers(
+            joint_of(link),
+            3,
+            lambda *_: seen.append(len(loop._ready)),  # type: ignore[attr-defined]
+        )
+        link.joint.flush()  # type: ignore[union-attr]
+        link.answers[0].set_result(ended(10, 11, 12))
+        await asyncio.gather(*tasks)
+        assert min(seen) > 0
 
     run(body())
 

@@ -46,7 +46,7 @@ def test_task_goes_on_within_finish_and_in_its_own_context(run: Run) -> None:
         task = await waiting(future, told)
 
         def end() -> None:
-            finish(future, 7)
+            finish(iter([(future, 7)]))
             told.append((variable.get(), future.result()))
 
         await in_callback(end)
@@ -59,7 +59,7 @@ def test_task_goes_on_within_finish_and_in_its_own_context(run: Run) -> None:
 def test_result_that_nobody_waits_for_yet_is_there_for_who_comes(run: Run) -> None:
     async def body() -> None:
         future = made()
-        await in_callback(lambda: finish(future, 7))
+        await in_callback(lambda: finish(iter([(future, 7)])))
         assert await future == 7
 
     run(body())
@@ -72,7 +72,7 @@ def test_each_of_several_who_wait_goes_on_in_the_next_turn(run: Run) -> None:
         tasks = [await waiting(future, told) for _ in range(3)]
 
         def end() -> None:
-            finish(future, 7)
+            finish(iter([(future, 7)]))
             told.append("finished")
 
         await in_callback(end)
@@ -92,7 +92,7 @@ def test_what_ends_the_loop_comes_out() -> None:
 
         task = asyncio.create_task(leave())
         await asyncio.sleep(0)
-        await in_callback(lambda: finish(future, 7))
+        await in_callback(lambda: finish(iter([(future, 7)])))
         await task
 
     with pytest.raises(SystemExit) as caught:
