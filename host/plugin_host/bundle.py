@@ -74,14 +74,15 @@ class Portion:
         self._peak = 2 * _SHARED
         self.most = _SHARED if processors > 1 else CALLS
 
-    def note_sent(self, waiting: int, busy: int) -> None:
-        """A request was sent: now so many calls wait for answers, and so many plugins are busy."""
+    def note_sent(self, waiting: int, busy: int) -> int:
+        """A request was sent: now so many calls wait for answers, and so many plugins are busy. `most`."""
         # What wait are fewer for a moment when several answers have come at once.
         self._peak = max(waiting, self._peak - 1)
         if self._processors < 2 or busy > 1:
             self.most = CALLS
         else:
             self.most = min(_SHARED, max(_LEAST, (self._peak + 1) // 2))
+        return self.most
 
 
 def outcomes(

@@ -10,6 +10,7 @@ nobody waits for any more is cancelled.
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ class Joint:
         "_is_leaving",
         "_link",
         "_loop",
+        "_most",
         "_pace",
         "_paces",
         "_plugin",
@@ -73,6 +75,7 @@ class Joint:
         self._command = ""
         self._pace = Pace()
         self._portion = Portion(processors())
+        self._most = self._portion.most
         self._calls: list[Call] = []
         self._paces: dict[str, Pace] = {}
         self._requests: dict[int, list[Call]] = {}
@@ -86,10 +89,10 @@ class Joint:
         """
         if (command is not self._command or self._pace.singles) and not self.takes(command):
             return None
-        future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
+        future: asyncio.Future[Any] = Future(loop=self._loop)
         calls = self._calls
         calls.append((params.copy() if params is not None else {}, future))
-        if len(calls) >= self._portion.most:
+        if len(calls) >= self._most:
             self._link.send_gathered()
         return future
 
@@ -173,7 +176,7 @@ class Joint:
         self._open(msgid, calls)
         requests = len(self._requests)
         waiting = sum(map(len, self._requests.values())) if requests < _MANY else CALLS
-        self._portion.note_sent(waiting, self._traffic.busy)
+        self._most = self._portion.note_sent(waiting, self._traffic.busy)
         self._shared[msgid] = command, answer
         self._link.splits[msgid] = partial(self._split, command, msgid)
         answer.add_done_callback(partial(self._take_many, command, msgid))

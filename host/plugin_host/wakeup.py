@@ -12,7 +12,7 @@ from .errors import CallError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["finish", "settle"]
 
@@ -23,14 +23,9 @@ def finish(going: Iterator[tuple[asyncio.Future[Any], Any]]) -> None:
     Raises what ends the loop, KeyboardInterrupt and SystemExit of who was run; `going` has the others then.
     """
     for future, outcome in going:
-        if future.done():
-            continue
-        if isinstance(outcome, CallError):
-            future.set_exception(outcome)
-            continue
-        callbacks = future._callbacks
-        if callbacks is None or len(callbacks) != 1:
-            future.set_result(outcome)
+        callbacks = future._callbacks  # none of one that has ended
+        if callbacks is None or len(callbacks) != 1 or isinstance(outcome, CallError):
+            settle(((future, outcome),))
             continue
         callback, context = callbacks[0]
         future.remove_done_callback(callback)
@@ -38,7 +33,7 @@ def finish(going: Iterator[tuple[asyncio.Future[Any], Any]]) -> None:
         context.run(callback, future)
 
 
-def settle(going: Iterator[tuple[asyncio.Future[Any], Any]]) -> None:
+def settle(going: Iterable[tuple[asyncio.Future[Any], Any]]) -> None:
     """The same for those who are to go on in the loop's next turn."""
     for future, outcome in going:
         if future.done():
