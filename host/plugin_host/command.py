@@ -54,7 +54,7 @@ async def call_command(
     `text` says that parameter values are text to be converted to the handler's declared types.
     """
     msgid: int | None
-    row = plugin.meter.calls[command if isinstance(command, str) else OTHER]
+    row = plugin.meter.calls[command if type(command) is str or isinstance(command, str) else OTHER]
     row.started += 1
     begun = perf_counter()
     try:

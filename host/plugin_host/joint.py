@@ -117,8 +117,10 @@ class Joint:
         """Send what was added."""
         if self._calls:
             calls, self._calls = self._calls, []
-            calls = [call for call in calls if not call[1].done()]
-            if len(calls) < 2 or not self._send_together(calls):
+            many = [params for params, future in calls if not future.done()]
+            if len(many) < len(calls):
+                calls = [call for call in calls if not call[1].done()]
+            if len(calls) < 2 or not self._send_together(calls, many):
                 self._send_singly(self._command, calls)
 
     def give_up(self) -> None:
@@ -165,10 +167,10 @@ class Joint:
             if not future.done():
                 future.set_exception(make_error())
 
-    def _send_together(self, calls: list[Call]) -> bool:
-        """Whether it was sent; else each by itself may be, or says what is wrong."""
+    def _send_together(self, calls: list[Call], many: list[Any]) -> bool:
+        """Whether it was sent, with these parameters; else each by itself may be, or says what is wrong."""
         command = self._command
-        arguments = {"name": command, "many": [params for params, _ in calls], "split": True}
+        arguments = {"name": command, "many": many, "split": True}
         try:
             msgid, answer = self._link.request(METHOD, arguments, name=command, at_once=True)
         except Exception:  # no memory, say
