@@ -2,9 +2,9 @@
 
 That is the turn after several answers came together, in which those who had waited for them ask anew, and
 one in which many calls are made at once. Who calls notices nothing of it: each call has an outcome of its
-own and is given up by itself. Invariants: requests leave in the order in which calls came; every call that
-was added ends, however its request does; one that nobody waits for any more is not sent, and a request that
-nobody waits for any more is cancelled.
+own and is given up by itself; who waits goes on where the answer is dealt. Invariants: requests leave in
+the order in which calls came; every call that was added ends, however its request does; one that nobody
+waits for any more is not sent, and a request that nobody waits for any more is cancelled.
 """
 
 from __future__ import annotations

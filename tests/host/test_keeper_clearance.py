@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from plugin_host.keeper import cgroup, clearance
+from plugin_host.keeper import cgroup, clearance, procfs
 from plugin_host.keeper.census import Census
 from plugin_host.keeper.clearance import clear
 from plugin_host.keeper.procfs import ProcessRow, read_row
@@ -97,6 +98,44 @@ input()
         assert stranger.stdout is not None
         assert stranger.stdout.readline() == "-9\n"
         assert stranger.poll() is None
+
+
+def as_in_an_exec(monkeypatch: pytest.MonkeyPatch, pid: int, until: float) -> None:
+    """Neither its environment nor its command line can be read until then."""
+    whole, paths = procfs._read, (f"/proc/{pid}/environ", f"/proc/{pid}/cmdline")
+
+    def read(path: str, **options: Any) -> bytes:
+        return b"" if path in paths and time.monotonic() < until else whole(path, **options)
+
+    monkeypatch.setattr(procfs, "_read", read)
+
+
+def test_process_in_the_midst_of_an_exec_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Child(DEAF) as child:
+        as_in_an_exec(monkeypatch, child.pid, time.monotonic() + 0.3)
+        assert clear(census(), grace_s=0)
+        assert child.wait() == -9
+
+
+def test_process_that_never_has_an_environment_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clearance, "_EXEC_S", 0.2)
+    with Child(DEAF, run=None) as child:
+        as_in_an_exec(monkeypatch, child.pid, time.monotonic() + 600)
+        began = time.monotonic()
+        assert clear(census(), grace_s=0)
+        assert 0.2 < time.monotonic() - began < 5
+        assert child.poll() is None
+
+
+def test_program_without_an_environment_is_no_reason_to_wait() -> None:
+    code = "import os; os.execve('/bin/sh', ['sh', '-c', 'echo up; read line'], {})"
+    with Child(code, run=None) as child:
+        row = read_row(child.pid)
+        assert row is not None
+        assert procfs.read_environ(child.pid) == b""
+        assert not procfs.is_in_exec(row)
 
 
 def test_process_that_is_not_the_one_that_was_seen_is_not_signalled() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from . import cgroup
-from .procfs import ProcessRow, is_marked, process_ids, read_environ, read_row
+from .procfs import ProcessRow, is_in_exec, is_marked, process_ids, read_environ, read_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Census:
         self.run = run
         self.folders = folders
         self.marked: set[int] = set()  # of the last look, those known by their mark alone
+        self.is_unsure = False  # the last look met one in an exec, which may be ours or not
         self._since = since
         self._apart = frozenset({0, 1, os.getsid(0), host_session})
         self._known: dict[int, int] = {}
@@ -74,7 +75,7 @@ class Census:
         listed = cgroup.members(self.folders)
         rows: dict[int, ProcessRow] = {}
         roots: list[ProcessRow] = []
-        self.marked = set()
+        self.marked, self.is_unsure = set(), False
         for pid in process_ids():
             row = read_row(pid)
             if row is None:
@@ -101,6 +102,8 @@ class Census:
             return row.pid != os.getpid()
         if environ:  # in the midst of an exec there is none, which says nothing
             self._foreign[row.pid] = row.started
+        elif is_in_exec(row):
+            self.is_unsure = True
         return False
 
     def _remember(self, rows: Mapping[int, ProcessRow], ours: Mapping[int, ProcessRow]) -> None:

@@ -33,8 +33,10 @@ _QUIET_S = 0.1
 _FIRST_PAUSE_S = 0.002
 _LONGEST_PAUSE_S = 0.05
 _GRACE_PAUSE_S = 0.02
-# Between an exec's old environment and its new one a process has none, so one look is not enough.
+# Between an exec's old environment and its new one a process has none, so one look is not enough; on a busy
+# machine that may last. Who has none for longer will not have one.
 _CLEAN_LOOKS = 2
+_EXEC_S = 2.0
 _REMOVE_S = 1.0
 
 
@@ -64,14 +66,15 @@ def _wait(census: Census, began: float, grace_s: float) -> bool:
 
 def _kill_all(census: Census, deadline: float) -> bool:
     spared: set[tuple[int, int]] = set()
-    clean, pause = 0, _FIRST_PAUSE_S
+    clean, pause, began = 0, _FIRST_PAUSE_S, time.monotonic()
     while clean < _CLEAN_LOOKS:
         if time.monotonic() >= deadline:
             return False
         cgroup.kill(census.folders)
         look = census.look()
         left = [row for row in look.living if (row.pid, row.started) not in spared]
-        clean = 0 if left else clean + 1
+        is_unsure = census.is_unsure and time.monotonic() < began + _EXEC_S
+        clean = 0 if left or is_unsure else clean + 1
         _kill(census, look, left, spared)
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE_S)

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["ProcessRow", "is_marked", "parse_stat", "process_ids", "read_environ", "read_row"]
+__all__ = [
+    "ProcessRow",
+    "is_in_exec",
+    "is_marked",
+    "parse_stat",
+    "process_ids",
+    "read_environ",
+    "read_row",
+]
 
+_KERNEL_THREADS = 2  # whose child each of them is
 # The name that `environment.RUN_MARK_NAME` has.
 _MARK = b"PLUGIN_HOST_RUN="
 _READ_BYTES = 64 * 1024
@@ -52,6 +61,14 @@ def parse_stat(pid: int, data: bytes) -> ProcessRow:
 def read_environ(pid: int) -> bytes:
     """The environment it was started with; empty when it is gone, not ours to read, or just in an exec."""
     return _read(f"/proc/{pid}/environ")
+
+
+def is_in_exec(row: ProcessRow) -> bool:
+    """Whether a process without an environment is about to have one: it has no command line yet, either.
+
+    A kernel's thread has neither for good.
+    """
+    return row.parent != _KERNEL_THREADS and not row.dead and not _read(f"/proc/{row.pid}/cmdline")
 
 
 def is_marked(environ: bytes, run: bytes) -> bool:
